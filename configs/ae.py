@@ -1,0 +1,18 @@
+"""Plain autoencoder, 784-128-64-12-3-12-64-128-784 with tanh output and squared error.
+
+python launch.py --config=configs/ae.py
+python launch.py --config=configs/ae.py:mnist
+"""
+
+from configs import base
+
+
+def get_config(dataset=""):
+    config = base.get_config("ae", dataset)
+    config.data.pixel_range = (-1.0, 1.0)
+    config.model.latent_dim = 3
+    config.model.posterior = {"name": "delta"}
+    config.model.likelihood = {"name": "squared_error", "activation": "tanh"}
+    config.network = {"name": "mlp", "hidden": (128, 64, 12), "activation": "relu"}
+    config.objective = {"name": "reconstruction"}
+    return config

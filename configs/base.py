@@ -1,0 +1,58 @@
+"""The settings that every config shares, with their defaults; a config file says only what differs."""
+
+from ml_collections import ConfigDict
+
+# What a data set changes about a run: `configs/vae.py:mnist` starts from these.
+DATASETS = {
+    "digits": {"num_epochs": 100, "batch_size": 128, "eval_every_epochs": 10, "nll_samples": 1000},
+    "mnist": {"num_epochs": 20, "batch_size": 128, "eval_every_epochs": 1, "nll_samples": 100},
+}
+
+
+def get_config(name: str, dataset: str = "") -> ConfigDict:
+    """The defaults for the model `name` on a data set: `digits` (where none is given), or any TFDS image data set."""
+    dataset = dataset or "digits"
+    sizes = DATASETS.get(dataset, DATASETS["mnist"])
+    return ConfigDict({
+        "name": f"{name}-{dataset}",
+        "seed": 0,
+        "data": {
+            "name": dataset,
+            "path": "",  # an .npz or .npy file or a folder of images: then this is the data
+            "data_dir": "",  # where TFDS data lies; else $TFDS_DATA_DIR, else ~/tensorflow_datasets
+            "cache_dir": "",  # where decoded arrays are kept; else ~/.cache/jaxvae
+            "image_size": 0,  # above 0: central square, resized
+            "validation_fraction": 0.1,  # of the training data, where there is no validation set
+            "binarization": "none",  # none | threshold | dynamic | static
+            "pixel_range": (0.0, 1.0),  # or (-1.0, 1.0)
+        },
+        "model": {
+            "latent_dim": 20,
+            "posterior": {"name": "diagonal_gaussian"},
+            "prior": {"name": "standard_normal"},
+            "likelihood": {"name": "bernoulli"},
+        },
+        "network": {"name": "mlp", "hidden": (400,), "activation": "relu"},
+        "objective": {"name": "elbo", "num_samples": 1, "beta": 1.0},
+        "optimizer": {
+            "name": "adam",
+            "learning_rate": 1e-3,
+            "schedule": {"name": "constant"},  # constant | cosine | linear
+            "warmup_steps": 0,
+            "clip_norm": 0.0,  # above 0: the largest global norm of a gradient
+        },
+        "train": {
+            "num_epochs": sizes["num_epochs"],
+            "batch_size": sizes["batch_size"],
+            "steps_per_call": 100,  # steps in one call of the device
+            "eval_every_epochs": sizes["eval_every_epochs"],  # validation, pictures and a checkpoint
+        },
+        "evaluate": {
+            "checkpoint": "best",  # best by validation loss | last | a step
+            "batch_size": 1024,
+            "nll_samples": sizes["nll_samples"],  # K of the importance-weighted likelihood
+            "memory_mb": 8.0,  # bound on the decoder outputs held at a time
+        },
+        "sample": {"num": 64, "temperature": 1.0, "seed": -1},  # -1: the run's own seed
+        "parallel": "jit",  # jit | pmap
+    })  # fmt: skip

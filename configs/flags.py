@@ -1,0 +1,124 @@
+"""From the command line to a complete config: the file, then the overrides, then the checks."""
+
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from configs import base
+from jaxvae.errors import UserError, unknown
+
+# Settings that choose a part by name; what else stands beside the name are that part's options, checked when it is built.
+PARTS = ("model.posterior", "model.prior", "model.likelihood", "network", "objective", "optimizer", "optimizer.schedule")
+COMMON = ("optimizer.learning_rate", "optimizer.warmup_steps", "optimizer.clip_norm")  # options of every optimiser
+
+
+def parse(argv: list[str], values: flags.FlagValues) -> ConfigDict:
+    """Parses `argv` into `values` and returns the config, complete and of the right types.
+
+    `--config=FILE.py[:DATASET]` names a config file; without it `--workdir` names a run whose config is taken.
+    `--config.network=conv` is short for `--config.network.name=conv`, for every part.
+
+    Raises:
+      UserError: an unknown flag or config key, a value of the wrong type, a config file that does not load.
+    """
+    argv = [argv[0], *_joined(argv[1:])]
+    config = _load(argv)
+    argv = [_spell_out(arg, config) if arg.startswith("--config.") else arg for arg in argv if arg[:9] != "--config="]
+    config_flags.DEFINE_config_dict(
+        "config", config, lock_config=False, accept_new_attributes=True, flag_values=values, sys_argv=argv
+    )
+    try:
+        rest = values(argv)[1:]
+    except (flags.Error, TypeError, ValueError) as error:
+        raise UserError(f"{error}. See launch.py --help for what there is.") from error
+    if rest:
+        raise UserError(f"'{rest[0]}' is no flag; settings are given as --config.KEY=VALUE. See launch.py --help.")
+    check(values.config)
+    return values.config
+
+
+def check(config: ConfigDict) -> None:
+    """Raises UserError for a key that no config has, for one that is missing, and for a value of the wrong type."""
+    known = {key: value for key, value in _flat(base.get_config("")).items() if not _is_option(key)}
+    given = {key: value for key, value in _flat(config).items() if not _is_option(key)}
+    for key in sorted(given.keys() - known.keys()):
+        raise unknown("config key", key, known)
+    if missing := sorted(known.keys() - given.keys()):
+        raise UserError(f"The config lacks {', '.join(missing)}. Start it from configs/base.py, which has every key.")
+    for key, default in known.items():
+        wanted = (int, float) if isinstance(default, float) else type(default)
+        if not isinstance(given[key], wanted) or isinstance(given[key], bool) != isinstance(default, bool):
+            raise UserError(f"{key} is {given[key]!r}; it must be of type {type(default).__name__}.")
+
+
+def _load(argv: list[str]) -> ConfigDict:
+    """The config file, or the config of the run in `--workdir`; overrides are not yet applied."""
+    given = dict(arg.lstrip("-").partition("=")[::2] for arg in argv[1:])
+    if not given.get("config"):
+        if "workdir" not in given or given.get("mode", "train") == "train":
+            files = sorted(p.name for p in Path(__file__).parent.glob("*.py") if p.stem not in ("__init__", "base", "flags"))
+            raise UserError(f"Give a config, for example --config=configs/vae.py (in configs/: {', '.join(files)}).")
+        from jaxvae.workdir import load_config  # brings JAX: only where it is needed
+
+        return ConfigDict(_with_tuples(load_config(given["workdir"])))
+    path = given["config"].partition(":")[0]
+    if not Path(path).is_file():
+        raise UserError(f"The config file '{path}' does not exist; try --config=configs/vae.py.")
+    holder = flags.FlagValues()
+    loaded = config_flags.DEFINE_config_file("config", flag_values=holder, sys_argv=argv[:1])
+    try:
+        holder([argv[0], f"--config={given['config']}"])
+        return ConfigDict(loaded.value.to_dict())
+    except Exception as error:  # whatever the file raises is a mistake in the file
+        raise UserError(f"The config file '{path}' does not load: {type(error).__name__}: {error}") from error
+
+
+def _spell_out(arg: str, config: ConfigDict) -> str:
+    """Completes the name of a part; where it is another part than the config's, the options of the old one go."""
+    path, equals, value = arg.removeprefix("--config.").partition("=")
+    if path in PARTS:
+        path += ".name"
+    known = [key for key in _flat(base.get_config("")) if not _is_option(key)]
+    if path not in known and not _is_option(path):
+        raise unknown("config key", path, known)
+    part = path.removesuffix(".name")
+    if path.endswith(".name") and part in PARTS:
+        node = config
+        for name in part.split("."):
+            node = node[name]
+        if node["name"] != value:
+            for option in [key for key in node if _is_option(f"{part}.{key}")]:
+                del node[option]
+    return f"--config.{path}{equals}{value}"
+
+
+def _is_option(path: str) -> bool:
+    parent, _, last = path.rpartition(".")
+    return parent in PARTS and last != "name" and path not in COMMON
+
+
+def _flat(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in config.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, ConfigDict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _joined(argv: list[str]) -> list[str]:
+    """`--flag value` as `--flag=value`, so that the rest need know one spelling only."""
+    out: list[str] = []
+    for arg in argv:
+        if out and out[-1].startswith("--") and "=" not in out[-1] and not arg.startswith("--"):
+            out[-1] += f"={arg}"
+        else:
+            out.append(arg)
+    return out
+
+
+def _with_tuples(value: Any) -> Any:
+    """JSON has lists where a config has tuples."""
+    if isinstance(value, dict):
+        return {key: _with_tuples(v) for key, v in value.items()}
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value

@@ -1,0 +1,63 @@
+"""How batches reach the step: a batch is a function of the step, so that a resumed run sees the same ones."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxvae.data.load import Split
+from jaxvae.errors import UserError
+from jaxvae.types import Tree
+
+RESIDENT_BYTES = 2**31  # data up to this size lives on every device
+
+
+class Feed(NamedTuple):
+    """The two halves of a batch's way.
+
+    Attributes:
+      resident: arrays to be placed on the devices once; `{}` where the data stays on the host.
+      items: `(step, num_steps) -> tree [num_steps, batch, ...]` of host arrays: row numbers, or the data itself.
+      fetch: `(resident, item) -> batch`, pure, called inside the compiled step.
+      steps_per_epoch: whole batches in one pass over the data; the rest of a permutation is left out.
+    """
+
+    resident: Tree
+    items: Callable[[int, int], Tree]
+    fetch: Callable[[Tree, Tree], dict]
+    steps_per_epoch: int
+
+
+def batch_indices(seed: int, num_examples: int, batch_size: int, step: int, num_steps: int) -> np.ndarray:
+    """Rows `[num_steps, batch_size]` of the steps from `step` on: each epoch is a permutation of its own."""
+    per_epoch = num_examples // batch_size
+    rows, epoch, order = [], None, None
+    for s in range(step, step + num_steps):
+        if epoch != s // per_epoch:
+            epoch = s // per_epoch
+            order = np.random.Generator(np.random.PCG64([seed, epoch])).permutation(num_examples).astype(np.int32)
+        first = s % per_epoch * batch_size
+        rows.append(order[first : first + batch_size])
+    return np.stack(rows)
+
+
+def make_feed(split: Split, batch_size: int, seed: int, resident_bytes: int = RESIDENT_BYTES) -> Feed:
+    """Small data is gathered on the device by row number; large data on the host from its memory map.
+
+    Raises:
+      UserError: the batch is below 1 or larger than the data.
+    """
+    num = len(split.x)
+    if not 1 <= batch_size <= num:
+        raise UserError(f"train.batch_size is {batch_size}, but there are {num} training examples; take 1 to {num}.")
+    arrays = {"x": split.x} if split.label is None else {"x": split.x, "label": split.label}
+
+    def rows(step, num_steps):
+        return batch_indices(seed, num, batch_size, step, num_steps)
+
+    def gather(source, indices):
+        return {name: array[indices] for name, array in source.items()}
+
+    if split.x.nbytes <= resident_bytes:
+        return Feed(arrays, rows, gather, num // batch_size)
+    return Feed({}, lambda *span: gather(arrays, rows(*span)), lambda _, item: item, num // batch_size)

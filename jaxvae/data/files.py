@@ -1,0 +1,125 @@
+"""Own data: an .npz or .npy file, or a folder of images. Nothing here unpickles."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from jaxvae.errors import UserError
+
+SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}
+DATA_NAMES = ("x", "X", "images", "image", "data")
+LABEL_NAMES = ("y", "labels", "label", "targets", "target")
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
+
+Arrays = tuple[np.ndarray, np.ndarray | None]
+
+
+def read(path: Path, image_size: int = 0) -> dict[str, Arrays]:
+    """`{split: (x, label or None)}`; a single array or a folder is all "train".
+
+    Raises:
+      UserError: the path is missing, unreadable, or holds no data of a known form.
+    """
+    if path.is_dir():
+        return {"train": _folder(path, image_size)}
+    if not path.exists():
+        raise UserError(f"data.path is '{path}', where there is nothing. Give an .npz or .npy file or a folder of images.")
+    if path.suffix not in (".npz", ".npy"):
+        raise UserError(f"data.path is '{path}'; a file must be .npz or .npy, and images go by their folder.")
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        arrays = {"x": loaded} if path.suffix == ".npy" else {key: loaded[key] for key in loaded.files}
+    except Exception as error:  # zip, header and pickle errors are all of different types
+        raise UserError(f"'{path}' cannot be read as plain arrays (objects and pickles are refused): {error}") from error
+    return {key: (resize(_pixels(x), image_size), label) for key, (x, label) in _by_split(arrays, path).items()}
+
+
+def resize(x: np.ndarray, image_size: int) -> np.ndarray:
+    """Images `[N, H, W, C]` cropped to their central square and resized to `image_size`; 0 leaves them alone."""
+    if not image_size or x.ndim != 4 or x.shape[1:3] == (image_size, image_size):
+        return x
+    if x.dtype != np.uint8:
+        raise UserError("data.image_size resizes 8-bit images only; resize floats before storing them.")
+    return np.stack([resize_image(image, image_size) for image in x])
+
+
+def resize_image(image: np.ndarray, image_size: int) -> np.ndarray:
+    """One uint8 image `[H, W, C]`, cropped to its central square and resized to `[image_size, image_size, C]`."""
+    height, width, channels = image.shape
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = Image.fromarray(image[top : top + side, left : left + side].squeeze())
+    small = square.resize((image_size, image_size), Image.Resampling.BOX if side > image_size else Image.Resampling.BILINEAR)
+    return np.asarray(small).reshape(image_size, image_size, channels)
+
+
+def _by_split(arrays: dict[str, np.ndarray], path: Path) -> dict[str, Arrays]:
+    found = {}
+    for split, spellings in SPLIT_NAMES.items():
+        for s in spellings:
+            x = _first(arrays, [s, *(form for n in DATA_NAMES for form in (f"{n}_{s}", f"{s}_{n}"))])
+            label = _first(arrays, [form for n in LABEL_NAMES for form in (f"{n}_{s}", f"{s}_{n}")])
+            if x is not None:
+                found[split] = (x, label)
+    if "train" in found:
+        return found
+    label = _first(arrays, LABEL_NAMES)
+    x = _first(arrays, DATA_NAMES)
+    if x is None:
+        others = [a for key, a in arrays.items() if key not in LABEL_NAMES and a.ndim >= 2]
+        x = others[0] if len(others) == 1 else None
+    if x is None:
+        listed = ", ".join(f"{key} {a.shape}" for key, a in arrays.items()) or "nothing"
+        raise UserError(f"'{path}' holds {listed}. Name the data 'x' (and labels 'y'), or 'x_train', 'x_test' and so on.")
+    return {"train": (x, label)}
+
+
+def _first(arrays: dict[str, np.ndarray], names) -> np.ndarray | None:
+    return next((arrays[name] for name in names if name in arrays), None)
+
+
+def _pixels(x: np.ndarray) -> np.ndarray:
+    """To uint8 or float32, with a channel axis for images; anything else is left for the checks to refuse."""
+    if x.dtype == np.bool_ or (x.dtype.kind in "iu" and x.size and x.min() >= 0 and x.max() <= 255):
+        x = x.astype(np.uint8)
+    elif x.dtype.kind == "f":
+        x = x.astype(np.float32)
+    return x[..., None] if x.ndim == 3 else x
+
+
+def _folder(path: Path, image_size: int) -> Arrays:
+    names = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    images, kept, broken = [], [], []
+    for name, image in _decoded(names):
+        if image is None:
+            broken.append(name.name)
+        else:
+            images.append(resize_image(image, image_size) if image_size else image)
+            kept.append(name)
+    if broken:
+        print(f"skipped {len(broken)} unreadable images in '{path}', the first: {broken[0]}", file=sys.stderr)
+    if not images:
+        raise UserError(f"The folder '{path}' holds no readable image ({', '.join(sorted(IMAGE_SUFFIXES))}).")
+    if max(image.shape[-1] for image in images) == 3:
+        images = [np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image for image in images]
+    shapes = sorted({image.shape for image in images})
+    if len(shapes) > 1:
+        raise UserError(f"The images in '{path}' have {len(shapes)} sizes, among them {shapes[:3]}. Set data.image_size to resize them.")
+    folders = sorted({name.parent for name in kept})
+    label = np.array([folders.index(name.parent) for name in kept], np.int32) if len(folders) > 1 else None
+    return np.stack(images), label
+
+
+def _decoded(names: list[Path]) -> Iterator[tuple[Path, np.ndarray | None]]:
+    """Each file with its pixels `[H, W, 1 or 3]`, or with None where it is broken."""
+    for name in names:
+        try:
+            with Image.open(name) as image:
+                pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+        except (UnidentifiedImageError, OSError, ValueError):
+            yield name, None
+        else:
+            yield name, pixels[..., None] if pixels.ndim == 2 else pixels

@@ -1,0 +1,134 @@
+"""`load` turns a name or a path into three fixed splits of plain arrays."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxvae.data import files, tfds_images
+from jaxvae.data.preprocess import binarize
+from jaxvae.errors import UserError
+
+SPLIT_SEED = 0  # splits are part of the data: the same in every run
+TEST_FRACTION = 0.2  # where the data has no test set of its own
+
+
+class Split(NamedTuple):
+    """`x` `[N, *shape]`, uint8 or float32 as stored; `label` `[N]` integers, or None."""
+
+    x: np.ndarray
+    label: np.ndarray | None = None
+
+
+class Dataset(NamedTuple):
+    """Three splits; the stored values lie in [0, max_value]."""
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    max_value: float
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one example."""
+        return self.train.x.shape[1:]
+
+
+def load(
+    name: str = "digits",
+    path: str = "",
+    data_dir: str = "",
+    cache_dir: str = "",
+    image_size: int = 0,
+    validation_fraction: float = 0.1,
+    binarization: str = "none",
+) -> Dataset:
+    """Loads a data set and splits it the same way every time.
+
+    Args:
+      name: "digits" (bundled with scikit-learn) or any TFDS image data set by its TFDS name.
+      path: an `.npz` or `.npy` file or a folder of images; where given, it is the data and `name` is only a label.
+      data_dir: where TFDS data lies; default `$TFDS_DATA_DIR`, then `~/tensorflow_datasets`.
+      cache_dir: where decoded arrays are kept; default `$XDG_CACHE_HOME/jaxvae` or `~/.cache/jaxvae`.
+      image_size: where above 0, images are cropped to their central square and resized to this many pixels.
+      validation_fraction: the part of the training data held out where there is no validation set; 0 for none.
+      binarization: see `binarize`; "dynamic" is done later, inside the training step.
+
+    Raises:
+      UserError: nothing is there, or what is there is no usable data.
+    """
+    if not 0 <= validation_fraction < 1:
+        raise UserError(f"data.validation_fraction is {validation_fraction}; it must be in [0, 1).")
+    if path:
+        splits = files.read(Path(path).expanduser(), image_size)
+    elif name == "digits":
+        splits = {"train": _digits()}
+    else:
+        splits = tfds_images.read(name, data_dir, cache_dir, image_size)
+    splits = {key: Split(*value) for key, value in splits.items()}
+    max_value = 16.0 if name == "digits" and not path else _max_value(splits)
+    return prepare(name, splits, max_value, validation_fraction, binarization)
+
+
+def prepare(
+    name: str, splits: dict[str, Split], max_value: float, validation_fraction: float = 0.1, binarization: str = "none"
+) -> Dataset:
+    """Checks the arrays, cuts what splits are missing out of "train", and binarises where that is done once."""
+    for key, split in splits.items():
+        _check(key, split, splits["train"].x.shape[1:])
+    train = splits["train"]
+    # A set of its own for testing comes shuffled by its makers; otherwise the cut is a fixed permutation.
+    if "test" not in splits:
+        train, splits["test"] = _cut(train, TEST_FRACTION)
+    if "validation" not in splits:
+        train, splits["validation"] = _cut(train, validation_fraction)
+    done = {}
+    for key, split in {**splits, "train": train}.items():
+        if not len(split.x) and (key != "validation" or validation_fraction > 0):
+            raise UserError(f"The {key} split of '{name}' is empty: {len(splits['train'].x)} examples are too few to split.")
+        x, new_max = binarize(split.x, max_value, binarization)
+        done[key] = Split(x, split.label)
+    return Dataset(name, done["train"], done["validation"], done["test"], new_max)
+
+
+def _digits() -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.datasets import load_digits  # its import costs half a second: only where it is used
+
+    bunch = load_digits()
+    return bunch.images[..., None].astype(np.uint8), bunch.target.astype(np.int32)
+
+
+def _max_value(splits: dict[str, Split]) -> float:
+    """255 for 8-bit pixels, 1 for floats and for 8-bit values that are only 0 and 1."""
+    x = splits["train"].x
+    return 255.0 if x.dtype == np.uint8 and x.size and x.max() > 1 else 1.0
+
+
+def _cut(split: Split, fraction: float) -> tuple[Split, Split]:
+    order = np.random.Generator(np.random.PCG64(SPLIT_SEED)).permutation(len(split.x))
+    size = round(len(order) * fraction)
+    parts = np.sort(order[size:]), np.sort(order[:size])
+    rest, cut = (Split(split.x[p], None if split.label is None else split.label[p]) for p in parts)
+    return (split, cut) if not size else (rest, cut)
+
+
+def _check(key: str, split: Split, shape: tuple[int, ...]) -> None:
+    x = split.x
+    if x.ndim < 2 or 0 in x.shape[1:]:
+        raise UserError(f"The {key} data has shape {x.shape}; expected [N, features], [N, height, width] or [N, height, width, channels].")
+    if x.shape[1:] != shape:
+        raise UserError(f"The {key} examples have shape {x.shape[1:]}, but the train examples have {shape}.")
+    if split.label is not None and len(split.label) != len(x):
+        raise UserError(f"The {key} data has {len(x)} examples but {len(split.label)} labels.")
+    if x.dtype == np.uint8:
+        return
+    if x.dtype != np.float32:
+        raise UserError(f"The {key} data has type {x.dtype}; store pixels as uint8 (0 to 255) or as floats in [0, 1].")
+    if bad := int(x.size - np.isfinite(x).sum()):
+        raise UserError(f"The {key} data holds {bad} values that are NaN or infinite. Clean the data first.")
+    if x.size and (x.min() < 0 or x.max() > 1):
+        raise UserError(
+            f"The {key} data holds floats from {x.min():.4g} to {x.max():.4g}; floats must lie in [0, 1] "
+            "(8-bit pixels can be stored as uint8 instead). Rescale the data first."
+        )

@@ -1,0 +1,64 @@
+"""From stored values to what the model sees, as pure functions."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxvae.errors import UserError, unknown
+from jaxvae.types import Array, Key
+
+BINARIZATIONS = ("none", "threshold", "dynamic", "static")
+PIXEL_RANGES = ((0.0, 1.0), (-1.0, 1.0))
+STATIC_SEED = 1  # one fixed draw for everybody: "static" is part of the data, not of a run
+
+
+def binarize(x: np.ndarray, max_value: float, mode: str) -> tuple[np.ndarray, float]:
+    """The binarisations that are done once, on the host; returns the values and their new maximum.
+
+    Args:
+      x: `[N, ...]` in [0, max_value].
+      mode: "threshold" (1 where x >= max_value / 2), "static" (one Bernoulli draw with mean x / max_value, the same
+        in every run); "none" and "dynamic" leave x as it is.
+    """
+    if mode not in BINARIZATIONS:
+        raise unknown("data.binarization", mode, BINARIZATIONS)
+    if mode == "threshold":
+        return (x >= max_value / 2).astype(np.uint8), 1.0
+    if mode == "static":
+        rng = np.random.Generator(np.random.PCG64(STATIC_SEED))
+        drawn = np.empty(x.shape, np.uint8)
+        for i in range(0, len(x), 4096):  # in slices: the draw needs 4 bytes a value
+            part = x[i : i + 4096]
+            drawn[i : i + 4096] = rng.random(part.shape, np.float32) * max_value < part
+        return drawn, 1.0
+    return x, max_value
+
+
+def make_preprocess(
+    max_value: float, binarization: str, pixel_range: tuple[float, float]
+) -> Callable[[Key, Array], Array]:
+    """`(key, stored values [..., *shape]) -> float32` in `pixel_range`; draws anew each time where "dynamic".
+
+    Raises:
+      UserError: the range is neither [0, 1] nor [-1, 1].
+    """
+    pixel_range = tuple(float(bound) for bound in pixel_range)
+    if pixel_range not in PIXEL_RANGES:
+        raise UserError(f"data.pixel_range is {pixel_range}; it can be (0.0, 1.0) or (-1.0, 1.0).")
+    low, high = pixel_range
+
+    def preprocess(key: Key, raw: Array) -> Array:
+        x = raw.astype(jnp.float32) / max_value
+        if binarization == "dynamic":
+            x = jax.random.bernoulli(key, x).astype(jnp.float32)
+        return low + (high - low) * x
+
+    return preprocess
+
+
+def to_unit_range(x: Array, pixel_range: tuple[float, float]) -> Array:
+    """Back from `pixel_range` to [0, 1], clipped, for pictures."""
+    low, high = pixel_range
+    return ((x - low) / (high - low)).clip(0.0, 1.0)

@@ -1,0 +1,20 @@
+"""Mistakes that a user can make and mend: one paragraph each, never a stack trace."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """What was given, what is allowed, what to do. `launch.py` prints it and exits with status 2."""
+
+
+class NonFiniteLoss(UserError):
+    """Training stopped because the loss or a parameter was NaN or infinite."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
+    """The error for a name that is not in a table: lists the known ones and the nearest."""
+    known = sorted(known)
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    return UserError(f"Unknown {kind} '{name}'.{hint} Known: {', '.join(known) or 'none'}.")

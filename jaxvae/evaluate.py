@@ -1,0 +1,107 @@
+"""Likelihood bounds and test metrics: pure functions, and a loop over a data set."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxvae.data.load import Split
+from jaxvae.errors import UserError
+from jaxvae.model import Model, reparameterize
+from jaxvae.objectives import Objective, StepContext
+from jaxvae.sharding import Parallel
+from jaxvae.types import Array, Key, Params, Tree
+
+ROUND_TO = 64  # a small data set's one batch is filled up to this, whatever the devices, so that the noise is the same
+
+
+def importance_nll(model: Model, params: Params, key: Key, x: Array, num_samples: int, memory_mb: float = 8.0) -> Array:
+    """-log p(x), estimated from above with `num_samples` draws of z from q(z|x) (arXiv:1509.00519, equation 8).
+
+    Args:
+      model: with densities for posterior and likelihood.
+      params: its parameters.
+      key: sample k of the batch uses `fold_in(key, k)`, so that the chunk size changes nothing but rounding.
+      x: `[B, *data_shape]`.
+      num_samples: K; state it wherever the number is stated. In expectation the estimate falls with K to -log p(x).
+      memory_mb: a bound on the decoder's outputs held at a time; K alone does not change the memory.
+
+    Returns:
+      `[B]` nats.
+
+    Raises:
+      UserError: the model has no likelihood, or K is below 1.
+    """
+    if not model.has_likelihood:
+        raise UserError("An importance-weighted likelihood needs a posterior and a likelihood that are densities.")
+    if num_samples < 1:
+        raise UserError(f"evaluate.nll_samples is {num_samples}; the estimate needs at least 1 sample.")
+    chunk = int(np.clip(memory_mb * 1e6 / (4 * x.size), 1, num_samples))
+    posterior, prior = model.encode(params, x), model.prior(params)
+
+    def add_chunk(total: Array, start: Array) -> tuple[Array, None]:
+        indices = start + jnp.arange(chunk)
+        z = jax.vmap(lambda k: reparameterize(jax.random.fold_in(key, k), posterior))(indices)
+        log_weight = model.decode(params, z).log_prob(x) + prior.log_prob(z) - posterior.log_prob(z)
+        log_weight = jnp.where(indices[:, None] < num_samples, log_weight, -jnp.inf)
+        return jnp.logaddexp(total, jax.nn.logsumexp(log_weight, axis=0)), None
+
+    start = jnp.arange(0, num_samples, chunk)
+    total, _ = jax.lax.scan(add_chunk, jnp.full(x.shape[0], -jnp.inf), start)
+    return jnp.log(num_samples) - total
+
+
+def objective_metrics(
+    objective: Objective, preprocess: Callable, train_size: int, params: Tree, extra: Tree, step: Array, key: Key, batch: dict
+) -> dict[str, Array]:
+    """The objective's metrics on one batch of stored values; `[B]` each, whole-batch ones repeated."""
+    data_key, loss_key = jax.random.split(key)
+    x = preprocess(data_key, batch["x"])
+    out = objective.loss(params, extra, {**batch, "x": x}, loss_key, StepContext(step, train_size))
+    return {name: jnp.broadcast_to(value, x.shape[:1]) for name, value in out.metrics.items()}
+
+
+def nll_metrics(
+    model: Model, preprocess: Callable, num_samples: int, memory_mb: float, params: Tree, key: Key, batch: dict
+) -> dict[str, Array]:
+    """`{"nll": [B]}` of one batch of stored values, by `importance_nll`."""
+    data_key, sample_key = jax.random.split(key)
+    x = preprocess(data_key, batch["x"])
+    return {"nll": importance_nll(model, params["model"], sample_key, x, num_samples, memory_mb)}
+
+
+def mean_over(
+    split: Split, per_example: Callable[..., dict[str, Array]], parallel: Parallel, key: Key, batch_size: int
+) -> Callable[..., dict[str, float]]:
+    """`(*trees) -> {name: mean over the split}` for `per_example(*trees, key, batch) -> {name: [B]}`.
+
+    Batch i draws from `fold_in(key, i)`; the ragged last one is filled up with rows whose weight is 0. The function
+    is compiled once, and its numbers are the same on any number of devices, to rounding.
+
+    Raises:
+      UserError: the devices cannot share `batch_size` equally.
+    """
+    if batch_size < 1 or batch_size % parallel.num_devices:
+        raise UserError(
+            f"evaluate.batch_size is {batch_size}; it must be a multiple of the number of devices, {parallel.num_devices}."
+        )
+    num = len(split.x)
+    batch_size = min(batch_size, -(-num // ROUND_TO) * ROUND_TO)
+    arrays = {"x": split.x} if split.label is None else {"x": split.x, "label": split.label}
+
+    @jax.jit
+    def weighted_sums(trees, index, weight, batch):
+        values = per_example(*trees, jax.random.fold_in(key, index), jax.tree.map(lambda a: a[0], batch))
+        return {name: jnp.sum(value * weight[0]) for name, value in values.items()}
+
+    def means(*trees):
+        totals = []
+        for index, start in enumerate(range(0, num, batch_size)):
+            rows = np.arange(start, start + batch_size)
+            weight = (rows < num).astype(np.float32)
+            batch = {name: array[rows % num][None] for name, array in arrays.items()}
+            totals.append(weighted_sums(trees, index, parallel.shard(weight[None]), parallel.shard(batch)))
+        return {name: float(sum(np.float64(total[name]) for total in totals) / num) for name in totals[0]}
+
+    return means

@@ -1,0 +1,60 @@
+"""Encoder and decoder networks: the only place that imports flax.linen."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from jaxvae.errors import UserError, unknown
+from jaxvae.types import Array
+
+ACTIVATIONS = {"relu": nn.relu, "tanh": nn.tanh, "gelu": nn.gelu, "silu": nn.silu, "elu": nn.elu, "softplus": nn.softplus}
+
+
+class Network(NamedTuple):
+    """A pair of module builders.
+
+    Attributes:
+      encoder: `(data_shape, num_outputs) -> Module`, a map from `[..., *data_shape]` to `[..., num_outputs]`.
+      decoder: `(output_shape) -> Module`, a map from `[..., latent_dim]` to `[..., *output_shape]`.
+    Both modules take an optional `context` `[..., C]`, which conditions them.
+    """
+
+    encoder: Callable[[tuple[int, ...], int], nn.Module]
+    decoder: Callable[[tuple[int, ...]], nn.Module]
+
+
+class MLP(nn.Module):
+    """Dense layers over the last `len(input_shape)` axes, flattened; the output gets `output_shape`."""
+
+    input_shape: tuple[int, ...]
+    hidden: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    activation: Callable[[Array], Array]
+
+    @nn.compact
+    def __call__(self, x: Array, context: Array | None = None) -> Array:
+        batch_shape = x.shape[: x.ndim - len(self.input_shape)]
+        x = x.reshape(*batch_shape, math.prod(self.input_shape))
+        if context is not None:
+            x = jnp.concatenate([x, jnp.broadcast_to(context, (*batch_shape, context.shape[-1]))], axis=-1)
+        for width in self.hidden:
+            x = self.activation(nn.Dense(width)(x))
+        x = nn.Dense(math.prod(self.output_shape))(x)
+        return x.reshape(*batch_shape, *self.output_shape)
+
+
+def mlp(latent_dim: int, hidden: Sequence[int] = (400,), activation: str = "relu") -> Network:
+    """Fully connected; the decoder mirrors the encoder's `hidden` widths."""
+    hidden = tuple(hidden)
+    if any(not isinstance(width, int) or width < 1 for width in hidden):
+        raise UserError(f"The network got hidden={hidden}; every width must be a whole number of 1 or more.")
+    if activation not in ACTIVATIONS:
+        raise unknown("activation", activation, ACTIVATIONS)
+    act = ACTIVATIONS[activation]
+    return Network(
+        encoder=lambda data_shape, num_outputs: MLP(data_shape, hidden, (num_outputs,), act),
+        decoder=lambda output_shape: MLP((latent_dim,), hidden[::-1], output_shape, act),
+    )

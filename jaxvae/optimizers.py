@@ -1,0 +1,66 @@
+"""Optax optimisers, schedules and clipping by plain arguments."""
+
+from collections.abc import Callable
+
+import optax
+
+from jaxvae.errors import UserError
+
+OPTIMIZERS = {
+    "adam": optax.adam, "adamw": optax.adamw, "adamax": optax.adamax, "nadam": optax.nadam, "radam": optax.radam,
+    "lion": optax.lion, "rmsprop": optax.rmsprop, "sgd": optax.sgd,
+}  # fmt: skip
+
+
+def constant(peak: float, total_steps: int) -> optax.Schedule:
+    """The learning rate as given, always."""
+    del total_steps
+    return optax.constant_schedule(peak)
+
+
+def cosine(peak: float, total_steps: int, final_fraction: float = 0.0) -> optax.Schedule:
+    """Half a cosine from `peak` to `final_fraction * peak` (arXiv:1608.03983, equation 5, without restarts)."""
+    return optax.cosine_decay_schedule(peak, max(total_steps, 1), final_fraction)
+
+
+def linear(peak: float, total_steps: int, final_fraction: float = 0.0) -> optax.Schedule:
+    """A straight line from `peak` to `final_fraction * peak`."""
+    return optax.linear_schedule(peak, peak * final_fraction, max(total_steps, 1))
+
+
+SCHEDULES = {"constant": constant, "cosine": cosine, "linear": linear}
+
+
+def make_optimizer(
+    update: Callable[..., optax.GradientTransformation],
+    schedule: Callable[[float, int], optax.Schedule],
+    *,
+    learning_rate: float,
+    total_steps: int,
+    warmup_steps: int = 0,
+    clip_norm: float = 0.0,
+) -> optax.GradientTransformation:
+    """An optimiser with its schedule.
+
+    Args:
+      update: an optax optimiser as a function of the learning rate, `optax.adam` for example.
+      schedule: `(peak, total_steps) -> optax.Schedule`, one of this module's.
+      learning_rate: the peak.
+      total_steps: steps in the whole run, warm-up included.
+      warmup_steps: steps of a linear rise from 0.
+      clip_norm: where above 0, gradients are scaled down to this global norm.
+
+    Raises:
+      UserError: a value out of its range.
+    """
+    if not learning_rate > 0:
+        raise UserError(f"optimizer.learning_rate is {learning_rate}; it must be above 0.")
+    if clip_norm < 0:
+        raise UserError(f"optimizer.clip_norm is {clip_norm}; it must be 0 (no clipping) or above.")
+    if not 0 <= warmup_steps <= total_steps:
+        raise UserError(f"optimizer.warmup_steps is {warmup_steps}; it must be from 0 to the run's {total_steps} steps.")
+    rate = schedule(learning_rate, total_steps - warmup_steps)
+    if warmup_steps:
+        rate = optax.join_schedules([optax.linear_schedule(0.0, learning_rate, warmup_steps), rate], [warmup_steps])
+    optimizer = update(learning_rate=rate)
+    return optax.chain(optax.clip_by_global_norm(clip_norm), optimizer) if clip_norm else optimizer

@@ -1,0 +1,169 @@
+"""What a run tells when it is done: test metrics, results.json, a short table, pictures."""
+
+import time
+from collections.abc import Mapping
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxvae import figures, sharding, train
+from jaxvae.data import to_unit_range
+from jaxvae.evaluate import mean_over, nll_metrics, objective_metrics
+from jaxvae.experiment import Experiment
+from jaxvae.model import reconstruct, sample
+from jaxvae.types import Array, Key, Params
+from jaxvae.workdir import Restored, read_metrics, write_json
+
+PACKAGES = ("jaxvae", "jax", "jaxlib", "flax", "optax", "numpyro", "orbax-checkpoint", "numpy")
+PICTURES = 64
+
+
+def finish(experiment: Experiment, workdir: Path, restored: Restored, started: float, timing: dict[str, Any]) -> None:
+    """Evaluates on the test set, writes `results.json` and `figures/`, prints a table."""
+    results = evaluate_test(experiment, restored)
+    if jax.process_index() != 0:
+        return
+    written = draw(experiment, workdir, restored.weights["params"]["model"])
+    results |= {**timing, "total_seconds": time.time() - started}
+    write_json(workdir / "results.json", results)
+    print(table(results))
+    print(f"wrote {workdir}/: results.json, metrics.jsonl, config.json, checkpoints/, tensorboard/, figures/ ({', '.join(written)})")
+
+
+def evaluate_test(experiment: Experiment, restored: Restored) -> dict[str, Any]:
+    """The content of `results.json` but its times: nats per example on the test set, None where none exists."""
+    config, dataset, model = experiment.config, experiment.dataset, experiment.model
+    settings, parallel = config["evaluate"], sharding.global_view()
+    key = train.streams(config["seed"])["test"]
+    objective_key, nll_key = jax.random.split(key)
+    params, extra = restored.weights["params"], restored.weights["extra"]
+    trees = parallel.replicate((params, extra, np.int32(restored.step)))
+    per_example = partial(objective_metrics, experiment.objective, experiment.preprocess, len(dataset.train.x))
+    test = dict.fromkeys(("loss", "elbo", "reconstruction", "kl", "nll", "nll_samples"))
+    test |= mean_over(dataset.test, per_example, parallel, objective_key, settings["batch_size"])(*trees)
+    notes = []
+    if model.has_likelihood:
+        count = settings["nll_samples"]
+        per_example = partial(nll_metrics, model, experiment.preprocess, count, settings["memory_mb"])
+        test |= mean_over(dataset.test, per_example, parallel, nll_key, settings["batch_size"])(trees[0])
+        test["nll_samples"] = count
+    else:
+        notes.append(
+            "elbo and nll are null: the posterior or the reconstruction loss is no density, so nothing here bounds log p(x)."
+        )
+    if config["model"]["likelihood"]["name"] == "bernoulli" and config["data"]["binarization"] == "none" and dataset.max_value > 1:
+        notes.append(
+            "The pixels are grey: the cross-entropy of grey pixels is what is minimised, but comparable only with itself, not "
+            "with likelihoods of binarised data."
+        )
+    steps = len(dataset.train.x) // config["train"]["batch_size"]
+    return {
+        "test": test,
+        "unit": "nats per example",
+        "notes": notes,
+        "checkpoint": {"which": settings["checkpoint"], "step": restored.step, "epoch": restored.step / steps},
+        "data": {
+            "name": config["data"]["name"],
+            "shape": list(dataset.shape),
+            "examples": {"train": len(dataset.train.x), "validation": len(dataset.validation.x), "test": len(dataset.test.x)},
+            "binarization": config["data"]["binarization"],
+            "pixel_range": list(config["data"]["pixel_range"]),
+        },
+        "num_parameters": sum(leaf.size for leaf in jax.tree.leaves(params)),
+        "devices": f"{jax.device_count()} {jax.devices()[0].platform}",
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """The test metrics as a few lines of text."""
+    test = results["test"]
+    names = {
+        "loss": "loss (minimised)", "elbo": "ELBO", "reconstruction": "reconstruction", "kl": "KL",
+        "nll": f"NLL, {test['nll_samples']} importance samples" if test["nll"] is not None else "NLL",
+    }  # fmt: skip
+    lines = [f"test set, nats per example; checkpoint '{results['checkpoint']['which']}', step {results['checkpoint']['step']}"]
+    lines += [f"  {label:<32}" + (f"{test[name]:10.3f}" if test[name] is not None else "         -") for name, label in names.items()]
+    return "\n".join(lines + [f"  note: {note}" for note in results["notes"]])
+
+
+def sheets(experiment: Experiment, params: Params, key: Key) -> dict[str, np.ndarray]:
+    """Pictures of samples and of reconstructions beside their inputs; `{}` where the data is not made of images."""
+    config, split = experiment.config, experiment.dataset.test
+    drawn = figures.as_pictures(_unit(config, sample(experiment.model, params, key, PICTURES)))
+    if drawn is None:
+        return {}
+    pair = (figures.as_pictures(x) for x in _reconstructions(experiment, params, split.x[:PICTURES]))
+    return {"samples": figures.tile(drawn, 8), "reconstructions": figures.beside(*pair)}
+
+
+def draw(experiment: Experiment, workdir: Path, params: Params) -> list[str]:
+    """Everything in `figures/`; returns the names of the files."""
+    folder = workdir / "figures"
+    folder.mkdir(exist_ok=True)
+    config, model, test = experiment.config, experiment.model, experiment.dataset.test
+    written = ["curves.png"]
+    figures.save_curves(folder / "curves.png", read_metrics(workdir))
+    titles = {"samples": "samples from the prior", "reconstructions": "test data, each row above its reconstructions"}
+    for name, sheet in sheets(experiment, params, train.streams(config["seed"])["sample"]).items():
+        figures.save_sheet(folder / f"{name}.png", sheet, titles[name])
+        written.append(f"{name}.png")
+    if model.latent_dim == 2:
+        codes = np.concatenate([model.encode(params, x).mean for x in _batches(experiment, test.x)])
+        figures.save_latent_scatter(folder / "latent_scatter.png", codes, test.label)
+        written.append("latent_scatter.png")
+        grid = figures.as_pictures(_unit(config, figures.latent_grid(model, params)))
+        if grid is not None:
+            sheet = figures.tile(grid, 20, gap=0)
+            figures.save_sheet(folder / "latent_grid.png", sheet, "decoder means over the prior's quantiles of z[0] (right) and z[1] (up)")
+            written.append("latent_grid.png")
+    return written
+
+
+def write_samples(config: Mapping[str, Any], workdir: Path, restored: Restored) -> None:
+    """`--mode=sample`: `samples.npz` with "x" in [0, 1], and its picture."""
+    settings = config["sample"]
+    key = train.streams(config["seed"] if settings["seed"] < 0 else settings["seed"])["sample"]
+    x = sample(restored.model, restored.weights["params"]["model"], key, settings["num"], settings["temperature"])
+    _write_arrays(workdir, "samples", "samples from the prior", x=_unit(config, x))
+
+
+def write_reconstructions(experiment: Experiment, workdir: Path, restored: Restored) -> None:
+    """`--mode=reconstruct`: `reconstructions.npz` with "x" and "reconstruction" in [0, 1], and its picture."""
+    raw = experiment.dataset.test.x[: experiment.config["sample"]["num"]]
+    x, reconstruction = _reconstructions(experiment, restored.weights["params"]["model"], raw)
+    title = "test data, each row above its reconstructions"
+    _write_arrays(workdir, "reconstructions", title, x=x, reconstruction=reconstruction)
+
+
+def _write_arrays(workdir: Path, name: str, title: str, **arrays: np.ndarray) -> None:
+    if jax.process_index() != 0:
+        return
+    np.savez(workdir / f"{name}.npz", **arrays)
+    written = [workdir / f"{name}.npz"]
+    pictures = [figures.as_pictures(x) for x in arrays.values()]
+    if pictures[0] is not None:
+        sheet = figures.tile(pictures[0], 8) if len(pictures) == 1 else figures.beside(*pictures)
+        written.append(workdir / "figures" / f"{name}.png")
+        written[-1].parent.mkdir(exist_ok=True)
+        figures.save_sheet(written[-1], sheet, title)
+    print(f"wrote {', '.join(map(str, written))}")
+
+
+def _unit(config: Mapping[str, Any], x: Array) -> np.ndarray:
+    return np.asarray(to_unit_range(x, config["data"]["pixel_range"]))
+
+
+def _reconstructions(experiment: Experiment, params: Params, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    (x,) = _batches(experiment, raw, len(raw))
+    return _unit(experiment.config, x), _unit(experiment.config, reconstruct(experiment.model, params, x))
+
+
+def _batches(experiment: Experiment, raw: np.ndarray, size: int = 1024) -> list[Array]:
+    """Stored values as the model sees them."""
+    key = train.streams(experiment.config["seed"])["test"]
+    return [experiment.preprocess(jax.random.fold_in(key, i), jax.numpy.asarray(raw[i : i + size])) for i in range(0, len(raw), size)]

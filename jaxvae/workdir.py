@@ -1,0 +1,145 @@
+"""The folder of a run: its config, its log, its results; and how a run is given back."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tensorboardX import SummaryWriter
+
+from jaxvae import build
+from jaxvae.checkpoint import Checkpoints
+from jaxvae.errors import UserError
+from jaxvae.model import Model
+from jaxvae.types import Tree
+
+
+def restore(workdir: str | os.PathLike, checkpoint: str = "best") -> tuple[Model, Tree]:
+    """The model and parameters of a run, from its folder alone; no code in it is executed.
+
+    Args:
+      workdir: what `--workdir` was.
+      checkpoint: "best" by validation loss, "last", or a step.
+
+    Returns:
+      `(model, params)`: `model.encode(params, x)`, `model.decode(params, z)`, `model.prior(params)`.
+
+    Raises:
+      UserError: there is no run, or no sound checkpoint.
+    """
+    run = restore_run(workdir, checkpoint)
+    return run.model, jax.tree.map(jnp.asarray, run.weights["params"]["model"])
+
+
+class Restored(NamedTuple):
+    """A run read back: `weights` is `{"params": {group: tree}, "extra": tree}` on the host, `info` its JSON."""
+
+    config: dict[str, Any]
+    model: Model
+    weights: dict[str, Tree]
+    step: int
+    info: dict[str, Any]
+
+
+def restore_run(workdir: str | os.PathLike, checkpoint: str = "best") -> Restored:
+    """As `restore`, with all groups of parameters, the config and what was noted with the checkpoint."""
+    config = load_config(workdir)
+    checkpoints = Checkpoints(Path(workdir) / "checkpoints", read_only=True)
+    step, weights, info = checkpoints.restore_weights(checkpoint)
+    checkpoints.close()
+    return Restored(config, build.model(config, tuple(info["data_shape"])), weights, step, info)
+
+
+def load_config(workdir: str | os.PathLike) -> dict[str, Any]:
+    """The resolved config of a run.
+
+    Raises:
+      UserError: there is no run in this folder.
+    """
+    path = Path(workdir) / "config.json"
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"'{workdir}' holds no run: {path} cannot be read ({error}). Give the --workdir of a run.") from error
+
+
+def claim(workdir: Path, config: Mapping[str, Any]) -> None:
+    """Makes the folder and writes `config.json`, unless another run lives there.
+
+    Raises:
+      UserError: the folder holds a run with a different config; the differing keys are shown.
+    """
+    config = json.loads(json.dumps(config))
+    if (workdir / "config.json").exists():
+        old, new = flatten(load_config(workdir)), flatten(config)
+        keys = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+        if keys:
+            lines = "; ".join(f"{key}: {old.get(key)!r} there, {new.get(key)!r} now" for key in keys)
+            raise UserError(
+                f"'{workdir}' holds a run with a different config ({lines}). Nothing was changed. Give another "
+                "--workdir, or the same settings to go on with that run."
+            )
+        return
+    workdir.mkdir(parents=True, exist_ok=True)
+    write_json(workdir / "config.json", config)
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`{"train.batch_size": 128, ...}`."""
+    flat = {}
+    for key, value in config.items():
+        nested = isinstance(value, Mapping)
+        flat.update(flatten(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value})
+    return flat
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a file that is either whole or not there."""
+    scratch = path.with_suffix(".tmp")
+    scratch.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
+    os.replace(scratch, path)
+
+
+class MetricsLog:
+    """`metrics.jsonl` and TensorBoard events; rows after `first_step`, left by a killed run, are dropped."""
+
+    def __init__(self, workdir: Path, first_step: int):
+        self._path = workdir / "metrics.jsonl"
+        kept = [row for row in read_metrics(workdir) if row["step"] <= first_step]
+        scratch = self._path.with_suffix(".tmp")
+        scratch.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        os.replace(scratch, self._path)
+        self._file = self._path.open("a")
+        self._events = SummaryWriter(str(workdir / "tensorboard"), purge_step=first_step + 1 if first_step else None)
+
+    def row(self, step: int, epoch: float, split: str, metrics: Mapping[str, float]) -> None:
+        """One row of scalars."""
+        values = {name: float(value) for name, value in metrics.items()}
+        self._file.write(json.dumps({"step": step, "epoch": round(epoch, 4), "split": split, **values}) + "\n")
+        self._file.flush()
+        for name, value in values.items():
+            self._events.add_scalar(f"{split}/{name}", value, step)
+
+    def image(self, step: int, name: str, picture: np.ndarray) -> None:
+        """One RGB picture `[H, W, 3]`, uint8, for TensorBoard."""
+        self._events.add_image(name, picture, step, dataformats="HWC")
+
+    def close(self) -> None:
+        """Writes what is left."""
+        self._file.close()
+        self._events.close()
+
+
+def read_metrics(workdir: Path) -> list[dict[str, Any]]:
+    """The whole rows of `metrics.jsonl`; a line that a kill cut in two is left out."""
+    path, rows = workdir / "metrics.jsonl", []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            continue
+    return rows

@@ -1,0 +1,69 @@
+"""Train, evaluate, sample from or reconstruct with a variational autoencoder.
+
+  python launch.py --config=configs/vae.py                     # a model on its default data
+  python launch.py --config=configs/vae.py:mnist               # on another data set
+  python launch.py --config=configs/vae.py --config.train.num_epochs=5 --workdir=runs/short
+  python launch.py --workdir=runs/short --mode=sample          # a finished run needs no --config
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from absl import flags
+
+from configs import base
+from configs.flags import parse
+from jaxvae.errors import UserError
+
+MODES = ["train", "evaluate", "sample", "reconstruct"]
+
+
+def main(argv: list[str], started: float) -> int:
+    """Runs one mode. Returns the exit status: 0, 2 for a mistake in what was given, 128 + n after signal n."""
+    values = flags.FlagValues()
+    flags.DEFINE_string("workdir", "", "folder of the run (default: runs/<config.name>)", flag_values=values)
+    flags.DEFINE_enum("mode", "train", MODES, "what to do", flag_values=values)
+    flags.DEFINE_string("coordinator", "", "HOST:PORT of process 0, to run on several hosts", flag_values=values)
+    flags.DEFINE_integer("num_processes", 0, "how many processes there are, over all hosts", flag_values=values)
+    flags.DEFINE_integer("process_id", -1, "which of them this is, from 0", flag_values=values)
+    if {"--help", "-h", "-help", "--helpfull", "--helpshort"} & set(argv):
+        print(f"{__doc__}\nflags:\n{values.get_help()}")
+        print(f"settings, each as --config.KEY=VALUE, with the defaults of configs/base.py:\n\n{base.get_config('NAME')}")
+        return 0
+    try:
+        config = parse(argv, values)
+        from jaxvae import modes, sharding  # brings JAX: only now, so that help and mistakes in the flags answer at once
+
+        _keep_compiled()
+        sharding.start_hosts(values.coordinator, values.num_processes, values.process_id)
+        modes.MODES[values.mode](config.to_dict(), Path(values.workdir or f"runs/{config.name}"), started)
+    except UserError as error:
+        return _say(f"error: {error}", 2)
+    except OSError as error:
+        where = f" '{error.filename}'" if error.filename else ""
+        return _say(f"error: The disk refused{where}: {error.strerror or error}. Free some space, or give another --workdir. "
+                    "Checkpoints saved before are kept.", 2)  # fmt: skip
+    except KeyboardInterrupt as stop:
+        return _say(str(stop) or "stopped", getattr(stop, "status", 130))
+    return 0
+
+
+def _keep_compiled() -> None:
+    """Compiled steps are kept on the disk: a second start of the same run does not compile again."""
+    import jax
+
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "jaxvae" / "compiled"
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def _say(message: str, status: int) -> int:
+    print(message, file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv, time.time()))
