@@ -4,8 +4,8 @@ from ml_collections import ConfigDict
 
 # What a data set changes about a run: `configs/vae.py:mnist` starts from these.
 DATASETS = {
-    "digits": {"num_epochs": 100, "batch_size": 128, "eval_every_epochs": 10, "nll_samples": 1000},
-    "mnist": {"num_epochs": 20, "batch_size": 128, "eval_every_epochs": 1, "nll_samples": 100},
+    "digits": {"num_epochs": 100, "eval_every_epochs": 10, "nll_samples": 1000, "validation_fraction": 0.1},
+    "mnist": {"num_epochs": 20, "eval_every_epochs": 1, "nll_samples": 100, "validation_fraction": 0.05},
 }
 
 
@@ -22,7 +22,7 @@ def get_config(name: str, dataset: str = "") -> ConfigDict:
             "data_dir": "",  # where TFDS data lies; else $TFDS_DATA_DIR, else ~/tensorflow_datasets
             "cache_dir": "",  # where decoded arrays are kept; else ~/.cache/jaxvae
             "image_size": 0,  # above 0: central square, resized
-            "validation_fraction": 0.1,  # of the training data, where there is no validation set
+            "validation_fraction": sizes["validation_fraction"],  # of the training data, where there is no validation set
             "binarization": "none",  # none | threshold | dynamic | static
             "pixel_range": (0.0, 1.0),  # or (-1.0, 1.0)
         },
@@ -43,7 +43,7 @@ def get_config(name: str, dataset: str = "") -> ConfigDict:
         },
         "train": {
             "num_epochs": sizes["num_epochs"],
-            "batch_size": sizes["batch_size"],
+            "batch_size": 128,
             "steps_per_call": 100,  # steps in one call of the device
             "eval_every_epochs": sizes["eval_every_epochs"],  # validation, pictures and a checkpoint
         },

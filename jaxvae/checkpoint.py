@@ -27,9 +27,11 @@ class Checkpoints:
     optimiser), so that a model is read without it, and "info": plain JSON with a checksum for each, since Orbax notices a truncated file but not a flipped bit.
     """
 
-    def __init__(self, folder: Path, read_only: bool = False):
+    def __init__(self, folder: Path, to_write: bool = True):
         self.folder = folder.absolute()
-        if not read_only and jax.process_index() == 0:
+        if not to_write and not folder.is_dir():
+            raise UserError(f"There are no checkpoints in '{folder}'. Give the --workdir of a run that was trained.")
+        if to_write and jax.process_index() == 0:
             self._set_aside_unreadable()
         self._manager = ocp.CheckpointManager(
             self.folder,
@@ -42,10 +44,9 @@ class Checkpoints:
                 ),
                 best_fn=_loss,
                 best_mode="min",
-                cleanup_tmp_directories=not read_only,
-                read_only=read_only,
-                create=not read_only,
-                save_interval_steps=0 if read_only else 1,
+                create=to_write,
+                cleanup_tmp_directories=to_write,
+                save_root_metadata=False,
             ),
         )
 

@@ -50,22 +50,26 @@ class Bernoulli(dist.BernoulliLogits):
 
 
 class SquaredError(dist.Distribution):
-    """-(x - mean)^2 in the place of a log-density. It is none: `Likelihood.is_density` says so."""
+    """-(x - loc)^2 in the place of a log-density. It is none: `Likelihood.is_density` says so."""
 
-    arg_constraints = {"mean": constraints.real}
+    arg_constraints = {"loc": constraints.real}
     support = constraints.real
-    pytree_data_fields = ("mean",)
+    pytree_data_fields = ("loc",)
 
-    def __init__(self, mean, *, validate_args=None):
-        self.mean = mean
-        super().__init__(batch_shape=jnp.shape(mean), validate_args=validate_args)
+    def __init__(self, loc, *, validate_args=None):
+        self.loc = loc
+        super().__init__(batch_shape=jnp.shape(loc), validate_args=validate_args)
+
+    @property
+    def mean(self):
+        return self.loc
 
     def sample(self, key, sample_shape=()):
         del key
-        return jnp.broadcast_to(self.mean, sample_shape + self.batch_shape)
+        return jnp.broadcast_to(self.loc, sample_shape + self.batch_shape)
 
     def log_prob(self, value):
-        return -jnp.square(value - self.mean)
+        return -jnp.square(value - self.loc)
 
 
 def bernoulli() -> Likelihood:

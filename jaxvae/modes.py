@@ -95,7 +95,8 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
         if log:
             if metrics:
                 log.row(step, step / feed.steps_per_epoch, "validation", {**metrics, "seconds": seconds()})
-            for name, sheet in report.sheets(experiment, seen.params["model"], keys["sample"]).items():
+            params = jax.device_get(seen.params["model"])  # host arrays: this host alone draws
+            for name, sheet in report.sheets(experiment, params, keys["sample"]).items():
                 log.image(step, name, sheet)
 
     save_first = not step

@@ -5,7 +5,7 @@
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -67,9 +67,10 @@ def make_parallel(mode: str, batch_size: int, whole_batch: str = "") -> Parallel
     return global_view() if mode == "jit" else per_device()
 
 
-def global_view() -> Parallel:
-    """`jit` over a mesh of all devices: the same numbers on any number of devices, to rounding."""
-    mesh = Mesh(np.asarray(jax.devices()), (AXIS,))
+def global_view(devices: Sequence[jax.Device] | None = None) -> Parallel:
+    """`jit` over a mesh of `devices` (all by default): the same numbers on any number of them, to rounding."""
+    devices = jax.devices() if devices is None else devices
+    mesh = Mesh(np.asarray(devices), (AXIS,))
     replicated = NamedSharding(mesh, PartitionSpec())
     split = NamedSharding(mesh, PartitionSpec(None, AXIS))
 
@@ -83,7 +84,7 @@ def global_view() -> Parallel:
         return jax.jit(many, donate_argnums=0, **shardings)
 
     return Parallel(
-        num_devices=jax.device_count(),
+        num_devices=len(devices),
         replicate=lambda tree: put(tree, replicated),
         shard=lambda tree: put(tree, split),
         compile=compile_,

@@ -48,7 +48,7 @@ class Restored(NamedTuple):
 def restore_run(workdir: str | os.PathLike, checkpoint: str = "best") -> Restored:
     """As `restore`, with all groups of parameters, the config and what was noted with the checkpoint."""
     config = load_config(workdir)
-    checkpoints = Checkpoints(Path(workdir) / "checkpoints", read_only=True)
+    checkpoints = Checkpoints(Path(workdir) / "checkpoints", to_write=False)
     step, weights, info = checkpoints.restore_weights(checkpoint)
     checkpoints.close()
     return Restored(config, build.model(config, tuple(info["data_shape"])), weights, step, info)

@@ -1,0 +1,111 @@
+"""A run killed at any moment and started again ends with the same bits; a signal saves and stops."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxvae.checkpoint import Checkpoints
+
+ROOT = Path(__file__).parents[1]
+EPOCHS = 12
+COMMAND = [
+    sys.executable, "launch.py", "--config=configs/vae.py", f"--config.train.num_epochs={EPOCHS}",
+    "--config.train.eval_every_epochs=2", "--config.train.steps_per_call=3", "--config.evaluate.nll_samples=2",
+]  # fmt: skip
+
+
+def start(workdir, *more):
+    env = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+    return subprocess.Popen([*COMMAND, f"--workdir={workdir}", *more], cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True)
+
+
+def finish(workdir):
+    process = start(workdir)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    return errors
+
+
+def end_state(workdir):
+    """Every number of the last checkpoint, parameters and optimiser."""
+    checkpoints = Checkpoints(workdir / "checkpoints", to_write=False)
+    step, weights, info = checkpoints.restore_weights("last")
+    checkpoints.close()
+    return step, info["checksums"], weights
+
+
+def wait_for_rows(process, workdir, count):
+    """Until the log holds this many rows."""
+    log = workdir / "metrics.jsonl"
+    while process.poll() is None:
+        if log.exists() and log.read_text().count("\n") >= count:
+            return
+        time.sleep(0.002)
+    raise AssertionError("the run ended before it could be stopped")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("whole")
+    finish(workdir)
+    return workdir
+
+
+def assert_same_end(workdir, whole):
+    step, checksums, weights = end_state(workdir)
+    step_whole, checksums_whole, weights_whole = end_state(whole)
+    assert step == step_whole == EPOCHS * 10
+    kernel = weights["params"]["model"]["encoder"]["Dense_0"]["kernel"]
+    np.testing.assert_array_equal(kernel, weights_whole["params"]["model"]["encoder"]["Dense_0"]["kernel"])
+    assert checksums == checksums_whole
+    assert json.loads((workdir / "results.json").read_text())["test"] == json.loads((whole / "results.json").read_text())["test"]
+    drop = ("seconds",)
+    rows = [
+        [{k: v for k, v in json.loads(line).items() if k not in drop} for line in (w / "metrics.jsonl").read_text().splitlines()]
+        for w in (workdir, whole)
+    ]
+    assert rows[0] == rows[1]
+
+
+def test_the_same_run_twice_gives_the_same_bits(whole, tmp_path):
+    finish(tmp_path)
+    assert_same_end(tmp_path, whole)
+
+
+def test_killed_at_three_moments_it_ends_with_the_same_bits(whole, tmp_path):
+    for rows in (2, 16, 37):  # in the first epoch, between two checkpoints, near the end
+        process = start(tmp_path)
+        wait_for_rows(process, tmp_path, rows)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+    finish(tmp_path)
+    assert_same_end(tmp_path, whole)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_within_an_epoch_and_the_run_goes_on_to_the_same_bits(number, whole, tmp_path):
+    process = start(tmp_path)
+    wait_for_rows(process, tmp_path, 7)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=100)
+    assert process.returncode == 128 + number
+    assert f"Stopped by {number.name} at step" in errors
+    assert "Traceback" not in errors
+    step, _, _ = end_state(tmp_path)
+    assert f"at step {step} of {EPOCHS * 10}" in errors
+    finish(tmp_path)
+    assert_same_end(tmp_path, whole)
+
+
+def test_a_finished_run_started_again_trains_no_further(whole):
+    before = end_state(whole)[1]
+    finish(whole)
+    assert end_state(whole)[1] == before

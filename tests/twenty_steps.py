@@ -1,0 +1,55 @@
+"""Twenty training steps on the digits, for comparing devices, hosts and ways to compile; also a script.
+
+python tests/twenty_steps.py OUT.npz jit COORDINATOR NUM_PROCESSES PROCESS_ID
+"""
+
+import sys
+from functools import partial
+
+import jax
+import numpy as np
+import optax
+
+from configs import base
+from jaxvae import build, data, losses, objectives, sharding, train
+
+STEPS, BATCH = 20, 64
+
+
+def given_noise(model):
+    """The ELBO with the noise of each example taken from its data, so that every way to split a batch sees the same."""
+
+    def loss(params, extra, batch, key, ctx):
+        del key, ctx
+        posterior = model.encode(params["model"], batch["x"])
+        noise = jax.random.normal(jax.random.key(7), (10, model.latent_dim))[batch["label"]]
+        z = posterior.mean + posterior.variance**0.5 * noise
+        kl = objectives.analytic_kl(posterior, model.prior(params["model"]))
+        minimised = -losses.elbo(model.decode(params["model"], z).log_prob(batch["x"]), kl)
+        return objectives.Loss({"model": minimised}, {"loss": minimised}, extra)
+
+    return objectives.Objective(lambda key: ({"model": model.init(key)}, {}), loss)
+
+
+def run(parallel: sharding.Parallel, make_objective=objectives.elbo) -> dict[str, np.ndarray]:
+    """The losses and the flat parameters after STEPS steps."""
+    config = base.get_config("test").to_dict()
+    dataset = data.load()
+    model = build.model(config, dataset.shape)
+    objective, optimizer = make_objective(model), optax.adam(1e-3)
+    preprocess = data.make_preprocess(dataset.max_value, "dynamic" if make_objective is objectives.elbo else "none", (0, 1))
+    feed = data.make_feed(dataset.train, BATCH, seed=0)
+    keys = train.streams(0)
+    state = parallel.replicate(jax.jit(partial(train.init_state, objective, optimizer))(keys["init"]))
+    trainer = train.make_trainer(objective, optimizer, preprocess, feed, keys["train"], len(dataset.train.x), parallel)
+    state, metrics = trainer(state, 0, STEPS)
+    leaves = jax.tree.leaves(jax.device_get(parallel.collect(state).params))
+    return {"loss": np.asarray(metrics["loss"]), "params": np.concatenate([leaf.ravel() for leaf in leaves])}
+
+
+if __name__ == "__main__":
+    out, mode, coordinator, num_processes, process_id = sys.argv[1:]
+    sharding.start_hosts(coordinator, int(num_processes), int(process_id))
+    result = run(sharding.make_parallel(mode, BATCH), objectives.elbo if mode == "jit" else given_noise)
+    if jax.process_index() == 0:
+        np.savez(out, devices=jax.device_count(), **result)
