@@ -1,9 +1,9 @@
 """Train, evaluate, sample from or reconstruct with a variational autoencoder.
 
-  python launch.py --config=configs/vae.py                     # a model on its default data
-  python launch.py --config=configs/vae.py:mnist               # on another data set
-  python launch.py --config=configs/vae.py --config.train.num_epochs=5 --workdir=runs/short
-  python launch.py --workdir=runs/short --mode=sample          # a finished run needs no --config
+python launch.py --config=configs/vae.py                     # a model on its default data
+python launch.py --config=configs/vae.py:mnist               # on another data set
+python launch.py --config=configs/vae.py --config.train.num_epochs=5 --workdir=runs/short
+python launch.py --workdir=runs/short --mode=sample          # a finished run needs no --config
 """
 
 import os
@@ -30,11 +30,16 @@ def main(argv: list[str], started: float) -> int:
     flags.DEFINE_integer("process_id", -1, "which of them this is, from 0", flag_values=values)
     if {"--help", "-h", "-help", "--helpfull", "--helpshort"} & set(argv):
         print(f"{__doc__}\nflags:\n{values.get_help()}")
-        print(f"settings, each as --config.KEY=VALUE, with the defaults of configs/base.py:\n\n{base.get_config('NAME')}")
+        print(
+            f"settings, each as --config.KEY=VALUE, with the defaults of configs/base.py:\n\n{base.get_config('NAME')}"
+        )
         return 0
     try:
         config = parse(argv, values)
-        from jaxvae import modes, sharding  # brings JAX: only now, so that help and mistakes in the flags answer at once
+        from jaxvae import (
+            modes,
+            sharding,
+        )  # brings JAX: only now, so that help and mistakes in the flags answer at once
 
         _keep_compiled()
         sharding.start_hosts(values.coordinator, values.num_processes, values.process_id)
@@ -43,8 +48,8 @@ def main(argv: list[str], started: float) -> int:
         return _say(f"error: {error}", 2)
     except OSError as error:
         where = f" '{error.filename}'" if error.filename else ""
-        return _say(f"error: The disk refused{where}: {error.strerror or error}. Free some space, or give another --workdir. "
-                    "Checkpoints saved before are kept.", 2)  # fmt: skip
+        advice = "Free some space, or give another --workdir. Checkpoints saved before are kept."
+        return _say(f"error: The disk refused{where}: {error.strerror or error}. {advice}", 2)
     except KeyboardInterrupt as stop:
         return _say(str(stop) or "stopped", getattr(stop, "status", 130))
     return 0

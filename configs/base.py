@@ -5,7 +5,7 @@ from ml_collections import ConfigDict
 # What a data set changes about a run: `configs/vae.py:mnist` starts from these.
 DATASETS = {
     "digits": {"num_epochs": 100, "eval_every_epochs": 10, "nll_samples": 1000, "validation_fraction": 0.1},
-    "mnist": {"num_epochs": 20, "eval_every_epochs": 1, "nll_samples": 100, "validation_fraction": 0.05},
+    "mnist": {"num_epochs": 20, "eval_every_epochs": 1, "nll_samples": 100, "validation_fraction": 0.02},
 }
 
 
@@ -22,7 +22,7 @@ def get_config(name: str, dataset: str = "") -> ConfigDict:
             "data_dir": "",  # where TFDS data lies; else $TFDS_DATA_DIR, else ~/tensorflow_datasets
             "cache_dir": "",  # where decoded arrays are kept; else ~/.cache/jaxvae
             "image_size": 0,  # above 0: central square, resized
-            "validation_fraction": sizes["validation_fraction"],  # of the training data, where there is no validation set
+            "validation_fraction": sizes["validation_fraction"],  # of "train", where none is given
             "binarization": "none",  # none | threshold | dynamic | static
             "pixel_range": (0.0, 1.0),  # or (-1.0, 1.0)
         },

@@ -1,5 +1,6 @@
 """From the command line to a complete config: the file, then the overrides, then the checks."""
 
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ from ml_collections import ConfigDict, config_flags
 from configs import base
 from jaxvae.errors import UserError, unknown
 
-# Settings that choose a part by name; what else stands beside the name are that part's options, checked when it is built.
-PARTS = ("model.posterior", "model.prior", "model.likelihood", "network", "objective", "optimizer", "optimizer.schedule")
+# Settings that choose a part by name; what else stands beside the name are its options, checked when it is built.
+PARTS = (
+    "model.posterior", "model.prior", "model.likelihood", "network", "objective", "optimizer", "optimizer.schedule",
+)  # fmt: skip
 COMMON = ("optimizer.learning_rate", "optimizer.warmup_steps", "optimizer.clip_norm")  # options of every optimiser
 
 
@@ -58,19 +61,18 @@ def _load(argv: list[str]) -> ConfigDict:
     given = dict(arg.lstrip("-").partition("=")[::2] for arg in argv[1:])
     if not given.get("config"):
         if "workdir" not in given or given.get("mode", "train") == "train":
-            files = sorted(p.name for p in Path(__file__).parent.glob("*.py") if p.stem not in ("__init__", "base", "flags"))
+            files = sorted(
+                p.name for p in Path(__file__).parent.glob("*.py") if p.stem not in ("__init__", "base", "flags")
+            )
             raise UserError(f"Give a config, for example --config=configs/vae.py (in configs/: {', '.join(files)}).")
         from jaxvae.workdir import load_config  # brings JAX: only where it is needed
 
         return ConfigDict(_with_tuples(load_config(given["workdir"])))
-    path = given["config"].partition(":")[0]
+    path, _, dataset = given["config"].partition(":")
     if not Path(path).is_file():
         raise UserError(f"The config file '{path}' does not exist; try --config=configs/vae.py.")
-    holder = flags.FlagValues()
-    loaded = config_flags.DEFINE_config_file("config", flag_values=holder, sys_argv=argv[:1])
     try:
-        holder([argv[0], f"--config={given['config']}"])
-        return ConfigDict(loaded.value.to_dict())
+        return ConfigDict(runpy.run_path(path)["get_config"](*([dataset] if dataset else [])).to_dict())
     except Exception as error:  # whatever the file raises is a mistake in the file
         raise UserError(f"The config file '{path}' does not load: {type(error).__name__}: {error}") from error
 

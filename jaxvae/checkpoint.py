@@ -23,8 +23,9 @@ log = logging.getLogger("jaxvae")
 class Checkpoints:
     """The checkpoints of one run: the latest two and the best by validation loss.
 
-    A checkpoint holds "weights" (parameters and what else a model is used with) apart from the "rest" of a state (the
-    optimiser), so that a model is read without it, and "info": plain JSON with a checksum for each, since Orbax notices a truncated file but not a flipped bit.
+    A checkpoint holds "weights" (parameters, and what else a model is used with) apart from the "rest" of a state (the
+    optimiser), so that a model is read without it, and "info": plain JSON with a checksum for each, since Orbax
+    notices a truncated file but not a flipped bit.
     """
 
     def __init__(self, folder: Path, to_write: bool = True):
@@ -37,10 +38,10 @@ class Checkpoints:
             self.folder,
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=policies.AnyPreservationPolicy(
-                    [policies.LatestN(KEEP_LATEST), policies.BestN(
-                            get_metric_fn=_loss, reverse=True, n=1, keep_checkpoints_without_metrics=False
-                        ),
-]
+                    [
+                        policies.LatestN(KEEP_LATEST),
+                        policies.BestN(get_metric_fn=_loss, reverse=True, n=1, keep_checkpoints_without_metrics=False),
+                    ]
                 ),
                 best_fn=_loss,
                 best_mode="min",
@@ -62,7 +63,11 @@ class Checkpoints:
         """
         if step in self._manager.all_steps():
             return
-        info = {**info, "checksums": {"weights": _checksum(weights), "rest": _checksum(rest)}, "shapes": shapes(weights)}
+        info = {
+            **info,
+            "checksums": {"weights": _checksum(weights), "rest": _checksum(rest)},
+            "shapes": shapes(weights),
+        }
         self._manager.save(
             step,
             args=ocp.args.Composite(
@@ -86,7 +91,9 @@ class Checkpoints:
                 found = self._restore(step, {"weights": weights, "rest": rest})
             except Exception as error:  # Orbax, TensorStore and JSON all raise types of their own
                 damaged.append(step)
-                log.warning("The checkpoint of step %d is damaged (%s); trying the one before it.", step, _first_line(error))
+                log.warning(
+                    "The checkpoint of step %d is damaged (%s); trying the one before it.", step, _first_line(error)
+                )
                 continue
             for bad in damaged:
                 self._set_aside(bad)
@@ -95,14 +102,16 @@ class Checkpoints:
             return step, found["weights"], found["rest"], found["info"]
         if damaged:
             raise UserError(
-                f"No checkpoint in '{self.folder}' is sound: steps {damaged} are all damaged. Restore the folder from a copy, "
-                "or start again with another --workdir."
+                f"No checkpoint in '{self.folder}' is sound: steps {damaged} are all damaged. Restore the folder from "
+                "a copy, or start again with another --workdir."
             )
         return None
 
     def restore_weights(self, which: str = "best") -> tuple[int, Tree, dict[str, Any]]:
-        """`(step, weights, info)` of the "best" checkpoint by validation loss (the last one where none was measured), of
-        the "last", or of a step given as a number. Falls back to older ones like `restore_latest`.
+        """`(step, weights, info)` of one checkpoint; a damaged one is passed over, and said to be.
+
+        Args:
+          which: "best" by validation loss (the last one where none was measured), "last", or a step.
 
         Raises:
           UserError: there is no such checkpoint.
@@ -125,7 +134,8 @@ class Checkpoints:
 
     def info(self, step: int) -> dict[str, Any]:
         """The JSON that was saved with a step."""
-        return self._manager.restore(step, args=ocp.args.Composite(info=ocp.args.JsonRestore()))["info"]
+        info: Any = self._manager.restore(step, args=ocp.args.Composite(info=ocp.args.JsonRestore()))
+        return info["info"]
 
     def close(self) -> None:
         """Waits until all is on the disk."""
@@ -134,7 +144,8 @@ class Checkpoints:
 
     def _restore(self, step: int, targets: dict[str, Tree]) -> dict[str, Any]:
         args = {name: ocp.args.StandardRestore(tree) for name, tree in targets.items()}
-        found = dict(self._manager.restore(step, args=ocp.args.Composite(info=ocp.args.JsonRestore(), **args)).items())
+        restored: Any = self._manager.restore(step, args=ocp.args.Composite(info=ocp.args.JsonRestore(), **args))
+        found = dict(restored.items())
         for name in targets:
             if _checksum(found[name]) != found["info"]["checksums"][name]:
                 raise ValueError(f"the checksum of its {name} is wrong")
@@ -150,7 +161,9 @@ class Checkpoints:
                 for file in folder.glob("metrics/metrics"):
                     _loss(json.loads(file.read_text()))
             except (OSError, ValueError, KeyError, TypeError) as error:
-                log.warning("The checkpoint of step %s is damaged (%s); it is left out.", folder.name, _first_line(error))
+                log.warning(
+                    "The checkpoint of step %s is damaged (%s); it is left out.", folder.name, _first_line(error)
+                )
                 self._set_aside(int(folder.name))
 
     def _set_aside(self, step: int) -> None:
@@ -177,7 +190,7 @@ def _empty(described: Tree) -> Tree:
 def _checksum(tree: Tree) -> int:
     value = 0
     for leaf in jax.tree.leaves(tree):
-        value = zlib.crc32(np.ascontiguousarray(leaf).view(np.uint8), value)
+        value = zlib.crc32(np.ascontiguousarray(leaf).tobytes(), value)
     return value
 
 

@@ -53,7 +53,14 @@ def importance_nll(model: Model, params: Params, key: Key, x: Array, num_samples
 
 
 def objective_metrics(
-    objective: Objective, preprocess: Callable, train_size: int, params: Tree, extra: Tree, step: Array, key: Key, batch: dict
+    objective: Objective,
+    preprocess: Callable,
+    train_size: int,
+    params: Tree,
+    extra: Tree,
+    step: Array,
+    key: Key,
+    batch: dict,
 ) -> dict[str, Array]:
     """The objective's metrics on one batch of stored values; `[B]` each, whole-batch ones repeated."""
     data_key, loss_key = jax.random.split(key)
@@ -84,7 +91,8 @@ def mean_over(
     """
     if batch_size < 1 or batch_size % parallel.num_devices:
         raise UserError(
-            f"evaluate.batch_size is {batch_size}; it must be a multiple of the number of devices, {parallel.num_devices}."
+            f"evaluate.batch_size is {batch_size}; it must be a multiple of the number of devices, "
+            f"{parallel.num_devices}."
         )
     num = len(split.x)
     batch_size = min(batch_size, -(-num // ROUND_TO) * ROUND_TO)

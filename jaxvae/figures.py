@@ -19,11 +19,13 @@ from jaxvae.types import Params
 INK = "#333333"
 
 
-def as_pictures(x: np.ndarray) -> np.ndarray | None:
-    """Data `[N, ...]` in [0, 1] as RGB `[N, H, W, 3]`, uint8; None where it is not made of images."""
-    x = np.asarray(x)
-    if x.ndim != 4 or x.shape[-1] not in (1, 3):
-        return None
+def are_images(shape: tuple[int, ...]) -> bool:
+    """Whether examples of this shape can be drawn: `[H, W, 1 or 3]`."""
+    return len(shape) == 3 and shape[-1] in (1, 3)
+
+
+def as_pictures(x: np.ndarray) -> np.ndarray:
+    """Images `[N, H, W, 1 or 3]` in [0, 1] as RGB `[N, H, W, 3]`, uint8."""
     return np.repeat((x * 255).round().astype(np.uint8), 3 // x.shape[-1], axis=-1)
 
 
@@ -65,7 +67,9 @@ def save_curves(path: Path, rows: Sequence[dict[str, Any]]) -> None:
         for split, color in (("train", "#9ecae1"), ("validation", "#d95f0e")):
             points = [(row["epoch"], row[name]) for row in rows if row["split"] == split and name in row]
             if points:
-                axes.plot(*zip(*points, strict=True), color=color, label=split, marker="o" if len(points) == 1 else None)
+                axes.plot(
+                    *zip(*points, strict=True), color=color, label=split, marker="o" if len(points) == 1 else None
+                )
         values = np.array([row[name] for row in rows if name in row])
         if len(values) > 4:  # the first steps would squeeze the rest into a line
             low, high = values.min(), np.quantile(values, 0.98)
@@ -86,8 +90,9 @@ def save_latent_scatter(path: Path, codes: np.ndarray, labels: np.ndarray | None
         classes = np.unique(labels)
         if len(classes) <= 20:
             colors = ListedColormap([_color(i, len(classes)) for i in range(len(classes))])
-            drawn = axes.scatter(*codes.T, c=np.searchsorted(classes, labels), s=size, linewidths=0, cmap=colors, alpha=0.8,
-                                 vmin=-0.5, vmax=len(classes) - 0.5)  # fmt: skip
+            limits = {"vmin": -0.5, "vmax": len(classes) - 0.5}
+            index = np.searchsorted(classes, labels)
+            drawn = axes.scatter(*codes.T, c=index, s=size, linewidths=0, cmap=colors, alpha=0.8, **limits)
             bar = figure.colorbar(drawn, ax=axes, ticks=range(len(classes)), label="label")
             bar.set_ticklabels([str(c) for c in classes])
             bar.outline.set_visible(False)

@@ -52,8 +52,8 @@ class Bernoulli(dist.BernoulliLogits):
 class SquaredError(dist.Distribution):
     """-(x - loc)^2 in the place of a log-density. It is none: `Likelihood.is_density` says so."""
 
-    arg_constraints = {"loc": constraints.real}
-    support = constraints.real
+    arg_constraints = {"loc": constraints.real}  # noqa: RUF012 (NumPyro's way)
+    support = constraints.real  # pyright: ignore[reportAssignmentType]
     pytree_data_fields = ("loc",)
 
     def __init__(self, loc, *, validate_args=None):

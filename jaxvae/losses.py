@@ -72,7 +72,7 @@ def gaussian_nll(mean: Array, x: Array, variance: float | Array = 1.0) -> Array:
 
 
 def squared_error(mean: Array, x: Array) -> Array:
-    """sum (x - mean)^2 per example `[B]`. Not a negative log-likelihood: it equals the one of variance 1/2
+    """Sum (x - mean)^2 per example `[B]`. Not a negative log-likelihood: it equals the one of variance 1/2
     up to the constant that a density needs, so no bound on log p(x) can be read from it.
 
     Raises:

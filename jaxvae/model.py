@@ -1,7 +1,7 @@
 """A model is four pure functions made from posterior, prior, likelihood and network."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import chex
 import jax
@@ -74,12 +74,12 @@ def make_model(
 
     def encode(params: Params, x: Array, context: Array | None = None) -> Distribution:
         chex.assert_shape(x, (..., *data_shape))
-        outputs = encoder.apply({"params": params["encoder"]}, x, context)
+        outputs: Any = encoder.apply({"params": params["encoder"]}, x, context)
         return posterior.build(params.get("posterior", {}), outputs)
 
     def decode(params: Params, z: Array, context: Array | None = None) -> Distribution:
         chex.assert_shape(z, (..., latent_dim))
-        outputs = decoder.apply({"params": params["decoder"]}, z, context)
+        outputs: Any = decoder.apply({"params": params["decoder"]}, z, context)
         values = likelihood.build(params.get("likelihood", {}), outputs)
         return values.to_event(len(data_shape) - values.event_dim)
 
@@ -96,7 +96,7 @@ def make_model(
 
 
 def reparameterize(key: Key, posterior: Distribution, num_samples: int | None = None) -> Array:
-    """z ~ posterior as a differentiable function of the posterior's parameters and `key`.
+    """Z ~ posterior as a differentiable function of the posterior's parameters and `key`.
 
     Returns:
       `[*batch, latent_dim]`, or `[num_samples, *batch, latent_dim]` where `num_samples` is given

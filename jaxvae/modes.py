@@ -15,8 +15,8 @@ from tqdm import tqdm
 from jaxvae import build, data, report, sharding, train
 from jaxvae.checkpoint import Checkpoints
 from jaxvae.errors import NonFiniteLoss
-from jaxvae.experiment import Experiment, setup
 from jaxvae.evaluate import mean_over, objective_metrics
+from jaxvae.experiment import Experiment, setup
 from jaxvae.types import Tree
 from jaxvae.workdir import MetricsLog, claim, load_config, restore_run
 
@@ -90,13 +90,15 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
         seen = parallel.collect(state)
         metrics = validate(seen.params, seen.extra, seen.step)
         if metrics and not np.isfinite(metrics["loss"]):
-            raise NonFiniteLoss(f"The validation loss became {metrics['loss']} at step {step}. The last good checkpoint is kept.")
+            raise NonFiniteLoss(
+                f"The validation loss became {metrics['loss']} at step {step}. The last good checkpoint is kept."
+            )
         save(state, step, metrics.get("loss"))
         if log:
             if metrics:
                 log.row(step, step / feed.steps_per_epoch, "validation", {**metrics, "seconds": seconds()})
             params = jax.device_get(seen.params["model"])  # host arrays: this host alone draws
-            for name, sheet in report.sheets(experiment, params, keys["sample"]).items():
+            for name, sheet in report.sheets(experiment, params).items():
                 log.image(step, name, sheet)
 
     save_first = not step
@@ -118,8 +120,8 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
             )
             if step < total:
                 save(state, step, None)
-                raise Stopped(signals.number, f"Stopped by {signals.name} at step {step} of {total}; the state is saved. "
-                              "The same command goes on from there.")  # fmt: skip
+                message = f"Stopped by {signals.name} at step {step} of {total}; the state is saved."
+                raise Stopped(signals.number, f"{message} The same command goes on from there.")
         train_seconds = seconds()
     finally:
         bar.close()
@@ -180,7 +182,11 @@ def _start(experiment, optimizer, key, checkpoints) -> tuple[train.TrainState, i
     if found is None:
         return jax.jit(init)(key), 0, 0.0
     step, weights, rest, info = found
-    return train.TrainState(rest["step"], weights["params"], rest["opt_state"], weights["extra"]), step, info["train_seconds"]
+    return (
+        train.TrainState(rest["step"], weights["params"], rest["opt_state"], weights["extra"]),
+        step,
+        info["train_seconds"],
+    )
 
 
 def _agree(config: Mapping[str, Any], workdir: Path) -> None:

@@ -58,7 +58,9 @@ def make_optimizer(
     if clip_norm < 0:
         raise UserError(f"optimizer.clip_norm is {clip_norm}; it must be 0 (no clipping) or above.")
     if not 0 <= warmup_steps <= total_steps:
-        raise UserError(f"optimizer.warmup_steps is {warmup_steps}; it must be from 0 to the run's {total_steps} steps.")
+        raise UserError(
+            f"optimizer.warmup_steps is {warmup_steps}; it must be from 0 to the run's {total_steps} steps."
+        )
     rate = schedule(learning_rate, total_steps - warmup_steps)
     if warmup_steps:
         rate = optax.join_schedules([optax.linear_schedule(0.0, learning_rate, warmup_steps), rate], [warmup_steps])

@@ -15,7 +15,7 @@ from jaxvae.data import to_unit_range
 from jaxvae.evaluate import mean_over, nll_metrics, objective_metrics
 from jaxvae.experiment import Experiment
 from jaxvae.model import reconstruct, sample
-from jaxvae.types import Array, Key, Params
+from jaxvae.types import Array, Params
 from jaxvae.workdir import Restored, read_metrics, write_json
 
 PACKAGES = ("jaxvae", "jax", "jaxlib", "flax", "optax", "numpyro", "orbax-checkpoint", "numpy")
@@ -31,7 +31,8 @@ def finish(experiment: Experiment, workdir: Path, restored: Restored, started: f
     results |= {**timing, "total_seconds": time.time() - started}
     write_json(workdir / "results.json", results)
     print(table(results))
-    print(f"wrote {workdir}/: results.json, metrics.jsonl, config.json, checkpoints/, tensorboard/, figures/ ({', '.join(written)})")
+    files = "results.json, metrics.jsonl, config.json, checkpoints/, tensorboard/, figures/"
+    print(f"wrote {workdir}/: {files} ({', '.join(written)})")
 
 
 def evaluate_test(experiment: Experiment, restored: Restored) -> dict[str, Any]:
@@ -53,12 +54,17 @@ def evaluate_test(experiment: Experiment, restored: Restored) -> dict[str, Any]:
         test["nll_samples"] = count
     else:
         notes.append(
-            "elbo and nll are null: the posterior or the reconstruction loss is no density, so nothing here bounds log p(x)."
+            "elbo and nll are null: the posterior or the reconstruction loss is no density, so nothing here "
+            "bounds log p(x)."
         )
-    if config["model"]["likelihood"]["name"] == "bernoulli" and config["data"]["binarization"] == "none" and dataset.max_value > 1:
+    if (
+        config["model"]["likelihood"]["name"] == "bernoulli"
+        and config["data"]["binarization"] == "none"
+        and dataset.max_value > 1
+    ):
         notes.append(
-            "The pixels are grey: the cross-entropy of grey pixels is what is minimised, but comparable only with itself, not "
-            "with likelihoods of binarised data."
+            "The pixels are grey: the cross-entropy of grey pixels is what is minimised, but comparable only with "
+            "itself, not with likelihoods of binarised data."
         )
     steps = len(dataset.train.x) // config["train"]["batch_size"]
     return {
@@ -69,7 +75,11 @@ def evaluate_test(experiment: Experiment, restored: Restored) -> dict[str, Any]:
         "data": {
             "name": config["data"]["name"],
             "shape": list(dataset.shape),
-            "examples": {"train": len(dataset.train.x), "validation": len(dataset.validation.x), "test": len(dataset.test.x)},
+            "examples": {
+                "train": len(dataset.train.x),
+                "validation": len(dataset.validation.x),
+                "test": len(dataset.test.x),
+            },
             "binarization": config["data"]["binarization"],
             "pixel_range": list(config["data"]["pixel_range"]),
         },
@@ -86,19 +96,28 @@ def table(results: Mapping[str, Any]) -> str:
         "loss": "loss (minimised)", "elbo": "ELBO", "reconstruction": "reconstruction", "kl": "KL",
         "nll": f"NLL, {test['nll_samples']} importance samples" if test["nll"] is not None else "NLL",
     }  # fmt: skip
-    lines = [f"test set, nats per example; checkpoint '{results['checkpoint']['which']}', step {results['checkpoint']['step']}"]
-    lines += [f"  {label:<32}" + (f"{test[name]:10.3f}" if test[name] is not None else "         -") for name, label in names.items()]
+    used = results["checkpoint"]
+    lines = [f"test set, nats per example; checkpoint '{used['which']}', step {used['step']}"]
+    lines += [
+        f"  {label:<32}" + (f"{test[name]:10.3f}" if test[name] is not None else "         -")
+        for name, label in names.items()
+    ]
     return "\n".join(lines + [f"  note: {note}" for note in results["notes"]])
 
 
-def sheets(experiment: Experiment, params: Params, key: Key) -> dict[str, np.ndarray]:
-    """Pictures of samples and of reconstructions beside their inputs; `{}` where the data is not made of images."""
+def sheets(experiment: Experiment, params: Params) -> dict[str, np.ndarray]:
+    """Pictures of samples and of reconstructions beside their inputs; `{}` where the data is not made of images.
+
+    The latents of the samples are the same at every call, so that one sees how training changes what they become.
+    """
     config, split = experiment.config, experiment.dataset.test
-    drawn = figures.as_pictures(_unit(config, sample(experiment.model, params, key, PICTURES)))
-    if drawn is None:
+    key = train.streams(config["seed"])["sample"]
+    if not figures.are_images(experiment.dataset.shape):
         return {}
-    pair = (figures.as_pictures(x) for x in _reconstructions(experiment, params, split.x[:PICTURES]))
-    return {"samples": figures.tile(drawn, 8), "reconstructions": figures.beside(*pair)}
+    drawn = figures.as_pictures(_unit(config, sample(experiment.model, params, key, PICTURES)))
+    x, reconstruction = _reconstructions(experiment, params, split.x[:PICTURES])
+    pairs = figures.beside(figures.as_pictures(x), figures.as_pictures(reconstruction))
+    return {"samples": figures.tile(drawn, 8), "reconstructions": pairs}
 
 
 def draw(experiment: Experiment, workdir: Path, params: Params) -> list[str]:
@@ -109,17 +128,21 @@ def draw(experiment: Experiment, workdir: Path, params: Params) -> list[str]:
     written = ["curves.png"]
     figures.save_curves(folder / "curves.png", read_metrics(workdir))
     titles = {"samples": "samples from the prior", "reconstructions": "test data, each row above its reconstructions"}
-    for name, sheet in sheets(experiment, params, train.streams(config["seed"])["sample"]).items():
+    for name, sheet in sheets(experiment, params).items():
         figures.save_sheet(folder / f"{name}.png", sheet, titles[name])
         written.append(f"{name}.png")
     if model.latent_dim == 2:
         codes = np.concatenate([model.encode(params, x).mean for x in _batches(experiment, test.x)])
         figures.save_latent_scatter(folder / "latent_scatter.png", codes, test.label)
         written.append("latent_scatter.png")
-        grid = figures.as_pictures(_unit(config, figures.latent_grid(model, params)))
-        if grid is not None:
-            sheet = figures.tile(grid, 20, gap=0)
-            figures.save_sheet(folder / "latent_grid.png", sheet, "decoder means over the prior's quantiles of z[0] (right) and z[1] (up)")
+        if figures.are_images(model.data_shape):
+            grid = _unit(config, figures.latent_grid(model, params))
+            sheet = figures.tile(figures.as_pictures(grid), 20, gap=0)
+            figures.save_sheet(
+                folder / "latent_grid.png",
+                sheet,
+                "decoder means over the prior's quantiles of z[0] (right) and z[1] (up)",
+            )
             written.append("latent_grid.png")
     return written
 
@@ -143,10 +166,10 @@ def write_reconstructions(experiment: Experiment, workdir: Path, restored: Resto
 def _write_arrays(workdir: Path, name: str, title: str, **arrays: np.ndarray) -> None:
     if jax.process_index() != 0:
         return
-    np.savez(workdir / f"{name}.npz", **arrays)
+    np.savez(workdir / f"{name}.npz", allow_pickle=False, **arrays)
     written = [workdir / f"{name}.npz"]
-    pictures = [figures.as_pictures(x) for x in arrays.values()]
-    if pictures[0] is not None:
+    if figures.are_images(next(iter(arrays.values())).shape[1:]):
+        pictures = [figures.as_pictures(x) for x in arrays.values()]
         sheet = figures.tile(pictures[0], 8) if len(pictures) == 1 else figures.beside(*pictures)
         written.append(workdir / "figures" / f"{name}.png")
         written[-1].parent.mkdir(exist_ok=True)
@@ -154,7 +177,7 @@ def _write_arrays(workdir: Path, name: str, title: str, **arrays: np.ndarray) ->
     print(f"wrote {', '.join(map(str, written))}")
 
 
-def _unit(config: Mapping[str, Any], x: Array) -> np.ndarray:
+def _unit(config: Mapping[str, Any], x: Any) -> np.ndarray:
     return np.asarray(to_unit_range(x, config["data"]["pixel_range"]))
 
 
@@ -166,4 +189,7 @@ def _reconstructions(experiment: Experiment, params: Params, raw: np.ndarray) ->
 def _batches(experiment: Experiment, raw: np.ndarray, size: int = 1024) -> list[Array]:
     """Stored values as the model sees them."""
     key = train.streams(experiment.config["seed"])["test"]
-    return [experiment.preprocess(jax.random.fold_in(key, i), jax.numpy.asarray(raw[i : i + size])) for i in range(0, len(raw), size)]
+    return [
+        experiment.preprocess(jax.random.fold_in(key, i), jax.numpy.asarray(raw[i : i + size]))
+        for i in range(0, len(raw), size)
+    ]

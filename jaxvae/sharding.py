@@ -6,7 +6,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -67,7 +67,7 @@ def make_parallel(mode: str, batch_size: int, whole_batch: str = "") -> Parallel
     return global_view() if mode == "jit" else per_device()
 
 
-def global_view(devices: Sequence[jax.Device] | None = None) -> Parallel:
+def global_view(devices: Sequence[Any] | None = None) -> Parallel:
     """`jit` over a mesh of `devices` (all by default): the same numbers on any number of them, to rounding."""
     devices = jax.devices() if devices is None else devices
     mesh = Mesh(np.asarray(devices), (AXIS,))

@@ -68,7 +68,7 @@ def make_step(
         data_key, loss_key = jax.random.split(step_key)
         batch = {**batch, "x": preprocess(data_key, batch["x"])}
 
-        def loss(params):
+        def loss(params: dict[str, Tree]):
             out = objective.loss(params, state.extra, batch, loss_key, StepContext(state.step, train_size))
             return {group: jnp.mean(value) for group, value in out.losses.items()}, (out.metrics, out.extra)
 
@@ -189,6 +189,7 @@ def check_finite(end: int, loss: np.ndarray) -> None:
         step = end - len(loss) + int(bad[0]) + 1
         value = loss[bad[0]]
         raise NonFiniteLoss(
-            f"The loss became {'NaN' if math.isnan(value) else value} at step {step}. The last good checkpoint is kept. Try a "
-            "smaller optimizer.learning_rate, optimizer.clip_norm=1, or look for extreme values in the data."
+            f"The loss became {'NaN' if math.isnan(value) else value} at step {step}. The last good checkpoint is "
+            "kept. Try a smaller optimizer.learning_rate or optimizer.clip_norm=1, and look for extreme values in the "
+            "data."
         )

@@ -64,7 +64,9 @@ def load_config(workdir: str | os.PathLike) -> dict[str, Any]:
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise UserError(f"'{workdir}' holds no run: {path} cannot be read ({error}). Give the --workdir of a run.") from error
+        raise UserError(
+            f"'{workdir}' holds no run: {path} cannot be read ({error}). Give the --workdir of a run."
+        ) from error
 
 
 def claim(workdir: Path, config: Mapping[str, Any]) -> None:
@@ -101,7 +103,7 @@ def write_json(path: Path, value: Any) -> None:
     """Writes a file that is either whole or not there."""
     scratch = path.with_suffix(".tmp")
     scratch.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
-    os.replace(scratch, path)
+    scratch.replace(path)
 
 
 class MetricsLog:
@@ -112,7 +114,7 @@ class MetricsLog:
         kept = [row for row in read_metrics(workdir) if row["step"] <= first_step]
         scratch = self._path.with_suffix(".tmp")
         scratch.write_text("".join(json.dumps(row) + "\n" for row in kept))
-        os.replace(scratch, self._path)
+        scratch.replace(self._path)
         self._file = self._path.open("a")
         self._events = SummaryWriter(str(workdir / "tensorboard"), purge_step=first_step + 1 if first_step else None)
 

@@ -31,7 +31,7 @@ class Feed(NamedTuple):
 def batch_indices(seed: int, num_examples: int, batch_size: int, step: int, num_steps: int) -> np.ndarray:
     """Rows `[num_steps, batch_size]` of the steps from `step` on: each epoch is a permutation of its own."""
     per_epoch = num_examples // batch_size
-    rows, epoch, order = [], None, None
+    rows, epoch, order = [], -1, np.empty(0, np.int32)
     for s in range(step, step + num_steps):
         if epoch != s // per_epoch:
             epoch = s // per_epoch

@@ -26,14 +26,18 @@ def read(path: Path, image_size: int = 0) -> dict[str, Arrays]:
     if path.is_dir():
         return {"train": _folder(path, image_size)}
     if not path.exists():
-        raise UserError(f"data.path is '{path}', where there is nothing. Give an .npz or .npy file or a folder of images.")
+        raise UserError(
+            f"data.path is '{path}', where there is nothing. Give an .npz or .npy file or a folder of images."
+        )
     if path.suffix not in (".npz", ".npy"):
         raise UserError(f"data.path is '{path}'; a file must be .npz or .npy, and images go by their folder.")
     try:
         loaded = np.load(path, allow_pickle=False)
         arrays = {"x": loaded} if path.suffix == ".npy" else {key: loaded[key] for key in loaded.files}
     except Exception as error:  # zip, header and pickle errors are all of different types
-        raise UserError(f"'{path}' cannot be read as plain arrays (objects and pickles are refused): {error}") from error
+        raise UserError(
+            f"'{path}' cannot be read as plain arrays (objects and pickles are refused): {error}"
+        ) from error
     return {key: (resize(_pixels(x), image_size), label) for key, (x, label) in _by_split(arrays, path).items()}
 
 
@@ -52,7 +56,9 @@ def resize_image(image: np.ndarray, image_size: int) -> np.ndarray:
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     square = Image.fromarray(image[top : top + side, left : left + side].squeeze())
-    small = square.resize((image_size, image_size), Image.Resampling.BOX if side > image_size else Image.Resampling.BILINEAR)
+    small = square.resize(
+        (image_size, image_size), Image.Resampling.BOX if side > image_size else Image.Resampling.BILINEAR
+    )
     return np.asarray(small).reshape(image_size, image_size, channels)
 
 
@@ -73,7 +79,9 @@ def _by_split(arrays: dict[str, np.ndarray], path: Path) -> dict[str, Arrays]:
         x = others[0] if len(others) == 1 else None
     if x is None:
         listed = ", ".join(f"{key} {a.shape}" for key, a in arrays.items()) or "nothing"
-        raise UserError(f"'{path}' holds {listed}. Name the data 'x' (and labels 'y'), or 'x_train', 'x_test' and so on.")
+        raise UserError(
+            f"'{path}' holds {listed}. Name the data 'x' (and labels 'y'), or 'x_train', 'x_test' and so on."
+        )
     return {"train": (x, label)}
 
 
@@ -107,7 +115,10 @@ def _folder(path: Path, image_size: int) -> Arrays:
         images = [np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image for image in images]
     shapes = sorted({image.shape for image in images})
     if len(shapes) > 1:
-        raise UserError(f"The images in '{path}' have {len(shapes)} sizes, among them {shapes[:3]}. Set data.image_size to resize them.")
+        raise UserError(
+            f"The images in '{path}' have {len(shapes)} sizes, among them {shapes[:3]}. Set data.image_size to "
+            "resize them."
+        )
     folders = sorted({name.parent for name in kept})
     label = np.array([folders.index(name.parent) for name in kept], np.int32) if len(folders) > 1 else None
     return np.stack(images), label

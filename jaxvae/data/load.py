@@ -1,7 +1,7 @@
 """`load` turns a name or a path into three fixed splits of plain arrays."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -86,7 +86,9 @@ def prepare(
     done = {}
     for key, split in {**splits, "train": train}.items():
         if not len(split.x) and (key != "validation" or validation_fraction > 0):
-            raise UserError(f"The {key} split of '{name}' is empty: {len(splits['train'].x)} examples are too few to split.")
+            raise UserError(
+                f"The {key} split of '{name}' is empty: {len(splits['train'].x)} examples are too few to split."
+            )
         x, new_max = binarize(split.x, max_value, binarization)
         done[key] = Split(x, split.label)
     return Dataset(name, done["train"], done["validation"], done["test"], new_max)
@@ -95,7 +97,7 @@ def prepare(
 def _digits() -> tuple[np.ndarray, np.ndarray]:
     from sklearn.datasets import load_digits  # its import costs half a second: only where it is used
 
-    bunch = load_digits()
+    bunch: Any = load_digits()
     return bunch.images[..., None].astype(np.uint8), bunch.target.astype(np.int32)
 
 
@@ -116,7 +118,10 @@ def _cut(split: Split, fraction: float) -> tuple[Split, Split]:
 def _check(key: str, split: Split, shape: tuple[int, ...]) -> None:
     x = split.x
     if x.ndim < 2 or 0 in x.shape[1:]:
-        raise UserError(f"The {key} data has shape {x.shape}; expected [N, features], [N, height, width] or [N, height, width, channels].")
+        raise UserError(
+            f"The {key} data has shape {x.shape}; expected [N, features], [N, height, width] or "
+            "[N, height, width, channels]."
+        )
     if x.shape[1:] != shape:
         raise UserError(f"The {key} examples have shape {x.shape[1:]}, but the train examples have {shape}.")
     if split.label is not None and len(split.label) != len(x):

@@ -19,6 +19,7 @@ def binarize(x: np.ndarray, max_value: float, mode: str) -> tuple[np.ndarray, fl
 
     Args:
       x: `[N, ...]` in [0, max_value].
+      max_value: the largest value that x can have.
       mode: "threshold" (1 where x >= max_value / 2), "static" (one Bernoulli draw with mean x / max_value, the same
         in every run); "none" and "dynamic" leave x as it is.
     """
@@ -44,8 +45,7 @@ def make_preprocess(
     Raises:
       UserError: the range is neither [0, 1] nor [-1, 1].
     """
-    pixel_range = tuple(float(bound) for bound in pixel_range)
-    if pixel_range not in PIXEL_RANGES:
+    if tuple(pixel_range) not in PIXEL_RANGES:
         raise UserError(f"data.pixel_range is {pixel_range}; it can be (0.0, 1.0) or (-1.0, 1.0).")
     low, high = pixel_range
 

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,8 +32,8 @@ def read(name: str, data_dir: str = "", cache_dir: str = "", image_size: int = 0
             _decode(folder, cached, image_size)
         except OSError as error:
             raise UserError(
-                f"The decoded copy of '{name}' cannot be written to '{cached.parent}': {error}. Free some space, or set "
-                "data.cache_dir to a folder that can be written."
+                f"The decoded copy of '{name}' cannot be written to '{cached.parent}': {error}. Free some space, or "
+                "set data.cache_dir to a folder that can be written."
             ) from error
     splits = {}
     for x in sorted(cached.glob("*.x.npy")):
@@ -54,9 +55,10 @@ def find_prepared(name: str, data_dir: str = "") -> Path:
     if not versions:
         prepared = sorted(p.parent.parent.name for p in root.glob("*/*/dataset_info.json"))
         raise UserError(
-            f"The TFDS data set '{name}' is not prepared in '{root}' (there: {', '.join(prepared) or 'nothing'}; bundled: "
-            f"digits). Prepare it once with: pip install 'jaxvae[tfds]' && tfds build {name} --data_dir={root} "
-            "--file_format=array_record ; or set TFDS_DATA_DIR or data.data_dir to where it lies, or data.path to a file."
+            f"The TFDS data set '{name}' is not prepared in '{root}' (there: {', '.join(prepared) or 'nothing'}; "
+            f"bundled: digits). Prepare it once with: pip install 'jaxvae[tfds]' && tfds build {name} "
+            f"--data_dir={root} --file_format=array_record ; or set TFDS_DATA_DIR or data.data_dir to where it lies, or data.path to a "
+            "file or folder of your own."
         )
     return max(versions, key=lambda p: [int(n) if n.isdigit() else -1 for n in p.name.split(".")])
 
@@ -72,9 +74,10 @@ def _decode(folder: Path, cached: Path, image_size: int) -> None:
     from absl import logging
 
     logging.set_verbosity(logging.ERROR)  # its advice to install OpenCV is not for our users
-    builder = tfds.builder_from_directory(str(folder))
-    if "image" not in builder.info.features:
-        raise UserError(f"The TFDS data set in '{folder}' has no feature 'image', but {', '.join(builder.info.features)}.")
+    builder: Any = tfds.builder_from_directory(str(folder))
+    features = builder.info.features
+    if "image" not in features:
+        raise UserError(f"The TFDS data set in '{folder}' has no feature 'image', but {', '.join(features)}.")
     cached.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=cached.parent, prefix=".decoding-"))
     try:
@@ -84,7 +87,7 @@ def _decode(folder: Path, cached: Path, image_size: int) -> None:
                     source = builder.as_data_source(split)
                 except NotImplementedError as error:
                     raise UserError(
-                        f"'{folder}' is stored as {builder.info.file_format.value}, which only TensorFlow reads. "
+                        f"'{folder}' is stored as {builder.info.as_proto.file_format}, which only TensorFlow reads. "
                         f"Prepare it again with: tfds build {folder.parent.name} --file_format=array_record"
                     ) from error
                 print(f"decoding {len(source)} images of {folder.parent.name}/{split}, once ...", file=sys.stderr)
