@@ -9,9 +9,10 @@ python launch.py --workdir=runs/short --mode=sample          # a finished run ne
 import os
 import sys
 import time
+import warnings
 from pathlib import Path
 
-from absl import flags
+from absl import flags, logging
 
 from configs import base
 from configs.flags import parse
@@ -41,6 +42,7 @@ def main(argv: list[str], started: float) -> int:
             sharding,
         )  # brings JAX: only now, so that help and mistakes in the flags answer at once
 
+        logging.set_verbosity(logging.FATAL)  # what Orbax and TFDS log as errors they raise too: it is said once, below
         _keep_compiled()
         sharding.start_hosts(values.coordinator, values.num_processes, values.process_id)
         modes.MODES[values.mode](config.to_dict(), Path(values.workdir or f"runs/{config.name}"), started)
@@ -56,8 +58,13 @@ def main(argv: list[str], started: float) -> int:
 
 
 def _keep_compiled() -> None:
-    """Compiled steps are kept on the disk: a second start of the same run does not compile again."""
+    """Compiled steps are kept on the disk: a second start of the same run does not compile again.
+
+    Where the disk cannot keep them nothing is lost, so nothing is said.
+    """
     import jax
+
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
 
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "jaxvae" / "compiled"

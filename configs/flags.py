@@ -28,6 +28,7 @@ def parse(argv: list[str], values: flags.FlagValues) -> ConfigDict:
     """
     argv = [argv[0], *_joined(argv[1:])]
     config = _load(argv)
+    was = config.copy_and_resolve_references()
     argv = [_spell_out(arg, config) if arg.startswith("--config.") else arg for arg in argv if arg[:9] != "--config="]
     config_flags.DEFINE_config_dict(
         "config", config, lock_config=False, accept_new_attributes=True, flag_values=values, sys_argv=argv
@@ -39,7 +40,17 @@ def parse(argv: list[str], values: flags.FlagValues) -> ConfigDict:
     if rest:
         raise UserError(f"'{rest[0]}' is no flag; settings are given as --config.KEY=VALUE. See launch.py --help.")
     check(values.config)
+    _name_after_data(values.config, was)
     return values.config
+
+
+def _name_after_data(config: ConfigDict, was: ConfigDict) -> None:
+    """Where other data was given than the file's, and no name, the run is called after the data."""
+    name = Path(config.data.path).stem if config.data.path != was.data.path else config.data.name
+    if name != was.data.name:
+        config.data.name = name
+        if config.name == was.name:
+            config.name = f"{was.name.removesuffix(was.data.name).removesuffix('-')}-{name}"
 
 
 def check(config: ConfigDict) -> None:

@@ -1,8 +1,10 @@
 """A thin wrapper of Orbax: host arrays in, verified host arrays out, never a pickle."""
 
+import contextlib
 import json
 import logging
 import math
+import shutil
 import zlib
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from jaxvae.errors import UserError
 from jaxvae.types import Tree
 
 NOT_MEASURED = math.inf  # the validation loss of a state that was saved without one: never the best
+SPARE_BYTES = 2**20  # what a checkpoint needs beside its arrays, generously
 KEEP_LATEST = 2  # the second is there for the day the first is damaged
 log = logging.getLogger("jaxvae")
 
@@ -60,6 +63,9 @@ class Checkpoints:
           rest: what else the state is made of.
           info: JSON to keep beside it.
           loss: the validation loss, None where it was not measured.
+
+        Raises:
+          UserError: this one or the one before could not be written.
         """
         if step in self._manager.all_steps():
             return
@@ -68,13 +74,14 @@ class Checkpoints:
             "checksums": {"weights": _checksum(weights), "rest": _checksum(rest)},
             "shapes": shapes(weights),
         }
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                weights=ocp.args.StandardSave(weights), rest=ocp.args.StandardSave(rest), info=ocp.args.JsonSave(info)
-            ),
-            metrics={"loss": NOT_MEASURED if loss is None else loss},
+        args = ocp.args.Composite(
+            weights=ocp.args.StandardSave(weights), rest=ocp.args.StandardSave(rest), info=ocp.args.JsonSave(info)
         )
+        with self._writing():
+            needed = sum(leaf.nbytes for leaf in jax.tree.leaves((weights, rest))) + SPARE_BYTES
+            if (free := shutil.disk_usage(self.folder).free) < needed:
+                raise OSError(f"{free / 1e6:.1f} MB are free, and it may need {needed / 1e6:.1f}")
+            self._manager.save(step, args=args, metrics={"loss": NOT_MEASURED if loss is None else loss})
 
     def restore_latest(self, weights: Tree, rest: Tree) -> tuple[int, Tree, Tree, dict[str, Any]] | None:
         """`(step, weights, rest, info)` of the newest sound checkpoint, None where there is none at all.
@@ -138,9 +145,25 @@ class Checkpoints:
         return info["info"]
 
     def close(self) -> None:
-        """Waits until all is on the disk."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        """Waits until all is on the disk.
+
+        Raises:
+          UserError: it could not be written.
+        """
+        with self._writing():
+            self._manager.wait_until_finished()
+            self._manager.close()
+
+    @contextlib.contextmanager
+    def _writing(self):
+        """Orbax writes in the background and raises what went wrong there, of any type, at the next call."""
+        try:
+            yield
+        except Exception as error:
+            raise UserError(
+                f"A checkpoint could not be written to '{self.folder}': {_first_line(error)}. Free some space, or give "
+                "another --workdir. Checkpoints saved before are kept, and the same command goes on from them."
+            ) from error
 
     def _restore(self, step: int, targets: dict[str, Tree]) -> dict[str, Any]:
         args = {name: ocp.args.StandardRestore(tree) for name, tree in targets.items()}

@@ -1,6 +1,7 @@
 """Likelihood bounds and test metrics: pure functions, and a loop over a data set."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -43,7 +44,8 @@ def importance_nll(model: Model, params: Params, key: Key, x: Array, num_samples
     def add_chunk(total: Array, start: Array) -> tuple[Array, None]:
         indices = start + jnp.arange(chunk)
         z = jax.vmap(lambda k: reparameterize(jax.random.fold_in(key, k), posterior))(indices)
-        log_weight = model.decode(params, z).log_prob(x) + prior.log_prob(z) - posterior.log_prob(z)
+        terms: Any = model.decode(params, z).log_prob(x), prior.log_prob(z), posterior.log_prob(z)
+        log_weight = terms[0] + terms[1] - terms[2]
         log_weight = jnp.where(indices[:, None] < num_samples, log_weight, -jnp.inf)
         return jnp.logaddexp(total, jax.nn.logsumexp(log_weight, axis=0)), None
 

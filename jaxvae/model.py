@@ -102,7 +102,8 @@ def reparameterize(key: Key, posterior: Distribution, num_samples: int | None = 
       `[*batch, latent_dim]`, or `[num_samples, *batch, latent_dim]` where `num_samples` is given
       (arXiv:1312.6114, section 2.4).
     """
-    return posterior.rsample(key, () if num_samples is None else (num_samples,))
+    z: Any = posterior.rsample(key, () if num_samples is None else (num_samples,))
+    return z
 
 
 class Pass(NamedTuple):
@@ -129,7 +130,7 @@ def forward(
     posterior = model.encode(params, x, context)
     z = reparameterize(key, posterior, num_samples)
     prior, likelihood = model.prior(params), model.decode(params, z, context)
-    terms = likelihood.log_prob(x), prior.log_prob(z), posterior.log_prob(z)
+    terms: Any = likelihood.log_prob(x), prior.log_prob(z), posterior.log_prob(z)
     chex.assert_shape(terms, (num_samples, x.shape[0]))
     return Pass(posterior, prior, likelihood, z, *terms)
 

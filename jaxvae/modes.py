@@ -1,6 +1,5 @@
 """What `launch.py` does in each mode, from a plain dictionary of settings."""
 
-import signal
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -17,18 +16,11 @@ from jaxvae.checkpoint import Checkpoints
 from jaxvae.errors import NonFiniteLoss
 from jaxvae.evaluate import mean_over, objective_metrics
 from jaxvae.experiment import Experiment, setup
+from jaxvae.signals import Signals, Stopped
 from jaxvae.types import Tree
 from jaxvae.workdir import MetricsLog, claim, load_config, restore_run
 
 EVALUATE_ONLY = ("evaluate", "sample", "parallel", "name")  # settings that a finished run can be asked with anew
-
-
-class Stopped(KeyboardInterrupt):
-    """A signal ended the run early; its state is saved. `status` is the shell's for that signal."""
-
-    def __init__(self, number: int, message: str):
-        super().__init__(message)
-        self.status = 128 + number
 
 
 def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
@@ -105,7 +97,7 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
     if save_first:
         save(parallel.replicate(state), 0, None)  # a disk that cannot be written is found out now, not in an hour
     try:
-        with _Signals() as signals:
+        with Signals() as signals:
             state, step = train.fit(
                 parallel.replicate(state),
                 run,
@@ -198,29 +190,3 @@ def _agree(config: Mapping[str, Any], workdir: Path) -> None:
 def _wait_for_all(name: str) -> None:
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(name)
-
-
-class _Signals:
-    """Notes SIGTERM and SIGINT while a run is on, so that it can end between two calls with its state saved."""
-
-    def __enter__(self):
-        self.number = 0
-        self._before = {n: signal.signal(n, self._note) for n in (signal.SIGTERM, signal.SIGINT)}
-        return self
-
-    def __exit__(self, *_):
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    @property
-    def name(self) -> str:
-        return signal.Signals(self.number).name
-
-    def received_by_any(self) -> bool:
-        """Whether a process of the run got a signal; all of them get the same answer at the same step."""
-        if jax.process_count() > 1:
-            self.number = int(multihost_utils.process_allgather(np.int32(self.number)).max())
-        return self.number > 0
-
-    def _note(self, number, _):
-        self.number = number

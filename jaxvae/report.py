@@ -170,7 +170,7 @@ def _write_arrays(workdir: Path, name: str, title: str, **arrays: np.ndarray) ->
     written = [workdir / f"{name}.npz"]
     if figures.are_images(next(iter(arrays.values())).shape[1:]):
         pictures = [figures.as_pictures(x) for x in arrays.values()]
-        sheet = figures.tile(pictures[0], 8) if len(pictures) == 1 else figures.beside(*pictures)
+        sheet = figures.tile(pictures[0], 8) if len(pictures) == 1 else figures.beside(pictures[0], pictures[1])
         written.append(workdir / "figures" / f"{name}.png")
         written[-1].parent.mkdir(exist_ok=True)
         figures.save_sheet(written[-1], sheet, title)

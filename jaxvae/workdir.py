@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,7 +10,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tensorboardX import SummaryWriter
+from tensorboardX import summary
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from jaxvae import build
 from jaxvae.checkpoint import Checkpoints
@@ -107,7 +110,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 class MetricsLog:
-    """`metrics.jsonl` and TensorBoard events; rows after `first_step`, left by a killed run, are dropped."""
+    """`metrics.jsonl` and TensorBoard events; rows after `first_step`, left by a killed run, are dropped.
+
+    Events are written at once, not by SummaryWriter's thread: where a disk fills up, that thread dies unheard and the
+    next `add_scalar` waits for it for ever.
+    """
 
     def __init__(self, workdir: Path, first_step: int):
         self._path = workdir / "metrics.jsonl"
@@ -116,7 +123,10 @@ class MetricsLog:
         scratch.write_text("".join(json.dumps(row) + "\n" for row in kept))
         scratch.replace(self._path)
         self._file = self._path.open("a")
-        self._events = SummaryWriter(str(workdir / "tensorboard"), purge_step=first_step + 1 if first_step else None)
+        (workdir / "tensorboard").mkdir(exist_ok=True)
+        self._events = EventsWriter(str(workdir / "tensorboard" / "events"))
+        if first_step:  # tells TensorBoard to drop what comes after, as above
+            self._event(first_step + 1, session_log=SessionLog(status=SessionLog.SessionStatus.Value("START")))
 
     def row(self, step: int, epoch: float, split: str, metrics: Mapping[str, float]) -> None:
         """One row of scalars."""
@@ -124,16 +134,20 @@ class MetricsLog:
         self._file.write(json.dumps({"step": step, "epoch": round(epoch, 4), "split": split, **values}) + "\n")
         self._file.flush()
         for name, value in values.items():
-            self._events.add_scalar(f"{split}/{name}", value, step)
+            self._event(step, summary=summary.scalar(f"{split}/{name}", value))
+        self._events.flush()
 
     def image(self, step: int, name: str, picture: np.ndarray) -> None:
         """One RGB picture `[H, W, 3]`, uint8, for TensorBoard."""
-        self._events.add_image(name, picture, step, dataformats="HWC")
+        self._event(step, summary=summary.image(name, picture, dataformats="HWC"))
 
     def close(self) -> None:
         """Writes what is left."""
         self._file.close()
         self._events.close()
+
+    def _event(self, step: int, **content: Any) -> None:
+        self._events.write_event(Event(step=step, wall_time=time.time(), **content))
 
 
 def read_metrics(workdir: Path) -> list[dict[str, Any]]:

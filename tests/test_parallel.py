@@ -35,8 +35,17 @@ def two_processes(tmp_path, mode):
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
     env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2", "PYTHONPATH": str(ROOT)}
-    script = [sys.executable, str(ROOT / "tests/twenty_steps.py"), str(tmp_path / "out.npz"), mode, f"localhost:{port}", "2"]
-    processes = [subprocess.Popen([*script, str(i)], env=env, cwd=ROOT, stderr=subprocess.PIPE, text=True) for i in range(2)]
+    script = [
+        sys.executable,
+        str(ROOT / "tests/twenty_steps.py"),
+        str(tmp_path / "out.npz"),
+        mode,
+        f"localhost:{port}",
+        "2",
+    ]
+    processes = [
+        subprocess.Popen([*script, str(i)], env=env, cwd=ROOT, stderr=subprocess.PIPE, text=True) for i in range(2)
+    ]
     for process in processes:
         _, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
@@ -71,7 +80,9 @@ def test_pmap_devices_draw_different_noise(one_device):
 
 
 def test_an_objective_that_needs_the_whole_batch_refuses_pmap():
-    objective = objectives.Objective(lambda key: ({}, {}), lambda *_: None, whole_batch="it compares all pairs of examples")
+    objective = objectives.Objective(
+        lambda key: ({}, {}), lambda *_: None, whole_batch="it compares all pairs of examples"
+    )
     with pytest.raises(UserError, match="compares all pairs.*parallel=jit"):
         sharding.make_parallel("pmap", BATCH, objective.whole_batch)
     assert sharding.make_parallel("jit", BATCH, objective.whole_batch).num_devices == 8

@@ -23,7 +23,9 @@ COMMAND = [
 
 def start(workdir, *more):
     env = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
-    return subprocess.Popen([*COMMAND, f"--workdir={workdir}", *more], cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [*COMMAND, f"--workdir={workdir}", *more], cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True
+    )
 
 
 def finish(workdir):
@@ -65,10 +67,16 @@ def assert_same_end(workdir, whole):
     kernel = weights["params"]["model"]["encoder"]["Dense_0"]["kernel"]
     np.testing.assert_array_equal(kernel, weights_whole["params"]["model"]["encoder"]["Dense_0"]["kernel"])
     assert checksums == checksums_whole
-    assert json.loads((workdir / "results.json").read_text())["test"] == json.loads((whole / "results.json").read_text())["test"]
+    assert (
+        json.loads((workdir / "results.json").read_text())["test"]
+        == json.loads((whole / "results.json").read_text())["test"]
+    )
     drop = ("seconds",)
     rows = [
-        [{k: v for k, v in json.loads(line).items() if k not in drop} for line in (w / "metrics.jsonl").read_text().splitlines()]
+        [
+            {k: v for k, v in json.loads(line).items() if k not in drop}
+            for line in (w / "metrics.jsonl").read_text().splitlines()
+        ]
         for w in (workdir, whole)
     ]
     assert rows[0] == rows[1]

@@ -37,7 +37,9 @@ def run(parallel: sharding.Parallel, make_objective=objectives.elbo) -> dict[str
     dataset = data.load()
     model = build.model(config, dataset.shape)
     objective, optimizer = make_objective(model), optax.adam(1e-3)
-    preprocess = data.make_preprocess(dataset.max_value, "dynamic" if make_objective is objectives.elbo else "none", (0, 1))
+    preprocess = data.make_preprocess(
+        dataset.max_value, "dynamic" if make_objective is objectives.elbo else "none", (0, 1)
+    )
     feed = data.make_feed(dataset.train, BATCH, seed=0)
     keys = train.streams(0)
     state = parallel.replicate(jax.jit(partial(train.init_state, objective, optimizer))(keys["init"]))

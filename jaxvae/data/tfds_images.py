@@ -57,8 +57,8 @@ def find_prepared(name: str, data_dir: str = "") -> Path:
         raise UserError(
             f"The TFDS data set '{name}' is not prepared in '{root}' (there: {', '.join(prepared) or 'nothing'}; "
             f"bundled: digits). Prepare it once with: pip install 'jaxvae[tfds]' && tfds build {name} "
-            f"--data_dir={root} --file_format=array_record ; or set TFDS_DATA_DIR or data.data_dir to where it lies, or data.path to a "
-            "file or folder of your own."
+            f"--data_dir={root} --file_format=array_record ; or set TFDS_DATA_DIR or data.data_dir to where it lies, or "
+            "data.path to a file or folder of your own."
         )
     return max(versions, key=lambda p: [int(n) if n.isdigit() else -1 for n in p.name.split(".")])
 

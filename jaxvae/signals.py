@@ -1,0 +1,42 @@
+"""Stopping between two calls of the device, with the state saved."""
+
+import signal
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal ended the run early; its state is saved. `status` is the shell's for that signal."""
+
+    def __init__(self, number: int, message: str):
+        super().__init__(message)
+        self.status = 128 + number
+
+
+class Signals:
+    """Notes SIGTERM and SIGINT while a run is on, so that it can end between two calls with its state saved."""
+
+    def __enter__(self):
+        self.number = 0
+        self._before = {n: signal.signal(n, self._note) for n in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @property
+    def name(self) -> str:
+        """SIGTERM or SIGINT."""
+        return signal.Signals(self.number).name
+
+    def received_by_any(self) -> bool:
+        """Whether a process of the run got a signal; all of them get the same answer at the same step."""
+        if jax.process_count() > 1:
+            self.number = int(multihost_utils.process_allgather(np.int32(self.number)).max())
+        return self.number > 0
+
+    def _note(self, number, _):
+        self.number = number

@@ -1,0 +1,46 @@
+"""Eight virtual CPU devices and the strict switches of JAX, set before its first use; the statistics of the tests."""
+
+import os
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8".strip()
+
+import jax
+import numpy as np
+import pytest
+
+jax.config.update("jax_enable_x64", False)
+jax.config.update("jax_debug_key_reuse", True)  # a key used twice is an error; a test that wants so makes the key anew
+
+
+@pytest.fixture
+def strict_ranks():
+    """Implicit rank promotion is an error. For our own arithmetic only: NumPyro's distributions promote."""
+    with jax.numpy_rank_promotion("raise"):
+        yield
+
+
+def _assert_mean(samples, expected, sigmas: float = 4.0) -> None:
+    samples = np.asarray(samples, np.float64)
+    error = samples.std(axis=0, ddof=1) / np.sqrt(len(samples))
+    assert np.all(error > 0), "constant samples: compare them exactly"
+    away = (samples.mean(axis=0) - np.asarray(expected, np.float64)) / error
+    assert np.all(np.abs(away) < sigmas), f"{away} standard errors of {error} from the expected {expected}"
+
+
+@pytest.fixture
+def assert_mean():
+    """`(samples [N, ...], expected, sigmas=4)`: the mean over N is the expected one, within standard errors."""
+    return _assert_mean
+
+
+@pytest.fixture
+def random_like():
+    """`(function, *args)`: random numbers in the place of the pytree that it returns, without compiling it."""
+    rng = np.random.default_rng(0)
+
+    def fill(function, *args):
+        shapes = jax.eval_shape(function, *args)
+        return jax.tree.map(lambda leaf: (0.5 * rng.normal(size=leaf.shape)).astype(leaf.dtype), shapes)
+
+    return fill

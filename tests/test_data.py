@@ -1,0 +1,319 @@
+"""Where data comes from, what is refused, how it is split, binarised and scaled."""
+
+import io
+import os
+import pickle
+import zipfile
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from jaxvae import UserError, data
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (40, 6, 5), np.uint8)
+LABELS = np.arange(40) % 3
+
+
+def save(path, **arrays):
+    """`x=...` alone as .npy where the suffix says so, else an .npz of all."""
+    np.save(path, arrays["x"]) if path.suffix == ".npy" else np.savez(path, **arrays)
+    return str(path)
+
+
+def everything(dataset):
+    """The three splits together, each example with its label, in one order that does not depend on the splits."""
+    splits = (dataset.train, dataset.validation, dataset.test)
+    rows = [np.append(x.ravel(), y) for s in splits for x, y in zip(s.x, s.label, strict=True)]
+    return sorted(map(tuple, rows))
+
+
+def test_digits_are_the_1797_real_images_cut_into_three_fixed_parts():
+    digits, bunch = data.load("digits"), load_digits()
+    assert digits.shape == (8, 8, 1)
+    assert [len(s.x) for s in digits[1:4]] == [1294, 144, 359]
+    assert digits.max_value == 16
+    assert (digits.train.x.min(), digits.train.x.max()) == (0, 16)
+    assert everything(digits) == sorted(tuple(np.append(x.ravel(), y)) for x, y in zip(bunch.images, bunch.target, strict=True))
+    jax.tree.map(np.testing.assert_array_equal, data.load("digits")[1:4], digits[1:4])
+
+
+@pytest.mark.parametrize(("fraction", "sizes"), [(0, [1438, 0, 359]), (0.5, [719, 719, 359])])
+def test_the_validation_fraction_leaves_the_test_set_alone(fraction, sizes):
+    digits = data.load("digits", validation_fraction=fraction)
+    assert [len(s.x) for s in digits[1:4]] == sizes
+    np.testing.assert_array_equal(digits.test.x, data.load("digits").test.x)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+@pytest.mark.parametrize(
+    ("x", "shape", "max_value", "kind"),
+    [
+        (PIXELS, (6, 5, 1), 255, np.uint8),
+        (PIXELS.reshape(40, 30), (30,), 255, np.uint8),
+        (PIXELS.reshape(40, 2, 5, 3), (2, 5, 3), 255, np.uint8),
+        (PIXELS.astype(np.int64), (6, 5, 1), 255, np.uint8),
+        (PIXELS > 127, (6, 5, 1), 1, np.uint8),
+        (PIXELS // 128, (6, 5, 1), 1, np.uint8),
+        (PIXELS / 255, (6, 5, 1), 1, np.float32),
+        ((PIXELS / 255).astype(np.float16), (6, 5, 1), 1, np.float32),
+    ],
+)
+def test_files_of_every_plain_type_and_shape(tmp_path, suffix, x, shape, max_value, kind):
+    loaded = data.load(path=save(tmp_path / f"a{suffix}", x=x))
+    assert (loaded.shape, loaded.max_value, loaded.train.x.dtype) == (shape, max_value, kind)
+    assert [len(s.x) for s in loaded[1:4]] == [29, 3, 8]
+    together = np.concatenate([s.x for s in loaded[1:4]]).reshape(40, -1).astype(np.float32)
+    expected = x.reshape(40, -1).astype(np.float32)
+    np.testing.assert_array_equal(together[np.lexsort(together.T)], expected[np.lexsort(expected.T)])
+
+
+@pytest.mark.parametrize("name", ["x", "X", "images", "image", "data", "whatever"])
+@pytest.mark.parametrize("label", ["y", "labels", "label", "targets", "target"])
+def test_npz_spellings_of_one_array(tmp_path, name, label):
+    loaded = data.load(path=save(tmp_path / "a.npz", **{name: PIXELS, label: LABELS}))
+    assert everything(loaded) == sorted(tuple(np.append(x.ravel(), y)) for x, y in zip(PIXELS, LABELS, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("spell", "label"), [("{}", "y_{}"), ("x_{}", "labels_{}"), ("{}_images", "{}_label"), ("data_{}", "{}_targets"), ("X_{}", "target_{}")]
+)
+@pytest.mark.parametrize("validation", ["validation", "valid", "val"])
+def test_npz_spellings_of_splits(tmp_path, spell, label, validation):
+    cuts = {"train": slice(0, 25), validation: slice(25, 31), "test": slice(31, 40)}
+    arrays = {form.format(k): a[cut] for k, cut in cuts.items() for form, a in ((spell, PIXELS), (label, LABELS))}
+    loaded = data.load(path=save(tmp_path / "a.npz", **arrays))
+    for split, cut in zip(loaded[1:4], cuts.values(), strict=True):
+        np.testing.assert_array_equal(split.x[..., 0], PIXELS[cut])
+        np.testing.assert_array_equal(split.label, LABELS[cut])
+
+
+def test_a_given_test_set_is_kept_whatever_the_training_set_is_called(tmp_path):
+    loaded = data.load(path=save(tmp_path / "a.npz", x=PIXELS[:30], x_test=PIXELS[30:]))
+    np.testing.assert_array_equal(loaded.test.x[..., 0], PIXELS[30:])
+
+
+def test_the_largest_value_is_looked_for_in_all_splits(tmp_path):
+    assert data.load(path=save(tmp_path / "a.npz", x_train=PIXELS // 128, x_test=PIXELS)).max_value == 255
+
+
+NAN = np.where(PIXELS == 7, np.nan, PIXELS / 255)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"x": NAN}, f"holds {np.isnan(NAN).sum()} values that are NaN or infinite"),
+        ({"x": np.where(PIXELS == 7, np.inf, PIXELS / 255)}, "NaN or infinite"),
+        ({"x": np.full((40, 3), 1e300)}, "NaN or infinite"),
+        ({"x": PIXELS[:, 0, 0]}, r"shape \(40,\)"),
+        ({"x": np.uint8(3)}, r"shape \(\)"),
+        ({"x": PIXELS[:, :0]}, r"shape \(40, 0, 5, 1\)"),
+        ({"x": PIXELS[..., None, None]}, r"shape \(40, 6, 5, 1, 1\)"),
+        ({"x": PIXELS[:0]}, "0 examples are too few"),
+        ({"x": PIXELS[:2]}, "2 examples are too few"),
+        ({"x": PIXELS.astype(np.float32)}, "from 0 to 255; floats must lie in"),
+        ({"x": PIXELS / 255 - 0.5}, "from -0.5 to 0.5; floats must lie in"),
+        ({"x": PIXELS.astype(np.int64) * 2}, "type int64"),
+        ({"x": PIXELS.astype(np.int64) - 1}, "type int64"),
+        ({"x": np.array([["a", "b"]] * 40)}, "type <U1"),
+        ({"x": PIXELS.astype(complex)}, "type complex"),
+        ({"x": np.array([[None]] * 40)}, "objects and pickles are refused"),
+        ({"x": PIXELS, "y": LABELS[:5]}, "40 examples but 5 labels"),
+        ({"x": PIXELS, "y": np.int64(3)}, "label"),
+        ({"x": PIXELS, "y": np.eye(3)[LABELS]}, "label"),
+        ({"x": PIXELS, "y": np.array(["a"] * 40)}, "label"),
+        ({"x": PIXELS, "y": np.full(40, np.nan)}, "label"),
+        ({"a": PIXELS, "b": PIXELS}, r"holds a \(40, 6, 5\), b \(40, 6, 5\)"),
+        ({"x_test": PIXELS}, "x_train"),
+        ({"x_train": PIXELS, "x_test": PIXELS[:, :3]}, r"\(3, 5, 1\), but the train examples have \(6, 5, 1\)"),
+        ({"x_train": PIXELS, "x_test": PIXELS / 255}, "test"),
+    ],
+)
+def test_what_is_no_usable_data_is_refused(tmp_path, arrays, said):
+    with pytest.raises(UserError, match=said):
+        data.load(path=save(tmp_path / "a.npz", **arrays))
+
+
+class Malice:
+    """Unpickling it makes a folder."""
+
+    def __init__(self, target):
+        self.target = str(target)
+
+    def __reduce__(self):
+        return os.mkdir, (self.target,)
+
+
+@pytest.mark.parametrize("form", ["x.npy", "x.npz", "label.npz", "raw.npy", "raw.npz"])
+def test_a_pickle_is_never_executed(tmp_path, form):
+    target, path = tmp_path / "executed", tmp_path / form
+    objects = np.array([Malice(target)] * 40, object)
+    if form.startswith("raw"):
+        path.write_bytes(pickle.dumps(Malice(target)))
+    else:
+        save(path, **({"x": PIXELS, "y": objects} if form == "label.npz" else {"x": objects[:, None]}))
+    with pytest.raises(UserError, match="pickles are refused"):
+        data.load(path=str(path))
+    assert not target.exists()
+    loaded = np.load(io.BytesIO(path.read_bytes()), allow_pickle=True)  # where pickles are allowed, the same bytes do harm
+    _ = list(loaded.values()) if hasattr(loaded, "values") else loaded
+    assert target.exists()
+
+
+FORMS = [
+    "truncated.npz", "truncated.npy", "empty.npy", "zip.npy", "array.npz", "text.npz", "members.npz", "table.csv", "missing.npy",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_files_that_are_not_what_they_say(tmp_path, form):
+    zipped, plain = (Path(save(tmp_path / name, x=PIXELS)).read_bytes() for name in ("a.npz", "a.npy"))
+    content = {
+        "truncated.npz": zipped[:200], "truncated.npy": plain[:200], "empty.npy": b"", "zip.npy": zipped, "array.npz": plain,
+        "text.npz": b"hello", "table.csv": b"1,2",
+    }  # fmt: skip
+    if form in content:
+        (tmp_path / form).write_bytes(content[form])
+    if form == "members.npz":
+        with zipfile.ZipFile(tmp_path / form, "w") as archive:
+            archive.writestr("x.txt", "hello")
+    with pytest.raises(UserError, match=form):
+        data.load(path=str(tmp_path / form))
+
+
+def draw(path, mode="L", size=(5, 6), seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    Image.fromarray(pixels).convert(mode).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Forty images: grey ones in `cats`, coloured ones in `dogs`."""
+    for i in range(20):
+        draw(tmp_path / "cats" / f"{i:02}.png", "L", seed=i)
+        draw(tmp_path / "dogs" / f"{i:02}.PNG", "RGB", seed=i)
+    return tmp_path
+
+
+def test_a_folder_of_images(folder, capsys):
+    mixed = data.load(path=str(folder))
+    assert mixed.shape == (6, 5, 3)
+    assert mixed.max_value == 255
+    labels = np.concatenate([s.label for s in mixed[1:4]])
+    grey = np.concatenate([np.ptp(s.x, axis=-1).max(axis=(1, 2)) == 0 for s in mixed[1:4]])
+    np.testing.assert_array_equal(labels == 0, grey)
+    assert np.bincount(labels).tolist() == [20, 20]
+    cats = data.load(path=str(folder / "cats"))
+    assert cats.shape == (6, 5, 1)
+    assert cats.train.label is None
+    assert capsys.readouterr().err == ""
+
+
+def test_broken_images_are_skipped_and_counted(folder, capsys):
+    whole = (folder / "cats" / "00.png").read_bytes()
+    (folder / "cats" / "00.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "dogs" / "junk.jpg").write_bytes(b"no image")
+    (folder / "notes.txt").write_text("is no image and is not counted")
+    assert sum(len(s.x) for s in data.load(path=str(folder))[1:4]) == 39
+    assert "skipped 2 unreadable images" in capsys.readouterr().err
+
+
+def test_unequal_images_are_refused_or_resized(folder):
+    draw(folder / "dogs" / "large.png", "RGB", (30, 20))
+    with pytest.raises(UserError, match=r"2 sizes.*\(20, 30, 3\).*data.image_size"):
+        data.load(path=str(folder))
+    resized = data.load(path=str(folder), image_size=4)
+    assert resized.shape == (4, 4, 3)
+    assert sum(len(s.x) for s in resized[1:4]) == 41
+
+
+def test_sixteen_bit_images_keep_their_greys(tmp_path):
+    ramp = np.linspace(0, 65535, 30).reshape(6, 5).astype(np.uint16)
+    for i in range(20):
+        Image.fromarray(ramp).save(tmp_path / f"{i}.png")
+    loaded = data.load(path=str(tmp_path))
+    np.testing.assert_allclose(loaded.train.x[0, ..., 0] / loaded.max_value, ramp / 65535, atol=1 / 255)
+
+
+def test_image_size_of_arrays_takes_the_central_square_and_its_mean(tmp_path):
+    loaded = data.load(path=save(tmp_path / "a.npz", x_train=PIXELS[..., None], x_test=PIXELS[:9, ..., None]), image_size=1)
+    assert loaded.shape == (1, 1, 1)
+    np.testing.assert_allclose(loaded.test.x.ravel(), PIXELS[:9, :5].mean(axis=(1, 2)), atol=1)  # two roundings
+
+
+@pytest.mark.parametrize(
+    ("x", "size"), [(PIXELS, -3), (PIXELS / 255, 3), (PIXELS.reshape(40, 30), 3), (np.zeros((40, 6, 6, 5), np.uint8), 3)]
+)
+def test_an_image_size_that_cannot_be_had_is_refused(tmp_path, x, size):
+    with pytest.raises(UserError, match="image_size"):
+        data.load(path=save(tmp_path / "a.npy", x=x), image_size=size)
+
+
+def test_the_image_size_of_digits_is_obeyed():
+    assert data.load("digits", image_size=4).shape == (4, 4, 1)
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"no readable image.*\.png"):
+        data.load(path=str(tmp_path))
+
+
+GREYS = np.array([0, 51, 102, 127, 128, 204, 255], np.uint8)
+MANY = np.tile(GREYS, (20_000, 1))
+
+
+def assert_bernoulli(drawn, sigmas=4):
+    """Nothing but 0 and 1, with the grey values as means, within standard errors."""
+    p = GREYS / 255
+    assert set(np.unique(drawn)) == {0, 1}
+    assert np.all(np.abs(drawn.mean(axis=0) - p) <= sigmas * np.sqrt(p * (1 - p) / len(drawn)))
+
+
+def test_threshold_is_at_the_middle():
+    x, max_value = data.binarize(MANY, 255.0, "threshold")
+    np.testing.assert_array_equal(x[0], [0, 0, 0, 0, 1, 1, 1])
+    assert max_value == 1
+
+
+def test_static_binarisation_is_one_draw_for_everybody():
+    first, max_value = data.binarize(MANY, 255.0, "static")
+    assert max_value == 1
+    assert_bernoulli(first)
+    np.testing.assert_array_equal(first, data.binarize(MANY, 255.0, "static")[0])
+    jax.tree.map(
+        np.testing.assert_array_equal, data.load("digits", binarization="static"), data.load("digits", binarization="static")
+    )
+
+
+@pytest.mark.parametrize("pixel_range", [(0.0, 1.0), (-1.0, 1.0)])
+def test_dynamic_binarisation_draws_anew_with_each_key(pixel_range):
+    preprocess = jax.jit(data.make_preprocess(255.0, "dynamic", pixel_range))
+    draws = [np.asarray(data.to_unit_range(preprocess(jax.random.key(i), MANY), pixel_range)) for i in (0, 1)]
+    for drawn in draws:
+        assert_bernoulli(drawn)
+    np.testing.assert_array_equal(preprocess(jax.random.key(0), MANY), preprocess(jax.random.key(0), MANY))
+    p = GREYS / 255
+    differ = 2 * p * (1 - p)
+    error = np.sqrt(differ * (1 - differ) / len(MANY))
+    assert np.all(np.abs((draws[0] != draws[1]).mean(axis=0) - differ) <= 4 * error)
+
+
+@pytest.mark.parametrize("pixel_range", [(0.0, 1.0), (-1.0, 1.0)])
+@pytest.mark.parametrize(("stored", "max_value"), [(GREYS, 255.0), ((GREYS / 255).astype(np.float32), 1.0)])
+def test_to_unit_range_inverts_the_scaling(pixel_range, stored, max_value):
+    x = data.make_preprocess(max_value, "none", pixel_range)(jax.random.key(0), jnp.asarray(stored))
+    assert x.dtype == jnp.float32
+    assert (x.min(), x.max()) == pixel_range
+    np.testing.assert_allclose(data.to_unit_range(x, pixel_range), GREYS / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("pixel_range", [(0, 2), (1.0, 0.0), (0.0,), (0.0, 1.0, 2.0), (-1, 0)])
+def test_other_pixel_ranges_are_refused(pixel_range):
+    with pytest.raises(UserError, match=r"\(0.0, 1.0\) or \(-1.0, 1.0\)"):
+        data.make_preprocess(1.0, "none", pixel_range)

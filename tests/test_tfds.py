@@ -1,0 +1,212 @@
+"""TFDS data sets: read without network and without TensorFlow, decoded once; the real ones where TFDS_DATA_DIR has them."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from array_record.python.array_record_module import ArrayRecordWriter
+from PIL import Image
+from tensorflow_datasets.proto import tf_example_pb2
+
+from jaxvae import UserError, data
+from jaxvae.data import tfds_images
+
+ROOT = Path(__file__).parents[1]
+IMAGES = np.random.default_rng(0).integers(0, 256, (20, 6, 5, 3), np.uint8)
+LABELS = np.arange(20) % 7
+FEATURE = "tensorflow_datasets.core.features."
+
+
+def write_tfds(root, version="1.0.0", file_format="array_record", images=IMAGES, image="image"):
+    """A data set `tiny` as `tfds build` leaves it: two JSON files and a shard of serialised examples."""
+    folder = root / "tiny" / version
+    folder.mkdir(parents=True)
+    writer = ArrayRecordWriter(str(folder / f"tiny-train.{file_format}-00000-of-00001"), "group_size:1")
+    for pixels, label in zip(images, LABELS, strict=True):
+        png, example = io.BytesIO(), tf_example_pb2.Example()
+        Image.fromarray(pixels).save(png, "PNG")
+        example.features.feature[image].bytes_list.value.append(png.getvalue())
+        example.features.feature["label"].int64_list.value.append(int(label))
+        writer.write(example.SerializeToString())
+    writer.close()
+    sizes = [str(n) if n else "-1" for n in (*images[0].shape[:2], 3)]
+    features = {
+        image: {"pythonClassName": FEATURE + "image_feature.Image", "image": {"dtype": "uint8", "shape": {"dimensions": sizes}}},
+        "label": {"pythonClassName": FEATURE + "class_label_feature.ClassLabel", "classLabel": {"numClasses": "7"}},
+    }
+    split = {"name": "train", "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}", "shardLengths": ["20"]}
+    info = {"name": "tiny", "version": version, "fileFormat": file_format, "splits": [split | {"numBytes": "3000"}]}
+    tree = {"pythonClassName": FEATURE + "features_dict.FeaturesDict", "featuresDict": {"features": features}}
+    (folder / "features.json").write_text(json.dumps(tree))
+    (folder / "dataset_info.json").write_text(json.dumps(info))
+    return folder
+
+
+@pytest.fixture
+def load(tmp_path):
+    """`(name="tiny", **options)` from the prepared data of this test."""
+    return lambda name="tiny", **options: data.load(
+        name, **{"data_dir": str(tmp_path), "cache_dir": str(tmp_path / "cache"), **options}
+    )
+
+
+def rows(dataset):
+    return sorted(tuple(np.append(x.ravel(), y)) for s in dataset[1:4] for x, y in zip(s.x, s.label, strict=True))
+
+
+def test_a_data_set_is_read_without_tensorflow_and_decoded_once(tmp_path, load, capsys, monkeypatch):
+    write_tfds(tmp_path)
+    first = load()
+    assert first.shape == (6, 5, 3)
+    assert first.max_value == 255
+    assert rows(first) == sorted(tuple(np.append(x.ravel(), y)) for x, y in zip(IMAGES, LABELS, strict=True))
+    assert capsys.readouterr().err == "decoding 20 images of tiny/train, once ...\n"
+    assert "tensorflow" not in sys.modules
+    monkeypatch.setattr(tfds_images, "_decode", None)
+    assert rows(load()) == rows(first)
+
+
+def test_the_newest_version_is_taken_and_changed_files_are_decoded_again(tmp_path, load):
+    for version, value in (("1.0.0", 1), ("2.0.0", 2), ("10.0.0", 10)):
+        write_tfds(tmp_path, version, images=np.full_like(IMAGES, value))
+        assert np.unique(load().train.x) == value
+    shard = next((tmp_path / "tiny" / "10.0.0").glob("*.array_record*"))
+    shard.write_bytes(next((tmp_path / "tiny" / "2.0.0").glob("*.array_record*")).read_bytes())
+    assert np.unique(load().train.x) == 2
+
+
+def test_unequal_images_are_refused_or_resized(tmp_path, load):
+    write_tfds(tmp_path, images=[np.zeros((n, 5, 3), np.uint8) for n in range(10, 30)])
+    with pytest.raises(UserError, match="unequal sizes. Set data.image_size"):
+        load()
+    assert load(image_size=4).shape == (4, 4, 3)
+    assert not list(tmp_path.glob("cache/data/.*"))
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda folder: write_tfds(folder.parents[1], "9.0.0", file_format="tfrecord"), "tfrecord.*tfds build tiny --file_format"),
+        (lambda folder: write_tfds(folder.parents[1], "9.0.0", image="picture"), "no feature 'image', but .*picture"),
+        (lambda folder: (folder / "dataset_info.json").write_text("{"), "cannot be read.*tfds build tiny"),
+        (lambda folder: (folder / "features.json").unlink(), "cannot be read.*tfds build tiny"),
+        (lambda folder: next(folder.glob("*.array_record*")).unlink(), "cannot be read.*tfds build tiny"),
+        (lambda folder: cut(next(folder.glob("*.array_record*"))), "cannot be read.*tfds build tiny"),
+    ],
+    ids=["tfrecord", "no image", "bad json", "no features", "no shard", "cut shard"],
+)
+def test_prepared_data_that_cannot_be_read(tmp_path, load, damage, said):
+    damage(write_tfds(tmp_path))
+    with pytest.raises(UserError, match=said):
+        load()
+    assert not list(tmp_path.glob("cache/data/*"))
+
+
+@pytest.mark.parametrize("damage", [cut, lambda path: path.write_bytes(b""), Path.unlink])
+def test_a_damaged_cache_is_decoded_again(tmp_path, load, damage):
+    write_tfds(tmp_path)
+    whole = rows(load())
+    damage(next(tmp_path.glob("cache/data/*/train.x.npy")))
+    assert rows(load()) == whole
+
+
+@pytest.mark.parametrize("place", ["file/sub", "read_only"])
+def test_a_cache_that_cannot_be_written_is_said(tmp_path, load, place):
+    if place == "read_only" and os.geteuid() == 0:
+        pytest.skip("root may write anywhere")
+    write_tfds(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "read_only").mkdir(mode=0o500)
+    with pytest.raises(UserError, match=f"{place}/data.*data.cache_dir"):
+        load(cache_dir=str(tmp_path / place))
+
+
+@pytest.mark.parametrize("labels", [True, False])
+def test_a_source_is_anything_with_length_and_items(tmp_path, labels):
+    source = [{"image": x, "label": y} if labels else {"image": x} for x, y in zip(IMAGES, LABELS, strict=True)]
+    tfds_images.decode_source(source, tmp_path, "test")
+    np.testing.assert_array_equal(np.load(tmp_path / "test.x.npy"), IMAGES)
+    assert (tmp_path / "test.label.npy").exists() == labels
+    if labels:
+        np.testing.assert_array_equal(np.load(tmp_path / "test.label.npy"), LABELS)
+
+
+def test_an_empty_source_is_refused(tmp_path):
+    with pytest.raises(UserError, match="'test' holds no images"):
+        tfds_images.decode_source([], tmp_path, "test")
+
+
+@pytest.mark.parametrize("name", ["cifar10", "no_such_set", "a/b"])
+def test_what_is_not_prepared_is_said_at_once(tmp_path, load, name):
+    write_tfds(tmp_path)
+    start = time.perf_counter()
+    with pytest.raises(UserError, match=f"'{name}' is not prepared in '{tmp_path}' .there: tiny; .*tfds build {name}"):
+        load(name)
+    assert time.perf_counter() - start < 2
+
+
+def test_the_environment_says_where_data_lies(tmp_path, monkeypatch):
+    write_tfds(tmp_path)
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    assert data.load("tiny").shape == (6, 5, 3)
+    assert list(tmp_path.glob("home/jaxvae/data/tiny-1.0.0-*"))
+
+
+# The real data sets.
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory):
+    """`name -> (Dataset, cache_dir)`, decoded once for all tests."""
+    cache, known = str(tmp_path_factory.mktemp("cache")), {}
+
+    def get(name):
+        if not list(Path(os.environ.get("TFDS_DATA_DIR") or os.devnull).glob(f"{name}/*/dataset_info.json")):
+            pytest.skip(f"TFDS_DATA_DIR names no folder with {name} in it")
+        if name not in known:
+            known[name] = data.load(name, cache_dir=cache)
+        return known[name], cache
+
+    return get
+
+
+def test_mnist(real):
+    mnist, _ = real("mnist")
+    assert (mnist.shape, mnist.max_value, mnist.train.x.dtype) == ((28, 28, 1), 255, np.uint8)
+    assert [len(s.x) for s in mnist[1:4]] == [54_000, 6_000, 10_000]
+    assert [np.unique(s.label).tolist() for s in mnist[1:4]] == [list(range(10))] * 3
+    assert np.bincount(mnist.test.label).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert np.mean(mnist.train.x) / 255 == pytest.approx(0.1307, abs=0.001)
+
+
+def test_binarized_mnist_has_its_own_validation_set(real):
+    binarized, _ = real("binarized_mnist")
+    assert (binarized.shape, binarized.max_value) == ((28, 28, 1), 1)
+    assert [len(s.x) for s in binarized[1:4]] == [50_000, 10_000, 10_000]
+    assert [np.unique(s.x).tolist() for s in binarized[1:4]] == [[0, 1]] * 3
+    assert binarized.train.label is None
+
+
+def test_the_second_load_of_mnist_is_quick(real):
+    _, cache = real("mnist")
+    code = (
+        "import sys, time, jaxvae, jaxvae.data as data; t = time.perf_counter();"
+        f"x = data.load('mnist', cache_dir={cache!r}).train.x; x[-1].sum(); print(time.perf_counter() - t);"
+        "print([m for m in ('tensorflow', 'tensorflow_datasets') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    seconds, imported = done.stdout.split("\n")[:2]
+    assert float(seconds) < 1
+    assert imported == "[]"
+    assert done.stderr == ""
