@@ -42,16 +42,19 @@ def main(argv: list[str], started: float) -> int:
             sharding,
         )  # brings JAX: only now, so that help and mistakes in the flags answer at once
 
-        logging.set_verbosity(logging.FATAL)  # what Orbax and TFDS log as errors they raise too: it is said once, below
+        _say_things_once()
         _keep_compiled()
         sharding.start_hosts(values.coordinator, values.num_processes, values.process_id)
         modes.MODES[values.mode](config.to_dict(), Path(values.workdir or f"runs/{config.name}"), started)
     except UserError as error:
-        return _say(f"error: {error}", 2)
+        return _say(f"error: {' '.join(str(error).split())}", 2)
     except OSError as error:
         where = f" '{error.filename}'" if error.filename else ""
         advice = "Free some space, or give another --workdir. Checkpoints saved before are kept."
         return _say(f"error: The disk refused{where}: {error.strerror or error}. {advice}", 2)
+    except MemoryError as error:
+        advice = "Make model.latent_dim, network.hidden, train.batch_size or evaluate.memory_mb smaller."
+        return _say(f"error: This does not fit into memory: {error}. {advice}", 2)
     except KeyboardInterrupt as stop:
         return _say(str(stop) or "stopped", getattr(stop, "status", 130))
     return 0
@@ -70,6 +73,13 @@ def _keep_compiled() -> None:
         cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "jaxvae" / "compiled"
         jax.config.update("jax_compilation_cache_dir", str(cache))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def _say_things_once() -> None:
+    """What Orbax logs or prints from its threads it raises too, and then `main` says it."""
+    logging.set_verbosity(logging.FATAL)
+    default = sys.unraisablehook
+    sys.unraisablehook = lambda it: None if str(it.exc_value) == "Event loop is closed" else default(it)
 
 
 def _say(message: str, status: int) -> int:

@@ -1,5 +1,6 @@
 """From the command line to a complete config: the file, then the overrides, then the checks."""
 
+import math
 import runpy
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,9 @@ def check(config: ConfigDict) -> None:
         raise unknown("config key", key, known)
     if missing := sorted(known.keys() - given.keys()):
         raise UserError(f"The config lacks {', '.join(missing)}. Start it from configs/base.py, which has every key.")
+    for key, value in given.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{key} is {value}; it must be a finite number.")
     for key, default in known.items():
         wanted = (int, float) if isinstance(default, float) else type(default)
         if not isinstance(given[key], wanted) or isinstance(given[key], bool) != isinstance(default, bool):
@@ -71,7 +75,7 @@ def _load(argv: list[str]) -> ConfigDict:
     """The config file, or the config of the run in `--workdir`; overrides are not yet applied."""
     given = dict(arg.lstrip("-").partition("=")[::2] for arg in argv[1:])
     if not given.get("config"):
-        if "workdir" not in given or given.get("mode", "train") == "train":
+        if not given.get("workdir") or given.get("mode", "train") == "train":
             files = sorted(
                 p.name for p in Path(__file__).parent.glob("*.py") if p.stem not in ("__init__", "base", "flags")
             )
@@ -83,8 +87,11 @@ def _load(argv: list[str]) -> ConfigDict:
     if not Path(path).is_file():
         raise UserError(f"The config file '{path}' does not exist; try --config=configs/vae.py.")
     try:
-        return ConfigDict(runpy.run_path(path)["get_config"](*([dataset] if dataset else [])).to_dict())
-    except Exception as error:  # whatever the file raises is a mistake in the file
+        config = runpy.run_path(path)["get_config"](*([dataset] if dataset else []))
+        if not isinstance(config, ConfigDict):
+            raise TypeError(f"get_config gave {config!r}, not a ConfigDict")
+        return ConfigDict(config.to_dict())
+    except (Exception, SystemExit) as error:  # whatever the file raises is a mistake in the file
         raise UserError(f"The config file '{path}' does not load: {type(error).__name__}: {error}") from error
 
 
@@ -109,7 +116,7 @@ def _spell_out(arg: str, config: ConfigDict) -> str:
 
 def _is_option(path: str) -> bool:
     parent, _, last = path.rpartition(".")
-    return parent in PARTS and last != "name" and path not in COMMON
+    return parent in PARTS and last != "name" and path not in (*COMMON, *PARTS)
 
 
 def _flat(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
@@ -120,14 +127,14 @@ def _flat(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
 
 
 def _joined(argv: list[str]) -> list[str]:
-    """`--flag value` as `--flag=value`, so that the rest need know one spelling only."""
+    """`--flag value` as `--flag=value`, so that the rest need know one spelling only; of equal flags the last."""
     out: list[str] = []
     for arg in argv:
         if out and out[-1].startswith("--") and "=" not in out[-1] and not arg.startswith("--"):
             out[-1] += f"={arg}"
         else:
             out.append(arg)
-    return out
+    return list({arg.partition("=")[0] if arg.startswith("--") else arg: arg for arg in out}.values())
 
 
 def _with_tuples(value: Any) -> Any:

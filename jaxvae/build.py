@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import optax
 
 from jaxvae import likelihoods, networks, objectives, optimizers, posteriors, priors
@@ -27,6 +29,7 @@ PARTS: dict[str, dict[str, Callable]] = {
     "optimizer": optimizers.OPTIMIZERS,
     "schedule": optimizers.SCHEDULES,
 }
+PLAIN = (bool, int, float, str)
 # What a part is given by the builder, so that a config cannot.
 GIVEN = {"latent_dim", "model", "learning_rate", "peak", "total_steps"}
 
@@ -40,7 +43,7 @@ def part(kind: str, spec: Mapping[str, Any], parts: Mapping[str, Mapping[str, Ca
     """
     options = dict(spec)
     name = options.pop("name", None)
-    if name not in parts[kind]:
+    if not isinstance(name, str) or name not in parts[kind]:
         raise unknown(kind, name, parts[kind])
     builder = parts[kind][name]
     takes = {key: p for key, p in inspect.signature(builder).parameters.items() if key not in GIVEN}
@@ -48,8 +51,10 @@ def part(kind: str, spec: Mapping[str, Any], parts: Mapping[str, Mapping[str, Ca
         if key not in takes:
             raise unknown(f"option of the {kind} '{name}'", key, takes)
         wanted = takes[key].annotation
-        fits = isinstance(value, (int, float) if wanted is float else wanted) if wanted in (int, float, str) else True
-        if not fits or (wanted in (int, float) and isinstance(value, bool)):
+        if wanted not in PLAIN:  # Optax says its types in many ways; the default tells
+            wanted = type(takes[key].default)
+        fits = isinstance(value, (int, float) if wanted is float else wanted) if wanted in PLAIN else True
+        if not fits or (wanted is not bool and wanted in PLAIN and isinstance(value, bool)):
             raise UserError(f"The {kind} '{name}' got {key}={value!r}; it must be of type {wanted.__name__}.")
         if isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"The {kind} '{name}' got {key}={value}; it must be a finite number.")
@@ -91,4 +96,12 @@ def optimizer(config: Mapping[str, Any], total_steps: int) -> optax.GradientTran
     spec = dict(config["optimizer"])
     schedule = part("schedule", spec.pop("schedule"))
     common = {key: spec.pop(key) for key in ("learning_rate", "warmup_steps", "clip_norm")}
-    return optimizers.make_optimizer(part("optimizer", spec), schedule, total_steps=total_steps, **common)
+    update = part("optimizer", spec)
+    try:
+        made = optimizers.make_optimizer(update, schedule, total_steps=total_steps, **common)
+        jax.eval_shape(made.init, jnp.zeros(1))
+    except (TypeError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"The optimizer '{spec['name']}' does not work with {spec}: {error}") from error
+    return made

@@ -125,7 +125,11 @@ class Checkpoints:
         """
         steps = sorted(self._manager.all_steps(), reverse=True)
         best = self._manager.best_step()
-        if which == "best" and best is not None and self._manager.metrics(best)["loss"] < NOT_MEASURED:
+        if (
+            which == "best"
+            and best is not None
+            and (self._manager.metrics(best) or {"loss": NOT_MEASURED})["loss"] < NOT_MEASURED
+        ):
             steps = [best, *(step for step in steps if step != best)]
         elif which not in ("best", "last"):
             steps = [step for step in steps if str(step) == str(which)]

@@ -1,5 +1,6 @@
 """Likelihood bounds and test metrics: pure functions, and a loop over a data set."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -86,7 +87,7 @@ def mean_over(
     """`(*trees) -> {name: mean over the split}` for `per_example(*trees, key, batch) -> {name: [B]}`.
 
     Batch i draws from `fold_in(key, i)`; the ragged last one is filled up with rows whose weight is 0. The function
-    is compiled once, and its numbers are the same on any number of devices, to rounding.
+    is compiled once, and its numbers are the same, to rounding, on any number of devices that divides ROUND_TO.
 
     Raises:
       UserError: the devices cannot share `batch_size` equally.
@@ -96,8 +97,13 @@ def mean_over(
             f"evaluate.batch_size is {batch_size}; it must be a multiple of the number of devices, "
             f"{parallel.num_devices}."
         )
+    if parallel.axis_name is not None:
+        raise ValueError("mean_over needs the global view: under pmap a device sees only its part of the data.")
     num = len(split.x)
-    batch_size = min(batch_size, -(-num // ROUND_TO) * ROUND_TO)
+    if not num:
+        raise UserError("There is nothing to take a mean over: the split is empty.")
+    round_to = math.lcm(ROUND_TO, parallel.num_devices)
+    batch_size = min(batch_size, -(-num // round_to) * round_to)
     arrays = {"x": split.x} if split.label is None else {"x": split.x, "label": split.label}
 
     @jax.jit

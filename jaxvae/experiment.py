@@ -19,20 +19,35 @@ class Experiment(NamedTuple):
     preprocess: Callable
 
 
+AT_LEAST_ONE = ("train.num_epochs", "train.steps_per_call", "train.eval_every_epochs",
+                "evaluate.batch_size", "evaluate.nll_samples", "sample.num")  # fmt: skip
+
+
+def check_ranges(config: Mapping[str, Any]) -> None:
+    """Raises UserError for a number that no part of the library looks at before work begins."""
+
+    def need(key: str, fits: Callable[[Any], bool], allowed: str) -> None:
+        section, _, name = key.rpartition(".")
+        value = config[section][name] if section else config[name]
+        if not fits(value):
+            raise UserError(f"{key} is {value!r}; it must be {allowed}.")
+
+    for key in AT_LEAST_ONE:
+        need(key, lambda value: value >= 1, "1 or more")
+    need("seed", lambda value: 0 <= value < 2**32, "from 0 to 2**32 - 1")
+    need("evaluate.memory_mb", lambda value: value > 0, "above 0")
+    need("evaluate.checkpoint", lambda value: value in ("best", "last") or value.isdigit(), "'best', 'last' or a step")
+    need("sample.temperature", lambda value: value >= 0, "0 or more")
+    need("data.image_size", lambda value: value >= 0, "0 (as stored) or a number of pixels")
+
+
 def setup(config: Mapping[str, Any]) -> Experiment:
     """Builds what the config names.
 
     Raises:
       UserError: anything in it that cannot work.
     """
-    settings = config["train"]
-    for name in ("num_epochs", "steps_per_call", "eval_every_epochs"):
-        if settings[name] < 1:
-            raise UserError(f"train.{name} is {settings[name]}; it must be 1 or more.")
-    if config["evaluate"]["nll_samples"] < 1:
-        raise UserError(f"evaluate.nll_samples is {config['evaluate']['nll_samples']}; it must be 1 or more.")
-    if not 0 <= config["seed"] < 2**32:
-        raise UserError(f"seed is {config['seed']}; it must be from 0 to 2**32 - 1.")
+    check_ranges(config)
     source = {key: value for key, value in config["data"].items() if key != "pixel_range"}
     preprocess = data.make_preprocess(1.0, "none", config["data"]["pixel_range"])  # refused before anything is read
     dataset = data.load(**source)

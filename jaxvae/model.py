@@ -141,6 +141,13 @@ def analytic_kl(posterior: Distribution, prior: Distribution) -> Array:
     Raises:
       UserError: no closed form is known for this pair.
     """
+    pair: Any = [d.base_dist if isinstance(d, dist.Independent) else d for d in (posterior, prior)]
+    if all(isinstance(d, dist.Normal) for d in pair):
+        q, p = pair
+        # NumPyro squares the scale, whose gradient is NaN from a variance of e^-87 on.
+        log_ratio = jnp.log(q.scale) - jnp.log(p.scale)
+        kl = 0.5 * (jnp.square((q.loc - p.loc) / p.scale) + jnp.expm1(2 * log_ratio)) - log_ratio
+        return jnp.sum(kl, axis=tuple(range(-len(posterior.event_shape), 0)))
     try:
         return dist.kl_divergence(posterior, prior)
     except NotImplementedError as error:

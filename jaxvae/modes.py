@@ -15,7 +15,7 @@ from jaxvae import build, data, report, sharding, train
 from jaxvae.checkpoint import Checkpoints
 from jaxvae.errors import NonFiniteLoss
 from jaxvae.evaluate import mean_over, objective_metrics
-from jaxvae.experiment import Experiment, setup
+from jaxvae.experiment import Experiment, check_ranges, setup
 from jaxvae.signals import Signals, Stopped
 from jaxvae.types import Tree
 from jaxvae.workdir import MetricsLog, claim, load_config, restore_run
@@ -42,8 +42,7 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
     validate = make_validation(experiment, keys["validation"])
 
     first_host = jax.process_index() == 0
-    if first_host:
-        claim(workdir, config)
+    claim(workdir, config, write=first_host)
     _wait_for_all("claimed")
     checkpoints = Checkpoints(workdir / "checkpoints")
     state, step, seconds_before = _start(experiment, optimizer, keys["init"], checkpoints)
@@ -85,16 +84,15 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
             raise NonFiniteLoss(
                 f"The validation loss became {metrics['loss']} at step {step}. The last good checkpoint is kept."
             )
-        save(state, step, metrics.get("loss"))
-        if log:
+        if log:  # before the checkpoint: rows after the newest checkpoint are dropped on resuming, and written again
             if metrics:
                 log.row(step, step / feed.steps_per_epoch, "validation", {**metrics, "seconds": seconds()})
             params = jax.device_get(seen.params["model"])  # host arrays: this host alone draws
             for name, sheet in report.sheets(experiment, params).items():
                 log.image(step, name, sheet)
+        save(state, step, metrics.get("loss"))
 
-    save_first = not step
-    if save_first:
+    if step == 0:
         save(parallel.replicate(state), 0, None)  # a disk that cannot be written is found out now, not in an hour
     try:
         with Signals() as signals:
@@ -182,9 +180,10 @@ def _start(experiment, optimizer, key, checkpoints) -> tuple[train.TrainState, i
 
 
 def _agree(config: Mapping[str, Any], workdir: Path) -> None:
-    """Raises UserError where the settings that made a run differ from those given now."""
+    """Raises UserError where the settings that made a run differ from those given now, or are out of range."""
+    check_ranges(config)
     old = load_config(workdir)
-    claim(workdir, {**config, **{key: old.get(key) for key in EVALUATE_ONLY}})
+    claim(workdir, {**config, **{key: old.get(key) for key in EVALUATE_ONLY}}, write=False)
 
 
 def _wait_for_all(name: str) -> None:

@@ -59,11 +59,11 @@ class MLP(nn.Module):
 
 def mlp(latent_dim: int, hidden: Sequence[int] = (400,), activation: str = "relu") -> Network:
     """Fully connected; the decoder mirrors the encoder's `hidden` widths."""
-    hidden = tuple(hidden)
-    if any(not isinstance(width, int) or width < 1 for width in hidden):
+    if not isinstance(hidden, (tuple, list)) or any(type(width) is not int or width < 1 for width in hidden):
         raise UserError(f"The network got hidden={hidden}; every width must be a whole number of 1 or more.")
     if activation not in ACTIVATIONS:
         raise unknown("activation", activation, ACTIVATIONS)
+    hidden = tuple(hidden)
     act = ACTIVATIONS[activation]
     return Network(
         encoder=lambda data_shape, num_outputs: MLP(data_shape, hidden, (num_outputs,), act),

@@ -1,5 +1,6 @@
 """Optax optimisers, schedules and clipping by plain arguments."""
 
+import math
 from collections.abc import Callable
 
 import optax
@@ -53,9 +54,9 @@ def make_optimizer(
     Raises:
       UserError: a value out of its range.
     """
-    if not learning_rate > 0:
-        raise UserError(f"optimizer.learning_rate is {learning_rate}; it must be above 0.")
-    if clip_norm < 0:
+    if not 0 < learning_rate < math.inf:
+        raise UserError(f"optimizer.learning_rate is {learning_rate}; it must be a finite number above 0.")
+    if not 0 <= clip_norm < math.inf:
         raise UserError(f"optimizer.clip_norm is {clip_norm}; it must be 0 (no clipping) or above.")
     if not 0 <= warmup_steps <= total_steps:
         raise UserError(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -75,7 +75,7 @@ def make_step(
         losses, pullback, (metrics, extra) = jax.vjp(loss, state.params, has_aux=True)
         gradients = across({group: _own_gradient(pullback, losses, group) for group in losses})
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
+        params: Any = optax.apply_updates(state.params, updates)
         metrics = across({name: jnp.mean(value) for name, value in metrics.items()})
         return TrainState(state.step + 1, params, opt_state, across(extra)), metrics
 

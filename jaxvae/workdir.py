@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from tensorboardX import summary
 from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
 
 from jaxvae import build
 from jaxvae.checkpoint import Checkpoints
@@ -65,15 +65,18 @@ def load_config(workdir: str | os.PathLike) -> dict[str, Any]:
     """
     path = Path(workdir) / "config.json"
     try:
-        return json.loads(path.read_text())
+        config = json.loads(path.read_text())
+        if not isinstance(config, dict) or not all(isinstance(config.get(key), dict) for key in ("data", "model")):
+            raise ValueError("it is no config")
+        return config
     except (OSError, ValueError) as error:
         raise UserError(
             f"'{workdir}' holds no run: {path} cannot be read ({error}). Give the --workdir of a run."
         ) from error
 
 
-def claim(workdir: Path, config: Mapping[str, Any]) -> None:
-    """Makes the folder and writes `config.json`, unless another run lives there.
+def claim(workdir: Path, config: Mapping[str, Any], write: bool = True) -> None:
+    """Makes the folder and writes `config.json`, unless another run lives there. Every host looks, one writes.
 
     Raises:
       UserError: the folder holds a run with a different config; the differing keys are shown.
@@ -88,9 +91,9 @@ def claim(workdir: Path, config: Mapping[str, Any]) -> None:
                 f"'{workdir}' holds a run with a different config ({lines}). Nothing was changed. Give another "
                 "--workdir, or the same settings to go on with that run."
             )
-        return
-    workdir.mkdir(parents=True, exist_ok=True)
-    write_json(workdir / "config.json", config)
+    elif write:
+        workdir.mkdir(parents=True, exist_ok=True)
+        write_json(workdir / "config.json", config)
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

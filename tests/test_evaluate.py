@@ -162,3 +162,4 @@ def test_metrics_of_stored_values_are_those_of_the_preprocessed():
     got = evaluate.objective_metrics(objective, lambda _, x: x / 4, 100, params, {}, 3, jax.random.key(0), batch)
     for name, expected in (("per example", lg.X[:, 0]), ("whole batch", [lg.X.sum()] * 4), ("ctx", [103] * 4)):
         np.testing.assert_allclose(got[name], expected, rtol=1e-5)
+        assert got[name].shape == (lg.BATCH,)

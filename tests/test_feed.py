@@ -1,6 +1,7 @@
-"""A batch is a function of the step, and the same whether it is gathered on the device or on the host."""
+"""How data reaches the step: binarised and scaled, in batches that are a function of the step alone."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -77,5 +78,66 @@ def test_a_memory_map_is_streamed(tmp_path):
 
 @pytest.mark.parametrize("batch", [30, 1000, 0, -8])
 def test_a_batch_that_the_data_cannot_fill_is_refused(batch):
-    with pytest.raises(UserError, match=f"train.batch_size is {batch}, but there are 29 training examples; take 1 to 29"):
+    with pytest.raises(
+        UserError, match=f"train.batch_size is {batch}, but there are 29 training examples; take 1 to 29"
+    ):
         data.make_feed(make_split(), batch, 0)
+
+
+# Binarising and scaling.
+
+GREYS = np.array([0, 51, 102, 127, 128, 204, 255], np.uint8)
+MANY = np.tile(GREYS, (20_000, 1))
+
+
+def assert_bernoulli(drawn, sigmas=4):
+    """Nothing but 0 and 1, with the grey values as means, within standard errors."""
+    p = GREYS / 255
+    assert set(np.unique(drawn)) == {0, 1}
+    assert np.all(np.abs(drawn.mean(axis=0) - p) <= sigmas * np.sqrt(p * (1 - p) / len(drawn)))
+
+
+def test_threshold_is_at_the_middle():
+    x, max_value = data.binarize(MANY, 255.0, "threshold")
+    np.testing.assert_array_equal(x[0], [0, 0, 0, 0, 1, 1, 1])
+    assert max_value == 1
+
+
+def test_static_binarisation_is_one_draw_for_everybody():
+    first, max_value = data.binarize(MANY, 255.0, "static")
+    assert max_value == 1
+    assert_bernoulli(first)
+    np.testing.assert_array_equal(first, data.binarize(MANY, 255.0, "static")[0])
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        data.load("digits", binarization="static"),
+        data.load("digits", binarization="static"),
+    )
+
+
+@pytest.mark.parametrize("pixel_range", [(0.0, 1.0), (-1.0, 1.0)])
+def test_dynamic_binarisation_draws_anew_with_each_key(pixel_range):
+    preprocess = jax.jit(data.make_preprocess(255.0, "dynamic", pixel_range))
+    draws = [np.asarray(data.to_unit_range(preprocess(jax.random.key(i), MANY), pixel_range)) for i in (0, 1)]
+    for drawn in draws:
+        assert_bernoulli(drawn)
+    np.testing.assert_array_equal(preprocess(jax.random.key(0), MANY), preprocess(jax.random.key(0), MANY))
+    p = GREYS / 255
+    differ = 2 * p * (1 - p)
+    error = np.sqrt(differ * (1 - differ) / len(MANY))
+    assert np.all(np.abs((draws[0] != draws[1]).mean(axis=0) - differ) <= 4 * error)
+
+
+@pytest.mark.parametrize("pixel_range", [(0.0, 1.0), (-1.0, 1.0)])
+@pytest.mark.parametrize(("stored", "max_value"), [(GREYS, 255.0), ((GREYS / 255).astype(np.float32), 1.0)])
+def test_to_unit_range_inverts_the_scaling(pixel_range, stored, max_value):
+    x = data.make_preprocess(max_value, "none", pixel_range)(jax.random.key(0), jnp.asarray(stored))
+    assert x.dtype == jnp.float32
+    assert (x.min(), x.max()) == pixel_range
+    np.testing.assert_allclose(data.to_unit_range(x, pixel_range), GREYS / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("pixel_range", [(0, 2), (1.0, 0.0), (0.0,), (0.0, 1.0, 2.0), (-1, 0)])
+def test_other_pixel_ranges_are_refused(pixel_range):
+    with pytest.raises(UserError, match=r"\(0.0, 1.0\) or \(-1.0, 1.0\)"):
+        data.make_preprocess(1.0, "none", pixel_range)

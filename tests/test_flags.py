@@ -71,11 +71,23 @@ def test_every_part_is_chosen_by_its_name_alone(part, name):
 @pytest.mark.parametrize(
     ("overrides", "part", "expected"),
     [
-        (["model.likelihood=gaussian", "model.likelihood.variance=0.5"], "model.likelihood", {"name": "gaussian", "variance": 0.5}),
-        (["model.likelihood.variance=0.5", "model.likelihood=gaussian"], "model.likelihood", {"name": "gaussian", "variance": 0.5}),
+        (
+            ["model.likelihood=gaussian", "model.likelihood.variance=0.5"],
+            "model.likelihood",
+            {"name": "gaussian", "variance": 0.5},
+        ),
+        (
+            ["model.likelihood.variance=0.5", "model.likelihood=gaussian"],
+            "model.likelihood",
+            {"name": "gaussian", "variance": 0.5},
+        ),
         (["objective=reconstruction"], "objective", {"name": "reconstruction"}),
         (["objective=elbo"], "objective", {"name": "elbo", "num_samples": 1, "beta": 1.0}),
-        (["network=mlp", "network.activation=tanh"], "network", {"name": "mlp", "hidden": (400,), "activation": "tanh"}),
+        (
+            ["network=mlp", "network.activation=tanh"],
+            "network",
+            {"name": "mlp", "hidden": (400,), "activation": "tanh"},
+        ),
         (
             ["optimizer.schedule=cosine", "optimizer.schedule.final_fraction=0.1"],
             "optimizer.schedule",
@@ -87,7 +99,10 @@ def test_options_of_the_old_part_go_and_new_ones_come(overrides, part, expected)
     assert at(config_of(VAE, *(f"--config.{o}" for o in overrides)), part) == expected
 
 
-@pytest.mark.parametrize(("suffix", "name", "epochs"), [("", "digits", 100), (":digits", "digits", 100), (":mnist", "mnist", 20), (":any/set", "any/set", 20)])
+@pytest.mark.parametrize(
+    ("suffix", "name", "epochs"),
+    [("", "digits", 100), (":digits", "digits", 100), (":mnist", "mnist", 20), (":any/set", "any/set", 20)],
+)
 def test_the_data_set_stands_behind_a_colon(suffix, name, epochs):
     config = config_of(VAE + suffix)
     assert (config["data"]["name"], config["train"]["num_epochs"], config["name"]) == (name, epochs, f"vae-{name}")
@@ -95,13 +110,19 @@ def test_the_data_set_stands_behind_a_colon(suffix, name, epochs):
 
 @pytest.mark.parametrize(
     ("overrides", "name"),
-    [(["data.path=/a/faces.npz"], "vae-faces"), (["data.name=kmnist"], "vae-kmnist"), (["data.path=/a/faces.npz", "name=mine"], "mine")],
+    [
+        (["data.path=/a/faces.npz"], "vae-faces"),
+        (["data.name=kmnist"], "vae-kmnist"),
+        (["data.path=/a/faces.npz", "name=mine"], "mine"),
+    ],
 )
 def test_a_run_is_called_after_its_data_where_it_has_no_name(overrides, name):
     assert config_of(VAE, *(f"--config.{o}" for o in overrides))["name"] == name
 
 
-@pytest.mark.parametrize(("key", "first", "last", "value"), [("network.hidden", "(8,)", "(9,)", (9,)), ("seed", "1", "2", 2)])
+@pytest.mark.parametrize(
+    ("key", "first", "last", "value"), [("network.hidden", "(8,)", "(9,)", (9,)), ("seed", "1", "2", 2)]
+)
 def test_the_last_of_equal_flags_wins(key, first, last, value):
     assert at(config_of(VAE, f"--config.{key}={first}", f"--config.{key}={last}"), key) == value
 
@@ -110,13 +131,19 @@ def test_the_last_of_equal_flags_wins(key, first, last, value):
 def test_help_is_quick_and_brings_no_jax(flag):
     start = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-X", "importtime", "launch.py", flag], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-W", "error", "-X", "importtime", "launch.py", flag],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert time.perf_counter() - start < 2
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
     assert "ml_collections" in imported
     assert not imported & {"jax", "jaxlib", "flax", "numpy", "tensorflow_datasets", "matplotlib"}
-    assert all(word in done.stdout for word in ("--config=configs/vae.py", "--workdir", "reconstruct", "batch_size: 128"))
+    assert all(
+        word in done.stdout for word in ("--config=configs/vae.py", "--workdir", "reconstruct", "batch_size: 128")
+    )
 
 
 # A run that is finished.
@@ -163,7 +190,11 @@ def test_the_config_of_a_run_is_the_one_it_was_started_with(finished):
     [
         ("train", "seed=3", "seed: 0 there, 3 now"),
         ("train", "network.activation=tanh", "network.activation: 'relu' there, 'tanh' now"),
-        ("train", "objective=reconstruction", "objective.beta: 1.0 there, None now; objective.name: 'elbo' there, 'reconstruction' now"),
+        (
+            "train",
+            "objective=reconstruction",
+            "objective.beta: 1.0 there, None now; objective.name: 'elbo' there, 'reconstruction' now",
+        ),
         ("evaluate", "model.latent_dim=3", "model.latent_dim: 20 there, 3 now"),
         ("sample", "train.num_epochs=3", "train.num_epochs: 1 there, 3 now"),
         ("reconstruct", "data.binarization=static", "data.binarization: 'none' there, 'static' now"),
@@ -179,7 +210,9 @@ def test_the_config_of_a_run_is_the_one_it_was_started_with(finished):
 )
 def test_what_a_finished_run_cannot_be_asked(finished, capsys, mode, override, said):
     before = {p: p.read_bytes() for p in finished.rglob("*") if p.is_file()}
-    assert run(*(SHORT if mode == "train" else []), f"--mode={mode}", f"--workdir={finished}", f"--config.{override}") == 2
+    assert (
+        run(*(SHORT if mode == "train" else []), f"--mode={mode}", f"--workdir={finished}", f"--config.{override}") == 2
+    )
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert said in error

@@ -32,8 +32,11 @@ def read(path: Path, image_size: int = 0) -> dict[str, Arrays]:
     if path.suffix not in (".npz", ".npy"):
         raise UserError(f"data.path is '{path}'; a file must be .npz or .npy, and images go by their folder.")
     try:
-        loaded = np.load(path, allow_pickle=False)
-        arrays = {"x": loaded} if path.suffix == ".npy" else {key: loaded[key] for key in loaded.files}
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            arrays = {"x": loaded} if path.suffix == ".npy" else {key: loaded[key] for key in loaded.files}
+        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+            raise ValueError("it is not what its name says")
     except Exception as error:  # zip, header and pickle errors are all of different types
         raise UserError(
             f"'{path}' cannot be read as plain arrays (objects and pickles are refused): {error}"
@@ -43,10 +46,13 @@ def read(path: Path, image_size: int = 0) -> dict[str, Arrays]:
 
 def resize(x: np.ndarray, image_size: int) -> np.ndarray:
     """Images `[N, H, W, C]` cropped to their central square and resized to `image_size`; 0 leaves them alone."""
-    if not image_size or x.ndim != 4 or x.shape[1:3] == (image_size, image_size):
+    if not image_size or x.shape[1:3] == (image_size, image_size):
         return x
-    if x.dtype != np.uint8:
-        raise UserError("data.image_size resizes 8-bit images only; resize floats before storing them.")
+    if x.dtype != np.uint8 or x.ndim != 4 or x.shape[-1] not in (1, 3) or not x.size or image_size < 0:
+        raise UserError(
+            f"data.image_size is {image_size}, and the data is {x.dtype} of shape {x.shape}. Only 8-bit images "
+            "[N, height, width, 1 or 3] can be resized, to 1 pixel or more."
+        )
     return np.stack([resize_image(image, image_size) for image in x])
 
 
@@ -74,7 +80,9 @@ def _by_split(arrays: dict[str, np.ndarray], path: Path) -> dict[str, Arrays]:
         return found
     label = _first(arrays, LABEL_NAMES)
     x = _first(arrays, DATA_NAMES)
-    if x is None:
+    if found and x is not None:
+        return {"train": (x, label), **found}
+    if x is None and not found:
         others = [a for key, a in arrays.items() if key not in LABEL_NAMES and a.ndim >= 2]
         x = others[0] if len(others) == 1 else None
     if x is None:
@@ -94,7 +102,8 @@ def _pixels(x: np.ndarray) -> np.ndarray:
     if x.dtype == np.bool_ or (x.dtype.kind in "iu" and x.size and x.min() >= 0 and x.max() <= 255):
         x = x.astype(np.uint8)
     elif x.dtype.kind == "f":
-        x = x.astype(np.float32)
+        with np.errstate(over="ignore"):  # becomes infinite, and is then refused as such
+            x = x.astype(np.float32)
     return x[..., None] if x.ndim == 3 else x
 
 
@@ -129,7 +138,10 @@ def _decoded(names: list[Path]) -> Iterator[tuple[Path, np.ndarray | None]]:
     for name in names:
         try:
             with Image.open(name) as image:
-                pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+                if image.mode.startswith("I;16"):  # Pillow would cut these off at 255
+                    pixels = np.round(np.asarray(image, np.float32) / 257).astype(np.uint8)
+                else:
+                    pixels = np.asarray(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
         except (UnidentifiedImageError, OSError, ValueError):
             yield name, None
         else:

@@ -63,7 +63,8 @@ def load(
     if path:
         splits = files.read(Path(path).expanduser(), image_size)
     elif name == "digits":
-        splits = {"train": _digits()}
+        x, label = _digits()
+        splits = {"train": (files.resize(x, image_size), label)}
     else:
         splits = tfds_images.read(name, data_dir, cache_dir, image_size)
     splits = {key: Split(*value) for key, value in splits.items()}
@@ -76,7 +77,7 @@ def prepare(
 ) -> Dataset:
     """Checks the arrays, cuts what splits are missing out of "train", and binarises where that is done once."""
     for key, split in splits.items():
-        _check(key, split, splits["train"].x.shape[1:])
+        _check(key, split, splits["train"].x)
     train = splits["train"]
     # A set of its own for testing comes shuffled by its makers; otherwise the cut is a fixed permutation.
     if "test" not in splits:
@@ -87,7 +88,8 @@ def prepare(
     for key, split in {**splits, "train": train}.items():
         if not len(split.x) and (key != "validation" or validation_fraction > 0):
             raise UserError(
-                f"The {key} split of '{name}' is empty: {len(splits['train'].x)} examples are too few to split."
+                f"The {key} split of '{name}' is empty: {len(splits['train'].x)} examples are too few to split with "
+                f"data.validation_fraction={validation_fraction}. Give more data, or another fraction (0 for none)."
             )
         x, new_max = binarize(split.x, max_value, binarization)
         done[key] = Split(x, split.label)
@@ -103,8 +105,7 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
 
 def _max_value(splits: dict[str, Split]) -> float:
     """255 for 8-bit pixels, 1 for floats and for 8-bit values that are only 0 and 1."""
-    x = splits["train"].x
-    return 255.0 if x.dtype == np.uint8 and x.size and x.max() > 1 else 1.0
+    return 255.0 if any(s.x.dtype == np.uint8 and s.x.size and s.x.max() > 1 for s in splits.values()) else 1.0
 
 
 def _cut(split: Split, fraction: float) -> tuple[Split, Split]:
@@ -115,17 +116,21 @@ def _cut(split: Split, fraction: float) -> tuple[Split, Split]:
     return (split, cut) if not size else (rest, cut)
 
 
-def _check(key: str, split: Split, shape: tuple[int, ...]) -> None:
-    x = split.x
-    if x.ndim < 2 or 0 in x.shape[1:]:
+def _check(key: str, split: Split, train: np.ndarray) -> None:
+    x, label = split
+    if not 2 <= x.ndim <= 4 or 0 in x.shape[1:]:
         raise UserError(
             f"The {key} data has shape {x.shape}; expected [N, features], [N, height, width] or "
             "[N, height, width, channels]."
         )
-    if x.shape[1:] != shape:
-        raise UserError(f"The {key} examples have shape {x.shape[1:]}, but the train examples have {shape}.")
-    if split.label is not None and len(split.label) != len(x):
-        raise UserError(f"The {key} data has {len(x)} examples but {len(split.label)} labels.")
+    if x.shape[1:] != train.shape[1:]:
+        raise UserError(f"The {key} examples have shape {x.shape[1:]}, but the train examples have {train.shape[1:]}.")
+    if x.dtype != train.dtype:
+        raise UserError(f"The {key} examples are {x.dtype}, but the train examples are {train.dtype}.")
+    if label is not None and (label.ndim != 1 or label.dtype.kind not in "iu"):
+        raise UserError(f"The {key} label array is {label.dtype} {label.shape}; it must hold one integer per example.")
+    if label is not None and len(label) != len(x):
+        raise UserError(f"The {key} data has {len(x)} examples but {len(label)} labels.")
     if x.dtype == np.uint8:
         return
     if x.dtype != np.float32:

@@ -1,6 +1,7 @@
 """TFDS image data sets, read without TensorFlow, decoded once into memory-mapped arrays."""
 
 import hashlib
+import json
 import os
 import shutil
 import sys
@@ -14,7 +15,12 @@ import numpy as np
 from jaxvae.data.files import Arrays, resize_image
 from jaxvae.errors import UserError
 
+SPLITS = ("train", "validation", "test")
 CHUNK = 2048  # images decoded in one call: ten times faster than one by one
+
+
+class UnreadableItemsError(UserError):
+    """A source raised something where it was asked for its items."""
 
 
 def read(name: str, data_dir: str = "", cache_dir: str = "", image_size: int = 0) -> dict[str, Arrays]:
@@ -35,11 +41,19 @@ def read(name: str, data_dir: str = "", cache_dir: str = "", image_size: int = 0
                 f"The decoded copy of '{name}' cannot be written to '{cached.parent}': {error}. Free some space, or "
                 "set data.cache_dir to a folder that can be written."
             ) from error
+    try:
+        return _open(cached)
+    except (OSError, ValueError, EOFError):  # damaged: it is only a copy
+        shutil.rmtree(cached)
+        return read(name, data_dir, cache_dir, image_size)
+
+
+def _open(cached: Path) -> dict[str, Arrays]:
     splits = {}
-    for x in sorted(cached.glob("*.x.npy")):
-        label = x.with_name(x.name.replace(".x.", ".label."))
-        splits[x.name.split(".")[0]] = (
-            np.load(x, mmap_mode="r", allow_pickle=False),
+    for split in json.loads((cached / "splits.json").read_text()):
+        label = cached / f"{split}.label.npy"
+        splits[split] = (
+            np.load(cached / f"{split}.x.npy", mmap_mode="r", allow_pickle=False),
             np.load(label, allow_pickle=False) if label.exists() else None,
         )
     return splits
@@ -57,8 +71,8 @@ def find_prepared(name: str, data_dir: str = "") -> Path:
         raise UserError(
             f"The TFDS data set '{name}' is not prepared in '{root}' (there: {', '.join(prepared) or 'nothing'}; "
             f"bundled: digits). Prepare it once with: pip install 'jaxvae[tfds]' && tfds build {name} "
-            f"--data_dir={root} --file_format=array_record ; or set TFDS_DATA_DIR or data.data_dir to where it lies, or "
-            "data.path to a file or folder of your own."
+            f"--data_dir={root} --file_format=array_record ; or set TFDS_DATA_DIR or data.data_dir to where it lies, "
+            "or data.path to a file or folder of your own."
         )
     return max(versions, key=lambda p: [int(n) if n.isdigit() else -1 for n in p.name.split(".")])
 
@@ -74,25 +88,31 @@ def _decode(folder: Path, cached: Path, image_size: int) -> None:
     from absl import logging
 
     logging.set_verbosity(logging.ERROR)  # its advice to install OpenCV is not for our users
-    builder: Any = tfds.builder_from_directory(str(folder))
-    features = builder.info.features
-    if "image" not in features:
-        raise UserError(f"The TFDS data set in '{folder}' has no feature 'image', but {', '.join(features)}.")
+    name = folder.parent.name
+    again = f"Prepare it again with: tfds build {name} --file_format=array_record --overwrite"
+    try:
+        builder: Any = tfds.builder_from_directory(str(folder))
+        features = builder.info.features
+        if "image" not in features:
+            raise UserError(f"The TFDS data set in '{folder}' has no feature 'image', but {', '.join(features)}.")
+        sources = {split: builder.as_data_source(split) for split in SPLITS if split in builder.info.splits}
+    except NotImplementedError as error:
+        stored = builder.info.as_proto.file_format
+        raise UserError(f"'{folder}' is stored as {stored}, which only TensorFlow reads. {again}") from error
+    except UserError:
+        raise
+    except Exception as error:  # JSON, protocol buffers and ArrayRecord have errors of their own
+        raise UserError(f"The TFDS data set in '{folder}' is damaged: {error}. {again}") from error
     cached.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=cached.parent, prefix=".decoding-"))
     try:
-        for split in ("train", "validation", "test"):
-            if split in builder.info.splits:
-                try:
-                    source = builder.as_data_source(split)
-                except NotImplementedError as error:
-                    raise UserError(
-                        f"'{folder}' is stored as {builder.info.as_proto.file_format}, which only TensorFlow reads. "
-                        f"Prepare it again with: tfds build {folder.parent.name} --file_format=array_record"
-                    ) from error
-                print(f"decoding {len(source)} images of {folder.parent.name}/{split}, once ...", file=sys.stderr)
-                decode_source(source, scratch, split, image_size)
+        for split, source in sources.items():
+            print(f"decoding {len(source)} images of {name}/{split}, once ...", file=sys.stderr)
+            decode_source(source, scratch, split, image_size)
+        (scratch / "splits.json").write_text(json.dumps(list(sources)))
         scratch.rename(cached)
+    except UnreadableItemsError as error:
+        raise UserError(f"The TFDS data set in '{folder}' is damaged: {error} {again}") from error
     except OSError:
         if not cached.is_dir():  # otherwise another process was faster, and its copy is as good
             raise
@@ -101,7 +121,11 @@ def _decode(folder: Path, cached: Path, image_size: int) -> None:
 
 
 def decode_source(source: Sequence, folder: Path, split: str, image_size: int = 0) -> None:
-    """Writes `split.x.npy` (and `split.label.npy`) from any source with length and items `{"image", "label"?}`."""
+    """Writes `split.x.npy` (and `split.label.npy`) from any source with length and items `{"image", "label"?}`.
+
+    Raises:
+      UserError: there are no items, they cannot be read, or their images are of unequal sizes.
+    """
     out, labels = None, []
     for start in range(0, len(source), CHUNK):
         items = _items(source, range(start, min(start + CHUNK, len(source))))
@@ -124,4 +148,7 @@ def decode_source(source: Sequence, folder: Path, split: str, image_size: int = 
 
 def _items(source: Sequence, indices: range) -> list:
     many = getattr(source, "__getitems__", None)
-    return list(many(list(indices))) if many else [source[i] for i in indices]
+    try:
+        return list(many(list(indices))) if many else [source[i] for i in indices]
+    except Exception as error:  # whatever the source raises
+        raise UnreadableItemsError(f"items {indices[0]} to {indices[-1]} cannot be read: {error}.") from error
