@@ -51,6 +51,7 @@ class MLP(nn.Module):
         x = x.reshape(*batch_shape, math.prod(self.input_shape))
         if context is not None:
             x = jnp.concatenate([x, jnp.broadcast_to(context, (*batch_shape, context.shape[-1]))], axis=-1)
+        x = x.reshape(-1, x.shape[-1])  # with more than one batch axis XLA on CPU would transpose before each product
         for width in self.hidden:
             x = self.activation(nn.Dense(width, kernel_init=HIDDEN_INIT)(x))
         x = nn.Dense(math.prod(self.output_shape), kernel_init=OUTPUT_INIT)(x)
