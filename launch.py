@@ -52,9 +52,11 @@ def main(argv: list[str], started: float) -> int:
         where = f" '{error.filename}'" if error.filename else ""
         advice = "Free some space, or give another --workdir. Checkpoints saved before are kept."
         return _say(f"error: The disk refused{where}: {error.strerror or error}. {advice}", 2)
-    except MemoryError as error:
+    except (MemoryError, RuntimeError) as error:  # RuntimeError is how a device says it
+        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
+            raise
         advice = "Make model.latent_dim, network.hidden, train.batch_size or evaluate.memory_mb smaller."
-        return _say(f"error: This does not fit into memory: {error}. {advice}", 2)
+        return _say(f"error: This does not fit into memory: {str(error).splitlines()[0]}. {advice}", 2)
     except KeyboardInterrupt as stop:
         return _say(str(stop) or "stopped", getattr(stop, "status", 130))
     return 0

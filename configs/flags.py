@@ -47,7 +47,8 @@ def parse(argv: list[str], values: flags.FlagValues) -> ConfigDict:
 
 def _name_after_data(config: ConfigDict, was: ConfigDict) -> None:
     """Where other data was given than the file's, and no name, the run is called after the data."""
-    name = Path(config.data.path).stem if config.data.path != was.data.path else config.data.name
+    changed = config.data.path and config.data.path != was.data.path
+    name = Path(config.data.path).stem if changed else config.data.name
     if name != was.data.name:
         config.data.name = name
         if config.name == was.name:
@@ -130,6 +131,8 @@ def _joined(argv: list[str]) -> list[str]:
     """`--flag value` as `--flag=value`, so that the rest need know one spelling only; of equal flags the last."""
     out: list[str] = []
     for arg in argv:
+        if arg.startswith("-") and not arg.startswith("--") and arg[1:2].isalpha():
+            arg = f"-{arg}"
         if out and out[-1].startswith("--") and "=" not in out[-1] and not arg.startswith("--"):
             out[-1] += f"={arg}"
         else:

@@ -92,9 +92,9 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
                 log.image(step, name, sheet)
         save(state, step, metrics.get("loss"))
 
-    if step == 0:
-        save(parallel.replicate(state), 0, None)  # a disk that cannot be written is found out now, not in an hour
     try:
+        if step == 0:
+            save(parallel.replicate(state), 0, None)  # a disk that cannot be written is found out now, not in an hour
         with Signals() as signals:
             state, step = train.fit(
                 parallel.replicate(state),
@@ -115,9 +115,11 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
         train_seconds = seconds()
     finally:
         bar.close()
-        checkpoints.close()
-        if log:
-            log.close()
+        try:
+            checkpoints.close()
+        finally:
+            if log:
+                log.close()
     _wait_for_all("trained")
     timing = {"train_seconds": train_seconds, "seconds_to_first_step": (first_step_seconds or [None])[0]}
     report.finish(experiment, workdir, restore_run(workdir, config["evaluate"]["checkpoint"]), started, timing)

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+import jaxvae
 from jaxvae import figures, sharding, train
 from jaxvae.data import to_unit_range
 from jaxvae.evaluate import mean_over, nll_metrics, objective_metrics
@@ -18,7 +19,7 @@ from jaxvae.model import reconstruct, sample
 from jaxvae.types import Array, Params
 from jaxvae.workdir import Restored, read_metrics, write_json
 
-PACKAGES = ("jaxvae", "jax", "jaxlib", "flax", "optax", "numpyro", "orbax-checkpoint", "numpy")
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpyro", "orbax-checkpoint", "numpy")
 PICTURES = 64
 
 
@@ -85,7 +86,7 @@ def evaluate_test(experiment: Experiment, restored: Restored) -> dict[str, Any]:
         },
         "num_parameters": sum(leaf.size for leaf in jax.tree.leaves(params)),
         "devices": f"{jax.device_count()} {jax.devices()[0].platform}",
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": {"jaxvae": jaxvae.__version__} | {name: version(name) for name in PACKAGES},
     }
 
 

@@ -1,7 +1,9 @@
 """The folder of a run: its config, its log, its results; and how a run is given back."""
 
+import contextlib
 import json
 import os
+import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from tensorboardX import summary
-from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
+from tensorboardX.record_writer import RecordWriter
 
 from jaxvae import build
 from jaxvae.checkpoint import Checkpoints
@@ -127,7 +129,9 @@ class MetricsLog:
         scratch.replace(self._path)
         self._file = self._path.open("a")
         (workdir / "tensorboard").mkdir(exist_ok=True)
-        self._events = EventsWriter(str(workdir / "tensorboard" / "events"))
+        name = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}"
+        self._events = RecordWriter(str(workdir / "tensorboard" / name))
+        self._event(0, file_version="brain.Event:2")
         if first_step:  # tells TensorBoard to drop what comes after, as above
             self._event(first_step + 1, session_log=SessionLog(status=SessionLog.SessionStatus.Value("START")))
 
@@ -145,12 +149,12 @@ class MetricsLog:
         self._event(step, summary=summary.image(name, picture, dataformats="HWC"))
 
     def close(self) -> None:
-        """Writes what is left."""
-        self._file.close()
-        self._events.close()
+        """Writes what is left; both are closed, whatever fails: Python would try again, and complain, at the end."""
+        with contextlib.closing(self._events), self._file:
+            pass
 
     def _event(self, step: int, **content: Any) -> None:
-        self._events.write_event(Event(step=step, wall_time=time.time(), **content))
+        self._events.write(Event(step=step, wall_time=time.time(), **content).SerializeToString())
 
 
 def read_metrics(workdir: Path) -> list[dict[str, Any]]:

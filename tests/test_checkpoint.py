@@ -77,7 +77,7 @@ def test_keeps_the_latest_two_and_the_best_over_restarts(tmp_path):
     assert steps(tmp_path / "c") == [2, 5, 6]
     reader = Checkpoints(tmp_path / "c", to_write=False)
     assert [reader.restore_weights(which)[0] for which in ("best", "last", "5")] == [2, 6, 5]
-    with pytest.raises(UserError, match="no sound checkpoint '7'.*2, 5, 6"):
+    with pytest.raises(UserError, match=r"no sound checkpoint '7'.*2, 5, 6"):
         reader.restore_weights("7")
 
 

@@ -83,12 +83,12 @@ def test_an_objective_that_needs_the_whole_batch_refuses_pmap():
     objective = objectives.Objective(
         lambda key: ({}, {}), lambda *_: None, whole_batch="it compares all pairs of examples"
     )
-    with pytest.raises(UserError, match="compares all pairs.*parallel=jit"):
+    with pytest.raises(UserError, match=r"compares all pairs.*parallel=jit"):
         sharding.make_parallel("pmap", BATCH, objective.whole_batch)
     assert sharding.make_parallel("jit", BATCH, objective.whole_batch).num_devices == 8
 
 
 @pytest.mark.parametrize("mode", ["jit", "pmap"])
 def test_a_batch_that_the_devices_cannot_share_is_refused(mode):
-    with pytest.raises(UserError, match="100, which 8 devices cannot share equally.*96"):
+    with pytest.raises(UserError, match=r"100, which 8 devices cannot share equally.*96"):
         sharding.make_parallel(mode, 100)
