@@ -45,7 +45,7 @@ class Checkpoints:
                         policies.BestN(get_metric_fn=_loss, reverse=True, n=1, keep_checkpoints_without_metrics=False),
                     ]
                 ),
-                best_fn=_loss,
+                best_fn=_loss if to_write else None,  # with it Orbax reads every checkpoint's metrics, sound or not
                 best_mode="min",
                 create=to_write,
                 cleanup_tmp_directories=to_write,
@@ -122,12 +122,8 @@ class Checkpoints:
           UserError: there is no such checkpoint.
         """
         steps = sorted(self._manager.all_steps(), reverse=True)
-        best = self._manager.best_step()
-        if (
-            which == "best"
-            and best is not None
-            and (self._manager.metrics(best) or {"loss": NOT_MEASURED})["loss"] < NOT_MEASURED
-        ):
+        best = min(steps, key=self._validation_loss, default=None)  # of equal ones the latest
+        if which == "best" and best is not None:
             steps = [best, *(step for step in steps if step != best)]
         elif which not in ("best", "last"):
             steps = [step for step in steps if str(step) == str(which)]
@@ -146,8 +142,13 @@ class Checkpoints:
         info: Any = self._manager.restore(step, args=ocp.args.Composite(info=ocp.args.JsonRestore()))
         return info["info"]
 
+    def wait(self) -> None:
+        """Waits until all is on the disk; raises UserError where it could not be written."""
+        with self._writing():
+            self._manager.wait_until_finished()
+
     def close(self) -> None:
-        """Waits until all is on the disk.
+        """As `wait`, and gives back what Orbax holds.
 
         Raises:
           UserError: it could not be written.
@@ -155,6 +156,12 @@ class Checkpoints:
         with self._writing():
             self._manager.wait_until_finished()
             self._manager.close()
+
+    def _validation_loss(self, step: int) -> float:
+        try:
+            return _loss(json.loads((self.folder / str(step) / "metrics" / "metrics").read_text()))
+        except (OSError, ValueError, KeyError, TypeError):
+            return NOT_MEASURED
 
     def _reserve(self, size: int) -> None:
         """Asks the disk for room first, quotas included: Orbax would find out in threads, with pages of traces."""

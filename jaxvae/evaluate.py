@@ -27,7 +27,8 @@ def importance_nll(model: Model, params: Params, key: Key, x: Array, num_samples
       key: sample k of the batch uses `fold_in(key, k)`, so that the chunk size changes nothing but rounding.
       x: `[B, *data_shape]`.
       num_samples: K; state it wherever the number is stated. In expectation the estimate falls with K to -log p(x).
-      memory_mb: a bound on the decoder's outputs held at a time; K alone does not change the memory.
+      memory_mb: a bound on the decoder's outputs held at a time, as far as one sample of each example of x allows; K
+        does not change the memory.
 
     Returns:
       `[B]` nats.

@@ -62,6 +62,8 @@ def save_sheet(path: Path, sheet: np.ndarray, title: str, pixels: int = 900) -> 
 def save_curves(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Loss and its parts by epoch, for training and validation, from the rows of `metrics.jsonl`."""
     names = [name for name in ("loss", "reconstruction", "kl") if any(name in row for row in rows)]
+    if not names:
+        return
     figure = Figure(figsize=(4 * len(names), 3.2), layout="constrained")
     for axes, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
         for split, color in (("train", "#9ecae1"), ("validation", "#d95f0e")):

@@ -1,5 +1,6 @@
 """What `launch.py` does in each mode, from a plain dictionary of settings."""
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -13,12 +14,12 @@ from tqdm import tqdm
 
 from jaxvae import build, data, report, sharding, train
 from jaxvae.checkpoint import Checkpoints
-from jaxvae.errors import NonFiniteLoss
+from jaxvae.errors import NonFiniteLoss, UserError
 from jaxvae.evaluate import mean_over, objective_metrics
 from jaxvae.experiment import Experiment, check_ranges, setup
 from jaxvae.signals import Signals, Stopped
 from jaxvae.types import Tree
-from jaxvae.workdir import MetricsLog, claim, load_config, restore_run
+from jaxvae.workdir import MetricsLog, claim, load_config, lock, restore_run
 
 EVALUATE_ONLY = ("evaluate", "sample", "parallel", "name")  # settings that a finished run can be asked with anew
 
@@ -37,13 +38,30 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
     parallel = sharding.make_parallel(config["parallel"], settings["batch_size"], experiment.objective.whole_batch)
     total = settings["num_epochs"] * feed.steps_per_epoch
     optimizer = build.optimizer(config, total)
-    keys = train.streams(seed)
-    train_size = len(experiment.dataset.train.x)
-    validate = make_validation(experiment, keys["validation"])
-
+    if config["evaluate"]["checkpoint"] not in ("best", "last"):
+        raise UserError(
+            "evaluate.checkpoint must be 'best' or 'last' while training; a step can be named with --mode=evaluate."
+        )
+    validate = make_validation(experiment)
     first_host = jax.process_index() == 0
     claim(workdir, config, write=first_host)
-    _wait_for_all("claimed")
+    with lock(workdir) if first_host else contextlib.nullcontext():
+        _wait_for_all("claimed")
+        timing = _train(experiment, optimizer, feed, parallel, validate, workdir, started)
+        _wait_for_all("trained")
+        report.finish(experiment, workdir, restore_run(workdir, config["evaluate"]["checkpoint"]), started, timing)
+
+
+def _train(
+    experiment: Experiment, optimizer, feed, parallel, validate, workdir: Path, started: float
+) -> dict[str, Any]:
+    """From the newest checkpoint to the last epoch; returns how long it took."""
+    config = experiment.config
+    settings, seed = config["train"], config["seed"]
+    total = settings["num_epochs"] * feed.steps_per_epoch
+    keys = train.streams(seed)
+    train_size = len(experiment.dataset.train.x)
+    first_host = jax.process_index() == 0
     checkpoints = Checkpoints(workdir / "checkpoints")
     state, step, seconds_before = _start(experiment, optimizer, keys["init"], checkpoints)
     log = MetricsLog(workdir, step) if first_host else None
@@ -62,7 +80,7 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(host.params)):
             raise NonFiniteLoss(
                 f"A parameter became NaN or infinite by step {step}. The last good checkpoint is kept. Try a smaller "
-                "optimizer.learning_rate or optimizer.clip_norm=1."
+                "optimizer.learning_rate or optimizer.clip_norm=1, with another --workdir."
             )
         info = {"data_shape": list(experiment.dataset.shape), "train_seconds": seconds()}
         weights, rest = _split_state(host)
@@ -78,7 +96,8 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
             log.row(end, end / feed.steps_per_epoch, "train", {**means, "seconds": seconds()})
 
     def on_epoch(state: train.TrainState, step: int) -> None:
-        seen = parallel.collect(state)
+        # By way of the host: under pmap what is collected belongs to this host alone.
+        seen = sharding.global_view().replicate(jax.device_get(parallel.collect(state)))
         metrics = validate(seen.params, seen.extra, seen.step)
         if metrics and not np.isfinite(metrics["loss"]):
             raise NonFiniteLoss(
@@ -110,6 +129,7 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
             )
             if step < total:
                 save(state, step, None)
+                checkpoints.wait()  # while a second Ctrl-C is still only noted
                 message = f"Stopped by {signals.name} at step {step} of {total}; the state is saved."
                 raise Stopped(signals.number, f"{message} The same command goes on from there.")
         train_seconds = seconds()
@@ -120,9 +140,7 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
         finally:
             if log:
                 log.close()
-    _wait_for_all("trained")
-    timing = {"train_seconds": train_seconds, "seconds_to_first_step": (first_step_seconds or [None])[0]}
-    report.finish(experiment, workdir, restore_run(workdir, config["evaluate"]["checkpoint"]), started, timing)
+    return {"train_seconds": train_seconds, "seconds_to_first_step": (first_step_seconds or [None])[0]}
 
 
 def run_evaluate(config: Mapping[str, Any], workdir: Path, started: float) -> None:
@@ -150,9 +168,10 @@ def run_reconstruct(config: Mapping[str, Any], workdir: Path, started: float) ->
 MODES = {"train": run_train, "evaluate": run_evaluate, "sample": run_sample, "reconstruct": run_reconstruct}
 
 
-def make_validation(experiment: Experiment, key: jax.Array) -> Callable[..., dict[str, float]]:
+def make_validation(experiment: Experiment) -> Callable[..., dict[str, float]]:
     """`(params, extra, step) -> metrics` on the validation set; `{}` where there is none."""
     dataset = experiment.dataset
+    key = train.streams(experiment.config["seed"])["validation"]
     if not len(dataset.validation.x):
         return lambda *_: {}
     per_example = partial(objective_metrics, experiment.objective, experiment.preprocess, len(dataset.train.x))

@@ -21,6 +21,7 @@ from jaxvae.workdir import Restored, read_metrics, write_json
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpyro", "orbax-checkpoint", "numpy")
 PICTURES = 64
+RECONSTRUCTIONS = "test data, each row above its reconstructions"
 
 
 def finish(experiment: Experiment, workdir: Path, restored: Restored, started: float, timing: dict[str, Any]) -> None:
@@ -28,10 +29,10 @@ def finish(experiment: Experiment, workdir: Path, restored: Restored, started: f
     results = evaluate_test(experiment, restored)
     if jax.process_index() != 0:
         return
-    written = draw(experiment, workdir, restored.weights["params"]["model"])
     results |= {**timing, "total_seconds": time.time() - started}
     write_json(workdir / "results.json", results)
     print(table(results))
+    written = draw(experiment, workdir, restored.weights["params"]["model"])
     files = "results.json, metrics.jsonl, config.json, checkpoints/, tensorboard/, figures/"
     print(f"wrote {workdir}/: {files} ({', '.join(written)})")
 
@@ -61,7 +62,7 @@ def evaluate_test(experiment: Experiment, restored: Restored) -> dict[str, Any]:
     if (
         config["model"]["likelihood"]["name"] == "bernoulli"
         and config["data"]["binarization"] == "none"
-        and dataset.max_value > 1
+        and not _is_binary(dataset.test.x, dataset.max_value)
     ):
         notes.append(
             "The pixels are grey: the cross-entropy of grey pixels is what is minimised, but comparable only with "
@@ -88,6 +89,10 @@ def evaluate_test(experiment: Experiment, restored: Restored) -> dict[str, Any]:
         "devices": f"{jax.device_count()} {jax.devices()[0].platform}",
         "versions": {"jaxvae": jaxvae.__version__} | {name: version(name) for name in PACKAGES},
     }
+
+
+def _is_binary(x: np.ndarray, max_value: float) -> bool:
+    return bool(((x == 0) | (x == max_value)).all())
 
 
 def table(results: Mapping[str, Any]) -> str:
@@ -128,7 +133,7 @@ def draw(experiment: Experiment, workdir: Path, params: Params) -> list[str]:
     config, model, test = experiment.config, experiment.model, experiment.dataset.test
     written = ["curves.png"]
     figures.save_curves(folder / "curves.png", read_metrics(workdir))
-    titles = {"samples": "samples from the prior", "reconstructions": "test data, each row above its reconstructions"}
+    titles = {"samples": "samples from the prior", "reconstructions": RECONSTRUCTIONS}
     for name, sheet in sheets(experiment, params).items():
         figures.save_sheet(folder / f"{name}.png", sheet, titles[name])
         written.append(f"{name}.png")
@@ -160,8 +165,7 @@ def write_reconstructions(experiment: Experiment, workdir: Path, restored: Resto
     """`--mode=reconstruct`: `reconstructions.npz` with "x" and "reconstruction" in [0, 1], and its picture."""
     raw = experiment.dataset.test.x[: experiment.config["sample"]["num"]]
     x, reconstruction = _reconstructions(experiment, restored.weights["params"]["model"], raw)
-    title = "test data, each row above its reconstructions"
-    _write_arrays(workdir, "reconstructions", title, x=x, reconstruction=reconstruction)
+    _write_arrays(workdir, "reconstructions", RECONSTRUCTIONS, x=x, reconstruction=reconstruction)
 
 
 def _write_arrays(workdir: Path, name: str, title: str, **arrays: np.ndarray) -> None:

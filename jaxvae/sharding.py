@@ -132,7 +132,8 @@ def start_hosts(coordinator: str = "", num_processes: int = 0, process_id: int =
       UserError: an explicit start that is incomplete, or hosts that do not meet.
     """
     explicit = coordinator or num_processes or process_id >= 0
-    if explicit and not (coordinator and 0 <= process_id < num_processes):
+    host, _, port = coordinator.rpartition(":")
+    if explicit and not (host and port.isdigit() and 0 <= process_id < num_processes):
         raise UserError(
             f"Several hosts need all of --coordinator=HOST:PORT, --num_processes=N and --process_id=0..N-1; given were "
             f"'{coordinator}', {num_processes} and {process_id}."
@@ -146,5 +147,5 @@ def start_hosts(coordinator: str = "", num_processes: int = 0, process_id: int =
             jax.distributed.initialize(coordinator, num_processes, process_id)
         else:
             jax.distributed.initialize()
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise UserError(f"The hosts did not find each other: {error}") from error

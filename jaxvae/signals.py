@@ -34,9 +34,12 @@ class Signals:
 
     def received_by_any(self) -> bool:
         """Whether a process of the run got a signal; all of them get the same answer at the same step."""
-        if jax.process_count() > 1:
-            self.number = int(multihost_utils.process_allgather(np.int32(self.number)).max())
-        return self.number > 0
+        if jax.process_count() == 1:
+            return self.number > 0
+        seen = int(multihost_utils.process_allgather(np.int32(self.number)).max())
+        if seen:  # written only then: a signal that came during the gather is seen by the next one
+            self.number = seen
+        return seen > 0
 
     def _note(self, number, _):
         self.number = number

@@ -190,6 +190,6 @@ def check_finite(end: int, loss: np.ndarray) -> None:
         value = loss[bad[0]]
         raise NonFiniteLoss(
             f"The loss became {'NaN' if math.isnan(value) else value} at step {step}. The last good checkpoint is "
-            "kept. Try a smaller optimizer.learning_rate or optimizer.clip_norm=1, and look for extreme values in the "
-            "data."
+            "kept. Try a smaller optimizer.learning_rate or optimizer.clip_norm=1, with another --workdir, and look "
+            "for extreme values in the data."
         )

@@ -1,13 +1,14 @@
 """The folder of a run: its config, its log, its results; and how a run is given back."""
 
 import contextlib
+import fcntl
 import json
 import os
 import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -38,6 +39,9 @@ def restore(workdir: str | os.PathLike, checkpoint: str = "best") -> tuple[Model
     """
     run = restore_run(workdir, checkpoint)
     return run.model, jax.tree.map(jnp.asarray, run.weights["params"]["model"])
+
+
+MACHINE = {"data.data_dir", "data.cache_dir"}  # where things lie on one machine is no part of a run
 
 
 class Restored(NamedTuple):
@@ -86,7 +90,7 @@ def claim(workdir: Path, config: Mapping[str, Any], write: bool = True) -> None:
     config = json.loads(json.dumps(config))
     if (workdir / "config.json").exists():
         old, new = flatten(load_config(workdir)), flatten(config)
-        keys = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+        keys = sorted(key for key in (old.keys() | new.keys()) - MACHINE if old.get(key) != new.get(key))
         if keys:
             lines = "; ".join(f"{key}: {old.get(key)!r} there, {new.get(key)!r} now" for key in keys)
             raise UserError(
@@ -96,6 +100,23 @@ def claim(workdir: Path, config: Mapping[str, Any], write: bool = True) -> None:
     elif write:
         workdir.mkdir(parents=True, exist_ok=True)
         write_json(workdir / "config.json", config)
+
+
+def lock(workdir: Path) -> IO:
+    """Holds the folder for this process alone, until the file it returns is closed or the process ends in any way.
+
+    Raises:
+      UserError: another process trains there.
+    """
+    file = (workdir / ".lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise UserError(
+            f"Another process is training in '{workdir}'. Wait for it, or give another --workdir."
+        ) from error
+    return file
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

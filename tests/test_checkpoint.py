@@ -117,7 +117,16 @@ def test_when_all_are_damaged_it_says_so_instead_of_starting_anew(tmp_path):
         latest(folder)
 
 
-def test_best_weights_fall_back_too(tmp_path, caplog):
+@pytest.mark.parametrize("damage", [flip_a_bit, spoil_the_info, spoil_the_metrics, shutil.rmtree])
+def test_readers_fall_back_too(damage, tmp_path):
+    folder = tmp_path / "checkpoints"
+    save(folder, {1: 1.0, 2: 2.0, 3: 3.0})
+    damage(folder / "1")
+    assert Checkpoints(folder, to_write=False).restore_weights("best")[0] in (2, 3)
+    assert {p.name for p in tmp_path.iterdir()} == {"checkpoints"}  # a reader moves nothing
+
+
+def test_reading_the_best_says_what_is_damaged(tmp_path, caplog):
     folder = tmp_path / "checkpoints"
     save(folder, {1: 1.0, 2: 2.0, 3: 3.0})
     flip_a_bit(folder / "1")

@@ -1,6 +1,8 @@
 """One step, placed on one device, on eight, on two hosts, by jit and by pmap: the same numbers."""
 
+import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from twenty_steps import BATCH, given_noise, run
 
-from jaxvae import UserError, objectives, sharding
+from jaxvae import UserError, objectives, sharding, signals
 
 ROOT = Path(__file__).parents[1]
 
@@ -30,25 +32,23 @@ def one_device():
     return run(sharding.global_view(jax.devices()[:1]))
 
 
-def two_processes(tmp_path, mode):
+def together(command):
+    """Runs a command as two processes of two devices each."""
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
     env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2", "PYTHONPATH": str(ROOT)}
-    script = [
-        sys.executable,
-        str(ROOT / "tests/twenty_steps.py"),
-        str(tmp_path / "out.npz"),
-        mode,
-        f"localhost:{port}",
-        "2",
-    ]
+    hosts = [[f"--coordinator=localhost:{port}", "--num_processes=2", f"--process_id={i}"] for i in range(2)]
     processes = [
-        subprocess.Popen([*script, str(i)], env=env, cwd=ROOT, stderr=subprocess.PIPE, text=True) for i in range(2)
+        subprocess.Popen([*command, *host], env=env, cwd=ROOT, stderr=subprocess.PIPE, text=True) for host in hosts
     ]
     for process in processes:
         _, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
+
+
+def two_processes(tmp_path, mode):
+    together([sys.executable, "tests/twenty_steps.py", str(tmp_path / "out.npz"), mode])
     with np.load(tmp_path / "out.npz") as result:
         assert result["devices"] == 4
         return dict(result)
@@ -73,6 +73,34 @@ def test_pmap_equals_jit_given_the_same_noise():
 
 def test_pmap_on_two_hosts_equals_jit_given_the_same_noise(tmp_path):
     assert_same_run(two_processes(tmp_path, "pmap"), run(sharding.global_view(), given_noise))
+
+
+@pytest.mark.parametrize("mode", ["jit", "pmap"])
+def test_launch_on_two_hosts_writes_one_run(tmp_path, mode):
+    command = [sys.executable, "launch.py", "--config=configs/vae_2d.py", "--config.train.num_epochs=4",
+               "--config.train.eval_every_epochs=2", f"--config.parallel={mode}", "--config.evaluate.nll_samples=2",
+               f"--workdir={tmp_path / 'run'}"]  # fmt: skip
+    together(command)
+    rows = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if row["split"] == "validation"] == [20, 40]
+    assert [row["step"] for row in rows if row["split"] == "train"] == [10, 20, 30, 40]
+    results = json.loads((tmp_path / "run/results.json").read_text())
+    assert results["devices"] == "4 cpu"
+    assert results["test"]["loss"] < rows[0]["loss"]
+
+
+def test_a_signal_during_the_gather_is_not_lost(monkeypatch):
+    with signals.Signals() as received:
+
+        def gather(number):  # another host has none, and ours comes while we wait
+            signal.raise_signal(signal.SIGTERM)
+            return np.stack([number, np.int32(0)])
+
+        monkeypatch.setattr(jax, "process_count", lambda: 2)
+        monkeypatch.setattr(signals.multihost_utils, "process_allgather", gather)
+        assert not received.received_by_any()
+        assert received.received_by_any()
+        assert received.name == "SIGTERM"
 
 
 def test_pmap_devices_draw_different_noise(one_device):

@@ -82,6 +82,11 @@ def assert_same_end(workdir, whole):
     assert rows[0] == rows[1]
 
 
+def log_until(workdir, step):
+    """The lines of the log up to a step, seconds and all: a run that did not start anew keeps them to the letter."""
+    return [line for line in (workdir / "metrics.jsonl").read_text().splitlines() if json.loads(line)["step"] <= step]
+
+
 def test_the_same_run_twice_gives_the_same_bits(whole, tmp_path):
     finish(tmp_path)
     assert_same_end(tmp_path, whole)
@@ -94,7 +99,13 @@ def test_killed_at_three_moments_it_ends_with_the_same_bits(whole, tmp_path):
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert process.returncode == -signal.SIGKILL
+    checkpoints = Checkpoints(tmp_path / "checkpoints", to_write=False)
+    step, _, _ = checkpoints.restore_weights("last")
+    checkpoints.close()
+    kept = log_until(tmp_path, step)
+    assert len(kept) > 16  # the later kills lost nothing of the time before the first checkpoint
     finish(tmp_path)
+    assert log_until(tmp_path, step) == kept
     assert_same_end(tmp_path, whole)
 
 
@@ -109,11 +120,27 @@ def test_a_signal_saves_within_an_epoch_and_the_run_goes_on_to_the_same_bits(num
     assert "Traceback" not in errors
     step, _, _ = end_state(tmp_path)
     assert f"at step {step} of {EPOCHS * 10}" in errors
+    assert 0 < step < EPOCHS * 10
+    kept = log_until(tmp_path, step)
     finish(tmp_path)
+    assert log_until(tmp_path, step) == kept
     assert_same_end(tmp_path, whole)
 
 
 def test_a_finished_run_started_again_trains_no_further(whole):
-    before = end_state(whole)[1]
+    before, log = end_state(whole)[1], (whole / "metrics.jsonl").read_text()
     finish(whole)
     assert end_state(whole)[1] == before
+    assert (whole / "metrics.jsonl").read_text() == log
+    assert json.loads((whole / "results.json").read_text())["seconds_to_first_step"] is None
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path):
+    first = start(tmp_path, "--config.train.num_epochs=5000")
+    wait_for_rows(first, tmp_path, 1)
+    second = start(tmp_path, "--config.train.num_epochs=5000")
+    _, errors = second.communicate(timeout=100)
+    first.kill()
+    first.communicate()
+    assert second.returncode == 2
+    assert "Another process is training" in errors

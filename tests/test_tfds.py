@@ -15,7 +15,7 @@ from PIL import Image
 from tensorflow_datasets.proto import tf_example_pb2
 
 from jaxvae import UserError, data
-from jaxvae.data import tfds_images
+from jaxvae.data import cache
 
 ROOT = Path(__file__).parents[1]
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 6, 5, 3), np.uint8)
@@ -75,7 +75,7 @@ def test_a_data_set_is_read_without_tensorflow_and_decoded_once(tmp_path, load, 
     assert rows(first) == sorted(tuple(np.append(x.ravel(), y)) for x, y in zip(IMAGES, LABELS, strict=True))
     assert capsys.readouterr().err == "decoding 20 images of tiny/train, once ...\n"
     assert "tensorflow" not in sys.modules
-    monkeypatch.setattr(tfds_images, "_decode", None)
+    monkeypatch.setattr(cache, "_decode", None)
     assert rows(load()) == rows(first)
 
 
@@ -141,16 +141,27 @@ def test_a_cache_that_cannot_be_written_is_said(tmp_path, load, place):
 @pytest.mark.parametrize("labels", [True, False])
 def test_a_source_is_anything_with_length_and_items(tmp_path, labels):
     source = [{"image": x, "label": y} if labels else {"image": x} for x, y in zip(IMAGES, LABELS, strict=True)]
-    tfds_images.decode_source(source, tmp_path, "test")
+    cache.decode_source(source, tmp_path, "test")
     np.testing.assert_array_equal(np.load(tmp_path / "test.x.npy"), IMAGES)
     assert (tmp_path / "test.label.npy").exists() == labels
     if labels:
         np.testing.assert_array_equal(np.load(tmp_path / "test.label.npy"), LABELS)
 
 
+def test_sources_become_a_data_set_and_are_read_once(tmp_path):
+    source = [{"image": x, "label": y} for x, y in zip(IMAGES, LABELS, strict=True)]
+    first = data.from_sources("mine", {"train": source}, tmp_path / "kept")
+    again = data.from_sources("mine", {"train": [None] * 3}, tmp_path / "kept")  # found, so that nothing is asked
+    assert first.shape == IMAGES.shape[1:]
+    assert sum(len(split.x) for split in first[1:4]) == len(IMAGES)
+    for one, two in zip(first[1:4], again[1:4], strict=True):
+        np.testing.assert_array_equal(one.x, two.x)
+        np.testing.assert_array_equal(one.label, two.label)
+
+
 def test_an_empty_source_is_refused(tmp_path):
     with pytest.raises(UserError, match="'test' holds no images"):
-        tfds_images.decode_source([], tmp_path, "test")
+        cache.decode_source([], tmp_path, "test")
 
 
 @pytest.mark.parametrize("name", ["cifar10", "no_such_set", "a/b"])

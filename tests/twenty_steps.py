@@ -1,6 +1,6 @@
 """Twenty training steps on the digits, for comparing devices, hosts and ways to compile; also a script.
 
-python tests/twenty_steps.py OUT.npz jit COORDINATOR NUM_PROCESSES PROCESS_ID
+python tests/twenty_steps.py OUT.npz jit --coordinator=HOST:PORT --num_processes=2 --process_id=0
 """
 
 import sys
@@ -50,7 +50,8 @@ def run(parallel: sharding.Parallel, make_objective=objectives.elbo) -> dict[str
 
 
 if __name__ == "__main__":
-    out, mode, coordinator, num_processes, process_id = sys.argv[1:]
+    out, mode, *host = sys.argv[1:]
+    coordinator, num_processes, process_id = (flag.partition("=")[2] for flag in host)
     sharding.start_hosts(coordinator, int(num_processes), int(process_id))
     result = run(sharding.make_parallel(mode, BATCH), objectives.elbo if mode == "jit" else given_noise)
     if jax.process_index() == 0:

@@ -38,7 +38,11 @@ def read(path: Path, image_size: int = 0) -> dict[str, Arrays]:
         if not all(isinstance(array, np.ndarray) for array in arrays.values()):
             raise ValueError("it is not what its name says")
     except Exception as error:  # zip, header and pickle errors are all of different types
-        raise UserError(f"'{path}' cannot be read as plain arrays (objects and pickles are refused).") from error
+        # NumPy's own text would advise to allow pickles.
+        reason = error.strerror if isinstance(error, OSError) else type(error).__name__
+        raise UserError(
+            f"'{path}' cannot be read as plain arrays (objects and pickles are refused): {reason}."
+        ) from error
     return {key: (resize(_pixels(x), image_size), label) for key, (x, label) in _by_split(arrays, path).items()}
 
 

@@ -1,11 +1,12 @@
 """`load` turns a name or a path into three fixed splits of plain arrays."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxvae.data import files, tfds_images
+from jaxvae.data import cache, files, tfds_images
 from jaxvae.data.preprocess import binarize
 from jaxvae.errors import UserError
 
@@ -76,6 +77,8 @@ def prepare(
     name: str, splits: dict[str, Split], max_value: float, validation_fraction: float = 0.1, binarization: str = "none"
 ) -> Dataset:
     """Checks the arrays, cuts what splits are missing out of "train", and binarises where that is done once."""
+    if "train" not in splits:
+        raise UserError(f"'{name}' has no split 'train', but {', '.join(splits) or 'nothing'}.")
     for key, split in splits.items():
         _check(key, split, splits["train"].x)
     train = splits["train"]
@@ -94,6 +97,26 @@ def prepare(
         x, new_max = binarize(split.x, max_value, binarization)
         done[key] = Split(x, split.label)
     return Dataset(name, done["train"], done["validation"], done["test"], new_max)
+
+
+def from_sources(
+    name: str, sources: Mapping[str, Sequence], folder: Path, image_size: int = 0, validation_fraction: float = 0.1
+) -> Dataset:
+    """A data set from anything with length and items `{"image", "label"?}`, decoded once into `folder`.
+
+    Args:
+      name: what to call it.
+      sources: "train", and "validation" and "test" where there are such.
+      folder: where the decoded arrays are kept, and found the next time; a folder of its own.
+      image_size: as in `load`.
+      validation_fraction: as in `load`.
+
+    Raises:
+      UserError: no items, items that cannot be read, or images of unequal sizes.
+    """
+    splits = cache.decoded(folder, lambda: dict(sources), image_size)
+    found = {key: Split(*value) for key, value in splits.items()}
+    return prepare(name, found, _max_value(found), validation_fraction)
 
 
 def _digits() -> tuple[np.ndarray, np.ndarray]:
