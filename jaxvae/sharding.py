@@ -113,7 +113,7 @@ def per_device() -> Parallel:
         replicate=replicate,
         shard=shard,
         compile=lambda many: jax.pmap(many, axis_name=AXIS, donate_argnums=0),
-        collect=lambda tree: jax.tree.map(lambda x: x[0], tree),
+        collect=lambda tree: jax.tree.map(lambda x: x.addressable_shards[0].data[0], tree),  # this host's own copy
         axis_name=AXIS,
     )
 
