@@ -36,22 +36,26 @@ class Checkpoints:
             raise UserError(f"There are no checkpoints in '{folder}'. Give the --workdir of a run that was trained.")
         if to_write and jax.process_index() == 0:
             self._set_aside_unreadable()
-        self._manager = ocp.CheckpointManager(
+        self._reader = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
+        # The manager reads every checkpoint's metrics, sound or not, when it is made: a reader goes without.
+        self._manager: Any = self._make_manager() if to_write else None
+
+    def _make_manager(self) -> ocp.CheckpointManager:
+        best = policies.BestN(get_metric_fn=_loss, reverse=True, n=1, keep_checkpoints_without_metrics=False)
+        return ocp.CheckpointManager(
             self.folder,
             options=ocp.CheckpointManagerOptions(
-                preservation_policy=policies.AnyPreservationPolicy(
-                    [
-                        policies.LatestN(KEEP_LATEST),
-                        policies.BestN(get_metric_fn=_loss, reverse=True, n=1, keep_checkpoints_without_metrics=False),
-                    ]
-                ),
-                best_fn=_loss if to_write else None,  # with it Orbax reads every checkpoint's metrics, sound or not
+                preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(KEEP_LATEST), best]),
+                best_fn=_loss,
                 best_mode="min",
-                create=to_write,
-                cleanup_tmp_directories=to_write,
+                cleanup_tmp_directories=True,
                 save_root_metadata=False,
             ),
         )
+
+    def _steps(self) -> list[int]:
+        """The steps on the disk, newest first; what is half written has another kind of name."""
+        return sorted((int(p.name) for p in self.folder.iterdir() if p.name.isdigit()), reverse=True)
 
     def save(self, step: int, weights: Tree, rest: Tree, info: dict[str, Any], loss: float | None = None) -> None:
         """Starts to save host arrays in the background; a step that is there already is left as it is.
@@ -91,7 +95,7 @@ class Checkpoints:
           UserError: there are checkpoints but none of them is sound.
         """
         damaged = []
-        for step in sorted(self._manager.all_steps(), reverse=True):
+        for step in self._steps():
             try:
                 found = self._restore(step, {"weights": weights, "rest": rest})
             except Exception as error:  # Orbax, TensorStore and JSON all raise types of their own
@@ -121,7 +125,7 @@ class Checkpoints:
         Raises:
           UserError: there is no such checkpoint.
         """
-        steps = sorted(self._manager.all_steps(), reverse=True)
+        steps = self._steps()
         best = min(steps, key=self._validation_loss, default=None)  # of equal ones the latest
         if which == "best" and best is not None:
             steps = [best, *(step for step in steps if step != best)]
@@ -134,12 +138,12 @@ class Checkpoints:
                 return step, found["weights"], found["info"]
             except Exception as error:  # as above
                 log.warning("The checkpoint of step %d is damaged (%s).", step, _first_line(error))
-        there = ", ".join(map(str, sorted(self._manager.all_steps()))) or "none"
+        there = ", ".join(map(str, reversed(self._steps()))) or "none"
         raise UserError(f"There is no sound checkpoint '{which}' in '{self.folder}'; steps there: {there}.")
 
     def info(self, step: int) -> dict[str, Any]:
         """The JSON that was saved with a step."""
-        info: Any = self._manager.restore(step, args=ocp.args.Composite(info=ocp.args.JsonRestore()))
+        info: Any = self._reader.restore(self.folder / str(step), args=ocp.args.Composite(info=ocp.args.JsonRestore()))
         return info["info"]
 
     def wait(self) -> None:
@@ -148,14 +152,12 @@ class Checkpoints:
             self._manager.wait_until_finished()
 
     def close(self) -> None:
-        """As `wait`, and gives back what Orbax holds.
-
-        Raises:
-          UserError: it could not be written.
-        """
-        with self._writing():
-            self._manager.wait_until_finished()
-            self._manager.close()
+        """As `wait`, and gives back what Orbax holds."""
+        self._reader.close()
+        if self._manager is not None:
+            with self._writing():
+                self._manager.wait_until_finished()
+                self._manager.close()
 
     def _validation_loss(self, step: int) -> float:
         try:
@@ -187,7 +189,9 @@ class Checkpoints:
 
     def _restore(self, step: int, targets: dict[str, Tree]) -> dict[str, Any]:
         args = {name: ocp.args.StandardRestore(tree) for name, tree in targets.items()}
-        restored: Any = self._manager.restore(step, args=ocp.args.Composite(info=ocp.args.JsonRestore(), **args))
+        restored: Any = self._reader.restore(
+            self.folder / str(step), args=ocp.args.Composite(info=ocp.args.JsonRestore(), **args)
+        )
         found = dict(restored.items())
         for name in targets:
             if _checksum(found[name]) != found["info"]["checksums"][name]:
