@@ -9,10 +9,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
-from numpyro.distributions import constraints
 
+from jaxvae.distributions import Bernoulli, SquaredError
 from jaxvae.errors import UserError, unknown
-from jaxvae.losses import softplus
 from jaxvae.types import Array, Distribution, Key, Params
 
 ACTIVATIONS = {"identity": lambda x: x, "sigmoid": jax.nn.sigmoid, "tanh": jnp.tanh}
@@ -23,7 +22,8 @@ class Likelihood(NamedTuple):
 
     Attributes:
       init: parameters of the likelihood's own (a learned variance, say); `{}` where there are none.
-      build: outputs `[..., *data_shape]`, or `[..., *data_shape, outputs_per_value]` where that is more than one.
+      build: outputs `[..., D]` for the D values of an example, or `[..., D, outputs_per_value]` where that is more than
+        one, to a distribution of batch shape `[..., D]`.
       outputs_per_value: decoder outputs for each value of the data.
       is_density: False for a reconstruction loss that is no normalised density: no bound on log p(x) then.
       support: the closed interval in which data must lie, None for the whole line.
@@ -40,36 +40,6 @@ def no_params(key: Key) -> Params:
     """The `init` of a part that learns nothing of its own."""
     del key
     return {}
-
-
-class Bernoulli(dist.BernoulliLogits):
-    """NumPyro's Bernoulli on logits that takes grey values (as cross-entropy) and has the faster derivative."""
-
-    def log_prob(self, value):
-        return value * self.logits - softplus(self.logits)
-
-
-class SquaredError(dist.Distribution):
-    """-(x - loc)^2 in the place of a log-density. It is none: `Likelihood.is_density` says so."""
-
-    arg_constraints = {"loc": constraints.real}  # noqa: RUF012 (NumPyro's way)
-    support = constraints.real  # pyright: ignore[reportAssignmentType]
-    pytree_data_fields = ("loc",)
-
-    def __init__(self, loc, *, validate_args=None):
-        self.loc = loc
-        super().__init__(batch_shape=jnp.shape(loc), validate_args=validate_args)
-
-    @property
-    def mean(self):
-        return self.loc
-
-    def sample(self, key, sample_shape=()):
-        del key
-        return jnp.broadcast_to(self.loc, sample_shape + self.batch_shape)
-
-    def log_prob(self, value):
-        return -jnp.square(value - self.loc)
 
 
 def bernoulli() -> Likelihood:

@@ -1,5 +1,6 @@
 """A model is four pure functions made from posterior, prior, likelihood and network."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
+from jaxvae.distributions import Shaped
 from jaxvae.errors import UserError
 from jaxvae.likelihoods import Likelihood
 from jaxvae.networks import Network
@@ -80,8 +82,8 @@ def make_model(
     def decode(params: Params, z: Array, context: Array | None = None) -> Distribution:
         chex.assert_shape(z, (..., latent_dim))
         outputs: Any = decoder.apply({"params": params["decoder"]}, z, context)
-        values = likelihood.build(params.get("likelihood", {}), outputs)
-        return values.to_event(len(data_shape) - values.event_dim)
+        flat = outputs.reshape(*z.shape[:-1], math.prod(data_shape), *(() if per_value == 1 else (per_value,)))
+        return Shaped(likelihood.build(params.get("likelihood", {}), flat), data_shape)
 
     return Model(
         init=init,

@@ -39,7 +39,7 @@ def test_elbo_is_arithmetic_on_the_terms(num_samples, beta, params):
     def moments_and_logits(key):
         posterior = model.encode(params["model"], X)
         z = reparameterize(key, posterior, num_samples)
-        return posterior.mean, posterior.variance, model.decode(params["model"], z).base_dist.logits
+        return posterior.mean, posterior.variance, model.decode(params["model"], z).values.logits
 
     out = evaluate(objectives.elbo(model, num_samples, beta), params, seed=1)
     mean, variance, logits = (np.asarray(term, np.float64) for term in moments_and_logits(jax.random.key(1)))
