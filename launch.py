@@ -16,7 +16,8 @@ from absl import flags, logging
 
 from configs import base
 from configs.flags import parse
-from jaxvae.errors import UserError
+from jaxvae import platform
+from jaxvae.errors import UserError, advice
 
 MODES = ["train", "evaluate", "sample", "reconstruct"]
 
@@ -37,6 +38,7 @@ def main(argv: list[str], started: float) -> int:
         return 0
     try:
         config = parse(argv, values)
+        platform.avoid_wrong_sums()
         from jaxvae import (
             modes,
             sharding,
@@ -50,13 +52,12 @@ def main(argv: list[str], started: float) -> int:
         return _say(f"error: {' '.join(str(error).split())}", 2)
     except OSError as error:
         where = f" '{error.filename}'" if error.filename else ""
-        advice = "Free some space, or give another --workdir. Checkpoints saved before are kept."
-        return _say(f"error: The disk refused{where}: {error.strerror or error}. {advice}", 2)
+        return _say(f"error: The system refused{where}: {error.strerror or error}.{advice(error)}", 2)
     except (MemoryError, RuntimeError) as error:  # RuntimeError is how a device says it
         if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        advice = "Make model.latent_dim, network.hidden, train.batch_size or evaluate.memory_mb smaller."
-        return _say(f"error: This does not fit into memory: {str(error).splitlines()[0]}. {advice}", 2)
+        smaller = "Make model.latent_dim, network.hidden, train.batch_size or evaluate.memory_mb smaller."
+        return _say(f"error: This does not fit into memory: {str(error).splitlines()[0]}. {smaller}", 2)
     except KeyboardInterrupt as stop:
         return _say(str(stop) or "stopped", getattr(stop, "status", 130))
     return 0
@@ -69,11 +70,12 @@ def _keep_compiled() -> None:
     """
     import jax
 
+    from jaxvae.data.cache import cache_folder
+
     warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
 
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "jaxvae" / "compiled"
-        jax.config.update("jax_compilation_cache_dir", str(cache))
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 

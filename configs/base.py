@@ -24,7 +24,7 @@ def get_config(name: str, dataset: str = "") -> ConfigDict:
             "image_size": 0,  # above 0: central square, resized
             "validation_fraction": sizes["validation_fraction"],  # of "train", where none is given
             "binarization": "none",  # none | threshold | dynamic | static
-            "pixel_range": (0.0, 1.0),  # or (-1.0, 1.0)
+            "pixel_range": (0.0, 1.0),  # or (-1.0, 1.0), or () for the values as stored (counts)
         },
         "model": {
             "latent_dim": 20,
@@ -33,7 +33,8 @@ def get_config(name: str, dataset: str = "") -> ConfigDict:
             "likelihood": {"name": "bernoulli"},
         },
         "network": {"name": "mlp", "hidden": (400,), "activation": "relu"},
-        "objective": {"name": "elbo", "num_samples": 1, "beta": 1.0},
+        "objective": {"name": "elbo", "num_samples": 1},
+        "kl": {"name": "constant", "beta": 1.0},  # constant | linear | cyclic | free_bits | capacity
         "optimizer": {
             "name": "adam",
             "learning_rate": 1e-3,

@@ -10,10 +10,12 @@ from ml_collections import ConfigDict, config_flags
 
 from configs import base
 from jaxvae.errors import UserError, unknown
+from jaxvae.trees import flatten
 
 # Settings that choose a part by name; what else stands beside the name are its options, checked when it is built.
 PARTS = (
-    "model.posterior", "model.prior", "model.likelihood", "network", "objective", "optimizer", "optimizer.schedule",
+    "model.posterior", "model.prior", "model.likelihood", "network", "objective", "kl", "optimizer",
+    "optimizer.schedule",
 )  # fmt: skip
 COMMON = ("optimizer.learning_rate", "optimizer.warmup_steps", "optimizer.clip_norm")  # options of every optimiser
 
@@ -36,6 +38,9 @@ def parse(argv: list[str], values: flags.FlagValues) -> ConfigDict:
     )
     try:
         rest = values(argv)[1:]
+    except flags.UnrecognizedFlagError as error:
+        known = [name for name in values if "." not in name]
+        raise UserError(f"{unknown('flag', error.flagname, known)} See launch.py --help.") from error
     except (flags.Error, TypeError, ValueError) as error:
         raise UserError(f"{error}. See launch.py --help for what there is.") from error
     if rest:
@@ -57,8 +62,8 @@ def _name_after_data(config: ConfigDict, was: ConfigDict) -> None:
 
 def check(config: ConfigDict) -> None:
     """Raises UserError for a key that no config has, for one that is missing, and for a value of the wrong type."""
-    known = {key: value for key, value in _flat(base.get_config("")).items() if not _is_option(key)}
-    given = {key: value for key, value in _flat(config).items() if not _is_option(key)}
+    known = {key: value for key, value in flatten(base.get_config("")).items() if not _is_option(key)}
+    given = {key: value for key, value in flatten(config).items() if not _is_option(key)}
     for key in sorted(given.keys() - known.keys()):
         raise unknown("config key", key, known)
     if missing := sorted(known.keys() - given.keys()):
@@ -101,7 +106,7 @@ def _spell_out(arg: str, config: ConfigDict) -> str:
     path, equals, value = arg.removeprefix("--config.").partition("=")
     if path in PARTS:
         path += ".name"
-    known = [key for key in _flat(base.get_config("")) if not _is_option(key)]
+    known = [key for key in flatten(base.get_config("")) if not _is_option(key)]
     if path not in known and not _is_option(path):
         raise unknown("config key", path, known)
     part = path.removesuffix(".name")
@@ -118,13 +123,6 @@ def _spell_out(arg: str, config: ConfigDict) -> str:
 def _is_option(path: str) -> bool:
     parent, _, last = path.rpartition(".")
     return parent in PARTS and last != "name" and path not in (*COMMON, *PARTS)
-
-
-def _flat(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for key, value in config.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, ConfigDict) else {f"{prefix}{key}": value}
-    return flat
 
 
 def _joined(argv: list[str]) -> list[str]:

@@ -11,17 +11,18 @@ if TYPE_CHECKING:
     from jaxvae.errors import UserError
     from jaxvae.model import Model, make_model, reconstruct, reparameterize, sample
     from jaxvae.objectives import Objective
+    from jaxvae.platform import avoid_wrong_sums
     from jaxvae.workdir import restore
 
 __version__ = "0.1.0"
 __all__ = [
-    "Model", "Objective", "UserError", "data", "evaluate", "likelihoods", "losses", "make_model", "networks",
+    "Model", "Objective", "UserError", "avoid_wrong_sums", "data", "evaluate", "likelihoods", "losses", "make_model", "networks",
     "objectives", "optimizers", "posteriors", "priors", "reconstruct", "reparameterize", "restore", "sample", "train",
 ]  # fmt: skip
 
 _HOME = {
     "Model": "model", "make_model": "model", "reconstruct": "model", "reparameterize": "model", "sample": "model",
-    "Objective": "objectives", "UserError": "errors", "restore": "workdir",
+    "Objective": "objectives", "avoid_wrong_sums": "platform", "UserError": "errors", "restore": "workdir",
 }  # fmt: skip
 
 

@@ -4,38 +4,73 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from jaxvae import likelihoods, networks, objectives, optimizers, posteriors, priors
-from jaxvae.data.preprocess import PIXEL_RANGES
 from jaxvae.errors import UserError, unknown
 from jaxvae.model import Model, make_model
-from jaxvae.objectives import Objective
+from jaxvae.objectives import Objective, StepContext
+from jaxvae.posteriors import CODES
+from jaxvae.priors import ANY
+
+
+def _named(*builders: Callable) -> dict[str, Callable]:
+    return {builder.__name__: builder for builder in builders}
+
 
 PARTS: dict[str, dict[str, Callable]] = {
-    "posterior": {"delta": posteriors.delta, "diagonal_gaussian": posteriors.diagonal_gaussian},
-    "prior": {"standard_normal": priors.standard_normal},
-    "likelihood": {
-        "bernoulli": likelihoods.bernoulli,
-        "gaussian": likelihoods.gaussian,
-        "squared_error": likelihoods.squared_error,
-    },
-    "network": {"mlp": networks.mlp},
-    "objective": {"elbo": objectives.elbo, "reconstruction": objectives.reconstruction},
+    "posterior": _named(
+        posteriors.delta, posteriors.diagonal_gaussian, posteriors.full_covariance, posteriors.gumbel_softmax,
+        posteriors.vector_quantized, posteriors.finite_scalar, posteriors.planar_flow, posteriors.radial_flow,
+        posteriors.inverse_autoregressive_flow, posteriors.hamiltonian, posteriors.von_mises_fisher,
+        posteriors.wrapped_normal,
+    ),
+    "prior": _named(
+        priors.standard_normal, priors.mixture_of_gaussians, priors.vamp, priors.flow, priors.uniform_sphere,
+        priors.wrapped_normal, priors.uniform_categorical, priors.autoregressive_codes,
+    ),
+    "likelihood": _named(
+        likelihoods.bernoulli, likelihoods.continuous_bernoulli, likelihoods.gaussian, likelihoods.laplace,
+        likelihoods.squared_error, likelihoods.log_cosh, likelihoods.ms_ssim, likelihoods.categorical,
+        likelihoods.discretized_logistic, likelihoods.discretized_logistic_mixture, likelihoods.poisson,
+        likelihoods.negative_binomial,
+    ),
+    "network": _named(networks.mlp),
+    "objective": objectives.OBJECTIVES,
+    "kl": objectives.KL_WEIGHTS,
     "optimizer": optimizers.OPTIMIZERS,
     "schedule": optimizers.SCHEDULES,
-}
+}  # fmt: skip
 PLAIN = (bool, int, float, str)
 # What a part is given by the builder, so that a config cannot.
-GIVEN = {"latent_dim", "model", "learning_rate", "peak", "total_steps"}
+GIVEN = {"latent_dim", "num_codes", "data_shape", "levels", "pixel_range", "model", "kl", "learning_rate", "peak",
+         "total_steps"}  # fmt: skip
 
 
-def part(kind: str, spec: Mapping[str, Any], parts: Mapping[str, Mapping[str, Callable]] = PARTS) -> Callable:
-    """The builder that `spec` = `{"name": ..., **options}` names, with its options bound.
+Parts = Mapping[str, Mapping[str, Callable]]
+
+
+class DataSpec(NamedTuple):
+    """What a model must know of its data.
+
+    Attributes:
+      shape: of one example.
+      levels: how many values each of its entries can have; 256 for 8-bit pixels.
+    """
+
+    shape: tuple[int, ...]
+    levels: int = 256
+
+
+def part(
+    kind: str, spec: Mapping[str, Any], given: Mapping[str, Any] = MappingProxyType({}), parts: Parts = PARTS
+) -> Callable:
+    """The builder that `spec` = `{"name": ..., **options}` names, with its options bound, and what of `given` it takes.
 
     Raises:
       UserError: an unknown name (lists the known ones and the nearest), an option that the part does not take, or
@@ -46,7 +81,8 @@ def part(kind: str, spec: Mapping[str, Any], parts: Mapping[str, Mapping[str, Ca
     if not isinstance(name, str) or name not in parts[kind]:
         raise unknown(kind, name, parts[kind])
     builder = parts[kind][name]
-    takes = {key: p for key, p in inspect.signature(builder).parameters.items() if key not in GIVEN}
+    signature = inspect.signature(builder).parameters
+    takes = {key: p for key, p in signature.items() if key not in GIVEN}
     for key, value in options.items():
         if key not in takes:
             raise unknown(f"option of the {kind} '{name}'", key, takes)
@@ -58,37 +94,78 @@ def part(kind: str, spec: Mapping[str, Any], parts: Mapping[str, Mapping[str, Ca
             raise UserError(f"The {kind} '{name}' got {key}={value!r}; it must be of type {wanted.__name__}.")
         if isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"The {kind} '{name}' got {key}={value}; it must be a finite number.")
-    return partial(builder, **options)
+    return partial(builder, **{key: value for key, value in given.items() if key in signature}, **options)
 
 
-def model(config: Mapping[str, Any], data_shape: tuple[int, ...]) -> Model:
+def model(config: Mapping[str, Any], data: DataSpec) -> Model:
     """The model that a config describes, sized to the data.
 
     Raises:
       UserError: the parts do not fit each other or the data.
     """
-    latent_dim = config["model"]["latent_dim"]
-    likelihood = part("likelihood", config["model"]["likelihood"])()
-    pixel_range = tuple(config["data"]["pixel_range"])
-    if likelihood.support and pixel_range in PIXEL_RANGES and pixel_range[0] < likelihood.support[0]:
+    specs, latent_dim = config["model"], config["model"]["latent_dim"]
+    if latent_dim < 1:
+        raise UserError(f"model.latent_dim is {latent_dim}; a latent space needs at least 1 dimension.")
+    stored = (0.0, float(data.levels - 1))
+    given = {"latent_dim": latent_dim, "data_shape": data.shape, "levels": data.levels}
+    given["pixel_range"] = tuple(config["data"]["pixel_range"]) or stored
+    likelihood = part("likelihood", specs["likelihood"], given)()
+    _check_support(specs["likelihood"]["name"], likelihood, given["pixel_range"], stored)
+    posterior = part("posterior", specs["posterior"], given)()
+    given["num_codes"] = posterior.num_codes
+    prior = part("prior", specs["prior"], given)()
+    if prior.space != posterior.space and (prior.space != ANY or posterior.space == CODES):
+        fitting = [n for n, p in PARTS["prior"].items() if _space(p, given) in (posterior.space, ANY)]
+        fitting = [n for n in fitting if n != "vamp" or posterior.space != CODES]
         raise UserError(
-            f"The likelihood '{config['model']['likelihood']['name']}' needs data in {list(likelihood.support)}, but "
-            f"data.pixel_range is {list(pixel_range)}. Set data.pixel_range to (0.0, 1.0), or take the likelihood "
-            "'gaussian' or 'squared_error'."
+            f"The posterior '{specs['posterior']['name']}' has its latents in {posterior.space}, but the prior "
+            f"'{specs['prior']['name']}' in {prior.space}. Priors that fit this posterior: {', '.join(fitting)}."
         )
-    return make_model(
-        part("posterior", config["model"]["posterior"])(latent_dim),
-        part("prior", config["model"]["prior"])(latent_dim),
-        likelihood,
-        part("network", config["network"])(latent_dim),
-        data_shape=data_shape,
-        latent_dim=latent_dim,
+    return make_model(posterior, prior, likelihood, part("network", config["network"])(), data_shape=data.shape)
+
+
+def _check_support(name: str, likelihood, pixel_range: tuple[float, float], stored: tuple[float, float]) -> None:
+    low, high = likelihood.support or (-math.inf, math.inf)
+    if low <= pixel_range[0] and pixel_range[1] <= high and (math.isfinite(high) or low < 0 or pixel_range == stored):
+        return
+    need = f"data in [{low:g}, {high:g}]" if math.isfinite(high) else "counts: whole numbers from 0 on"
+    fits = "(0.0, 1.0)" if math.isfinite(high) else "() for the values as stored"
+    raise UserError(
+        f"The likelihood '{name}' needs {need}, but data.pixel_range is {list(pixel_range)}. Set data.pixel_range to "
+        f"{fits}, or take a likelihood for such data: 'gaussian' or 'squared_error', for example."
     )
 
 
-def objective(config: Mapping[str, Any], model: Model) -> Objective:
-    """The objective that a config describes, over `model`."""
-    return part("objective", config["objective"])(model)
+def _space(builder: Callable, given: Mapping[str, Any]) -> str:
+    """The space of a prior with its default options."""
+    try:
+        return part("prior", {"name": builder.__name__}, given)().space
+    except UserError:
+        return ""
+
+
+def objective(config: Mapping[str, Any], model: Model, total_steps: int) -> Objective:
+    """The objective that a config describes, over `model`, for a run of `total_steps`.
+
+    Raises:
+      UserError: the parts do not fit: what the mathematics forbids is said here, before anything is trained.
+    """
+    kl = part("kl", config["kl"], {"total_steps": total_steps})()
+    builder = part("objective", config["objective"], {"model": model, "kl": kl})
+    if "kl" not in builder.keywords and {"beta": 1.0, **config["kl"]} != {"name": "constant", "beta": 1.0}:
+        raise UserError(
+            f"The objective '{config['objective']['name']}' has no KL, so the kl weight '{config['kl']['name']}' would do "
+            "nothing. Take it out, or take an objective with a KL: 'elbo', for example."
+        )
+    made = builder()
+
+    def once():
+        params, extra = made.init(jax.random.key(0))
+        batch = {"x": jnp.zeros((2, *model.data_shape)), "label": jnp.zeros(2, jnp.int32)}
+        return made.loss(params, extra, batch, jax.random.key(1), StepContext(jnp.zeros((), jnp.int32), 2))
+
+    jax.eval_shape(once)  # nothing is computed
+    return made
 
 
 def optimizer(config: Mapping[str, Any], total_steps: int) -> optax.GradientTransformation:

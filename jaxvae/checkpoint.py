@@ -2,24 +2,22 @@
 
 import contextlib
 import json
-import logging
-import math
 import os
-import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as policies
 
-from jaxvae.errors import UserError
+from jaxvae import sharding
+from jaxvae.checkpoint_reader import NOT_MEASURED, Reader, checksum, damage, first_line, log, shapes, validation_loss
+from jaxvae.errors import UserError, advice
 from jaxvae.types import Tree
 
-NOT_MEASURED = math.inf  # the validation loss of a state that was saved without one: never the best
 KEEP_LATEST = 2  # the second is there for the day the first is damaged
-log = logging.getLogger("jaxvae")
+NONE, ALL_DAMAGED = -1, -2  # what process 0 tells the others instead of a step
 
 
 class Checkpoints:
@@ -30,15 +28,13 @@ class Checkpoints:
     notices a truncated file but not a flipped bit.
     """
 
-    def __init__(self, folder: Path, to_write: bool = True):
+    def __init__(self, folder: Path):
         self.folder = folder.absolute()
-        if not to_write and not folder.is_dir():
-            raise UserError(f"There are no checkpoints in '{folder}'. Give the --workdir of a run that was trained.")
-        if to_write and jax.process_index() == 0:
+        if jax.process_index() == 0:
             self._set_aside_unreadable()
-        self._reader = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
-        # The manager reads every checkpoint's metrics, sound or not, when it is made: a reader goes without.
-        self._manager: Any = self._make_manager() if to_write else None
+        sharding.wait_for_all("looked for damage")
+        self._manager = self._make_manager()
+        self._reader = Reader(self.folder)
 
     def _make_manager(self) -> ocp.CheckpointManager:
         best = policies.BestN(get_metric_fn=_loss, reverse=True, n=1, keep_checkpoints_without_metrics=False)
@@ -53,16 +49,12 @@ class Checkpoints:
             ),
         )
 
-    def _steps(self) -> list[int]:
-        """The steps on the disk, newest first; what is half written has another kind of name."""
-        return sorted((int(p.name) for p in self.folder.iterdir() if p.name.isdigit()), reverse=True)
-
     def save(self, step: int, weights: Tree, rest: Tree, info: dict[str, Any], loss: float | None = None) -> None:
         """Starts to save host arrays in the background; a step that is there already is left as it is.
 
         Args:
           step: the number of steps done.
-          weights: nested dictionaries of arrays, what `restore_weights` gives back.
+          weights: nested dictionaries of arrays, what `Reader.weights` gives back.
           rest: what else the state is made of.
           info: JSON to keep beside it.
           loss: the validation loss, None where it was not measured.
@@ -74,7 +66,7 @@ class Checkpoints:
             return
         info = {
             **info,
-            "checksums": {"weights": _checksum(weights), "rest": _checksum(rest)},
+            "checksums": {"weights": checksum(weights), "rest": checksum(rest)},
             "shapes": shapes(weights),
         }
         args = ocp.args.Composite(
@@ -85,66 +77,57 @@ class Checkpoints:
             self._reserve(sum(leaf.nbytes for leaf in jax.tree.leaves((weights, rest))))
             self._manager.save(step, args=args, metrics={"loss": NOT_MEASURED if loss is None else loss})
 
-    def restore_latest(self, weights: Tree, rest: Tree) -> tuple[int, Tree, Tree, dict[str, Any]] | None:
+    def restore_latest(
+        self, weights: Tree, rest: Tree, check: Callable[[dict[str, Any]], None] = lambda info: None
+    ) -> tuple[int, Tree, Tree, dict[str, Any]] | None:
         """`(step, weights, rest, info)` of the newest sound checkpoint, None where there is none at all.
 
-        A damaged one is moved aside, said to be, and the one before it taken. The arguments give structure, shapes
-        and types.
+        A damaged one is moved aside, said to be, and the one before it taken. Process 0 chooses, the others follow.
+
+        Args:
+          weights: gives structure, shapes and types.
+          rest: so does this.
+          check: sees the info before the arrays are read, and may refuse it with a UserError.
 
         Raises:
           UserError: there are checkpoints but none of them is sound.
+          OSError, MemoryError: see `damage`.
         """
-        damaged = []
-        for step in self._steps():
-            try:
-                found = self._restore(step, {"weights": weights, "rest": rest})
-            except Exception as error:  # Orbax, TensorStore and JSON all raise types of their own
-                damaged.append(step)
-                log.warning(
-                    "The checkpoint of step %d is damaged (%s); trying the one before it.", step, _first_line(error)
-                )
-                continue
-            for bad in damaged:
-                self._set_aside(bad)
-            if damaged:
-                self._manager.reload()
-            return step, found["weights"], found["rest"], found["info"]
-        if damaged:
+
+        def read(step: int) -> dict[str, Any]:
+            check(self._reader.info(step))
+            return self._reader.arrays(step, weights=weights, rest=rest)
+
+        step, found = self._newest_sound(read) if jax.process_index() == 0 else (NONE, None)
+        step = sharding.agree(step)
+        if step == NONE:
+            return None
+        if step == ALL_DAMAGED:
             raise UserError(
-                f"No checkpoint in '{self.folder}' is sound: steps {damaged} are all damaged. Restore the folder from "
-                "a copy, or start again with another --workdir."
+                f"No checkpoint in '{self.folder}' is sound: steps {self._reader.steps()} are all damaged. Restore the "
+                "folder from a copy, or start again with another --workdir."
             )
-        return None
+        self._manager.reload()
+        found = found or read(step)
+        return step, found["weights"], found["rest"], found["info"]
 
-    def restore_weights(self, which: str = "best") -> tuple[int, Tree, dict[str, Any]]:
-        """`(step, weights, info)` of one checkpoint; a damaged one is passed over, and said to be.
-
-        Args:
-          which: "best" by validation loss (the last one where none was measured), "last", or a step.
-
-        Raises:
-          UserError: there is no such checkpoint.
-        """
-        steps = self._steps()
-        best = min(steps, key=self._validation_loss, default=None)  # of equal ones the latest
-        if which == "best" and best is not None:
-            steps = [best, *(step for step in steps if step != best)]
-        elif which not in ("best", "last"):
-            steps = [step for step in steps if str(step) == str(which)]
-        for step in steps:
+    def _newest_sound(self, read: Callable[[int], dict[str, Any]]) -> tuple[int, dict[str, Any] | None]:
+        """The step and what `read` makes of it; damaged ones are moved aside once a sound one is found."""
+        damaged = []
+        for step in self._reader.steps():
             try:
-                info = self.info(step)
-                found = self._restore(step, {"weights": _empty(info["shapes"])})
-                return step, found["weights"], found["info"]
-            except Exception as error:  # as above
-                log.warning("The checkpoint of step %d is damaged (%s).", step, _first_line(error))
-        there = ", ".join(map(str, reversed(self._steps()))) or "none"
-        raise UserError(f"There is no sound checkpoint '{which}' in '{self.folder}'; steps there: {there}.")
-
-    def info(self, step: int) -> dict[str, Any]:
-        """The JSON that was saved with a step."""
-        info: Any = self._reader.restore(self.folder / str(step), args=ocp.args.Composite(info=ocp.args.JsonRestore()))
-        return info["info"]
+                found = read(step)
+            except UserError:
+                raise
+            except Exception as error:  # Orbax, TensorStore and JSON all raise types of their own
+                told = damage(error, self.folder)
+                log.warning("The checkpoint of step %d is damaged (%s); trying the one before it.", step, told)
+                damaged.append(step)
+            else:
+                for bad in damaged:
+                    self._set_aside(bad)
+                return step, found
+        return ALL_DAMAGED if damaged else NONE, None
 
     def wait(self) -> None:
         """Waits until all is on the disk; raises UserError where it could not be written."""
@@ -154,16 +137,9 @@ class Checkpoints:
     def close(self) -> None:
         """As `wait`, and gives back what Orbax holds."""
         self._reader.close()
-        if self._manager is not None:
-            with self._writing():
-                self._manager.wait_until_finished()
-                self._manager.close()
-
-    def _validation_loss(self, step: int) -> float:
-        try:
-            return _loss(json.loads((self.folder / str(step) / "metrics" / "metrics").read_text()))
-        except (OSError, ValueError, KeyError, TypeError):
-            return NOT_MEASURED
+        with self._writing():
+            self._manager.wait_until_finished()
+            self._manager.close()
 
     def _reserve(self, size: int) -> None:
         """Asks the disk for room first, quotas included: Orbax would find out in threads, with pages of traces."""
@@ -181,22 +157,16 @@ class Checkpoints:
         """Orbax writes in the background and raises what went wrong there, of any type, at the next call."""
         try:
             yield
+        except MemoryError:
+            raise
         except Exception as error:
+            what_to_do = advice(error) or (
+                " Free some space, or give another --workdir. Checkpoints saved before are kept, and the same command "
+                "goes on from them."
+            )
             raise UserError(
-                f"A checkpoint could not be written to '{self.folder}': {_first_line(error)}. Free some space, or give "
-                "another --workdir. Checkpoints saved before are kept, and the same command goes on from them."
+                f"A checkpoint could not be written to '{self.folder}': {first_line(error)}.{what_to_do}"
             ) from error
-
-    def _restore(self, step: int, targets: dict[str, Tree]) -> dict[str, Any]:
-        args = {name: ocp.args.StandardRestore(tree) for name, tree in targets.items()}
-        restored: Any = self._reader.restore(
-            self.folder / str(step), args=ocp.args.Composite(info=ocp.args.JsonRestore(), **args)
-        )
-        found = dict(restored.items())
-        for name in targets:
-            if _checksum(found[name]) != found["info"]["checksums"][name]:
-                raise ValueError(f"the checksum of its {name} is wrong")
-        return found
 
     def _set_aside_unreadable(self) -> None:
         """Orbax reads the JSON of every checkpoint when it opens the folder: one bad file would lock the others in."""
@@ -205,45 +175,19 @@ class Checkpoints:
                 continue
             try:
                 json.loads((folder / "info" / "metadata").read_text())
-                for file in folder.glob("metrics/metrics"):
-                    _loss(json.loads(file.read_text()))
+                if (folder / "metrics" / "metrics").exists():
+                    validation_loss(folder)
             except (OSError, ValueError, KeyError, TypeError) as error:
-                log.warning(
-                    "The checkpoint of step %s is damaged (%s); it is left out.", folder.name, _first_line(error)
-                )
+                told = damage(error, folder)
+                log.warning("The checkpoint of step %s is damaged (%s); it is left out.", folder.name, told)
                 self._set_aside(int(folder.name))
 
     def _set_aside(self, step: int) -> None:
-        if jax.process_index() == 0 and (self.folder / str(step)).exists():
-            target = self.folder.parent / "damaged"
-            target.mkdir(exist_ok=True)
-            free = next(n for n in range(1000) if not (target / f"{step}.{n}").exists())
-            (self.folder / str(step)).rename(target / f"{step}.{free}")
-
-
-def shapes(tree: Tree) -> Tree:
-    """The shapes and types of a dictionary of arrays, as JSON."""
-    if isinstance(tree, dict):
-        return {name: shapes(value) for name, value in tree.items()}
-    return [list(tree.shape), str(tree.dtype)]
-
-
-def _empty(described: Tree) -> Tree:
-    if isinstance(described, dict):
-        return {name: _empty(value) for name, value in described.items()}
-    return np.empty(described[0], described[1])
-
-
-def _checksum(tree: Tree) -> int:
-    value = 0
-    for leaf in jax.tree.leaves(tree):
-        value = zlib.crc32(np.ascontiguousarray(leaf).tobytes(), value)
-    return value
+        target = self.folder.parent / "damaged"
+        target.mkdir(exist_ok=True)
+        free = next(n for n in range(1000) if not (target / f"{step}.{n}").exists())
+        (self.folder / str(step)).rename(target / f"{step}.{free}")
 
 
 def _loss(metrics: dict[str, float]) -> float:
     return metrics["loss"]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]

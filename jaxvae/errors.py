@@ -1,6 +1,7 @@
 """Mistakes that a user can make and mend: one paragraph each, never a stack trace."""
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -18,3 +19,13 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     return UserError(f"Unknown {kind} '{name}'.{hint} Known: {', '.join(known) or 'none'}.")
+
+
+def advice(error: BaseException) -> str:
+    """What to do about an error of the operating system while files are read or written; "" where nobody knows."""
+    number = getattr(error, "errno", None)
+    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return " Free some space, or give another --workdir. Checkpoints saved before are kept."
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return " Mend the permissions, or give another --workdir. Checkpoints saved before are kept."
+    return ""

@@ -27,8 +27,8 @@ def importance_nll(model: Model, params: Params, key: Key, x: Array, num_samples
       key: sample k of the batch uses `fold_in(key, k)`, so that the chunk size changes nothing but rounding.
       x: `[B, *data_shape]`.
       num_samples: K; state it wherever the number is stated. In expectation the estimate falls with K to -log p(x).
-      memory_mb: a bound on the decoder's outputs held at a time, as far as one sample of each example of x allows; K
-        does not change the memory.
+      memory_mb: a bound on the decoder's outputs held at a time, as far as one example allows: a batch that is larger
+        is decoded in equal groups. It changes nothing but rounding, and K does not change the memory.
 
     Returns:
       `[B]` nats.
@@ -40,20 +40,36 @@ def importance_nll(model: Model, params: Params, key: Key, x: Array, num_samples
         raise UserError("An importance-weighted likelihood needs a posterior and a likelihood that are densities.")
     if num_samples < 1:
         raise UserError(f"evaluate.nll_samples is {num_samples}; the estimate needs at least 1 sample.")
-    chunk = int(np.clip(memory_mb * 1e6 / (4 * x.size), 1, num_samples))
+    group, chunk = _fitting(len(x), 4 * math.prod(x.shape[1:]), num_samples, memory_mb * 1e6)
     posterior, prior = model.encode(params, x), model.prior(params)
+
+    def by_group(array: Array, axis: int) -> Array:  # [groups, ..., group, ...]; every device keeps its rows of each
+        split = array.reshape(*array.shape[:axis], group, -1, *array.shape[axis + 1 :])
+        return jnp.moveaxis(split, axis + 1, 0)
+
+    x_groups = by_group(x, 0)
+
+    def log_likelihood(z: Array) -> Array:
+        terms: Any = jax.lax.map(lambda g: model.decode(params, g[0]).log_prob(g[1]), (by_group(z, 1), x_groups))
+        return jnp.moveaxis(terms, 0, -1).reshape(z.shape[:2])
 
     def add_chunk(total: Array, start: Array) -> tuple[Array, None]:
         indices = start + jnp.arange(chunk)
         z = jax.vmap(lambda k: reparameterize(jax.random.fold_in(key, k), posterior))(indices)
-        terms: Any = model.decode(params, z).log_prob(x), prior.log_prob(z), posterior.log_prob(z)
-        log_weight = terms[0] + terms[1] - terms[2]
+        terms: Any = prior.log_prob(z), posterior.log_prob(z)
+        log_weight = log_likelihood(z) + terms[0] - terms[1]
         log_weight = jnp.where(indices[:, None] < num_samples, log_weight, -jnp.inf)
         return jnp.logaddexp(total, jax.nn.logsumexp(log_weight, axis=0)), None
 
     start = jnp.arange(0, num_samples, chunk)
     total, _ = jax.lax.scan(add_chunk, jnp.full(x.shape[0], -jnp.inf), start)
     return jnp.log(num_samples) - total
+
+
+def _fitting(batch: int, example_bytes: int, num_samples: int, room: float) -> tuple[int, int]:
+    """`(group, chunk)`: how many examples, a divisor of the batch, and samples of each fit into `room` bytes."""
+    group = max(n for n in range(1, batch + 1) if batch % n == 0 and (n == 1 or n * example_bytes <= room))
+    return group, int(np.clip(room / (group * example_bytes), 1, num_samples))
 
 
 def objective_metrics(
@@ -79,7 +95,15 @@ def nll_metrics(
     """`{"nll": [B]}` of one batch of stored values, by `importance_nll`."""
     data_key, sample_key = jax.random.split(key)
     x = preprocess(data_key, batch["x"])
-    return {"nll": importance_nll(model, params["model"], sample_key, x, num_samples, memory_mb)}
+    return {"nll": importance_nll(model, params, sample_key, x, num_samples, memory_mb)}
+
+
+def check_batch_size(batch_size: int, num_devices: int) -> None:
+    """Raises UserError where the devices cannot share `batch_size` equally."""
+    if batch_size < 1 or batch_size % num_devices:
+        raise UserError(
+            f"evaluate.batch_size is {batch_size}; it must be a multiple of the number of devices, {num_devices}."
+        )
 
 
 def mean_over(
@@ -93,11 +117,7 @@ def mean_over(
     Raises:
       UserError: the devices cannot share `batch_size` equally.
     """
-    if batch_size < 1 or batch_size % parallel.num_devices:
-        raise UserError(
-            f"evaluate.batch_size is {batch_size}; it must be a multiple of the number of devices, "
-            f"{parallel.num_devices}."
-        )
+    check_batch_size(batch_size, parallel.num_devices)
     if parallel.axis_name is not None:
         raise ValueError("mean_over needs the global view: under pmap a device sees only its part of the data.")
     num = len(split.x)
@@ -105,7 +125,6 @@ def mean_over(
         raise UserError("There is nothing to take a mean over: the split is empty.")
     round_to = math.lcm(ROUND_TO, parallel.num_devices)
     batch_size = min(batch_size, -(-num // round_to) * round_to)
-    arrays = {"x": split.x} if split.label is None else {"x": split.x, "label": split.label}
 
     @jax.jit
     def weighted_sums(trees, index, weight, batch):
@@ -117,7 +136,7 @@ def mean_over(
         for index, start in enumerate(range(0, num, batch_size)):
             rows = np.arange(start, start + batch_size)
             weight = (rows < num).astype(np.float32)
-            batch = {name: array[rows % num][None] for name, array in arrays.items()}
+            batch = {name: array[rows % num][None] for name, array in split.arrays.items()}
             totals.append(weighted_sums(trees, index, parallel.shard(weight[None]), parallel.shard(batch)))
         return {name: float(sum(np.float64(total[name]) for total in totals) / num) for name in totals[0]}
 

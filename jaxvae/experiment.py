@@ -17,6 +17,8 @@ class Experiment(NamedTuple):
     model: Model
     objective: Objective
     preprocess: Callable
+    total_steps: int
+    levels: int
 
 
 AT_LEAST_ONE = ("train.num_epochs", "train.steps_per_call", "train.eval_every_epochs",
@@ -52,5 +54,8 @@ def setup(config: Mapping[str, Any]) -> Experiment:
     preprocess = data.make_preprocess(1.0, "none", config["data"]["pixel_range"])  # refused before anything is read
     dataset = data.load(**source)
     preprocess = data.make_preprocess(dataset.max_value, config["data"]["binarization"], config["data"]["pixel_range"])
-    model = build.model(config, dataset.shape)
-    return Experiment(config, dataset, model, build.objective(config, model), preprocess)
+    levels = 2 if config["data"]["binarization"] == "dynamic" else dataset.levels
+    model = build.model(config, build.DataSpec(dataset.shape, levels))
+    total_steps = config["train"]["num_epochs"] * (len(dataset.train.x) // max(config["train"]["batch_size"], 1))
+    objective = build.objective(config, model, total_steps)
+    return Experiment(config, dataset, model, objective, preprocess, total_steps, levels)

@@ -1,4 +1,4 @@
-"""A model is four pure functions made from posterior, prior, likelihood and network."""
+"""A model is pure functions made from posterior, prior, likelihood and network."""
 
 import math
 from collections.abc import Callable
@@ -7,15 +7,14 @@ from typing import Any, NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
-import numpyro.distributions as dist
 
-from jaxvae.distributions import Shaped
+from jaxvae.distributions import Coded, Shaped
 from jaxvae.errors import UserError
 from jaxvae.likelihoods import Likelihood
 from jaxvae.networks import Network
-from jaxvae.posteriors import Posterior
-from jaxvae.priors import Prior
-from jaxvae.types import Array, Distribution, Key, Params
+from jaxvae.posteriors import CODES, EUCLIDEAN, Posterior
+from jaxvae.priors import ANY, Prior
+from jaxvae.types import Array, Distribution, Key, Params, Tree
 
 
 class Model(NamedTuple):
@@ -24,12 +23,13 @@ class Model(NamedTuple):
     Attributes:
       init: `(key, context=None) -> params`; `context` is an example of the one given later.
       encode: `(params, x, context=None) -> q(z|x)`; x `[..., *data_shape]`, batch shape `[...]`.
-      decode: `(params, z, context=None) -> p(x|z)`; z `[..., latent_dim]`, event shape `data_shape`.
-      prior: `(params) -> p(z)`, event shape `[latent_dim]`.
+      decode: `(params, z, context=None) -> p(x|z)`; z `[..., *latent_shape]`, event shape `data_shape`.
+      prior: `(params) -> p(z)`, event shape `latent_shape`.
       data_shape: the shape of one example, without the batch.
-      latent_dim: the length of z.
-      has_posterior_density: whether q(z|x) is a density, so that its KL to the prior is finite.
-      has_likelihood: whether bounds on log p(x) mean something: both q(z|x) and p(x|z) are densities.
+      latent_shape: the shape of one z, `(latent_dim,)` for most.
+      posterior: the part; it says what kind of latent this is.
+      likelihood: the part.
+      has_likelihood: whether bounds on log p(x) mean something: q(z|x) and p(x|z) are densities or mass functions.
     """
 
     init: Callable[..., Params]
@@ -37,37 +37,32 @@ class Model(NamedTuple):
     decode: Callable[..., Distribution]
     prior: Callable[[Params], Distribution]
     data_shape: tuple[int, ...]
-    latent_dim: int
-    has_posterior_density: bool
+    latent_shape: tuple[int, ...]
+    posterior: Posterior
+    likelihood: Likelihood
     has_likelihood: bool
 
 
 def make_model(
-    posterior: Posterior,
-    prior: Prior,
-    likelihood: Likelihood,
-    network: Network,
-    *,
-    data_shape: tuple[int, ...],
-    latent_dim: int,
+    posterior: Posterior, prior: Prior, likelihood: Likelihood, network: Network, *, data_shape: tuple[int, ...]
 ) -> Model:
     """Puts the parts together; sizes the network to the data.
 
     Raises:
-      UserError: `latent_dim` is below 1.
+      UserError: prior and posterior are about different spaces.
     """
-    if latent_dim < 1:
-        raise UserError(f"model.latent_dim is {latent_dim}; a latent space needs at least 1 dimension.")
-    per_value = likelihood.outputs_per_value
+    if prior.space not in (posterior.space, ANY) or (prior.space == ANY and posterior.space == CODES):
+        raise UserError(f"The prior's latents live in {prior.space}, the posterior's in {posterior.space}.")
+    per_value, num_values = likelihood.outputs_per_value, math.prod(data_shape)
     encoder = network.encoder(data_shape, posterior.num_outputs)
-    decoder = network.decoder(data_shape if per_value == 1 else (*data_shape, per_value))
+    decoder = network.decoder(posterior.latent_shape, data_shape if per_value == 1 else (*data_shape, per_value))
 
     def init(key: Key, context: Array | None = None) -> Params:
         encoder_key, decoder_key, posterior_key, prior_key, likelihood_key = jax.random.split(key, 5)
         batch = () if context is None else context.shape[:-1]
         params = {
             "encoder": encoder.init(encoder_key, jnp.zeros((*batch, *data_shape)), context)["params"],
-            "decoder": decoder.init(decoder_key, jnp.zeros((*batch, latent_dim)), context)["params"],
+            "decoder": decoder.init(decoder_key, jnp.zeros((*batch, *posterior.latent_shape)), context)["params"],
             "posterior": posterior.init(posterior_key),
             "prior": prior.init(prior_key),
             "likelihood": likelihood.init(likelihood_key),
@@ -76,36 +71,69 @@ def make_model(
 
     def encode(params: Params, x: Array, context: Array | None = None) -> Distribution:
         chex.assert_shape(x, (..., *data_shape))
-        outputs: Any = encoder.apply({"params": params["encoder"]}, x, context)
-        return posterior.build(params.get("posterior", {}), outputs)
+        outputs: Any = encoder.apply({"params": params["encoder"]}, likelihood.encoder_input(x), context)
+        log_joint = jax.tree_util.Partial(joint, params, x, context)  # a pytree: distributions are
+        return posterior.build(params.get("posterior", {}), outputs, log_joint)
 
     def decode(params: Params, z: Array, context: Array | None = None) -> Distribution:
-        chex.assert_shape(z, (..., latent_dim))
+        chex.assert_shape(z, (..., *posterior.latent_shape))
         outputs: Any = decoder.apply({"params": params["decoder"]}, z, context)
-        flat = outputs.reshape(*z.shape[:-1], math.prod(data_shape), *(() if per_value == 1 else (per_value,)))
+        batch = z.shape[: z.ndim - len(posterior.latent_shape)]
+        flat = outputs.reshape(*batch, num_values, *(() if per_value == 1 else (per_value,)))
         return Shaped(likelihood.build(params.get("likelihood", {}), flat), data_shape)
+
+    def make_prior(params: Params) -> Distribution:
+        built = prior.build(params.get("prior", {}), lambda x: encode(params, x))
+        return built if posterior.codebook is None else Coded(built, posterior.codebook(params.get("posterior", {})))
+
+    def joint(params: Params, x: Array, context: Array | None, z: Array) -> Array:
+        log_probs: Any = decode(params, z, context).log_prob(x), make_prior(params).log_prob(z)
+        return log_probs[0] + log_probs[1]
 
     return Model(
         init=init,
         encode=encode,
         decode=decode,
-        prior=lambda params: prior.build(params.get("prior", {})),
+        prior=make_prior,
         data_shape=tuple(data_shape),
-        latent_dim=latent_dim,
-        has_posterior_density=posterior.is_density,
+        latent_shape=posterior.latent_shape,
+        posterior=posterior,
+        likelihood=likelihood,
         has_likelihood=posterior.is_density and likelihood.is_density,
     )
+
+
+def with_state(params: Params, state: Tree) -> Params:
+    """A model's parameters together with the state that gradients do not own (a codebook), by part."""
+    return {part: {**params.get(part, {}), **state.get(part, {})} for part in {**params, **state}}
 
 
 def reparameterize(key: Key, posterior: Distribution, num_samples: int | None = None) -> Array:
     """Z ~ posterior as a differentiable function of the posterior's parameters and `key`.
 
     Returns:
-      `[*batch, latent_dim]`, or `[num_samples, *batch, latent_dim]` where `num_samples` is given
+      `[*batch, *latent_shape]`, or `[num_samples, *batch, *latent_shape]` where `num_samples` is given
       (arXiv:1312.6114, section 2.4).
     """
     z: Any = posterior.rsample(key, () if num_samples is None else (num_samples,))
     return z
+
+
+def draw(key: Key, posterior: Any, num_samples: int, exact: bool = False) -> tuple[Array, Array]:
+    """`num_samples` latents and their log q(z|x), `[K, B, *latent_shape]` and `[K, B]` nats.
+
+    Flows know the density of what they have just drawn, which is cheaper than asking for that of any z. With `exact`
+    z is drawn from q itself even where training decodes a relaxation of it.
+    """
+    if hasattr(posterior, "sample_and_log_prob"):
+        return posterior.sample_and_log_prob(key, (num_samples,))
+    z = posterior.sample(key, (num_samples,)) if exact else reparameterize(key, posterior, num_samples)
+    return z, posterior.log_prob(z)
+
+
+def centre(posterior: Any) -> Array:
+    """The one z `[*batch, *latent_shape]` that stands for q(z|x): its mean, or what it names its centre, where the mean is no latent."""
+    return posterior.centre if hasattr(posterior, "centre") else posterior.mean
 
 
 class Pass(NamedTuple):
@@ -115,9 +143,9 @@ class Pass(NamedTuple):
     over data and latent dimensions. What an objective does not use, `jit` removes.
     """
 
-    posterior: Distribution
-    prior: Distribution
-    likelihood: Distribution
+    posterior: Any
+    prior: Any
+    likelihood: Any
     z: Array
     log_likelihood: Array
     log_prior: Array
@@ -130,44 +158,32 @@ def forward(
     """Encodes x `[B, *data_shape]`, draws `num_samples` latents for each example, decodes them."""
     chex.assert_shape(x, (None, *model.data_shape))
     posterior = model.encode(params, x, context)
-    z = reparameterize(key, posterior, num_samples)
+    z, log_posterior = draw(key, posterior, num_samples)
     prior, likelihood = model.prior(params), model.decode(params, z, context)
-    terms: Any = likelihood.log_prob(x), prior.log_prob(z), posterior.log_prob(z)
+    terms: Any = likelihood.log_prob(x), prior.log_prob(z), log_posterior
     chex.assert_shape(terms, (num_samples, x.shape[0]))
     return Pass(posterior, prior, likelihood, z, *terms)
-
-
-def analytic_kl(posterior: Distribution, prior: Distribution) -> Array:
-    """KL(q(z|x) || p(z)) in closed form, `[B]` nats summed over latent dimensions.
-
-    Raises:
-      UserError: no closed form is known for this pair.
-    """
-    pair: Any = [d.base_dist if isinstance(d, dist.Independent) else d for d in (posterior, prior)]
-    if all(isinstance(d, dist.Normal) for d in pair):
-        q, p = pair
-        # NumPyro squares the scale, whose gradient is NaN from a variance of e^-87 on.
-        log_ratio = jnp.log(q.scale) - jnp.log(p.scale)
-        kl = 0.5 * (jnp.square((q.loc - p.loc) / p.scale) + jnp.expm1(2 * log_ratio)) - log_ratio
-        return jnp.sum(kl, axis=tuple(range(-len(posterior.event_shape), 0)))
-    try:
-        return dist.kl_divergence(posterior, prior)
-    except NotImplementedError as error:
-        raise UserError(f"No closed form is known for this posterior and prior: {error}") from error
 
 
 def sample(model: Model, params: Params, key: Key, num: int, temperature: float = 1.0) -> Array:
     """New data: the mean of p(x|z), `[num, *data_shape]`, for z drawn from the prior.
 
     `temperature` scales z about the prior's mean: below 1 gives safer, less varied samples.
+
+    Raises:
+      UserError: a temperature other than 1 where the latent space knows no scaling.
     """
-    prior = model.prior(params)
-    z = prior.mean + temperature * (prior.sample(key, (num,)) - prior.mean)
+    prior: Any = model.prior(params)
+    z = prior.sample(key, (num,))
+    if temperature != 1.0:
+        if model.posterior.space != EUCLIDEAN:
+            raise UserError(f"sample.temperature is {temperature}, but latents in {model.posterior.space} take only 1.")
+        z = prior.mean + temperature * (z - prior.mean)
     return model.decode(params, z).mean
 
 
 def reconstruct(model: Model, params: Params, x: Array, key: Key | None = None) -> Array:
     """The mean of p(x|z), `[B, *data_shape]`; z is the posterior's mean, or a draw from it where a key is given."""
     posterior = model.encode(params, x)
-    z = posterior.mean if key is None else reparameterize(key, posterior)
+    z = centre(posterior) if key is None else reparameterize(key, posterior)
     return model.decode(params, z).mean

@@ -1,5 +1,6 @@
 """Optax optimisers, schedules and clipping by plain arguments."""
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -7,10 +8,34 @@ import optax
 
 from jaxvae.errors import UserError
 
+# Which numbers make sense, whatever optimiser or schedule the option belongs to; Optax takes any.
+FRACTION = (lambda value: 0 <= value < 1, "from 0 to below 1")
+NOT_NEGATIVE = (lambda value: value >= 0, "0 or more")
+RANGES = {
+    **dict.fromkeys(("b1", "b2", "b3", "decay", "momentum"), FRACTION),
+    **dict.fromkeys(("eps", "eps_root", "initial_scale", "threshold", "weight_decay"), NOT_NEGATIVE),
+    "final_fraction": (lambda value: 0 <= value <= 1, "from 0 to 1"),
+}
+
+
+def _in_range(builder: Callable) -> Callable:
+    """`builder`, refusing numbers out of RANGES with a UserError."""
+
+    @functools.wraps(builder)
+    def checked(*args, **options):
+        for name, value in options.items():
+            fits, allowed = RANGES.get(name, (None, ""))
+            if fits and isinstance(value, (int, float)) and not fits(value):
+                raise UserError(f"The optimizer's option {name} is {value}; it must be {allowed}.")
+        return builder(*args, **options)
+
+    return checked
+
+
 OPTIMIZERS = {
-    "adam": optax.adam, "adamw": optax.adamw, "adamax": optax.adamax, "nadam": optax.nadam, "radam": optax.radam,
-    "lion": optax.lion, "rmsprop": optax.rmsprop, "sgd": optax.sgd,
-}  # fmt: skip
+    name: _in_range(getattr(optax, name))
+    for name in ("adam", "adamw", "adamax", "nadam", "radam", "lion", "rmsprop", "sgd")
+}
 
 
 def constant(peak: float, total_steps: int) -> optax.Schedule:
@@ -19,11 +44,13 @@ def constant(peak: float, total_steps: int) -> optax.Schedule:
     return optax.constant_schedule(peak)
 
 
+@_in_range
 def cosine(peak: float, total_steps: int, final_fraction: float = 0.0) -> optax.Schedule:
     """Half a cosine from `peak` to `final_fraction * peak` (arXiv:1608.03983, equation 5, without restarts)."""
     return optax.cosine_decay_schedule(peak, max(total_steps, 1), final_fraction)
 
 
+@_in_range
 def linear(peak: float, total_steps: int, final_fraction: float = 0.0) -> optax.Schedule:
     """A straight line from `peak` to `final_fraction * peak`."""
     return optax.linear_schedule(peak, peak * final_fraction, max(total_steps, 1))

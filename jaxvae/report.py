@@ -1,7 +1,7 @@
 """What a run tells when it is done: test metrics, results.json, a short table, pictures."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -24,15 +24,16 @@ PICTURES = 64
 RECONSTRUCTIONS = "test data, each row above its reconstructions"
 
 
-def finish(experiment: Experiment, workdir: Path, restored: Restored, started: float, timing: dict[str, Any]) -> None:
-    """Evaluates on the test set, writes `results.json` and `figures/`, prints a table."""
+def finish(experiment: Experiment, workdir: Path, restored: Restored, timing: Mapping[str, Any]) -> None:
+    """Evaluates on the test set, writes `results.json` with the `timing` of training and `figures/`, prints a table."""
+    clock = time.perf_counter()
     results = evaluate_test(experiment, restored)
     if jax.process_index() != 0:
         return
-    results |= {**timing, "total_seconds": time.time() - started}
+    results |= {**timing, "evaluate_seconds": time.perf_counter() - clock}
     write_json(workdir / "results.json", results)
     print(table(results))
-    written = draw(experiment, workdir, restored.weights["params"]["model"])
+    written = draw(experiment, workdir, restored.params)
     files = "results.json, metrics.jsonl, config.json, checkpoints/, tensorboard/, figures/"
     print(f"wrote {workdir}/: {files} ({', '.join(written)})")
 
@@ -44,7 +45,7 @@ def evaluate_test(experiment: Experiment, restored: Restored) -> dict[str, Any]:
     key = train.streams(config["seed"])["test"]
     objective_key, nll_key = jax.random.split(key)
     params, extra = restored.weights["params"], restored.weights["extra"]
-    trees = parallel.replicate((params, extra, np.int32(restored.step)))
+    trees = parallel.replicate((params, extra, np.int32(experiment.total_steps)))
     per_example = partial(objective_metrics, experiment.objective, experiment.preprocess, len(dataset.train.x))
     test = dict.fromkeys(("loss", "elbo", "reconstruction", "kl", "nll", "nll_samples"))
     test |= mean_over(dataset.test, per_example, parallel, objective_key, settings["batch_size"])(*trees)
@@ -52,7 +53,9 @@ def evaluate_test(experiment: Experiment, restored: Restored) -> dict[str, Any]:
     if model.has_likelihood:
         count = settings["nll_samples"]
         per_example = partial(nll_metrics, model, experiment.preprocess, count, settings["memory_mb"])
-        test |= mean_over(dataset.test, per_example, parallel, nll_key, settings["batch_size"])(trees[0])
+        test |= mean_over(dataset.test, per_example, parallel, nll_key, settings["batch_size"])(
+            parallel.replicate(restored.params)
+        )
         test["nll_samples"] = count
     else:
         notes.append(
@@ -77,11 +80,7 @@ def evaluate_test(experiment: Experiment, restored: Restored) -> dict[str, Any]:
         "data": {
             "name": config["data"]["name"],
             "shape": list(dataset.shape),
-            "examples": {
-                "train": len(dataset.train.x),
-                "validation": len(dataset.validation.x),
-                "test": len(dataset.test.x),
-            },
+            "examples": {name: len(getattr(dataset, name).x) for name in ("train", "validation", "test")},
             "binarization": config["data"]["binarization"],
             "pixel_range": list(config["data"]["pixel_range"]),
         },
@@ -137,7 +136,7 @@ def draw(experiment: Experiment, workdir: Path, params: Params) -> list[str]:
     for name, sheet in sheets(experiment, params).items():
         figures.save_sheet(folder / f"{name}.png", sheet, titles[name])
         written.append(f"{name}.png")
-    if model.latent_dim == 2:
+    if model.latent_shape == (2,):
         codes = np.concatenate([model.encode(params, x).mean for x in _batches(experiment, test.x)])
         figures.save_latent_scatter(folder / "latent_scatter.png", codes, test.label)
         written.append("latent_scatter.png")
@@ -157,14 +156,14 @@ def write_samples(config: Mapping[str, Any], workdir: Path, restored: Restored) 
     """`--mode=sample`: `samples.npz` with "x" in [0, 1], and its picture."""
     settings = config["sample"]
     key = train.streams(config["seed"] if settings["seed"] < 0 else settings["seed"])["sample"]
-    x = sample(restored.model, restored.weights["params"]["model"], key, settings["num"], settings["temperature"])
+    x = sample(restored.model, restored.params, key, settings["num"], settings["temperature"])
     _write_arrays(workdir, "samples", "samples from the prior", x=_unit(config, x))
 
 
 def write_reconstructions(experiment: Experiment, workdir: Path, restored: Restored) -> None:
     """`--mode=reconstruct`: `reconstructions.npz` with "x" and "reconstruction" in [0, 1], and its picture."""
     raw = experiment.dataset.test.x[: experiment.config["sample"]["num"]]
-    x, reconstruction = _reconstructions(experiment, restored.weights["params"]["model"], raw)
+    x, reconstruction = _reconstructions(experiment, restored.params, raw)
     _write_arrays(workdir, "reconstructions", RECONSTRUCTIONS, x=x, reconstruction=reconstruction)
 
 
@@ -191,10 +190,8 @@ def _reconstructions(experiment: Experiment, params: Params, raw: np.ndarray) ->
     return _unit(experiment.config, x), _unit(experiment.config, reconstruct(experiment.model, params, x))
 
 
-def _batches(experiment: Experiment, raw: np.ndarray, size: int = 1024) -> list[Array]:
-    """Stored values as the model sees them."""
+def _batches(experiment: Experiment, raw: np.ndarray, size: int = 1024) -> Iterator[Array]:
+    """Stored values as the model sees them, one batch at a time."""
     key = train.streams(experiment.config["seed"])["test"]
-    return [
-        experiment.preprocess(jax.random.fold_in(key, i), jax.numpy.asarray(raw[i : i + size]))
-        for i in range(0, len(raw), size)
-    ]
+    for i in range(0, len(raw), size):
+        yield experiment.preprocess(jax.random.fold_in(key, i), jax.numpy.asarray(raw[i : i + size]))

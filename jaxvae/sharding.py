@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxvae.errors import UserError, unknown
@@ -120,6 +121,17 @@ def per_device() -> Parallel:
 
 def _global_array(x: np.ndarray, sharding: NamedSharding) -> jax.Array:
     return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
+
+
+def wait_for_all(name: str) -> None:
+    """Waits until every process of the run is here."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(name)
+
+
+def agree(number: int) -> int:
+    """The number of process 0, on every process: where each decides for itself, two can come to different ends."""
+    return number if jax.process_count() == 1 else int(multihost_utils.broadcast_one_to_all(np.int32(number)))
 
 
 def start_hosts(coordinator: str = "", num_processes: int = 0, process_id: int = -1) -> None:

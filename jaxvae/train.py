@@ -41,7 +41,9 @@ def streams(seed: int) -> dict[str, Key]:
 def init_state(objective: Objective, optimizer: optax.GradientTransformation, key: Key) -> TrainState:
     """The state before the first step."""
     params, extra = objective.init(key)
-    return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), extra)
+    state = TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), extra)
+    # A weak type, of a number in an initialiser, would become a strong one in the first step, and compile it twice.
+    return jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, leaf.dtype), state)
 
 
 def make_step(
@@ -59,7 +61,9 @@ def make_step(
     """
 
     def across(tree: Tree) -> Tree:
-        return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
+        if axis_name is None:
+            return tree
+        return jax.tree.map(lambda x: jax.lax.pmean(x, axis_name) if jnp.issubdtype(x.dtype, jnp.inexact) else x, tree)
 
     def step(state: TrainState, batch: dict[str, Array]) -> tuple[TrainState, dict[str, Array]]:
         step_key = jax.random.fold_in(key, state.step)

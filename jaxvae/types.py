@@ -5,9 +5,15 @@ from typing import Any
 import jax
 from numpyro.distributions import Distribution
 
-__all__ = ["Array", "Distribution", "Key", "Params", "Tree"]
+__all__ = ["Array", "Distribution", "Key", "Params", "Tree", "no_params"]
 
 Array = jax.Array
 Key = jax.Array  # a typed key, `jax.random.key(seed)`
 Tree = Any  # a pytree of arrays
 Params = Any  # a pytree of arrays that gradients own
+
+
+def no_params(key: Key) -> Params:
+    """The `init` of a part that learns nothing of its own."""
+    del key
+    return {}

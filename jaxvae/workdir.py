@@ -18,9 +18,10 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[re
 from tensorboardX.record_writer import RecordWriter
 
 from jaxvae import build
-from jaxvae.checkpoint import Checkpoints
+from jaxvae.checkpoint_reader import Reader
 from jaxvae.errors import UserError
 from jaxvae.model import Model
+from jaxvae.trees import flatten
 from jaxvae.types import Tree
 
 
@@ -38,17 +39,21 @@ def restore(workdir: str | os.PathLike, checkpoint: str = "best") -> tuple[Model
       UserError: there is no run, or no sound checkpoint.
     """
     run = restore_run(workdir, checkpoint)
-    return run.model, jax.tree.map(jnp.asarray, run.weights["params"]["model"])
+    return run.model, jax.tree.map(jnp.asarray, run.params)
 
 
 MACHINE = {"data.data_dir", "data.cache_dir"}  # where things lie on one machine is no part of a run
 
 
 class Restored(NamedTuple):
-    """A run read back: `weights` is `{"params": {group: tree}, "extra": tree}` on the host, `info` its JSON."""
+    """A run read back: `weights` is `{"params": {group: tree}, "extra": tree}` on the host, `info` its JSON.
+
+    `params` is what the model is used with, made of both.
+    """
 
     config: dict[str, Any]
     model: Model
+    params: Tree
     weights: dict[str, Tree]
     step: int
     info: dict[str, Any]
@@ -57,10 +62,11 @@ class Restored(NamedTuple):
 def restore_run(workdir: str | os.PathLike, checkpoint: str = "best") -> Restored:
     """As `restore`, with all groups of parameters, the config and what was noted with the checkpoint."""
     config = load_config(workdir)
-    checkpoints = Checkpoints(Path(workdir) / "checkpoints", to_write=False)
-    step, weights, info = checkpoints.restore_weights(checkpoint)
-    checkpoints.close()
-    return Restored(config, build.model(config, tuple(info["data_shape"])), weights, step, info)
+    with contextlib.closing(Reader(Path(workdir) / "checkpoints")) as reader:
+        step, weights, info = reader.weights(checkpoint)
+    model = build.model(config, build.DataSpec(tuple(info["data_shape"]), info["levels"]))
+    params = build.objective(config, model, total_steps=1).model_params(**weights)
+    return Restored(config, model, params, weights, step, info)
 
 
 def load_config(workdir: str | os.PathLike) -> dict[str, Any]:
@@ -119,20 +125,20 @@ def lock(workdir: Path) -> IO:
     return file
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`{"train.batch_size": 128, ...}`."""
-    flat = {}
-    for key, value in config.items():
-        nested = isinstance(value, Mapping)
-        flat.update(flatten(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value})
-    return flat
-
-
 def write_json(path: Path, value: Any) -> None:
     """Writes a file that is either whole or not there."""
     scratch = path.with_suffix(".tmp")
     scratch.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
     scratch.replace(path)
+
+
+def read_results(workdir: Path) -> dict[str, Any]:
+    """`results.json`; `{}` where there is none, or none that can be read."""
+    try:
+        found = json.loads((workdir / "results.json").read_text())
+        return found if isinstance(found, dict) else {}
+    except (OSError, ValueError):
+        return {}
 
 
 class MetricsLog:

@@ -1,9 +1,16 @@
 """Eight virtual CPU devices and the strict switches of JAX, set before its first use; the statistics of the tests."""
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Compiled steps stay out of the user's cache, those of subprocesses too, and are there for the next run of the tests.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache/d/compiled"))
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8".strip()
+
+from jaxvae.platform import avoid_wrong_sums
+
+avoid_wrong_sums()
 
 import jax
 import numpy as np

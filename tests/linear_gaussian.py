@@ -9,6 +9,7 @@ import numpy as np
 import numpyro.distributions as dist
 from scipy import stats
 
+from jaxvae import likelihoods, posteriors
 from jaxvae.model import Model
 
 LATENT, DATA, BATCH, NOISE = 3, 5, 4, 0.5  # NOISE is s^2
@@ -53,7 +54,8 @@ MODEL = Model(
     decode=_decode,
     prior=lambda params: dist.Normal(jnp.zeros(LATENT), jnp.ones(LATENT)).to_event(1),
     data_shape=(DATA,),
-    latent_dim=LATENT,
-    has_posterior_density=True,
+    latent_shape=(LATENT,),
+    posterior=posteriors.diagonal_gaussian(LATENT),
+    likelihood=likelihoods.gaussian(variance=NOISE),
     has_likelihood=True,
 )

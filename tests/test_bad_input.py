@@ -1,5 +1,6 @@
 """Mistakes: status 2, one paragraph that says what was given and what is allowed, nothing written and nothing lost."""
 
+import errno
 import json
 import math
 import os
@@ -17,6 +18,7 @@ from absl import flags
 import jaxvae
 import launch
 from configs.flags import PARTS, parse
+from jaxvae import modes
 
 ROOT = Path(__file__).parents[1]
 VAE = f"--config={ROOT}/configs/vae.py"
@@ -53,6 +55,7 @@ def refused(capsys, workdir):
         ([], ["--config=configs/vae.py", "ae.py, vae.py"]),
         (["--mode=sample", "--workdir="], ["--config=configs/vae.py"]),
         ([VAE, "--foo=1"], ["flag 'foo'", "--help"]),
+        ([VAE, "--cordinator=h:1"], ["Unknown flag 'cordinator'. Did you mean 'coordinator'? Known: config, coord"]),
         ([VAE, "--mode=trian"], ["trian", "train|evaluate|sample|reconstruct"]),
         ([VAE, "extra"], ["'extra' is no flag", "--config.KEY=VALUE"]),
         ([VAE, "--num_processes=two"], ["num_processes=two"]),
@@ -109,8 +112,8 @@ def test_mistakes_in_the_flags(refused, workdir, monkeypatch, argv, said):
         ("sample.num=0", ["sample.num is 0", "1 or more"]),
         ("sample.temperature=-1", ["temperature is -1"]),
         ("sample.temperature=inf", ["temperature is inf"]),
-        ("objective.beta=-1", ["beta is -1.0", "0 or more"]),
-        ("objective.beta=nan", ["beta", "nan", "finite"]),
+        ("kl.beta=-1", ["beta=-1", "0 or more"]),
+        ("kl.beta=nan", ["beta", "nan", "finite"]),
         ("objective.num_samples=0", ["num_samples is 0", "at least 1"]),
         ("network.hidden=(0,)", ["hidden=(0,)", "1 or more"]),
         ("network.activation=rely", ["'rely'. Did you mean 'relu'?"]),
@@ -134,6 +137,34 @@ def test_values_out_of_range(refused, workdir, monkeypatch, tmp_path, setting, s
     message = refused(VAE, *SHORT, f"--config.{setting}")
     assert all(word in message for word in said), message
     assert not workdir.exists()
+
+
+@pytest.mark.parametrize("fraction", ["0.0", "0.1"])
+def test_a_test_batch_that_the_devices_cannot_share_is_refused_before_training(refused, workdir, fraction):
+    argv = [f"--config.data.validation_fraction={fraction}", "--config.evaluate.batch_size=12"]
+    assert "evaluate.batch_size is 12" in refused(VAE, *SHORT, *argv)
+    assert not workdir.exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "said", "unsaid"),
+    [
+        (errno.ENOSPC, "Free some space", "permissions"),
+        (errno.EDQUOT, "Free some space", "permissions"),
+        (errno.EROFS, "permissions", "Free some space"),
+        (errno.EACCES, "permissions", "Free some space"),
+        (errno.EIO, "'/some/where': Input/output error.\n", "--workdir"),
+    ],
+)
+def test_what_the_system_refuses_is_said_with_the_advice_that_helps(refused, monkeypatch, number, said, unsaid):
+    def fail(*_):
+        raise OSError(number, os.strerror(number), "/some/where")
+
+    monkeypatch.setitem(modes.MODES, "train", fail)
+    message = refused(VAE)
+    assert said in message
+    assert unsaid not in message
+    assert "'/some/where'" in message
 
 
 def test_a_model_larger_than_memory(refused):

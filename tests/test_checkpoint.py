@@ -11,8 +11,9 @@ import pytest
 
 import jaxvae
 from configs import vae
-from jaxvae import UserError, build, train
+from jaxvae import UserError, build, sharding, train
 from jaxvae.checkpoint import Checkpoints
+from jaxvae.checkpoint_reader import Reader
 from jaxvae.workdir import claim, read_metrics
 
 WEIGHTS = {
@@ -75,15 +76,15 @@ def test_keeps_the_latest_two_and_the_best_over_restarts(tmp_path):
     save(tmp_path / "c", {1: 3.0, 2: 1.0, 3: 2.0, 4: 2.5})
     save(tmp_path / "c", {5: 2.2, 6: None})
     assert steps(tmp_path / "c") == [2, 5, 6]
-    reader = Checkpoints(tmp_path / "c", to_write=False)
-    assert [reader.restore_weights(which)[0] for which in ("best", "last", "5")] == [2, 6, 5]
+    reader = Reader(tmp_path / "c")
+    assert [reader.weights(which)[0] for which in ("best", "last", "5")] == [2, 6, 5]
     with pytest.raises(UserError, match=r"no sound checkpoint '7'.*2, 5, 6"):
-        reader.restore_weights("7")
+        reader.weights("7")
 
 
 def test_without_any_validation_the_best_is_the_last(tmp_path):
     save(tmp_path / "c", {1: None, 2: None, 3: None})
-    assert Checkpoints(tmp_path / "c", to_write=False).restore_weights("best")[0] == 3
+    assert Reader(tmp_path / "c").weights("best")[0] == 3
 
 
 @pytest.mark.parametrize("damage", [flip_a_bit, cut_in_half, lose_the_optimizer, spoil_the_info, spoil_the_metrics])
@@ -99,6 +100,49 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_taken(damage, tmp_
     assert (tmp_path / "damaged" / "3.0").is_dir()  # nothing is lost
     save(folder, {3: 1.0})
     assert latest(folder)[0] == 3
+
+
+@pytest.mark.parametrize(
+    "error", [PermissionError(13, "no"), OSError(5, "Input/output error"), OSError(24, "Too many"), MemoryError()]
+)
+@pytest.mark.parametrize("read", [latest, lambda folder: Reader(folder).weights("last")])
+def test_what_is_no_damage_is_raised_and_nothing_is_moved(tmp_path, monkeypatch, read, error):
+    def fail(*_, **__):
+        raise error
+
+    save(tmp_path / "checkpoints", {1: 3.0, 2: 2.0})
+    monkeypatch.setattr(Reader, "arrays", fail)
+    with pytest.raises(type(error)):
+        read(tmp_path / "checkpoints")
+    assert steps(tmp_path / "checkpoints") == [1, 2]
+    assert not (tmp_path / "damaged").exists()
+
+
+@pytest.mark.parametrize("part", ["weights", "info"])
+def test_a_file_that_the_system_does_not_open_is_no_damage(tmp_path, part):
+    """A link to itself cannot be opened, even by root; below TensorStore too, which says so in a ValueError."""
+    folder = tmp_path / "checkpoints"
+    save(folder, {1: 3.0, 2: 2.0})
+    file = largest_file(folder / "2" / part)
+    file.unlink()
+    file.symlink_to(file.name)
+    with pytest.raises(OSError, match="symbolic links"):
+        latest(folder)
+    assert steps(folder) == [1, 2]
+
+
+def test_the_first_host_chooses_and_the_others_read_what_it_chose(tmp_path, monkeypatch):
+    folder = tmp_path / "checkpoints"
+    save(folder, {1: 3.0, 2: 2.0, 3: 1.0})
+    said = []
+    monkeypatch.setattr(sharding, "agree", lambda number: said.append(number) or number)
+    assert latest(folder)[0] == 3
+    checkpoints = Checkpoints(folder)
+    monkeypatch.setattr(sharding, "agree", lambda number: said.append(number) or 2)
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    step, found, rest, _ = checkpoints.restore_latest(WEIGHTS, {"step": np.zeros((), np.int32)})
+    assert said == [3, -1]
+    assert (step, int(rest["step"]), found["params"]["model"]["b"][0, 0]) == (2, 2, 3.0)
 
 
 def test_half_written_checkpoints_do_not_count(tmp_path):
@@ -122,7 +166,7 @@ def test_readers_fall_back_too(damage, tmp_path):
     folder = tmp_path / "checkpoints"
     save(folder, {1: 1.0, 2: 2.0, 3: 3.0})
     damage(folder / "1")
-    assert Checkpoints(folder, to_write=False).restore_weights("best")[0] in (2, 3)
+    assert Reader(folder).weights("best")[0] in (2, 3)
     assert {p.name for p in tmp_path.iterdir()} == {"checkpoints"}  # a reader moves nothing
 
 
@@ -131,13 +175,13 @@ def test_reading_the_best_says_what_is_damaged(tmp_path, caplog):
     save(folder, {1: 1.0, 2: 2.0, 3: 3.0})
     flip_a_bit(folder / "1")
     with caplog.at_level(logging.WARNING, "jaxvae"):
-        assert Checkpoints(folder, to_write=False).restore_weights("best")[0] == 3
+        assert Reader(folder).weights("best")[0] == 3
     assert "step 1 is damaged" in caplog.text
 
 
 def test_restore_gives_model_and_parameters_without_a_config_file(tmp_path):
     config = vae.get_config().to_dict()
-    model = build.model(config, (8, 8, 1))
+    model = build.model(config, build.DataSpec((8, 8, 1), 17))
     params = model.init(train.streams(3)["init"])
     claim(tmp_path, config)
     checkpoints = Checkpoints(tmp_path / "checkpoints")
@@ -145,7 +189,7 @@ def test_restore_gives_model_and_parameters_without_a_config_file(tmp_path):
         9,
         {"params": {"model": jax.device_get(params)}, "extra": {}},
         {"step": np.zeros(1)},
-        {"data_shape": [8, 8, 1]},
+        {"data_shape": [8, 8, 1], "levels": 256},
         1.0,
     )
     checkpoints.close()

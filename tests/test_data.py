@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import zipfile
+from importlib import import_module
 
 import jax
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.datasets import load_digits
 
 from jaxvae import UserError, data
 
+load = import_module("jaxvae.data.load")  # `data.load` is the function of that name
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 6, 5), np.uint8)
 LABELS = np.arange(40) % 3
 
@@ -281,3 +283,51 @@ def test_an_image_size_that_cannot_be_had_is_refused(tmp_path, x, size):
 
 def test_the_image_size_of_digits_is_obeyed():
     assert data.load("digits", image_size=4).shape == (4, 4, 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x, y: (np.where(np.arange(x.size).reshape(x.shape) == 700, x ^ 1, x), y),
+        lambda x, y: (x, y[::-1]),
+        lambda x, y: (x, None),
+        lambda x, y: (x[:-1], y[:-1]),
+        lambda x, y: (x.reshape(40, 5, 6), y),
+        lambda x, y: (x.astype(np.float32), y),
+    ],
+    ids=["a bit", "labels", "no labels", "length", "shape", "type"],
+)
+def test_the_checksum_changes_with_the_data(change):
+    before = data.checksum(data.Split(PIXELS, LABELS))
+    assert data.checksum(data.Split(PIXELS.copy(), LABELS.copy())) == before
+    assert data.checksum(data.Split(*change(PIXELS, LABELS))) != before
+
+
+class Counted(np.ndarray):
+    """Counts the values that are looked at."""
+
+    seen = 0
+
+    def __getitem__(self, item):
+        part = super().__getitem__(item)
+        Counted.seen += part.size
+        return part
+
+
+@pytest.mark.parametrize(
+    ("function", "part"), [(data.checksum, 1 / 4), (lambda s: load._max_value({"train": s}), 1 / 8)]
+)
+def test_large_data_is_not_read_whole(monkeypatch, function, part):
+    x = np.random.default_rng(0).integers(0, 256, (10_000, 100), np.uint8)
+    monkeypatch.setattr(load, "CHECKED_BYTES", x.nbytes // 4)
+    monkeypatch.setattr(Counted, "seen", 0)
+    whole = function(data.Split(x))
+    assert function(data.Split(x.view(Counted))) == whole
+    assert 0 < Counted.seen <= part * x.size
+
+
+def test_binary_data_is_binary_to_its_last_value():
+    x = np.ones((5000, 4), np.uint8)
+    assert load._max_value({"train": data.Split(x)}) == 1
+    x[-1, -1] = 2
+    assert load._max_value({"train": data.Split(x)}) == 255

@@ -1,6 +1,7 @@
 """The bounds against a log p(x) that is known, and means over data that fill no batch."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ from jaxvae.model import forward, reparameterize
 from jaxvae.sharding import global_view
 
 EXACT, WRONG = (0.0, 0.0), (0.4, 0.3)  # shift in posterior standard deviations, log ratio of variances
-ELBO, CTX = objectives.elbo(lg.MODEL), objectives.StepContext(0, 100)
+ELBO, CTX = objectives.elbo(lg.MODEL, objectives.KL_WEIGHTS["constant"]()), objectives.StepContext(0, 100)
 posteriors_of_both = pytest.mark.parametrize("q", [EXACT, WRONG, (-0.2, -0.5)])
 
 
@@ -98,11 +99,28 @@ def weights_of_samples(num):
     return np.stack([np.asarray(one(k), np.float64) for k in range(num)])
 
 
-@pytest.mark.parametrize(("num_samples", "chunk"), [(1, 1), (7, 1), (7, 100), (13, 5), (13, 13)])
+# Below 1, a chunk is a part of the batch.
+@pytest.mark.parametrize(("num_samples", "chunk"), [(1, 1), (7, 1), (7, 100), (13, 5), (13, 13), (7, 0), (7, -0.3)])
 def test_chunks_change_nothing_but_rounding(num_samples, chunk):
     expected = np.log(num_samples) - special.logsumexp(weights_of_samples(13)[:num_samples], axis=0)
     memory_mb = (chunk + 0.5) * lg.X.size * 4 / 1e6
     np.testing.assert_allclose(jax.jit(nll(WRONG, num_samples, memory_mb))(jax.random.key(3)), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [0.5, 1, 2, 3, 7, 8, 20, 1000])
+def test_memory_bounds_what_is_decoded_at_a_time(rows):
+    """Of a batch of 8 examples: one at least, the batch or an equal part of it, or several samples of the batch."""
+    decoded = []
+
+    def decode(params, z):
+        decoded.append(math.prod(z.shape[:-1]))
+        return lg.MODEL.decode(params, z)
+
+    x = jnp.concatenate([lg.X, lg.X])
+    memory_mb = rows * 4 * x[0].size / 1e6
+    arguments = (lg.MODEL._replace(decode=decode), lg.params(), jax.random.key(0), x, 100, memory_mb)
+    jax.eval_shape(lambda: importance_nll(*arguments))
+    assert max(decoded) == {0.5: 1, 1: 1, 2: 2, 3: 2, 7: 4, 8: 8, 20: 16, 1000: 800}[rows]
 
 
 @pytest.mark.parametrize(("has_likelihood", "num_samples", "message"), [(False, 5, "densities"), (True, 0, "is 0")])

@@ -34,7 +34,7 @@ def at(config, key):
     [
         ("train.batch_size", "64", 64),
         ("sample.seed", "-1", -1),
-        ("objective.beta", "2", 2.0),
+        ("kl.beta", "2", 2.0),
         ("optimizer.learning_rate", "3e-4", 3e-4),
         ("network.hidden", "(10, 5)", (10, 5)),
         ("network.hidden", "10", (10,)),
@@ -82,7 +82,7 @@ def test_every_part_is_chosen_by_its_name_alone(part, name):
             {"name": "gaussian", "variance": 0.5},
         ),
         (["objective=reconstruction"], "objective", {"name": "reconstruction"}),
-        (["objective=elbo"], "objective", {"name": "elbo", "num_samples": 1, "beta": 1.0}),
+        (["objective=elbo"], "objective", {"name": "elbo", "num_samples": 1}),
         (
             ["network=mlp", "network.activation=tanh"],
             "network",
@@ -129,7 +129,6 @@ def test_the_last_of_equal_flags_wins(key, first, last, value):
 
 @pytest.mark.parametrize("flag", ["--help", "-h", "--helpfull"])
 def test_help_is_quick_and_brings_no_jax(flag):
-    start = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-W", "error", "-X", "importtime", "launch.py", flag],
         cwd=ROOT,
@@ -137,8 +136,9 @@ def test_help_is_quick_and_brings_no_jax(flag):
         text=True,
         check=True,
     )
-    assert time.perf_counter() - start < 2
-    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    rows = [line.split("|") for line in done.stderr.splitlines() if line.count("|") == 2]
+    imported = {name.strip().partition(".")[0] for _, _, name in rows}
+    assert sum(int(spent.rpartition(":")[2]) for spent, _, _ in rows[1:]) < 5e6  # microseconds; 0.2 s on a free machine
     assert "ml_collections" in imported
     assert not imported & {"jax", "jaxlib", "flax", "numpy", "tensorflow_datasets", "matplotlib"}
     assert all(
@@ -193,7 +193,7 @@ def test_the_config_of_a_run_is_the_one_it_was_started_with(finished):
         (
             "train",
             "objective=reconstruction",
-            "objective.beta: 1.0 there, None now; objective.name: 'elbo' there, 'reconstruction' now",
+            "objective.name: 'elbo' there, 'reconstruction' now; objective.num_samples: 1 there, None now",
         ),
         ("evaluate", "model.latent_dim=3", "model.latent_dim: 20 there, 3 now"),
         ("sample", "train.num_epochs=3", "train.num_epochs: 1 there, 3 now"),

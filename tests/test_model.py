@@ -9,17 +9,19 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jaxvae import likelihoods, networks, objectives, posteriors, priors
+from configs import base
+from jaxvae import build, distributions, likelihoods, networks, objectives, posteriors, priors
 from jaxvae.errors import UserError
-from jaxvae.model import analytic_kl, forward, make_model, reconstruct, sample
+from jaxvae.kl import analytic_kl
+from jaxvae.model import forward, make_model, reconstruct, sample
 
 RNG = np.random.default_rng(0)
 LATENT = 3
 
 
 def small(data_shape=(6,), likelihood=likelihoods.bernoulli, posterior=posteriors.diagonal_gaussian):
-    parts = posterior(LATENT), priors.standard_normal(LATENT), likelihood(), networks.mlp(LATENT, (8,), "tanh")
-    return make_model(*parts, data_shape=data_shape, latent_dim=LATENT)
+    parts = posterior(LATENT), priors.standard_normal(LATENT), likelihood(), networks.mlp((8,), "tanh")
+    return make_model(*parts, data_shape=data_shape)
 
 
 def data(*shape):
@@ -81,9 +83,10 @@ def test_context_conditions_encoder_and_decoder(random_like):
 
 @pytest.mark.parametrize("latent_dim", [0, -1])
 def test_a_latent_space_needs_a_dimension(latent_dim):
-    parts = posteriors.diagonal_gaussian(1), priors.standard_normal(1), likelihoods.bernoulli(), networks.mlp(1)
+    config = base.get_config("test").to_dict()
+    config["model"]["latent_dim"] = latent_dim
     with pytest.raises(UserError, match=f"latent_dim is {latent_dim}"):
-        make_model(*parts, data_shape=(6,), latent_dim=latent_dim)
+        build.model(config, build.DataSpec((6,)))
 
 
 @pytest.mark.parametrize(
@@ -94,11 +97,11 @@ def test_a_latent_space_needs_a_dimension(latent_dim):
 )  # fmt: skip
 def test_a_model_knows_which_of_its_parts_are_densities(posterior, likelihood, densities):
     model = small((6,), likelihood, posterior)
-    assert (model.has_posterior_density, model.has_likelihood) == densities
+    assert (model.posterior.is_density, model.has_likelihood) == densities
 
 
 def test_every_number_of_the_parameters_gets_a_gradient(random_like):
-    objective, batch, ctx = objectives.elbo(small((4, 2))), {"x": data(5, 4, 2)}, objectives.StepContext(0, 5)
+    objective, batch, ctx = objectives.elbo(small((4, 2)), objectives.KL_WEIGHTS["constant"]()), {"x": data(5, 4, 2)}, objectives.StepContext(0, 5)
     params, _ = random_like(objective.init, jax.random.key(0))
 
     def loss(params, key):
@@ -137,7 +140,7 @@ def test_analytic_kl_is_the_mean_of_the_log_ratio(assert_mean):
 
 def test_analytic_kl_without_a_closed_form_is_a_users_error():
     with pytest.raises(UserError, match="closed form"):
-        analytic_kl(likelihoods.SquaredError(jnp.zeros(2)), priors.standard_normal(2).build({}))
+        analytic_kl(distributions.SquaredError(jnp.zeros(2)), priors.standard_normal(2).build({}, None))
 
 
 def test_samples_have_the_moments_of_the_prior_pushed_through_the_decoder(assert_mean):

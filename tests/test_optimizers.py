@@ -71,6 +71,27 @@ def test_values_out_of_range_are_refused(options, name):
         optimizers.make_optimizer(optax.sgd, optimizers.constant, **{"learning_rate": 0.1, "total_steps": 10} | options)
 
 
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [
+        ("adam", "b1", 7.0), ("adam", "b2", 1.0), ("adam", "eps", -1e-8), ("lion", "b1", -0.1),
+        ("adamw", "weight_decay", -1.0), ("rmsprop", "decay", 1.5), ("sgd", "momentum", 1),
+    ],
+)  # fmt: skip
+def test_numbers_without_sense_are_refused(name, option, value):
+    spec = {"name": name, "learning_rate": 0.1, "warmup_steps": 0, "clip_norm": 0.0, "schedule": {"name": "constant"}}
+    with pytest.raises(UserError, match=f"option {option} is {value}; it must be"):
+        build.optimizer({"optimizer": {**spec, option: value}}, 10)
+    build.optimizer({"optimizer": {**spec, option: 0.0}}, 10)
+
+
+@pytest.mark.parametrize("name", ["cosine", "linear"])
+@pytest.mark.parametrize("fraction", [-0.1, 1.1])
+def test_a_final_fraction_is_a_fraction(name, fraction):
+    with pytest.raises(UserError, match=f"final_fraction is {fraction}; it must be from 0 to 1"):
+        optimizers.SCHEDULES[name](0.1, 10, final_fraction=fraction)
+
+
 @pytest.mark.parametrize("name", optimizers.OPTIMIZERS)
 def test_every_optimizer_descends_a_quadratic(name):
     spec = {"name": name, "learning_rate": 0.05, "warmup_steps": 5, "clip_norm": 1.0, "schedule": {"name": "cosine"}}

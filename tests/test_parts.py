@@ -19,7 +19,7 @@ RNG = np.random.default_rng(0)
 OUTPUTS = RNG.normal(size=(3, 4)).astype(np.float32)
 X = RNG.uniform(size=(3, 4)).astype(np.float32)
 MEAN, LOGVAR = np.array([[0.5, -1.0], [2.0, 0.0]], np.float32), np.array([[0.0, -1.0], [0.7, -3.0]], np.float32)
-POSTERIOR = posteriors.diagonal_gaussian(2).build({}, np.concatenate([MEAN, LOGVAR], axis=-1))
+POSTERIOR = posteriors.diagonal_gaussian(2).build({}, np.concatenate([MEAN, LOGVAR], axis=-1), None)
 ACTIVATIONS = {"identity": lambda x: x, "sigmoid": special.expit, "tanh": np.tanh}
 
 
@@ -115,7 +115,7 @@ def test_diagonal_gaussian_samples_what_it_scores(assert_mean):
 
 def test_pathwise_gradients_are_those_of_the_expectation(assert_mean):
     def draw(power, mean, logvar, key):
-        posterior = posteriors.diagonal_gaussian(2).build({}, jnp.concatenate([mean, logvar], axis=-1))
+        posterior = posteriors.diagonal_gaussian(2).build({}, jnp.concatenate([mean, logvar], axis=-1), None)
         return jnp.sum(reparameterize(key, posterior) ** power)
 
     @functools.partial(jax.jit, static_argnums=0)
@@ -134,7 +134,7 @@ def test_pathwise_gradients_are_those_of_the_expectation(assert_mean):
 def test_delta_is_its_outputs():
     posterior = posteriors.delta(4)
     assert not posterior.is_density
-    built = posterior.build({}, OUTPUTS)
+    built = posterior.build({}, OUTPUTS, None)
     np.testing.assert_array_equal(built.mean, OUTPUTS)
     np.testing.assert_array_equal(reparameterize(jax.random.key(0), built), OUTPUTS)
     np.testing.assert_array_equal(reparameterize(jax.random.key(0), built, 2), np.stack([OUTPUTS] * 2))
@@ -143,7 +143,7 @@ def test_delta_is_its_outputs():
 
 
 def test_standard_normal_prior(assert_mean):
-    prior = priors.standard_normal(3).build({})
+    prior = priors.standard_normal(3).build({}, None)
     assert (prior.batch_shape, prior.event_shape) == ((), (3,))
     z = RNG.normal(size=(5, 3)).astype(np.float32)
     np.testing.assert_allclose(prior.log_prob(z), stats.norm.logpdf(z).sum(axis=-1), rtol=1e-5)
@@ -159,10 +159,10 @@ def mlp_reference(params, x, activation, num_inputs):
 
 
 def test_mlp_is_the_product_of_its_matrices_and_the_decoder_its_mirror(random_like):
-    network = networks.mlp(2, (7, 5), "tanh")
+    network = networks.mlp((7, 5), "tanh")
     for module, inputs, shape, widths in (
         (network.encoder((3, 4), 6), (3, 4), (6,), (12, 7, 5, 6)),
-        (network.decoder((3, 4)), (2,), (3, 4), (2, 5, 7, 12)),
+        (network.decoder((2,), (3, 4)), (2,), (3, 4), (2, 5, 7, 12)),
     ):
         params = random_like(module.init, jax.random.key(0), jnp.zeros(inputs))["params"]
         assert [params[f"Dense_{i}"]["kernel"].shape for i in range(3)] == list(itertools.pairwise(widths))
@@ -172,11 +172,11 @@ def test_mlp_is_the_product_of_its_matrices_and_the_decoder_its_mirror(random_li
 
 
 def test_a_new_network_starts_near_the_prior_and_near_grey():
-    network, x = networks.mlp(20, (400,)), RNG.uniform(size=(10, 28, 28, 1)).astype(np.float32)
+    network, x = networks.mlp((400,)), RNG.uniform(size=(10, 28, 28, 1)).astype(np.float32)
 
     @jax.jit
     def run(*keys):
-        encoder, decoder = network.encoder(x.shape[1:], 40), network.decoder(x.shape[1:])
+        encoder, decoder = network.encoder(x.shape[1:], 40), network.decoder((20,), x.shape[1:])
         mean, logvar = jnp.split(encoder.init_with_output(keys[0], x)[0], 2, axis=-1)
         return losses.kl_standard_normal(mean, logvar), decoder.init_with_output(keys[1], mean)[0]
 
@@ -193,7 +193,7 @@ def test_a_new_network_starts_near_the_prior_and_near_grey():
 )  # fmt: skip
 def test_mlp_refuses_bad_options(options, message):
     with pytest.raises(UserError, match=message):
-        networks.mlp(2, **options)
+        networks.mlp(**options)
 
 
 @pytest.mark.parametrize("kind", build.PARTS)
@@ -216,7 +216,7 @@ def test_builder_lists_the_known_names_and_the_nearest(kind):
      ("likelihood", {"name": "gaussian", "activation": 1}, "type str"),
      ("objective", {"name": "elbo", "num_samples": 1.5}, "type int"),
      ("objective", {"name": "elbo", "num_samples": True}, "type int"),
-     ("objective", {"name": "elbo", "beta": math.inf}, "finite"),
+     ("kl", {"name": "constant", "beta": math.inf}, "finite"),
      ("objective", {"name": "elbo", "model": None}, "Unknown option"),
      ("posterior", {"name": "delta", "latent_dim": 3}, "Unknown option"),
      ("schedule", {"name": "cosine", "peak": 1.0}, "Unknown option"),
@@ -243,7 +243,7 @@ def test_data_outside_the_support_of_the_likelihood_are_refused(pixel_range, nam
         "network": {"name": "mlp"},
     }  # fmt: skip
     if name == "gaussian":
-        assert build.model(config, (4, 4, 1)).data_shape == (4, 4, 1)
+        assert build.model(config, build.DataSpec((4, 4, 1))).data_shape == (4, 4, 1)
     else:
         with pytest.raises(UserError, match="pixel_range"):
-            build.model(config, (4, 4, 1))
+            build.model(config, build.DataSpec((4, 4, 1)))

@@ -1,5 +1,6 @@
 """A run killed at any moment and started again ends with the same bits; a signal saves and stops."""
 
+import contextlib
 import json
 import os
 import signal
@@ -11,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxvae.checkpoint import Checkpoints
+import launch
+from jaxvae.checkpoint_reader import Reader
 
 ROOT = Path(__file__).parents[1]
 EPOCHS = 12
@@ -37,8 +39,8 @@ def finish(workdir):
 
 def end_state(workdir):
     """Every number of the last checkpoint, parameters and optimiser."""
-    checkpoints = Checkpoints(workdir / "checkpoints", to_write=False)
-    step, weights, info = checkpoints.restore_weights("last")
+    checkpoints = Reader(workdir / "checkpoints")
+    step, weights, info = checkpoints.weights("last")
     checkpoints.close()
     return step, info["checksums"], weights
 
@@ -99,8 +101,8 @@ def test_killed_at_three_moments_it_ends_with_the_same_bits(whole, tmp_path):
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert process.returncode == -signal.SIGKILL
-    checkpoints = Checkpoints(tmp_path / "checkpoints", to_write=False)
-    step, _, _ = checkpoints.restore_weights("last")
+    checkpoints = Reader(tmp_path / "checkpoints")
+    step, _, _ = checkpoints.weights("last")
     checkpoints.close()
     kept = log_until(tmp_path, step)
     assert len(kept) > 16  # the later kills lost nothing of the time before the first checkpoint
@@ -133,6 +135,45 @@ def test_a_finished_run_started_again_trains_no_further(whole):
     assert end_state(whole)[1] == before
     assert (whole / "metrics.jsonl").read_text() == log
     assert json.loads((whole / "results.json").read_text())["seconds_to_first_step"] is None
+
+
+def test_seconds_add_up_over_the_calls_and_an_evaluation_keeps_them(tmp_path):
+    process = start(tmp_path)
+    wait_for_rows(process, tmp_path, 7)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=100)
+    with contextlib.closing(Reader(tmp_path / "checkpoints")) as reader:
+        first = reader.weights("last")[2]
+    assert 0 < first["train_seconds"] < first["total_seconds"]
+    started = time.time()
+    finish(tmp_path)
+    wall = time.time() - started
+    whole = json.loads((tmp_path / "results.json").read_text())
+    assert first["total_seconds"] < whole["total_seconds"] < first["total_seconds"] + wall
+    second = {name: whole[name] - first[name] for name in ("train_seconds", "total_seconds")}
+    assert 0 < second["train_seconds"] + whole["seconds_to_first_step"] / 2 < second["total_seconds"]
+    assert launch.main(["launch.py", "--mode=evaluate", f"--workdir={tmp_path}"], time.time()) == 0
+    again = json.loads((tmp_path / "results.json").read_text())
+    assert again.pop("evaluate_seconds") != whole.pop("evaluate_seconds")
+    assert {k: again[k] for k in whole if "seconds" in k} == {k: v for k, v in whole.items() if "seconds" in k}
+    assert whole["seconds_to_first_step"] > 0
+
+
+def test_a_run_does_not_go_on_with_other_data(tmp_path, capsys):
+    x = np.random.default_rng(0).random((300, 4), np.float32)
+    argv = ["launch.py", "--config=configs/vae.py", f"--config.data.path={tmp_path / 'x.npy'}", "--config.name=a",
+            "--config.train.num_epochs=1", COMMAND[-1], f"--workdir={tmp_path / 'run'}"]  # fmt: skip
+    np.save(tmp_path / "x.npy", x)
+    assert launch.main(argv, time.time()) == 0
+    before = {p: p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.is_file()}
+    for changed in (1 - x, x[:, :3]):
+        np.save(tmp_path / "x.npy", changed)
+        capsys.readouterr()
+        assert launch.main(argv, time.time()) == 2
+        assert "training data is not the one" in capsys.readouterr().err
+        assert {p: p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.is_file()} == before
+    np.save(tmp_path / "x.npy", x)
+    assert launch.main(argv, time.time()) == 0
 
 
 def test_two_processes_do_not_train_in_one_folder(tmp_path):

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -127,6 +128,20 @@ def test_a_damaged_cache_is_decoded_again(tmp_path, load, damage):
     assert rows(load()) == whole
 
 
+def test_what_killed_decodings_left_is_removed(tmp_path, load):
+    write_tfds(tmp_path)
+    folder = tmp_path / "cache" / "data"
+    here, ended = f".decoding-{socket.gethostname()}-", subprocess.Popen(["true"])
+    ended.wait()
+    stale, alive = [f"{here}{ended.pid}-a", ".decoding-old"], [f"{here}{os.getpid()}-b", ".decoding-other-host-1-c"]
+    for name in (*stale, *alive):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "train.x.npy").touch()
+    os.utime(folder / ".decoding-old", (0, 0))
+    load()
+    assert {p.name for p in folder.glob(".decoding-*")} == set(alive)
+
+
 @pytest.mark.parametrize("place", ["file/sub", "read_only"])
 def test_a_cache_that_cannot_be_written_is_said(tmp_path, load, place):
     if place == "read_only" and os.geteuid() == 0:
@@ -170,7 +185,7 @@ def test_what_is_not_prepared_is_said_at_once(tmp_path, load, name):
     start = time.perf_counter()
     with pytest.raises(UserError, match=f"'{name}' is not prepared in '{tmp_path}' .there: tiny; .*tfds build {name}"):
         load(name)
-    assert time.perf_counter() - start < 2
+    assert time.perf_counter() - start < 20  # milliseconds on a free machine; TFDS itself would try for minutes
 
 
 def test_the_environment_says_where_data_lies(tmp_path, monkeypatch):
@@ -227,6 +242,6 @@ def test_the_second_load_of_mnist_is_quick(real):
         [sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     seconds, imported = done.stdout.split("\n")[:2]
-    assert float(seconds) < 1
+    assert float(seconds) < 10  # 0.2 s on a free machine; decoding takes half a minute
     assert imported == "[]"
     assert done.stderr == ""

@@ -12,6 +12,7 @@ import optax
 
 from configs import base
 from jaxvae import build, data, losses, objectives, sharding, train
+from jaxvae.kl import analytic_kl
 
 STEPS, BATCH = 20, 64
 
@@ -22,24 +23,26 @@ def given_noise(model):
     def loss(params, extra, batch, key, ctx):
         del key, ctx
         posterior = model.encode(params["model"], batch["x"])
-        noise = jax.random.normal(jax.random.key(7), (10, model.latent_dim))[batch["label"]]
+        noise = jax.random.normal(jax.random.key(7), (10, *model.latent_shape))[batch["label"]]
         z = posterior.mean + posterior.variance**0.5 * noise
-        kl = objectives.analytic_kl(posterior, model.prior(params["model"]))
+        kl = analytic_kl(posterior, model.prior(params["model"]))
         minimised = -losses.elbo(model.decode(params["model"], z).log_prob(batch["x"]), kl)
         return objectives.Loss({"model": minimised}, {"loss": minimised}, extra)
 
     return objectives.Objective(lambda key: ({"model": model.init(key)}, {}), loss)
 
 
-def run(parallel: sharding.Parallel, make_objective=objectives.elbo) -> dict[str, np.ndarray]:
+def elbo(model):
+    return objectives.elbo(model, objectives.KL_WEIGHTS["constant"]())
+
+
+def run(parallel: sharding.Parallel, make_objective=elbo) -> dict[str, np.ndarray]:
     """The losses and the flat parameters after STEPS steps."""
     config = base.get_config("test").to_dict()
     dataset = data.load()
-    model = build.model(config, dataset.shape)
+    model = build.model(config, build.DataSpec(dataset.shape))
     objective, optimizer = make_objective(model), optax.adam(1e-3)
-    preprocess = data.make_preprocess(
-        dataset.max_value, "dynamic" if make_objective is objectives.elbo else "none", (0, 1)
-    )
+    preprocess = data.make_preprocess(dataset.max_value, "dynamic" if make_objective is elbo else "none", (0, 1))
     feed = data.make_feed(dataset.train, BATCH, seed=0)
     keys = train.streams(0)
     state = parallel.replicate(jax.jit(partial(train.init_state, objective, optimizer))(keys["init"]))
@@ -53,6 +56,6 @@ if __name__ == "__main__":
     out, mode, *host = sys.argv[1:]
     coordinator, num_processes, process_id = (flag.partition("=")[2] for flag in host)
     sharding.start_hosts(coordinator, int(num_processes), int(process_id))
-    result = run(sharding.make_parallel(mode, BATCH), objectives.elbo if mode == "jit" else given_noise)
+    result = run(sharding.make_parallel(mode, BATCH), elbo if mode == "jit" else given_noise)
     if jax.process_index() == 0:
         np.savez(out, devices=jax.device_count(), **result)

@@ -1,10 +1,10 @@
 """Data: where it comes from, how it is split and prepared, how it reaches the training step."""
 
 from jaxvae.data.feed import Feed, batch_indices, make_feed
-from jaxvae.data.load import Dataset, Split, from_sources, load, prepare
+from jaxvae.data.load import Dataset, Split, checksum, from_sources, load, prepare
 from jaxvae.data.preprocess import BINARIZATIONS, PIXEL_RANGES, binarize, make_preprocess, to_unit_range
 
 __all__ = [
-    "BINARIZATIONS", "PIXEL_RANGES", "Dataset", "Feed", "Split", "batch_indices", "binarize", "from_sources", "load",
-    "make_feed", "make_preprocess", "prepare", "to_unit_range",
+    "BINARIZATIONS", "PIXEL_RANGES", "Dataset", "Feed", "Split", "batch_indices", "binarize", "checksum",
+    "from_sources", "load", "make_feed", "make_preprocess", "prepare", "to_unit_range",
 ]  # fmt: skip

@@ -1,9 +1,12 @@
 """Sources decoded once into memory-mapped arrays: the second start reads no image again."""
 
 import json
+import os
 import shutil
+import socket
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +16,14 @@ from jaxvae.data.files import Arrays, resize_image
 from jaxvae.errors import UserError
 
 CHUNK = 2048  # images decoded in one call: ten times faster than one by one
+
+
+DAY = 24 * 3600.0
+
+
+def cache_folder() -> Path:
+    """Where this library keeps what it can make anew: `$XDG_CACHE_HOME/jaxvae` or `~/.cache/jaxvae`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "jaxvae"
 
 
 class UnreadableItemsError(UserError):
@@ -48,7 +59,8 @@ def _open(folder: Path) -> dict[str, Arrays]:
 
 def _decode(sources: Mapping[str, Sequence], folder: Path, image_size: int) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".decoding-"))
+    _remove_stale(folder.parent)
+    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{_scratch_of_host()}{os.getpid()}-"))
     name = folder.name.partition("-")[0]
     try:
         for split, source in sources.items():
@@ -61,6 +73,32 @@ def _decode(sources: Mapping[str, Sequence], folder: Path, image_size: int) -> N
             raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _scratch_of_host() -> str:
+    return f".decoding-{socket.gethostname()}-"
+
+
+def _remove_stale(parent: Path) -> None:
+    """Removes what killed decodings left: those of processes of this host that are gone, and any older than a day."""
+    for scratch in parent.glob(".decoding-*"):
+        pid = scratch.name.removeprefix(_scratch_of_host()).partition("-")[0]
+        try:
+            if time.time() - scratch.stat().st_mtime < DAY and (not pid.isdigit() or _runs(int(pid))):
+                continue
+        except FileNotFoundError:  # it has just ended
+            continue
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:  # another user's
+        return True
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def decode_source(source: Sequence, folder: Path, split: str, image_size: int = 0) -> None:

@@ -50,7 +50,7 @@ def make_feed(split: Split, batch_size: int, seed: int, resident_bytes: int = RE
     num = len(split.x)
     if not 1 <= batch_size <= num:
         raise UserError(f"train.batch_size is {batch_size}, but there are {num} training examples; take 1 to {num}.")
-    arrays = {"x": split.x} if split.label is None else {"x": split.x, "label": split.label}
+    arrays = split.arrays
 
     def rows(step, num_steps):
         return batch_indices(seed, num, batch_size, step, num_steps)

@@ -1,5 +1,6 @@
 """`load` turns a name or a path into three fixed splits of plain arrays."""
 
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from jaxvae.errors import UserError
 
 SPLIT_SEED = 0  # splits are part of the data: the same in every run
 TEST_FRACTION = 0.2  # where the data has no test set of its own
+CHECKED_BYTES = 2**26  # of larger data every nth row goes into the checksum
 
 
 class Split(NamedTuple):
@@ -19,6 +21,11 @@ class Split(NamedTuple):
 
     x: np.ndarray
     label: np.ndarray | None = None
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What batches are made of: "x", and "label" where there are labels."""
+        return {"x": self.x} if self.label is None else {"x": self.x, "label": self.label}
 
 
 class Dataset(NamedTuple):
@@ -29,6 +36,11 @@ class Dataset(NamedTuple):
     validation: Split
     test: Split
     max_value: float
+
+    @property
+    def levels(self) -> int:
+        """How many values an entry can have; floats in [0, 1] count as 8-bit pixels."""
+        return 256 if self.train.x.dtype == np.float32 else round(self.max_value) + 1
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -126,9 +138,21 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
     return bunch.images[..., None].astype(np.uint8), bunch.target.astype(np.int32)
 
 
+def checksum(split: Split) -> int:
+    """Changes with the shape, the values and the labels of a split, so that a changed file is noticed."""
+    value = zlib.crc32(repr([(name, a.shape, a.dtype.str) for name, a in split.arrays.items()]).encode())
+    for array in split.arrays.values():
+        stride = -(-array.nbytes // CHECKED_BYTES) or 1
+        value = zlib.crc32(array[::stride].tobytes(), value)
+    return value
+
+
 def _max_value(splits: dict[str, Split]) -> float:
     """255 for 8-bit pixels, 1 for floats and for 8-bit values that are only 0 and 1."""
-    return 255.0 if any(s.x.dtype == np.uint8 and s.x.size and s.x.max() > 1 for s in splits.values()) else 1.0
+    eight_bit = [np.atleast_1d(s.x) for s in splits.values() if s.x.dtype == np.uint8]  # not yet checked
+    # In slices: the first one ends the search, unless the data is binary.
+    slices = (x[i : i + 1024] for x in eight_bit for i in range(0, len(x), 1024))
+    return 255.0 if any(part.size and part.max() > 1 for part in slices) else 1.0
 
 
 def _cut(split: Split, fraction: float) -> tuple[Split, Split]:

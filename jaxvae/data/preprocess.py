@@ -10,7 +10,7 @@ from jaxvae.errors import UserError, unknown
 from jaxvae.types import Array, Key
 
 BINARIZATIONS = ("none", "threshold", "dynamic", "static")
-PIXEL_RANGES = ((0.0, 1.0), (-1.0, 1.0))
+PIXEL_RANGES = ((0.0, 1.0), (-1.0, 1.0), ())  # () is the values as stored
 STATIC_SEED = 1  # one fixed draw for everybody: "static" is part of the data, not of a run
 
 
@@ -38,7 +38,7 @@ def binarize(x: np.ndarray, max_value: float, mode: str) -> tuple[np.ndarray, fl
 
 
 def make_preprocess(
-    max_value: float, binarization: str, pixel_range: tuple[float, float]
+    max_value: float, binarization: str, pixel_range: tuple[float, ...]
 ) -> Callable[[Key, Array], Array]:
     """`(key, stored values [..., *shape]) -> float32` in `pixel_range`; draws anew each time where "dynamic".
 
@@ -46,8 +46,10 @@ def make_preprocess(
       UserError: the range is neither [0, 1] nor [-1, 1].
     """
     if tuple(pixel_range) not in PIXEL_RANGES:
-        raise UserError(f"data.pixel_range is {pixel_range}; it can be (0.0, 1.0) or (-1.0, 1.0).")
-    low, high = pixel_range
+        raise UserError(
+            f"data.pixel_range is {pixel_range}; it can be (0.0, 1.0), (-1.0, 1.0), or () for the values as stored."
+        )
+    low, high = pixel_range or (0.0, max_value)
 
     def preprocess(key: Key, raw: Array) -> Array:
         x = raw.astype(jnp.float32) / max_value
@@ -58,7 +60,7 @@ def make_preprocess(
     return preprocess
 
 
-def to_unit_range(x: Array, pixel_range: tuple[float, float]) -> Array:
-    """Back from `pixel_range` to [0, 1], clipped, for pictures."""
-    low, high = pixel_range
+def to_unit_range(x: Array, pixel_range: tuple[float, ...], max_value: float = 1.0) -> Array:
+    """Back from `pixel_range` to [0, 1], clipped, for pictures; values as stored are divided by `max_value`."""
+    low, high = pixel_range or (0.0, max_value)
     return ((x - low) / (high - low)).clip(0.0, 1.0)

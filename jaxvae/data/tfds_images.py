@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxvae.data.cache import UnreadableItemsError, decoded
+from jaxvae.data.cache import UnreadableItemsError, cache_folder, decoded
 from jaxvae.data.files import Arrays
 from jaxvae.errors import UserError
 
@@ -20,7 +20,7 @@ def read(name: str, data_dir: str = "", cache_dir: str = "", image_size: int = 0
       UserError: the data set is not prepared on this machine, or not in a random-access format.
     """
     folder = find_prepared(name, data_dir)
-    root = Path(cache_dir or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "jaxvae").expanduser() / "data"
+    root = Path(cache_dir or cache_folder()).expanduser() / "data"
     size = f"-{image_size}px" if image_size else ""
     cached = root / f"{name.replace('/', '_')}-{folder.name}{size}-{_fingerprint(folder)}"
     try:

@@ -1,5 +1,15 @@
 """Distributions that NumPyro lacks, with its interface: pytrees, `sample(key, shape)`, `log_prob(value)` in nats."""
 
+from jaxvae.distributions.autoregressive import Autoregressive, Coupling, Reverse
+from jaxvae.distributions.discrete import AutoregressiveCodes, Coded, GumbelSoftmax, Quantized, nearest_code
+from jaxvae.distributions.flows import FlowDistribution, Planar, Radial
+from jaxvae.distributions.hamiltonian import HamiltonianFlow
 from jaxvae.distributions.pixels import Bernoulli, Shaped, SquaredError
+from jaxvae.distributions.poincare import WrappedNormal, expmap0
+from jaxvae.distributions.sphere import HypersphericalUniform, VonMisesFisher, kl_vmf_uniform
 
-__all__ = ["Bernoulli", "Shaped", "SquaredError"]
+__all__ = [
+    "Autoregressive", "AutoregressiveCodes", "Bernoulli", "Coded", "Coupling", "FlowDistribution", "GumbelSoftmax",
+    "HamiltonianFlow", "HypersphericalUniform", "Planar", "Quantized", "Radial", "Reverse", "Shaped", "SquaredError",
+    "VonMisesFisher", "WrappedNormal", "expmap0", "kl_vmf_uniform", "nearest_code",
+]  # fmt: skip

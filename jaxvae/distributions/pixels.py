@@ -8,7 +8,8 @@ from jaxvae.losses import softplus
 
 
 class Shaped(dist.Distribution):
-    """Independent values `[..., D]` as one event of shape `shape`, whose product is D.
+    """Values `[..., D]` as one event of shape `shape`, whose product is D: independent ones of batch shape `[..., D]`,
+    or those of a distribution of event shape `[D]`.
 
     XLA on CPU sums one long axis faster than an image's three, hence no `Independent`.
     """
@@ -18,11 +19,12 @@ class Shaped(dist.Distribution):
 
     def __init__(self, values, shape, *, validate_args=None):
         self.values, self.shape_ = values, tuple(shape)
-        super().__init__(values.batch_shape[:-1], self.shape_, validate_args=validate_args)
+        batch_shape = values.batch_shape if values.event_shape else values.batch_shape[:-1]
+        super().__init__(batch_shape, self.shape_, validate_args=validate_args)
 
     @property
     def support(self):
-        return constraints.independent(self.values.support, len(self.shape_))
+        return constraints.independent(self.values.support, len(self.shape_) - len(self.values.event_shape))
 
     def _shaped(self, flat):
         return flat.reshape(*flat.shape[:-1], *self.shape_)
@@ -40,7 +42,8 @@ class Shaped(dist.Distribution):
 
     def log_prob(self, value):
         value = jnp.reshape(value, (*jnp.shape(value)[: jnp.ndim(value) - len(self.shape_)], -1))
-        return jnp.sum(self.values.log_prob(value), axis=-1)
+        log_prob = self.values.log_prob(value)
+        return log_prob if self.values.event_shape else jnp.sum(log_prob, axis=-1)
 
 
 class Bernoulli(dist.BernoulliLogits):

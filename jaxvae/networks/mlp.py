@@ -1,13 +1,13 @@
-"""Encoder and decoder networks: the only place that imports flax.linen."""
+"""Fully connected networks."""
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxvae.errors import UserError, unknown
+from jaxvae.networks.base import Network
 from jaxvae.types import Array
 
 ACTIVATIONS = {
@@ -22,19 +22,6 @@ ACTIVATIONS = {
 # starts near the prior and near grey. On MNIST this ends lower than Flax's default, for either likelihood.
 HIDDEN_INIT = nn.initializers.variance_scaling(1 / 3, "fan_avg", "uniform")
 OUTPUT_INIT = nn.initializers.variance_scaling(1 / 10, "fan_avg", "uniform")
-
-
-class Network(NamedTuple):
-    """A pair of module builders.
-
-    Attributes:
-      encoder: `(data_shape, num_outputs) -> Module`, a map from `[..., *data_shape]` to `[..., num_outputs]`.
-      decoder: `(output_shape) -> Module`, a map from `[..., latent_dim]` to `[..., *output_shape]`.
-    Both modules take an optional `context` `[..., C]`, which conditions them.
-    """
-
-    encoder: Callable[[tuple[int, ...], int], nn.Module]
-    decoder: Callable[[tuple[int, ...]], nn.Module]
 
 
 class MLP(nn.Module):
@@ -58,7 +45,7 @@ class MLP(nn.Module):
         return x.reshape(*batch_shape, *self.output_shape)
 
 
-def mlp(latent_dim: int, hidden: Sequence[int] = (400,), activation: str = "relu") -> Network:
+def mlp(hidden: Sequence[int] = (400,), activation: str = "relu") -> Network:
     """Fully connected; the decoder mirrors the encoder's `hidden` widths."""
     if not isinstance(hidden, (tuple, list)) or any(type(width) is not int or width < 1 for width in hidden):
         raise UserError(f"The network got hidden={hidden}; every width must be a whole number of 1 or more.")
@@ -68,5 +55,5 @@ def mlp(latent_dim: int, hidden: Sequence[int] = (400,), activation: str = "relu
     act = ACTIVATIONS[activation]
     return Network(
         encoder=lambda data_shape, num_outputs: MLP(data_shape, hidden, (num_outputs,), act),
-        decoder=lambda output_shape: MLP((latent_dim,), hidden[::-1], output_shape, act),
+        decoder=lambda latent_shape, output_shape: MLP(latent_shape, hidden[::-1], output_shape, act),
     )

@@ -1,0 +1,15 @@
+"""β-VAE: the KL weighs β = 4 (Higgins et al. 2017, equation 4).
+
+python launch.py --config=configs/beta_vae.py        # 8x8 digits, bundled
+python launch.py --config=configs/beta_vae.py:mnist
+"""
+
+from configs import base
+
+
+def get_config(dataset=""):
+    config = base.get_config("beta_vae", dataset)
+    config.model.latent_dim = 10
+    config.network = {"name": "mlp", "hidden": (400,), "activation": "relu"}
+    config.kl = {"name": "constant", "beta": 4.0}
+    return config

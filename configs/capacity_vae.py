@@ -1,0 +1,15 @@
+"""β-VAE with a capacity that grows to 25 nats (Burgess et al. 2018, arXiv:1804.03599, equation 8).
+
+python launch.py --config=configs/capacity_vae.py        # 8x8 digits, bundled
+python launch.py --config=configs/capacity_vae.py:mnist
+"""
+
+from configs import base
+
+
+def get_config(dataset=""):
+    config = base.get_config("capacity_vae", dataset)
+    config.model.latent_dim = 10
+    config.network = {"name": "mlp", "hidden": (400,), "activation": "relu"}
+    config.kl = {"name": "capacity", "nats": 25.0, "gamma": 30.0}
+    return config

@@ -1,0 +1,17 @@
+"""CIWAE: half ELBO, half IWAE bound (Rainforth et al. 2018, arXiv:1802.04537, section 4).
+
+python launch.py --config=configs/ciwae.py        # 8x8 digits, bundled
+python launch.py --config=configs/ciwae.py:mnist
+"""
+
+from configs import base
+
+
+def get_config(dataset=""):
+    config = base.get_config("ciwae", dataset)
+    config.data.binarization = "dynamic"
+    config.model.latent_dim = 50
+    config.network = {"name": "mlp", "hidden": (200, 200), "activation": "tanh"}
+    config.objective = {"name": "ciwae", "num_samples": 64, "mix": 0.5}
+    config.optimizer.schedule.name = "cosine"
+    return config

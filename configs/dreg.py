@@ -1,0 +1,17 @@
+"""IWAE with doubly reparameterised gradients (Tucker et al. 2018, arXiv:1810.04152, equation 8).
+
+python launch.py --config=configs/dreg.py        # 8x8 digits, bundled
+python launch.py --config=configs/dreg.py:mnist
+"""
+
+from configs import base
+
+
+def get_config(dataset=""):
+    config = base.get_config("dreg", dataset)
+    config.data.binarization = "dynamic"
+    config.model.latent_dim = 50
+    config.network = {"name": "mlp", "hidden": (200, 200), "activation": "tanh"}
+    config.objective = {"name": "iwae", "num_samples": 64, "gradient": "dreg"}
+    config.optimizer.schedule.name = "cosine"
+    return config

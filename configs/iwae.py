@@ -1,0 +1,18 @@
+"""IWAE, one stochastic layer: 784-200-200-50, tanh (Burda et al. 2015, arXiv:1509.00519, table 1).
+
+python launch.py --config=configs/iwae.py        # 8x8 digits, bundled
+python launch.py --config=configs/iwae.py:mnist
+"""
+
+from configs import base
+
+
+def get_config(dataset=""):
+    config = base.get_config("iwae", dataset)
+    config.data.binarization = "dynamic"
+    config.model.latent_dim = 50
+    config.network = {"name": "mlp", "hidden": (200, 200), "activation": "tanh"}
+    config.objective = {"name": "iwae", "num_samples": 50}
+    config.optimizer.learning_rate = 2e-3
+    config.optimizer.schedule.name = "cosine"
+    return config

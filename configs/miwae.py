@@ -1,0 +1,17 @@
+"""MIWAE: the mean of 8 bounds of 8 samples (Rainforth et al. 2018, arXiv:1802.04537, section 4).
+
+python launch.py --config=configs/miwae.py        # 8x8 digits, bundled
+python launch.py --config=configs/miwae.py:mnist
+"""
+
+from configs import base
+
+
+def get_config(dataset=""):
+    config = base.get_config("miwae", dataset)
+    config.data.binarization = "dynamic"
+    config.model.latent_dim = 50
+    config.network = {"name": "mlp", "hidden": (200, 200), "activation": "tanh"}
+    config.objective = {"name": "miwae", "num_bounds": 8, "num_samples": 8}
+    config.optimizer.schedule.name = "cosine"
+    return config

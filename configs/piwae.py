@@ -1,0 +1,18 @@
+"""PIWAE: IWAE of 64 samples for the decoder, MIWAE for the encoder
+(Rainforth et al. 2018, arXiv:1802.04537, section 4).
+
+python launch.py --config=configs/piwae.py        # 8x8 digits, bundled
+python launch.py --config=configs/piwae.py:mnist
+"""
+
+from configs import base
+
+
+def get_config(dataset=""):
+    config = base.get_config("piwae", dataset)
+    config.data.binarization = "dynamic"
+    config.model.latent_dim = 50
+    config.network = {"name": "mlp", "hidden": (200, 200), "activation": "tanh"}
+    config.objective = {"name": "piwae", "num_bounds": 8, "num_samples": 8}
+    config.optimizer.schedule.name = "cosine"
+    return config

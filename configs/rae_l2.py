@@ -1,0 +1,17 @@
+"""Regularised autoencoder with a penalty on the decoder's weights (Ghosh et al. 2020, arXiv:1903.12436, section 3).
+
+python launch.py --config=configs/rae_l2.py        # 8x8 digits, bundled
+python launch.py --config=configs/rae_l2.py:mnist
+"""
+
+from configs import base
+
+
+def get_config(dataset=""):
+    config = base.get_config("rae_l2", dataset)
+    config.model.latent_dim = 16
+    config.model.posterior = {"name": "delta"}
+    config.model.likelihood = {"name": "squared_error", "activation": "sigmoid"}
+    config.network = {"name": "mlp", "hidden": (400,), "activation": "relu"}
+    config.objective = {"name": "rae", "penalty": "l2"}
+    return config

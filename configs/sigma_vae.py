@@ -1,0 +1,15 @@
+"""Sigma-VAE: one learned variance for all pixels (Rybkin et al. 2021, arXiv:2006.13202).
+
+python launch.py --config=configs/sigma_vae.py        # 8x8 digits, bundled
+python launch.py --config=configs/sigma_vae.py:mnist
+"""
+
+from configs import base
+
+
+def get_config(dataset=""):
+    config = base.get_config("sigma_vae", dataset)
+    config.model.latent_dim = 20
+    config.model.likelihood = {"name": "gaussian", "activation": "sigmoid", "learn": "shared"}
+    config.network = {"name": "mlp", "hidden": (400,), "activation": "relu"}
+    return config

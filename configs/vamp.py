@@ -1,0 +1,17 @@
+"""VampPrior: the prior is the mixture of 500 learned pseudo-inputs' posteriors (arXiv:1705.07120).
+
+python launch.py --config=configs/vamp.py        # 8x8 digits, bundled
+python launch.py --config=configs/vamp.py:mnist
+"""
+
+from configs import base
+
+
+def get_config(dataset=""):
+    config = base.get_config("vamp", dataset)
+    config.data.binarization = "static"
+    config.model.latent_dim = 40
+    config.model.prior = {"name": "vamp", "components": 500}
+    config.network = {"name": "mlp", "hidden": (300, 300), "activation": "relu"}
+    config.objective = {"name": "elbo", "kl_estimate": "monte_carlo"}
+    return config

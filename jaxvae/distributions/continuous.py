@@ -1,0 +1,132 @@
+"""The continuous Bernoulli, and reconstruction losses in the place of a log-density."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+from numpyro.distributions import constraints
+
+from jaxvae.losses import LOG_2PI, softplus
+
+MIN_VARIANCE = math.exp(-12.0)  # a deviation of 1/400, below one of 256 grey levels in [0, 1]
+
+
+class ContinuousBernoulli(dist.Distribution):
+    """The density proportional to exp(logits * x) on [0, 1] (Loaiza-Ganem & Cunningham 2019, arXiv:1907.06845).
+
+    log p(x) = logits * x - A(logits) with A(l) = log((e^l - 1) / l), whose derivatives are mean and variance.
+    """
+
+    arg_constraints = {"logits": constraints.real}  # noqa: RUF012 (NumPyro's way)
+    support = constraints.unit_interval  # pyright: ignore[reportAssignmentType]
+    reparametrized_params = ["logits"]  # noqa: RUF012
+    pytree_data_fields = ("logits",)
+
+    def __init__(self, logits, *, validate_args=None):
+        self.logits = logits
+        super().__init__(batch_shape=jnp.shape(logits), validate_args=validate_args)
+
+    def log_prob(self, value):
+        return self.logits * value - log_normalizer(self.logits)
+
+    @property
+    def mean(self):
+        return _derivative(log_normalizer, self.logits)
+
+    @property
+    def variance(self):
+        return _derivative(lambda logits: _derivative(log_normalizer, logits), self.logits)
+
+    def sample(self, key: Any, sample_shape=()):
+        """The inverse of the distribution function at uniform noise: differentiable in the logits."""
+        eps = jnp.finfo(self.logits.dtype).eps
+        u = jax.random.uniform(key, (*sample_shape, *self.batch_shape), self.logits.dtype, minval=eps)
+        return inverse_cdf(self.logits, u)
+
+
+def _derivative(function, x):
+    return jax.jvp(function, (x,), (jnp.ones_like(x),))[1]
+
+
+def log_normalizer(logits):
+    """A(l) = log((e^l - 1) / l), elementwise; its Taylor series where the closed form is 0 / 0 (arXiv:1907.06845)."""
+    small = jnp.abs(logits) < 0.5
+    size = jnp.where(small, 1.0, jnp.abs(logits))  # keeps the derivative of the branch not taken finite
+    closed = jnp.log(-jnp.expm1(-size)) - jnp.log(size) + jnp.maximum(logits, 0.0)
+    square = jnp.square(jnp.where(small, logits, 0.0))
+    series = 0.5 * logits + square * (1 / 24 + square * (-1 / 2880 + square / 181440))
+    return jnp.where(small, series, closed)
+
+
+def inverse_cdf(logits, u):
+    """The x with P(X <= x) = u in (0, 1): log(1 + u (e^l - 1)) / l, or its Taylor series around l = 0."""
+    small = jnp.abs(logits) < 0.05
+    size = jnp.where(small, 1.0, jnp.abs(logits))
+    # The exponential falls from the edge that has more mass; seen from there nothing overflows.
+    from_edge = -jnp.log1p(jnp.where(logits > 0, 1 - u, u) * jnp.expm1(-size)) / size
+    closed = jnp.where(logits > 0, 1 - from_edge, from_edge)
+    near, spread = jnp.where(small, logits, 0.0), u * (1 - u)  # the cumulants of a Bernoulli variable of mean u
+    series = u + near * spread * (1 / 2 + near * ((1 - 2 * u) / 6 + near * (1 - 6 * spread) / 24))
+    return jnp.where(small, series, closed)
+
+
+class Reconstruction(dist.Distribution):
+    """A loss in the place of -log p(x), with all mass on `loc`. No density: `Likelihood.is_density` says so."""
+
+    pytree_data_fields = ("loc",)
+
+    def __init__(self, loc, *, event_dim=0, validate_args=None):
+        self.loc = loc
+        split = jnp.ndim(loc) - event_dim
+        super().__init__(jnp.shape(loc)[:split], jnp.shape(loc)[split:], validate_args=validate_args)
+
+    @property
+    def support(self):
+        return constraints.independent(constraints.real, self.event_dim) if self.event_dim else constraints.real
+
+    @property
+    def mean(self):
+        return self.loc
+
+    @property
+    def variance(self):
+        return jnp.zeros_like(self.loc)
+
+    def sample(self, key: Any, sample_shape=()):
+        del key
+        return jnp.broadcast_to(self.loc, (*sample_shape, *jnp.shape(self.loc)))
+
+
+class LogCosh(Reconstruction):
+    """-(1 / a) log cosh(a (x - loc)): -a (x - loc)^2 / 2 near loc, -|x - loc| far from it. No density."""
+
+    pytree_aux_fields = ("a",)
+
+    def __init__(self, loc, a, *, validate_args=None):
+        self.a = a
+        super().__init__(loc, validate_args=validate_args)
+
+    def log_prob(self, value):
+        scaled = self.a * (value - self.loc)
+        return -(softplus(2 * scaled) - scaled - math.log(2)) / self.a
+
+
+class OptimalGaussian(Reconstruction):
+    """The Gaussian log-likelihood of D values under the variance that is best for them: -D/2 (log(2 pi MSE) + 1).
+
+    Rybkin et al. 2021, arXiv:2006.13202, the optimal sigma, here for each example. The variance is a function of x, so
+    this is no density. It is at least `MIN_VARIANCE`, or the fit of one example would be worth infinitely much.
+
+    Args:
+      loc: `[..., D]`; batch shape `[...]`, event shape `[D]`.
+    """
+
+    def __init__(self, loc, *, validate_args=None):
+        super().__init__(loc, event_dim=1, validate_args=validate_args)
+
+    def log_prob(self, value):
+        error = jnp.mean(jnp.square(value - self.loc), axis=-1)
+        variance = jnp.maximum(error, MIN_VARIANCE)
+        return -0.5 * jnp.shape(self.loc)[-1] * (LOG_2PI + jnp.log(variance) + error / variance)

@@ -1,0 +1,12 @@
+"""Elementwise functions with finite gradients."""
+
+import jax.numpy as jnp
+
+from jaxvae.losses import softplus
+from jaxvae.types import Array
+
+
+def log_softplus(x: Array) -> Array:
+    """The logarithm of softplus(x), also where softplus(x) underflows."""
+    near = jnp.maximum(x, -10.0)
+    return jnp.where(x < -10.0, x - 0.5 * jnp.exp(jnp.minimum(x, 0.0)), jnp.log(softplus(near)))

@@ -1,0 +1,140 @@
+"""The Poincare ball of curvature -c: points with c |x|^2 < 1, metric (2 / (1 - c |x|^2))^2 dx^2; and a normal on it.
+
+All is written with s = x + y, a = 1 - c |x|^2 and b = 1 - c |y|^2, since in the textbook's formulas (arXiv:1805.09112,
+section 2) small differences of large terms remain near the boundary:
+
+    x (+) y = (a s + c |s|^2 x) / (c |s|^2 + a b),      sinh(sqrt(c) d(-x, y) / 2)^2 = c |s|^2 / (a b).
+
+c = 0 is Euclidean space (with the metric 4 dx^2), and no formula is singular there, at x = 0 or at v = 0.
+
+Float32 cannot tell points beyond distance 17 (c = 1) from the boundary, so results are clipped to radius
+(1 - 1e-5) / sqrt(c): at most 12.2 from the origin, where distances are right to 0.01. Gradients across the clip are 0.
+"""
+
+import jax.numpy as jnp
+import numpyro.distributions as dist
+from numpyro.distributions import constraints
+
+CLIP = 1e-5
+SERIES = 1e-3  # functions of q = t^2 are series below it: exact to float32, and smooth where t = sqrt(q) is not
+
+
+def _square(x):
+    return jnp.sum(jnp.square(x), axis=-1, keepdims=True)
+
+
+def _by_series(q, series, function):
+    """`function(sqrt(q))`, or `series(q)` where q is small."""
+    small = q < SERIES
+    return jnp.where(small, series(q), function(jnp.sqrt(jnp.where(small, SERIES, q))))
+
+
+def _tanhc(q):
+    return _by_series(q, lambda q: 1 - q / 3 + 2 * q**2 / 15, lambda t: jnp.tanh(t) / t)
+
+
+def _asinhc(q):
+    return _by_series(q, lambda q: 1 - q / 6 + 3 * q**2 / 40, lambda t: jnp.arcsinh(t) / t)
+
+
+def _sech2(q):
+    return _by_series(
+        q, lambda q: 1 - q + 2 * q**2 / 3, lambda t: 4 * jnp.exp(-2 * t) / jnp.square(1 + jnp.exp(-2 * t))
+    )
+
+
+def _clip(x, c):
+    q = c * _square(x)
+    outside = q > (1 - CLIP) ** 2
+    return jnp.where(outside, (1 - CLIP) / jnp.sqrt(jnp.where(outside, q, 1.0)), 1.0) * x
+
+
+def _margin(x, c):
+    """1 - c |x|^2, `[..., 1]`, at least its value on the clipped boundary."""
+    return jnp.maximum(1 - c * _square(x), 2 * CLIP)
+
+
+def _add(x, y, b, c):
+    """X (+) y where b = 1 - c |y|^2 is known better than from y, `[..., d]`."""
+    s, a = x + y, _margin(x, c)
+    q = c * _square(s)
+    return _clip((a * s + q * x) / (q + a * b), c)
+
+
+def _separation(x, y, c):
+    """sinh(sqrt(c) d(x, y) / 2)^2 with d the hyperbolic distance, `[..., 1]`."""
+    return c * _square(y - x) / (_margin(x, c) * _margin(y, c))
+
+
+def mobius_add(x, y, c=1.0):
+    """Moebius sum x (+) y of points `[..., d]`; (-x) (+) (x (+) y) = y."""
+    return _add(x, y, _margin(y, c), c)
+
+
+def expmap(x, v, c=1.0):
+    """The point `[..., d]` reached from x along the geodesic of tangent v, in ball coordinates: |v| is 2 |v| / a long.
+
+    x (+) tanh(sqrt(c) |v| / a) v / (sqrt(c) |v|) (arXiv:1805.09112, lemma 2).
+    """
+    v = v / _margin(x, c)
+    q = c * _square(v)
+    return _add(x, _tanhc(q) * v, _sech2(q), c)
+
+
+def logmap(x, y, c=1.0):
+    """The tangent v `[..., d]` at x, in ball coordinates, with expmap(x, v) = y."""
+    s, q = y - x, _separation(x, y, c)
+    return _asinhc(q) / jnp.sqrt(1 + q) * (_margin(x, c) * s - c * _square(s) * x) / _margin(y, c)
+
+
+def expmap0(v, c=1.0):
+    """`expmap` from the origin, `[..., d]`: |v| in ball coordinates is a distance of 2 |v|."""
+    return expmap(jnp.zeros_like(v), v, c)
+
+
+def logmap0(y, c=1.0):
+    """`logmap` at the origin, `[..., d]`."""
+    return logmap(jnp.zeros_like(y), y, c)
+
+
+class WrappedNormal(dist.Distribution):
+    """A normal tangent vector at the origin, transported to loc and wrapped on the ball of curvature -c.
+
+    z = exp_loc(v / lambda_loc), v ~ N(0, diag(scale^2)), lambda = 2 / (1 - c |loc|^2) (arXiv:1901.06033, section 3;
+    arXiv:1902.02992). v is in orthonormal coordinates, so `scale` `[..., d]` or `[..., 1]` is in units of hyperbolic
+    distance, whatever loc `[..., d]`. `curvature` is c >= 0, a number and no parameter.
+
+    The density is with respect to the hyperbolic volume lambda_z^d dz (times lambda_z^d it is that of the coordinates).
+    Two of these differ as two densities by coordinates do, so KLs and bounds on a likelihood are right so long as
+    prior and posterior are both on this ball. As c -> 0 volume becomes 2^d dz, distance 2 |z|, and z is
+    N(loc, (scale / 2)^2): the factor 2 of the ball's metric.
+    """
+
+    arg_constraints = {"loc": constraints.real_vector, "scale": constraints.positive}  # noqa: RUF012 (NumPyro's way)
+    support = constraints.real_vector  # pyright: ignore[reportAssignmentType]
+    reparametrized_params = ["loc", "scale"]  # noqa: RUF012
+    pytree_data_fields = ("loc", "scale")
+    pytree_aux_fields = ("curvature",)
+
+    def __init__(self, loc, scale, curvature=1.0, *, validate_args=None):
+        self.loc, self.scale, self.curvature = jnp.asarray(loc), jnp.asarray(scale), curvature
+        batch_shape = jnp.broadcast_shapes(self.loc.shape[:-1], self.scale.shape[:-1])
+        super().__init__(batch_shape, self.loc.shape[-1:], validate_args=validate_args)
+
+    @property
+    def mean(self):
+        """Loc, the point that v = 0 goes to and about which the density is symmetric: no mean of coordinates."""
+        return self.loc + jnp.zeros_like(self.scale[..., :1])
+
+    def sample(self, key, sample_shape=()):
+        shape = (*sample_shape, *jnp.broadcast_shapes(self.loc.shape, self.scale.shape))  # right inside a vmap, too
+        v = self.scale * dist.Normal(0.0, 1.0).sample(key, shape)
+        return expmap(self.loc, 0.5 * _margin(self.loc, self.curvature) * v, self.curvature)
+
+    def log_prob(self, value):
+        """In nats, log N(v; 0, scale^2) + (d - 1) log(sqrt(c) r / sinh(sqrt(c) r)), r = |v| (arXiv:1901.06033)."""
+        v = logmap(self.loc, value, self.curvature) * (2 / _margin(self.loc, self.curvature))
+        q = _separation(self.loc, value, self.curvature)
+        log_ratio = jnp.log(_asinhc(q)) - 0.5 * jnp.log1p(q)
+        log_normal = jnp.sum(dist.Normal(0.0, self.scale).log_prob(v), axis=-1)
+        return log_normal + (self.event_shape[0] - 1) * log_ratio[..., 0]

@@ -1,0 +1,64 @@
+"""The contract of a likelihood, and what its builders share."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxvae.errors import UserError, unknown
+from jaxvae.losses import softplus
+from jaxvae.types import Array, Distribution, Key, Params
+
+ACTIVATIONS = {"identity": lambda x: x, "sigmoid": jax.nn.sigmoid, "tanh": jnp.tanh}
+
+
+def _identity(x: Array) -> Array:
+    return x
+
+
+class Likelihood(NamedTuple):
+    """`init(key) -> params`; `build(params, outputs) -> Distribution` over the values of one example.
+
+    Attributes:
+      init: parameters of the likelihood's own (a learned variance, say); `{}` where there are none.
+      build: outputs `[..., D]` for the D values of an example, or `[..., D, outputs_per_value]` where that is more than
+        one, to a distribution of batch shape `[..., D]`, or of event shape `[D]` where its log_prob is no sum over
+        values.
+      outputs_per_value: decoder outputs for each value of the data.
+      is_density: False for a reconstruction loss that is no normalised density or mass: no bound on log p(x) then.
+      support: the closed interval in which data must lie, None for the whole line.
+      is_discrete: whether it is a probability mass, so that bits per dimension are those of a code.
+      encoder_input: what the encoder should see in the place of x, elementwise.
+    """
+
+    init: Callable[[Key], Params]
+    build: Callable[[Params, Array], Distribution]
+    outputs_per_value: int = 1
+    is_density: bool = True
+    support: tuple[float, float] | None = None
+    is_discrete: bool = False
+    encoder_input: Callable[[Array], Array] = _identity
+
+
+def find_activation(name: str) -> Callable[[Array], Array]:
+    """The function from a decoder's outputs to means that `name` stands for."""
+    if name not in ACTIVATIONS:
+        raise unknown("output activation", name, ACTIVATIONS)
+    return ACTIVATIONS[name]
+
+
+def require_positive(likelihood: str, name: str, value: float) -> None:
+    """Refuses a number that is not above 0, NaN included."""
+    if not value > 0:
+        raise UserError(f"The {likelihood} likelihood got {name}={value}; it must be above 0.")
+
+
+def softly_above(low: float, x: Array) -> Array:
+    """Close to x where x is well above `low`, and never below it; its derivative fades but is no hard 0."""
+    return low + softplus(x - low)
+
+
+def softly_between(low: float, high: float, x: Array) -> Array:
+    """Close to x where x is well inside (low, high), and never outside it."""
+    return softly_above(low, high - softplus(high - x))

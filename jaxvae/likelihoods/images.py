@@ -1,0 +1,36 @@
+"""Reconstruction losses that compare images as wholes."""
+
+from jaxvae.distributions.ssim import MIN_WINDOW, MsSsim
+from jaxvae.errors import UserError
+from jaxvae.likelihoods.base import Likelihood, find_activation, require_positive
+from jaxvae.types import no_params
+
+
+def ms_ssim(
+    data_shape: tuple[int, ...],
+    pixel_range: tuple[float, float],
+    activation: str = "identity",
+    weight: float = 100.0,
+) -> Likelihood:
+    """The loss `weight` (1 - MS-SSIM), where contrasts count as they do for the eye; no density (arXiv:1511.06409).
+
+    The similarity is at most 1, so `weight` sets the loss against a KL of tens of nats.
+
+    Raises:
+      UserError: an unknown activation, a weight that is not above 0, no range, or data that are no images of at least
+        3 x 3 pixels.
+    """
+    mean = find_activation(activation)
+    require_positive("MS-SSIM", "weight", weight)
+    if not pixel_range[0] < pixel_range[1]:
+        raise UserError(
+            f"The MS-SSIM likelihood got pixel_range={list(pixel_range)}; it must be [low, high], low < high."
+        )
+    if len(data_shape) != 3 or min(data_shape[:2]) < MIN_WINDOW:
+        raise UserError(
+            f"The MS-SSIM likelihood compares windows of images: it needs data of shape [height, width, channels] with "
+            f"at least {MIN_WINDOW} x {MIN_WINDOW} pixels, but an example has shape {list(data_shape)}."
+        )
+    return Likelihood(
+        no_params, lambda _, outputs: MsSsim(mean(outputs), data_shape, *pixel_range, weight), is_density=False
+    )

@@ -1,0 +1,101 @@
+"""Likelihoods of values that a continuous distribution, or a loss, compares with the decoder's outputs."""
+
+import math
+
+import jax.numpy as jnp
+import numpyro.distributions as dist
+
+from jaxvae.distributions.continuous import MIN_VARIANCE, ContinuousBernoulli, LogCosh, OptimalGaussian
+from jaxvae.distributions.pixels import Bernoulli, SquaredError
+from jaxvae.errors import unknown
+from jaxvae.likelihoods.base import Likelihood, find_activation, require_positive, softly_above
+from jaxvae.types import no_params
+
+MIN_LOG_VARIANCE = math.log(MIN_VARIANCE)
+
+
+def bernoulli() -> Likelihood:
+    """Independent Bernoulli pixels on logits; data in [0, 1]. On grey pixels its log_prob is the cross-entropy."""
+    return Likelihood(no_params, lambda _, logits: Bernoulli(logits), support=(0.0, 1.0), is_discrete=True)
+
+
+def continuous_bernoulli() -> Likelihood:
+    """The density on [0, 1] that the cross-entropy of grey pixels lacks (arXiv:1907.06845)."""
+    return Likelihood(no_params, lambda _, logits: ContinuousBernoulli(logits), support=(0.0, 1.0))
+
+
+def gaussian(activation: str = "identity", variance: float = 1.0, learn: str = "none") -> Likelihood:
+    """N(activation(outputs), variance I), constant included.
+
+    Args:
+      activation: from outputs to means: identity, sigmoid or tanh.
+      variance: the variance, or where a learned one starts.
+      learn: "none": fixed. "shared": one learned variance (sigma-VAE, Rybkin et al. 2021, arXiv:2006.13202).
+        "pixel": a second output for each value is its log-variance, less the start's. "optimal": the best variance of
+        each example, known only given x and so no density (arXiv:2006.13202, the optimal sigma).
+        Learned variances stay above e^-12, softly: on values without noise the density has no upper bound.
+
+    Raises:
+      UserError: an unknown option, or a variance that is not above 0.
+    """
+    require_positive("Gaussian", "variance", variance)
+    mean, start = find_activation(activation), math.log(variance)
+
+    def scale(log_variance):
+        return jnp.exp(0.5 * softly_above(MIN_LOG_VARIANCE, log_variance))
+
+    def per_pixel(_, outputs):
+        return dist.Normal(mean(outputs[..., 0]), scale(start + outputs[..., 1]))
+
+    kinds = {
+        "none": Likelihood(no_params, lambda _, outputs: dist.Normal(mean(outputs), variance**0.5)),
+        "shared": Likelihood(
+            lambda _: {"log_variance": jnp.asarray(start)},
+            lambda params, outputs: dist.Normal(mean(outputs), scale(params["log_variance"])),
+        ),
+        "pixel": Likelihood(no_params, per_pixel, outputs_per_value=2),
+        "optimal": Likelihood(no_params, lambda _, outputs: OptimalGaussian(mean(outputs)), is_density=False),
+    }
+    return _choose(kinds, learn)
+
+
+def laplace(activation: str = "identity", scale: float = 1.0, learn: str = "none") -> Likelihood:
+    """Laplace(activation(outputs), scale), constant included; with `learn="shared"` one learned scale above e^-6.
+
+    Raises:
+      UserError: an unknown option, or a scale that is not above 0.
+    """
+    require_positive("Laplace", "scale", scale)
+    mean, start = find_activation(activation), math.log(scale)
+
+    def shared(params, outputs):
+        return dist.Laplace(mean(outputs), jnp.exp(softly_above(0.5 * MIN_LOG_VARIANCE, params["log_scale"])))
+
+    kinds = {
+        "none": Likelihood(no_params, lambda _, outputs: dist.Laplace(mean(outputs), scale)),
+        "shared": Likelihood(lambda _: {"log_scale": jnp.asarray(start)}, shared),
+    }
+    return _choose(kinds, learn)
+
+
+def squared_error(activation: str = "identity") -> Likelihood:
+    """The summed squared error of the classic tutorials: what is minimised, but no density."""
+    mean = find_activation(activation)
+    return Likelihood(no_params, lambda _, outputs: SquaredError(mean(outputs)), is_density=False)
+
+
+def log_cosh(activation: str = "identity", a: float = 10.0) -> Likelihood:
+    """The summed (1 / a) log cosh(a (x - mean)): squared for errors far below 1/a, absolute above it; no density.
+
+    Raises:
+      UserError: an unknown activation, or an `a` that is not above 0.
+    """
+    require_positive("log-cosh", "a", a)
+    mean = find_activation(activation)
+    return Likelihood(no_params, lambda _, outputs: LogCosh(mean(outputs), a), is_density=False)
+
+
+def _choose(kinds: dict[str, Likelihood], learn: str) -> Likelihood:
+    if learn not in kinds:
+        raise unknown("value of learn", learn, kinds)
+    return kinds[learn]

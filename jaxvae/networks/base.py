@@ -1,0 +1,35 @@
+"""What every network is."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import flax.linen as nn
+
+from jaxvae.types import Array, Key, Params
+
+
+class Network(NamedTuple):
+    """A pair of module builders.
+
+    Attributes:
+      encoder: `(data_shape, num_outputs) -> Module`, a map from `[..., *data_shape]` to `[..., num_outputs]`.
+      decoder: `(latent_shape, output_shape) -> Module`, a map from `[..., *latent_shape]` to `[..., *output_shape]`.
+    Both modules take an optional `context` `[..., C]`, which conditions them.
+    """
+
+    encoder: Callable[[tuple[int, ...], int], nn.Module]
+    decoder: Callable[[tuple[int, ...], tuple[int, ...]], nn.Module]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pure:
+    """A Flax module as a function of its parameters, equal to another of the same module: static in a pytree."""
+
+    module: nn.Module
+
+    def init(self, key: Key, *inputs: Array | None) -> Params:
+        return self.module.init(key, *inputs)["params"]
+
+    def __call__(self, params: Params, *inputs: Array | None):
+        return self.module.apply({"params": params}, *inputs)

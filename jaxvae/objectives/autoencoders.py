@@ -1,0 +1,162 @@
+"""Objectives of plain autoencoders: no KL, and mostly the posterior 'delta'."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from jaxvae.errors import UserError, unknown
+from jaxvae.model import Model, centre, forward, reparameterize
+from jaxvae.objectives.base import UNCHANGED, Objective, of_model
+from jaxvae.objectives.elbo import check_weights
+from jaxvae.objectives.spectral import spectral_normalisation
+from jaxvae.posteriors import CODES
+from jaxvae.types import Array, Key
+
+NOISES = ("gaussian", "masking", "salt_and_pepper")
+PENALTIES = ("l2", "gradient", "spectral")
+
+
+def reconstruction(model: Model) -> Objective:
+    """-log p(x|z) alone: the autoencoder's loss. With a stochastic posterior z is drawn once per example."""
+
+    def terms(params, batch, key, ctx):
+        del ctx
+        out = forward(model, params, key, batch["x"])
+        return out.posterior, {"loss": -out.log_likelihood[0], "reconstruction": -out.log_likelihood[0]}
+
+    return of_model(model, terms)
+
+
+def denoising(
+    model: Model, pixel_range: tuple[float, float] = (0.0, 1.0), noise: str = "masking", level: float = 0.3
+) -> Objective:
+    """-log p(x|z) with z encoded from a corrupted x (Vincent et al. 2008, doi:10.1145/1390156.1390294).
+
+    Args:
+      model: any; with a stochastic posterior z is drawn once per example.
+      pixel_range: the least and the greatest value of the data.
+      noise: see `corrupt`.
+      level: its strength.
+
+    Raises:
+      UserError: an unknown noise, a level out of its range, or Gaussian noise on data that cannot be negative.
+    """
+    if noise not in NOISES:
+        raise unknown("noise", noise, NOISES)
+    most = float("inf") if noise == "gaussian" else 1
+    if not 0 <= level <= most:
+        allowed = "0 or more" if noise == "gaussian" else "from 0 to 1: the part of the values that is changed"
+        raise UserError(f"objective.level is {level}; with the noise '{noise}' it must be {allowed}.")
+    if noise == "gaussian" and model.likelihood.support == (0, float("inf")):
+        raise UserError(
+            "Counts with Gaussian noise can be negative, and their encoder takes a logarithm: take "
+            "objective.noise=masking."
+        )
+
+    def terms(params, batch, key, ctx):
+        del ctx
+        noise_key, sample_key = jax.random.split(key)
+        posterior = model.encode(params, corrupt(noise_key, batch["x"], noise, level, pixel_range))
+        loss = -jnp.asarray(model.decode(params, reparameterize(sample_key, posterior)).log_prob(batch["x"]))
+        return posterior, {"loss": loss, "reconstruction": loss}
+
+    return of_model(model, terms)
+
+
+def corrupt(key: Key, x: Array, noise: str, level: float, pixel_range: tuple[float, float] = (0.0, 1.0)) -> Array:
+    """`x` with independent noise in each value, of the same shape.
+
+    "gaussian" adds noise of standard deviation `level`. "masking" sets the part `level` of all values, on average, to
+    the least one; "salt_and_pepper" sets as many to the least or the greatest, each with probability 1/2.
+    """
+    low, high = pixel_range
+    if noise == "gaussian":
+        return x + level * jax.random.normal(key, x.shape)
+    u = jax.random.uniform(key, x.shape)
+    second = low if noise == "masking" else high  # of the two halves of the changed values
+    return jnp.where(u < level / 2, low, jnp.where(u < level, second, x))
+
+
+def contractive(model: Model, weight: float = 0.1) -> Objective:
+    """-log p(x|z) + weight |dz/dx|^2, the squared Frobenius norm of the encoder's Jacobian (Rifai et al. 2011).
+
+    z of the Jacobian is the centre of q(z|x). It costs one backward pass through the encoder for each latent dimension.
+
+    Raises:
+      UserError: a weight below 0, or latents that are codes.
+    """
+    check_weights("contractive", weight=weight)
+    if model.posterior.space == CODES:
+        raise UserError(
+            "The objective 'contractive' penalises the Jacobian of z with respect to x, and codes change in steps: "
+            "take a posterior with continuous latents, 'delta' for example."
+        )
+
+    def terms(params, batch, key, ctx):
+        del ctx
+        out = forward(model, params, key, batch["x"])
+        penalty = squared_jacobian(lambda x: centre(model.encode(params, x)), batch["x"])
+        return out.posterior, {
+            "loss": weight * penalty - out.log_likelihood[0],
+            "reconstruction": -out.log_likelihood[0],
+            "contraction": penalty,
+        }
+
+    return of_model(model, terms)
+
+
+def squared_jacobian(function: Callable[[Array], Array], x: Array) -> Array:
+    """The squared Frobenius norm `[B]` of the Jacobian of `function`, which maps each row of x `[B, ...]` to a z."""
+    value, pullback = jax.vjp(function, x)
+    size = value[0].size
+    # each cotangent picks one output of every example: rows do not depend on each other
+    picks = jnp.broadcast_to(jnp.eye(size).reshape(size, 1, *value.shape[1:]), (size, *value.shape))
+    rows = jax.vmap(pullback)(picks)[0]
+    return jnp.sum(jnp.square(rows), axis=(0, *range(2, rows.ndim)))
+
+
+def rae(model: Model, penalty: str = "l2", latent_weight: float = 1e-4, weight: float = 1e-6) -> Objective:
+    """The regularised autoencoder: -log p(x|z) + latent_weight |z|^2 / 2 + weight L_REG (arXiv:1903.12436, section 3).
+
+    Args:
+      model: its posterior must be a point; its prior has no part in the loss.
+      penalty: what L_REG is: "l2", the sum of squares of the decoder's parameters; "gradient", the squared Frobenius
+        norm of the Jacobian J of the decoder's mean at z, estimated without bias as |J v|^2 with one random direction
+        v ~ N(0, I) for each example; "spectral", none, but each of the decoder's kernels is divided by its largest
+        singular value, in the trained model too.
+      latent_weight: beta.
+      weight: lambda; unused with "spectral".
+
+    Raises:
+      UserError: an unknown penalty, a weight below 0, or a posterior that is no point in R^n.
+    """
+    check_weights("rae", latent_weight=latent_weight, weight=weight)
+    if penalty not in PENALTIES:
+        raise unknown("penalty", penalty, PENALTIES)
+    if model.posterior.is_density or model.posterior.space == CODES:
+        raise UserError(
+            "The objective 'rae' puts regularisation of the decoder in the place of a stochastic posterior: nothing "
+            "would train the posterior's spread. Take the posterior 'delta'."
+        )
+
+    def terms(params, batch, key, ctx):
+        del ctx
+        pass_key, direction_key = jax.random.split(key)
+        out = forward(model, params, pass_key, batch["x"])
+        z, reconstruction = out.z[0], -out.log_likelihood[0]
+        squares = 0.5 * jnp.sum(jnp.square(z), axis=tuple(range(1, z.ndim)))
+        metrics = {"reconstruction": reconstruction, "latent_norm": squares}
+        loss = reconstruction + latent_weight * squares
+        if penalty == "l2":
+            squares_of_leaves = [jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(params["decoder"])]
+            metrics["decoder_penalty"] = sum(squares_of_leaves, jnp.zeros(()))
+        elif penalty == "gradient":
+            direction = jax.random.normal(direction_key, z.shape)
+            slope = jax.jvp(lambda z: model.decode(params, z).mean, (z,), (direction,))[1]
+            metrics["decoder_penalty"] = jnp.sum(jnp.square(slope), axis=tuple(range(1, slope.ndim)))
+        if "decoder_penalty" in metrics:
+            loss = loss + weight * metrics["decoder_penalty"]
+        return out.posterior, {"loss": loss, **metrics}
+
+    return of_model(model, terms, transform=spectral_normalisation("decoder") if penalty == "spectral" else UNCHANGED)

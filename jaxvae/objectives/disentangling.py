@@ -1,0 +1,177 @@
+"""Objectives that ask for independent latent variables."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+
+from jaxvae.errors import UserError, unknown
+from jaxvae.model import Model, forward
+from jaxvae.objectives.base import Objective, bound_metrics, of_model
+from jaxvae.objectives.elbo import check_weights, kl_estimator, needs_density
+from jaxvae.objectives.kl_weight import KLWeight
+from jaxvae.posteriors import EUCLIDEAN
+from jaxvae.types import Array
+
+ESTIMATORS = ("stratified", "weighted")
+GAUSSIANS: tuple[type, ...] = (dist.Normal, dist.MultivariateNormal)
+
+
+def beta_tcvae(
+    model: Model,
+    kl: KLWeight,
+    estimator: str = "stratified",
+    alpha: float = 1.0,
+    beta: float = 6.0,
+    gamma: float = 1.0,
+) -> Objective:
+    """The KL in three parts, each with a weight (Chen et al. 2018, arXiv:1802.04942, equation 4).
+
+    Args:
+      model: posterior and prior must be diagonal Gaussians, whose densities are products over dimensions.
+      kl: a factor of all three parts.
+      estimator: of q(z) from a batch: "stratified" or "weighted", see `log_aggregate`.
+      alpha: weight of the mutual information of z and the example's index, KL(q(z, n) || q(z) p(n)).
+      beta: weight of the total correlation, KL(q(z) || prod_d q(z_d)).
+      gamma: weight of the dimension-wise KL, sum_d KL(q(z_d) || p(z_d)).
+
+    The three parts are estimated from one z per example, each `[B]` nats; their sum is log q(z|x) - log p(z).
+
+    Raises:
+      UserError: an unknown estimator, a weight below 0, a KL weight that is no factor, other posteriors or priors, or a
+        batch of 1.
+    """
+    needs_density(model, "beta_tcvae")
+    check_weights("beta_tcvae", alpha=alpha, beta=beta, gamma=gamma)
+    if estimator not in ESTIMATORS:
+        raise unknown("estimator", estimator, ESTIMATORS)
+    if not kl.is_linear:
+        raise UserError(
+            "The objective 'beta_tcvae' splits the KL into three parts with weights of their own, so that there is no "
+            "one KL to hold at a value: take the kl weight 'constant', 'linear' or 'cyclic'."
+        )
+
+    def terms(params, batch, key, ctx):
+        if len(batch["x"]) < 2:
+            raise UserError("The objective 'beta_tcvae' estimates q(z) from a batch: it needs 2 examples at least.")
+        out = forward(model, params, key, batch["x"])
+        q, p = _factors(out.posterior, "posterior"), _factors(out.prior, "prior")
+        z = out.z[0]
+        # [B, B, D]: log q(z_d|x) of the row's z under the column's posterior
+        pairs: Any = dist.Normal(q.loc[None], q.scale[None]).log_prob(z[:, None])
+        log_joint = log_aggregate(jnp.sum(pairs, axis=-1), ctx.train_size, estimator)
+        log_marginals = jnp.sum(log_aggregate(pairs, ctx.train_size, estimator), axis=-1)
+        parts = {
+            "mutual_information": out.log_posterior[0] - log_joint,
+            "total_correlation": log_joint - log_marginals,
+            "dimension_wise_kl": log_marginals - jnp.sum(jnp.asarray(p.log_prob(z)), axis=-1),
+        }
+        metrics = bound_metrics(model, out.log_likelihood, out.log_posterior[0] - out.log_prior[0])
+        weighted = sum(weight * part for weight, part in zip((alpha, beta, gamma), parts.values(), strict=True))
+        loss = metrics["reconstruction"] + kl.weight(ctx.step) * weighted
+        return out.posterior, {"loss": loss, **metrics, **parts}
+
+    return of_model(model, terms, "q(z) is estimated from the posteriors of the whole batch")
+
+
+def log_aggregate(pairs: Array, train_size: int, estimator: str = "stratified") -> Array:
+    """Log of q(z_i) = 1/N sum_n q(z_i|x_n), estimated from a batch of B of the N training examples.
+
+    Args:
+      pairs: `[B, B, ...]`, log q(z_i|x_j) in nats, z_i drawn from q(z|x_i).
+      train_size: N.
+      estimator: "weighted", 1/(N B) sum_j q(z_i|x_j), biased (arXiv:1802.04942, appendix C.1); or "stratified": x_i has
+        its weight 1/N and the others stand for the rest, unbiased (appendix C.2). The paper gives one of the others a
+        weight of its own; here they share (N - 1)/N equally, which has the same mean and less variance, and is exact
+        where the batch is the whole data set.
+
+    Returns:
+      `[B, ...]` nats.
+    """
+    batch = len(pairs)
+    if estimator == "weighted":
+        return jax.nn.logsumexp(pairs, axis=1) - math.log(train_size) - math.log(batch)
+    weights = jnp.where(jnp.eye(batch, dtype=bool), 1.0, (train_size - 1) / (batch - 1)) / train_size
+    return jax.nn.logsumexp(pairs, axis=1, b=weights.reshape(batch, batch, *(1,) * (pairs.ndim - 2)))
+
+
+def _factors(distribution: Any, role: str) -> Any:
+    """The normal distributions, by dimension, whose product this is."""
+    base: Any = distribution.base_dist if isinstance(distribution, dist.Independent) else None
+    if not isinstance(base, dist.Normal):
+        fitting = "diagonal_gaussian" if role == "posterior" else "standard_normal"
+        raise UserError(
+            f"The objective 'beta_tcvae' needs densities by latent dimension, so a {role} that is a product over "
+            f"dimensions: take the {role} '{fitting}'."
+        )
+    return base
+
+
+def dip_vae(
+    model: Model,
+    kl: KLWeight,
+    kind: int = 2,
+    lambda_diagonal: float = 10.0,
+    lambda_off_diagonal: float = 10.0,
+    kl_estimate: str = "analytic",
+) -> Objective:
+    """The ELBO, with a covariance that is drawn to I (Kumar et al. 2018, arXiv:1711.00848, equations 6 and 7).
+
+    Args:
+      model: a Gaussian posterior, since its moments must be known.
+      kl: how the KL is weighed.
+      kind: 1 for the covariance of the posterior means, 2 for that of the aggregated posterior q(z).
+      lambda_diagonal: weight of the squared distances of the variances from 1; the paper takes 10 times the other for
+        kind 1, the other for kind 2.
+      lambda_off_diagonal: weight of the squared covariances.
+      kl_estimate: "analytic" or "monte_carlo", as in the ELBO.
+
+    The penalty is one number of the batch, reported as "covariance_penalty".
+
+    Raises:
+      UserError: another kind, a weight below 0, or a posterior without moments in R^n.
+    """
+    needs_density(model, "dip_vae")
+    check_weights("dip_vae", lambda_diagonal=lambda_diagonal, lambda_off_diagonal=lambda_off_diagonal)
+    if kind not in (1, 2):
+        raise UserError(
+            f"objective.kind is {kind}; DIP-VAE comes as kind 1 (covariance of the posterior means) and 2 (of q(z))."
+        )
+    if model.posterior.space != EUCLIDEAN:
+        raise UserError(
+            f"The objective 'dip_vae' draws a covariance in R^n to I, and latents in {model.posterior.space} cannot "
+            "have it: take the posterior 'diagonal_gaussian' or 'full_covariance'."
+        )
+    kl_terms = kl_estimator(kl_estimate)
+
+    def terms(params, batch, key, ctx):
+        out = forward(model, params, key, batch["x"])
+        groups = kl_terms(out)
+        mean, covariance = _moments(out.posterior)
+        centred = mean - jnp.mean(mean, axis=0)
+        total = centred.T @ centred / len(mean)
+        if kind == 2:
+            total = total + jnp.mean(covariance, axis=0)
+        squares = jnp.square(total - jnp.eye(len(total)))
+        weights = jnp.where(jnp.eye(len(total), dtype=bool), lambda_diagonal, lambda_off_diagonal)
+        penalty = jnp.sum(weights * squares)
+        metrics = bound_metrics(model, out.log_likelihood, jnp.sum(groups, axis=0))
+        loss = metrics["reconstruction"] + kl.term(groups, ctx.step) + penalty
+        return out.posterior, {"loss": loss, **metrics, "covariance_penalty": penalty}
+
+    return of_model(model, terms, "the covariance is that of the whole batch")
+
+
+def _moments(posterior: Any) -> tuple[Array, Array]:
+    """Mean `[B, D]` and covariance `[B, D, D]` of q(z|x)."""
+    base: Any = posterior.base_dist if isinstance(posterior, dist.Independent) else posterior
+    if not isinstance(base, GAUSSIANS):
+        raise UserError(
+            "The objective 'dip_vae' needs the mean and the variance of q(z|x), and those of this posterior have no "
+            "closed form: take the posterior 'diagonal_gaussian' or 'full_covariance'."
+        )
+    full = hasattr(base, "scale_tril")
+    factor: Any = base.scale_tril if full else base.scale[..., None] * jnp.eye(base.scale.shape[-1])
+    return base.loc, factor @ jnp.swapaxes(factor, -2, -1)

@@ -1,0 +1,116 @@
+"""The evidence lower bound."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxvae.distributions import GumbelSoftmax
+from jaxvae.errors import UserError, unknown
+from jaxvae.kl import kl_by_group
+from jaxvae.model import Model, Pass, forward
+from jaxvae.objectives.base import Objective, bound_metrics, of_model
+from jaxvae.objectives.kl_weight import KLWeight
+from jaxvae.types import Array, Distribution
+
+KL_ESTIMATES = ("analytic", "monte_carlo")
+GRADIENTS = ("pathwise", "stl")
+
+
+def elbo(
+    model: Model, kl: KLWeight, num_samples: int = 1, kl_estimate: str = "analytic", gradient: str = "pathwise"
+) -> Objective:
+    """The negative ELBO (arXiv:1312.6114, equations 6 and 7), its KL in closed form or from the same samples.
+
+    Args:
+      model: its posterior needs a density; in closed form posterior and prior must be a pair that has one.
+      kl: how the KL is weighed; the metric "elbo" keeps weight 1.
+      num_samples: Monte-Carlo samples L of z per example.
+      kl_estimate: "analytic", or "monte_carlo": log q(z|x) - log p(z), averaged over the samples.
+      gradient: the encoder's: "pathwise", or "stl" without the score of q, whose mean is 0 ("sticking the landing",
+        Roeder et al. 2017, arXiv:1703.09194, algorithm 2): no noise is left where q(z|x) is p(z|x).
+
+    Raises:
+      UserError: `num_samples` is below 1, the posterior has no KL to this prior, or "stl" with the analytic KL.
+    """
+    needs_density(model, "elbo")
+    check_samples("elbo", num_samples=num_samples)
+    kl_terms = kl_estimator(kl_estimate, gradient)
+
+    def terms(params, batch, key, ctx):
+        out = forward(model, params, key, batch["x"], num_samples)
+        groups = kl_terms(out)
+        metrics = bound_metrics(model, out.log_likelihood, jnp.sum(groups, axis=0))
+        return out.posterior, {"loss": metrics["reconstruction"] + kl.term(groups, ctx.step), **metrics}
+
+    return of_model(model, terms, kl.whole_batch)
+
+
+def kl_estimator(name: str, gradient: str = "pathwise") -> Callable[[Pass], Array]:
+    """`(pass) -> [L, B]` nats: KL(q(z|x) || p(z)) by latent variable where it has parts.
+
+    Raises:
+      UserError: an unknown name, or "stl" where there are no samples whose score could be left out.
+    """
+    if name not in KL_ESTIMATES:
+        raise unknown("kl_estimate", name, KL_ESTIMATES)
+    if gradient not in GRADIENTS:
+        raise unknown("gradient", gradient, GRADIENTS)
+    if gradient == "stl" and name == "analytic":
+        raise UserError(
+            "objective.gradient=stl leaves out the score of the samples, and the KL in closed form has no samples: "
+            "take objective.kl_estimate=monte_carlo with it."
+        )
+
+    def estimate(out: Pass) -> Array:
+        if name == "analytic":
+            return kl_by_group(out.posterior, out.prior)
+        check_prior_gradient(out.posterior, out.prior)
+        log_posterior = out.log_posterior if gradient == "pathwise" else path_log_prob(out.posterior, out.z)
+        return jnp.mean(log_posterior - out.log_prior, axis=0, keepdims=True)
+
+    return estimate
+
+
+def path_log_prob(posterior: Any, z: Array) -> Array:
+    """Log q(z|x) `[K, B]` as a function of z alone: no gradient passes to the parameters of q but through z."""
+    return jax.tree.map(jax.lax.stop_gradient, posterior).log_prob(z)
+
+
+def check_prior_gradient(posterior: Distribution, prior: Distribution) -> None:
+    """Raises UserError where samples of q(z|x) have a gradient, but log p(z) has none at them."""
+    if isinstance(posterior, GumbelSoftmax):
+        kl_by_group(posterior, prior)  # log p of codes has no slope; where the prior is uniform it needs none
+
+
+def needs_density(model: Model, objective: str) -> None:
+    """Raises UserError where q(z|x) is a point, whose KL is infinite."""
+    if not model.posterior.is_density:
+        raise UserError(
+            f"The objective '{objective}' needs a posterior with a density, and 'delta' has none: its KL to the prior "
+            "is infinite. Take the posterior 'diagonal_gaussian', or the objective 'reconstruction' for an autoencoder."
+        )
+
+
+def needs_exact_samples(model: Model, objective: str, why: str) -> None:
+    """Raises UserError where training decodes a relaxation of z."""
+    if model.posterior.is_relaxed:
+        raise UserError(
+            f"The objective '{objective}' {why}, but this posterior is relaxed: what it draws is no sample of q(z|x). "
+            "Set model.posterior.straight_through=True, or take the objective 'elbo'."
+        )
+
+
+def check_samples(objective: str, **counts: int) -> None:
+    """Raises UserError where a number of samples is below 1."""
+    for name, value in counts.items():
+        if value < 1:
+            raise UserError(f"objective.{name} is {value}; the objective '{objective}' needs at least 1 per example.")
+
+
+def check_weights(objective: str, **weights: float) -> None:
+    """Raises UserError where a weight is below 0, NaN included."""
+    for name, value in weights.items():
+        if not value >= 0:
+            raise UserError(f"objective.{name} is {value}; the objective '{objective}' needs 0 or more.")

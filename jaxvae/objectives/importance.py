@@ -1,0 +1,126 @@
+"""Importance-weighted bounds, and gradient estimators for them."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxvae import losses
+from jaxvae.errors import UserError, unknown
+from jaxvae.model import Model, draw
+from jaxvae.objectives.base import Objective, bound_metrics, of_model
+from jaxvae.objectives.elbo import (
+    check_prior_gradient,
+    check_samples,
+    needs_density,
+    needs_exact_samples,
+    path_log_prob,
+)
+from jaxvae.objectives.kl_weight import KLWeight
+from jaxvae.types import Array
+
+GRADIENTS = ("pathwise", "stl", "dreg")
+
+
+def iwae(model: Model, kl: KLWeight, num_samples: int = 50, gradient: str = "pathwise") -> Objective:
+    """The importance-weighted bound with K = `num_samples` (Burda et al. 2015, arXiv:1509.00519, equation 8).
+
+    Args:
+      model: its posterior needs a density.
+      kl: a weight of log p(z) - log q(z|x) within the importance weights.
+      num_samples: K.
+      gradient: the encoder's: "pathwise", the bound's own; "stl" without its score term (Roeder et al. 2017,
+        arXiv:1703.09194: unbiased for K = 1 alone); "dreg" doubly reparameterised (Tucker et al. 2018,
+        arXiv:1810.04152, equation 8: unbiased, with a signal that does not fade with K).
+
+    Raises:
+      UserError: no samples, an unknown gradient, a posterior without density, a KL weight that is no factor.
+    """
+    return _weighted(model, kl, "iwae", 1, num_samples, gradient, lambda bounds: (bounds["iwae"], bounds["iwae"]))
+
+
+def miwae(model: Model, kl: KLWeight, num_bounds: int = 8, num_samples: int = 8) -> Objective:
+    """The mean of `num_bounds` IWAE bounds of K = `num_samples` (Rainforth et al. 2018, arXiv:1802.04537, sec. 5)."""
+    return _weighted(model, kl, "miwae", num_bounds, num_samples, "pathwise", lambda b: (b["miwae"], b["miwae"]))
+
+
+def ciwae(model: Model, kl: KLWeight, num_samples: int = 50, mix: float = 0.5) -> Objective:
+    """`mix` ELBO + (1 - `mix`) IWAE bound (arXiv:1802.04537, section 5: "combination IWAE").
+
+    Raises:
+      UserError: `mix` is not in [0, 1].
+    """
+    if not 0 <= mix <= 1:
+        raise UserError(f"objective.mix is {mix}; it must be from 0 (IWAE) to 1 (ELBO).")
+
+    def combine(bounds):
+        both = mix * bounds["elbo"] + (1 - mix) * bounds["iwae"]
+        return both, both
+
+    return _weighted(model, kl, "ciwae", 1, num_samples, "pathwise", combine)
+
+
+def piwae(model: Model, kl: KLWeight, num_bounds: int = 8, num_samples: int = 8) -> Objective:
+    """IWAE over all samples for the decoder, MIWAE for the encoder (arXiv:1802.04537, section 5: "partial IWAE")."""
+    return _weighted(model, kl, "piwae", num_bounds, num_samples, "pathwise", lambda b: (b["iwae"], b["miwae"]))
+
+
+def _weighted(model, kl, name, num_bounds, num_samples, gradient, combine) -> Objective:
+    """`combine(bounds) -> (the decoder's bound, the encoder's)`, each `[B]`; the loss reported is the decoder's."""
+    needs_density(model, name)
+    check_samples(name, num_bounds=num_bounds, num_samples=num_samples)
+    if gradient not in GRADIENTS:
+        raise unknown("gradient", gradient, GRADIENTS)
+    if not kl.is_linear:
+        raise UserError(
+            f"The objective '{name}' has its KL inside a logarithm, where only a factor makes sense: take the kl "
+            "weight 'constant', 'linear' or 'cyclic'."
+        )
+    needs_exact_samples(model, name, "weighs samples by their density")
+    total = num_bounds * num_samples
+
+    def bounds(log_weights: Array) -> dict[str, Array]:
+        by_bound = log_weights.reshape(num_bounds, num_samples, -1)
+        return {
+            "elbo": jnp.mean(log_weights, axis=0),
+            "iwae": losses.iwae_bound(log_weights),
+            "miwae": jnp.mean(jax.vmap(losses.iwae_bound)(by_bound), axis=0),
+        }
+
+    def terms(params, batch, key, ctx):
+        x, beta = batch["x"], kl.weight(ctx.step)
+        posterior = model.encode(params, x)
+        check_prior_gradient(posterior, model.prior(params))
+        z, log_posterior = draw(key, posterior, total)
+
+        def log_joint(params, z):
+            return model.decode(params, z).log_prob(x), model.prior(params).log_prob(z)
+
+        log_likelihood, log_prior = log_joint(params, z)
+        if gradient == "pathwise" and name != "piwae":
+            log_weights = log_likelihood + beta * (log_prior - log_posterior)
+            loss = -combine(bounds(log_weights))[0]
+        else:
+            loss, log_weights = _two_paths(params, posterior, z, log_joint, log_posterior, beta)
+        kl_estimate = jnp.mean(log_posterior - log_prior, axis=0)
+        metrics = bound_metrics(model, log_likelihood, kl_estimate)
+        if model.has_likelihood:
+            metrics["iwae"] = losses.iwae_bound(log_likelihood + log_prior - log_posterior)
+        return posterior, {"loss": loss, **metrics}
+
+    def _two_paths(params, posterior, z, log_joint, log_posterior, beta):
+        """The model's parameters follow one bound, the encoder another or another estimator, at the same samples."""
+        stop = jax.lax.stop_gradient
+        likelihood, prior = log_joint(params, stop(z))
+        of_model_ = likelihood + beta * (prior - stop(log_posterior))
+        likelihood, prior = log_joint(stop(params), z)
+        log_q = log_posterior if gradient == "pathwise" else path_log_prob(posterior, z)
+        of_encoder = likelihood + beta * (prior - log_q)
+        weights = stop(of_model_)
+        for_model = jax.grad(lambda w: jnp.sum(combine(bounds(w))[0]))(weights)
+        for_encoder = jax.grad(lambda w: jnp.sum(combine(bounds(w))[1]))(weights)
+        if gradient == "dreg":  # the score's beta (w - w^2) taken from w, which is the paper's w^2 for beta = 1
+            for_encoder = (1 - beta) * for_encoder + beta * jnp.square(for_encoder)
+        surrogate = jnp.sum(stop(for_model) * of_model_ + stop(for_encoder) * of_encoder, axis=0)
+        value = combine(bounds(weights))[0]
+        return -(stop(value) + surrogate - stop(surrogate)), weights
+
+    return of_model(model, terms)

@@ -1,0 +1,102 @@
+"""How an objective weighs its KL: constant, warmed up, cyclic, with free bits, towards a capacity."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax.numpy as jnp
+
+from jaxvae.errors import UserError
+from jaxvae.types import Array
+
+
+class KLWeight(NamedTuple):
+    """What stands in the place of the KL in a loss.
+
+    Attributes:
+      weight: `(step) -> []`, the factor before the KL.
+      term: `(kl [L, B], step) -> [B]`, what is added to the reconstruction; L groups of latent variables.
+      is_linear: whether `term` is `weight` times the KL, so that the factor can go into an importance weight too.
+      whole_batch: why `term` is no mean over examples; empty where it is one.
+    """
+
+    weight: Callable[[Array], Array]
+    term: Callable[[Array, Array], Array]
+    is_linear: bool = True
+    whole_batch: str = ""
+
+
+def _linear(weight: Callable[[Array], Array]) -> KLWeight:
+    return KLWeight(weight, lambda kl, step: weight(step) * jnp.sum(kl, axis=0))
+
+
+def constant(beta: float = 1.0) -> KLWeight:
+    """`beta` times the KL: 1 for the ELBO, others for β-VAE (Higgins et al. 2017, equation 4)."""
+    _check("constant", beta=(beta, 0, jnp.inf))
+    return _linear(lambda step: jnp.asarray(beta))
+
+
+def linear(total_steps: int, beta: float = 1.0, start: float = 0.0, fraction: float = 0.3) -> KLWeight:
+    """A weight that rises from `start` to `beta` over the first `fraction` of the run (arXiv:1511.06349, section 3)."""
+    _check("linear", beta=(beta, 0, jnp.inf), start=(start, 0, jnp.inf), fraction=(fraction, 0, 1))
+    return _linear(lambda step: start + (beta - start) * _progress(step, total_steps, fraction))
+
+
+def cyclic(total_steps: int, beta: float = 1.0, cycles: int = 4, fraction: float = 0.5) -> KLWeight:
+    """`cycles` rises from 0 to `beta`, each over the first `fraction` of its cycle (arXiv:1903.10145, equation 6)."""
+    _check("cyclic", beta=(beta, 0, jnp.inf), cycles=(cycles, 1, jnp.inf), fraction=(fraction, 0, 1))
+
+    def weight(step):
+        # whole numbers until the end: a cycle starts at exactly 0
+        position = jnp.where(step >= total_steps, 1.0, step * cycles % max(total_steps, 1) / max(total_steps, 1))
+        return beta * jnp.clip(position / max(fraction, 1e-9), 0.0, 1.0)
+
+    return _linear(weight)
+
+
+def free_bits(total_steps: int, nats: float = 0.1, beta: float = 1.0, fraction: float = 0.0) -> KLWeight:
+    """The KL of each latent variable, averaged over the batch, costs `nats` at least (arXiv:1606.04934, equation 15).
+
+    Where the KL has no parts by variable (a Monte-Carlo estimate, a full covariance) `nats` is for the whole of it.
+    The weight is warmed up to `beta` over the first `fraction` of the run.
+    """
+    _check("free_bits", nats=(nats, 0, jnp.inf), beta=(beta, 0, jnp.inf), fraction=(fraction, 0, 1))
+
+    def weight(step):
+        return beta * _progress(step, total_steps, fraction)
+
+    def term(kl, step):
+        # Where the mean is below the bound its gradient is none; the value is the same for each example.
+        mean = jnp.mean(kl, axis=1, keepdims=True)
+        return weight(step) * jnp.sum(jnp.where(mean > nats, kl, jnp.full_like(kl, nats)), axis=0)
+
+    return KLWeight(weight, term, is_linear=False, whole_batch="free bits are those of the batch's mean KL")
+
+
+def capacity(total_steps: int, nats: float = 25.0, gamma: float = 30.0, fraction: float = 0.7) -> KLWeight:
+    """`gamma` |KL - C|, C rising from 0 to `nats` over `fraction` of the run (arXiv:1804.03599, equation 8)."""
+    _check("capacity", nats=(nats, 0, jnp.inf), gamma=(gamma, 0, jnp.inf), fraction=(fraction, 0, 1))
+
+    def term(kl, step):
+        # |.| of the batch's mean, as in the paper's code: single examples may have more and less
+        excess = jnp.sum(kl, axis=0) - nats * _progress(step, total_steps, fraction)
+        return gamma * jnp.sign(jnp.mean(excess)) * excess
+
+    return KLWeight(lambda step: jnp.asarray(gamma), term, False, "the capacity is one of the batch's mean KL")
+
+
+KL_WEIGHTS = {
+    "constant": constant, "linear": linear, "cyclic": cyclic, "free_bits": free_bits, "capacity": capacity,
+}  # fmt: skip
+
+
+def _progress(step: Array, total_steps: int, fraction: float) -> Array:
+    if not fraction:
+        return jnp.asarray(1.0)
+    return jnp.clip(step / max(fraction * total_steps, 1.0), 0.0, 1.0)
+
+
+def _check(name: str, **ranges: tuple[float, float, float]) -> None:
+    for key, (value, low, high) in ranges.items():
+        if not low <= value <= high:
+            allowed = f"{low} or more" if high == jnp.inf else f"from {low} to {high}"
+            raise UserError(f"The KL weight '{name}' got {key}={value}; it must be {allowed}.")

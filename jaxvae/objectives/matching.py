@@ -1,0 +1,130 @@
+"""Objectives that match the aggregated posterior q(z), the mixture of all q(z|x), with the prior by samples of both."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from jaxvae.errors import UserError
+from jaxvae.model import Model, Pass, forward
+from jaxvae.objectives.base import Objective, bound_metrics, of_model
+from jaxvae.objectives.distances import check_kernel, mmd, sliced_wasserstein
+from jaxvae.objectives.elbo import check_weights, kl_estimator, needs_density, needs_exact_samples
+from jaxvae.objectives.kl_weight import KLWeight
+from jaxvae.types import Array, Key, Params
+
+WHOLE_BATCH = "the latents of the whole batch are compared with the prior's"
+
+
+def info_vae(
+    model: Model,
+    kl: KLWeight,
+    alpha: float = 0.0,
+    lambda_: float = 1000.0,
+    kernel: str = "rbf",
+    variance: float = 1.0,
+    kl_estimate: str = "analytic",
+) -> Objective:
+    """Reconstruction + (1 - alpha) KL + (alpha + lambda - 1) MMD(q(z), p(z)) (arXiv:1706.02262, equation 6).
+
+    Args:
+      model: its posterior needs a density. A learned prior follows the KL alone, not the MMD's samples of it.
+      kl: how the KL is weighed, beside 1 - alpha.
+      alpha: at most 1, which is the paper's MMD-VAE without a KL.
+      lambda_: lambda.
+      kernel: "rbf" or "imq", see `mmd`.
+      variance: the kernel's bandwidth, as the variance of the prior in each dimension.
+      kl_estimate: "analytic" or "monte_carlo", as in the ELBO.
+
+    Raises:
+      UserError: alpha is above 1 or alpha + lambda below 1, an unknown kernel, a posterior without density.
+    """
+    needs_density(model, "info_vae")
+    needs_exact_samples(model, "info_vae", "compares samples of q(z) with the prior's")
+    check_kernel("info_vae", kernel, variance)
+    if not (alpha <= 1 and alpha + lambda_ >= 1):
+        raise UserError(
+            f"The objective 'info_vae' got alpha={alpha} and lambda_={lambda_}; its weights 1 - alpha and "
+            "alpha + lambda_ - 1 must be 0 or more, or it would drive q(z|x) away from the prior."
+        )
+    if alpha == 1:
+        _refuse_learned_prior(model, "info_vae")
+    kl_terms = kl_estimator(kl_estimate)
+
+    def terms(params, batch, key, ctx):
+        pass_key, prior_key = jax.random.split(key)
+        out = forward(model, params, pass_key, batch["x"])
+        distance = mmd(*_both(out, prior_key), kernel, variance)
+        groups = kl_terms(out)
+        metrics = bound_metrics(model, out.log_likelihood, jnp.sum(groups, axis=0))
+        loss = metrics["reconstruction"] + (1 - alpha) * kl.term(groups, ctx.step) + (alpha + lambda_ - 1) * distance
+        return out.posterior, {"loss": loss, **metrics, "mmd": distance}
+
+    return of_model(model, terms, WHOLE_BATCH)
+
+
+def wae_mmd(model: Model, weight: float = 10.0, kernel: str = "imq", variance: float = 1.0) -> Objective:
+    """The Wasserstein autoencoder: reconstruction + weight MMD(q(z), p(z)) (arXiv:1711.01558, algorithm 2).
+
+    Args:
+      model: any posterior whose samples have gradients, 'delta' too; the prior must be fixed.
+      weight: lambda; the paper has 10 for MNIST and 100 for CelebA, with squared errors summed over pixels.
+      kernel: "imq" or "rbf", see `mmd`.
+      variance: the kernel's bandwidth, as the variance of the prior in each dimension.
+
+    Raises:
+      UserError: a weight below 0, an unknown kernel, a prior with parameters, a relaxed posterior.
+    """
+    check_kernel("wae_mmd", kernel, variance)
+    return _matched(model, "wae_mmd", "mmd", weight, lambda key, z, prior_z: mmd(z, prior_z, kernel, variance))
+
+
+def swae(model: Model, weight: float = 10.0, num_projections: int = 50) -> Objective:
+    """Reconstruction + weight SW(q(z), p(z)), with the sliced Wasserstein distance (arXiv:1804.01947, algorithm 1).
+
+    Args:
+      model: any posterior whose samples have gradients, 'delta' too; the prior must be fixed.
+      weight: lambda.
+      num_projections: random directions in each step.
+
+    Raises:
+      UserError: a weight below 0, no projections, a prior with parameters, a relaxed posterior.
+    """
+    if num_projections < 1:
+        raise UserError(f"objective.num_projections is {num_projections}; it must be 1 or more.")
+
+    def distance(key, z, prior_z):
+        return sliced_wasserstein(key, z, prior_z, num_projections)
+
+    return _matched(model, "swae", "sliced_wasserstein", weight, distance)
+
+
+def _matched(model: Model, name: str, metric: str, weight: float, distance: Callable) -> Objective:
+    check_weights(name, weight=weight)
+    needs_exact_samples(model, name, "compares samples of q(z) with the prior's")
+    _refuse_learned_prior(model, name)
+
+    def terms(params, batch, key, ctx):
+        del ctx
+        pass_key, prior_key, distance_key = jax.random.split(key, 3)
+        out = forward(model, params, pass_key, batch["x"])
+        value = distance(distance_key, *_both(out, prior_key))
+        reconstruction = -out.log_likelihood[0]
+        return out.posterior, {"loss": reconstruction + weight * value, "reconstruction": reconstruction, metric: value}
+
+    return of_model(model, terms, WHOLE_BATCH)
+
+
+def _both(out: Pass, key: Key) -> tuple[Array, Array]:
+    """A z of each example and as many from the prior, `[B, D]` each; the latter without gradients."""
+    prior_z = jax.lax.stop_gradient(out.prior.sample(key, out.z.shape[1:2]))
+    return out.z[0].reshape(len(prior_z), -1), prior_z.reshape(len(prior_z), -1)
+
+
+def _refuse_learned_prior(model: Model, objective: str) -> None:
+    params: Params = jax.eval_shape(model.init, jax.random.key(0))
+    if "prior" in params:
+        raise UserError(
+            f"The objective '{objective}' sees the prior by its samples only, and those have no gradient that could "
+            "teach it: take a fixed prior ('standard_normal' for latents in R^n), or an objective with a KL."
+        )

@@ -1,0 +1,42 @@
+"""Spectral normalisation: kernels divided by their largest singular value."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxvae.objectives.base import Transform
+from jaxvae.types import Array, Key, Params, Tree
+
+TINY = 1e-12
+
+
+def spectral_normalisation(part: str) -> Transform:
+    """Divides each kernel of `params[part]` by its largest singular value (arXiv:1802.05957, equation 8).
+
+    A kernel is an array of two or more axes, taken as the matrix `[all but the last axis, last axis]`. One step of the
+    power iteration is made at each use, from a vector that is kept in the state (algorithm 1).
+    """
+
+    def init(key: Key, params: Params) -> Tree:
+        leaves = jax.tree.leaves(params[part])
+        keys = jax.random.split(key, len(leaves))
+        sizes = {i: leaf.shape[-1:] for i, leaf in enumerate(leaves) if leaf.ndim > 1}
+        return {str(i): _unit(jax.random.normal(keys[i], size)) for i, size in sizes.items()}
+
+    def apply(params: Params, state: Tree) -> tuple[Params, Tree]:
+        leaves, structure = jax.tree.flatten(params[part])
+        following = {}
+        for index, vector in state.items():
+            kernel = leaves[int(index)]
+            matrix = kernel.reshape(-1, kernel.shape[-1])
+            # The gradient passes through sigma = u'W v but not through u and v, in which sigma is stationary.
+            fixed = jax.lax.stop_gradient(matrix)
+            left = _unit(fixed @ vector)
+            following[index] = _unit(left @ fixed)
+            leaves[int(index)] = kernel / jnp.maximum(left @ matrix @ following[index], TINY)
+        return {**params, part: structure.unflatten(leaves)}, following
+
+    return Transform(init, apply)
+
+
+def _unit(vector: Array) -> Array:
+    return vector / jnp.maximum(jnp.linalg.norm(vector), TINY)

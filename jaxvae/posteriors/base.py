@@ -1,0 +1,48 @@
+"""What every posterior is."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from jaxvae.types import Array, Distribution, Key, Params, Tree, no_params
+
+EUCLIDEAN, CODES, SPHERE = "R^n", "codes", "the unit sphere"
+
+
+def ball(curvature: float) -> str:
+    """The name of a Poincaré ball as a space."""
+    return f"the Poincaré ball of curvature -{curvature:g}"
+
+
+class Posterior(NamedTuple):
+    """q(z|x) as pure functions.
+
+    Attributes:
+      latent_shape: the shape of one z.
+      num_outputs: the encoder's outputs for each example.
+      build: `(params, outputs [..., num_outputs], log_joint) -> q` of batch shape `[...]` and event shape `latent_shape`;
+        `log_joint(z)` is log p(x, z) `[..., B]`, for those that follow its gradient.
+      init: parameters that all examples share (a flow's, say).
+      space: where z lives; the prior must live there too.
+      is_density: False where q has neither density nor mass function, so that there is neither a KL nor a bound.
+      is_relaxed: True where training decodes a continuous relaxation of z, so that only `q.sample` is exact.
+      init_state: parameters that gradients do not own (an EMA codebook); kept in the train state.
+      update_state: `(state, q, key) -> state` after each training step.
+      codebook: `(params) -> [num_codes, code_dim]`, where z is made of codes; None elsewhere.
+      num_codes: its length.
+      penalty: `(q) -> [B]`, what a loss must add for this posterior (a commitment loss).
+      metrics: `(q) -> {name: [B] or []}` worth to be reported.
+    """
+
+    latent_shape: tuple[int, ...]
+    num_outputs: int
+    build: Callable[[Params, Array, Callable], Distribution]
+    init: Callable[[Key], Params] = no_params
+    space: str = EUCLIDEAN
+    is_density: bool = True
+    is_relaxed: bool = False
+    init_state: Callable[[Key], Tree] = no_params
+    update_state: Callable[[Tree, Any, Key], Tree] = lambda state, q, key: state
+    codebook: Callable[[Params], Array] | None = None
+    num_codes: int = 0
+    penalty: Callable[[Any], Array] | None = None
+    metrics: Callable[[Any], dict[str, Array]] = lambda q: {}

@@ -1,0 +1,158 @@
+"""Posteriors over codes: relaxed categorical, vector-quantised, finite scalar quantisation."""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxvae.distributions import GumbelSoftmax, Quantized, nearest_code
+from jaxvae.errors import UserError
+from jaxvae.posteriors.base import CODES, Posterior
+from jaxvae.types import Array, no_params
+
+
+def gumbel_softmax(
+    latent_dim: int, categories: int = 10, temperature: float = 0.5, straight_through: bool = False
+) -> Posterior:
+    """`latent_dim` categorical variables as one-hot vectors, relaxed while training (arXiv:1611.01144).
+
+    Raises:
+      UserError: fewer than 2 categories, or a temperature that is not above 0.
+    """
+    if categories < 2:
+        raise UserError(f"The posterior 'gumbel_softmax' got categories={categories}; it needs at least 2.")
+    if not temperature > 0:
+        raise UserError(f"The posterior 'gumbel_softmax' got temperature={temperature}; it must be above 0.")
+
+    def build(params, outputs, log_joint):
+        del params, log_joint
+        logits = outputs.reshape(*outputs.shape[:-1], latent_dim, categories)
+        return GumbelSoftmax(logits, temperature, straight_through)
+
+    return Posterior(
+        (latent_dim, categories),
+        latent_dim * categories,
+        build,
+        space=CODES,
+        is_relaxed=not straight_through,
+        codebook=lambda params: jnp.eye(categories),
+        num_codes=categories,
+    )
+
+
+def vector_quantized(
+    latent_dim: int,
+    codebook_size: int = 128,
+    code_dim: int = 8,
+    commitment: float = 0.25,
+    ema: bool = True,
+    decay: float = 0.99,
+    restart_below: float = 0.1,
+) -> Posterior:
+    """`latent_dim` vectors, each the nearest row of a codebook (van den Oord et al. 2017, arXiv:1711.00937).
+
+    The penalty is equation 3's: commitment |z_e - sg(e)|^2, and without `ema` also |sg(z_e) - e|^2. With `ema` the
+    codebook is the running mean of the encoder's outputs by code (appendix A.1), and codes that were chosen less often
+    than `restart_below` times the mean start anew at outputs of the batch, as all of them do in the first step.
+
+    Raises:
+      UserError: a codebook below 2 codes, or a number out of its range.
+    """
+    _check("vector_quantized", codebook_size=(codebook_size, 2, math.inf), code_dim=(code_dim, 1, math.inf),
+           commitment=(commitment, 0, math.inf), decay=(decay, 0, 1), restart_below=(restart_below, 0, 1))  # fmt: skip
+
+    def start(key):
+        return {"codebook": jax.random.normal(key, (codebook_size, code_dim)) / math.sqrt(code_dim)}
+
+    def start_ema(key):
+        book = start(key)["codebook"]
+        return {"posterior": {"codebook": book, "counts": jnp.zeros(codebook_size), "sums": jnp.zeros_like(book)}}
+
+    def build(params, outputs, log_joint):
+        del log_joint
+        inputs = outputs.reshape(*outputs.shape[:-1], latent_dim, code_dim)
+        codes = nearest_code(inputs, params["codebook"])
+        return Quantized(inputs, params["codebook"][codes], codes)
+
+    def penalty(q):
+        def distance(a, b):
+            return jnp.sum(jnp.square(a - b), axis=(-2, -1))
+
+        value = commitment * distance(q.inputs, jax.lax.stop_gradient(q.values))
+        return value if ema else value + distance(jax.lax.stop_gradient(q.inputs), q.values)
+
+    def update_state(state, q, key):
+        old = state["posterior"]
+        inputs = jax.lax.stop_gradient(q.inputs).reshape(-1, code_dim)
+        chosen = jax.nn.one_hot(q.codes.reshape(-1), codebook_size)
+        counts = decay * old["counts"] + (1 - decay) * jnp.sum(chosen, axis=0)
+        sums = decay * old["sums"] + (1 - decay) * chosen.T @ inputs
+        usual = (1 - decay) * len(inputs) / codebook_size  # the mean share of one batch
+        dead = counts < restart_below * jnp.maximum(jnp.mean(counts), usual)
+        fresh = inputs[jax.random.randint(key, (codebook_size,), 0, len(inputs))]
+        counts = jnp.where(dead, jnp.maximum(jnp.mean(counts), usual), counts)
+        sums = jnp.where(dead[:, None], fresh * counts[:, None], sums)
+        return {"posterior": {"codebook": sums / counts[:, None], "counts": counts, "sums": sums}}
+
+    return Posterior(
+        (latent_dim, code_dim),
+        latent_dim * code_dim,
+        build,
+        init=no_params if ema else start,
+        space=CODES,
+        init_state=start_ema if ema else no_params,
+        update_state=update_state if ema else (lambda state, q, key: state),
+        codebook=lambda params: params["codebook"],
+        num_codes=codebook_size,
+        penalty=penalty,
+        metrics=lambda q: {"commitment": penalty(q), "codes_used": _codes_used(q, codebook_size)},
+    )
+
+
+def finite_scalar(latent_dim: int, grid: Sequence[int] = (8, 5, 5, 5)) -> Posterior:
+    """`latent_dim` vectors whose entries are rounded to a few levels (Mentzer et al. 2023, arXiv:2309.15505, section 3).
+
+    The codebook is the grid of all combinations, with nothing to learn and nothing to collapse.
+
+    Raises:
+      UserError: a dimension of fewer than 2 levels, or more than 2^16 codes.
+    """
+    if not isinstance(grid, (tuple, list)) or not grid or any(type(n) is not int or n < 2 for n in grid):
+        raise UserError(f"The posterior 'finite_scalar' got grid={grid}; each must be a whole number of 2 or more.")
+    if math.prod(grid) > 2**16:
+        raise UserError(f"The posterior 'finite_scalar' got grid={grid}: {math.prod(grid)} codes; 65536 at most.")
+    half = (np.asarray(grid, np.float32) - 1) / 2
+    strides = np.asarray([math.prod(grid[i + 1 :]) for i in range(len(grid))], np.int32)
+    codebook = np.asarray(list(itertools.product(*[np.linspace(-1, 1, n) for n in grid])), np.float32)
+
+    def build(params, outputs, log_joint):
+        del params, log_joint
+        inputs = outputs.reshape(*outputs.shape[:-1], latent_dim, len(grid))
+        # level i of n sits at 2 i / (n - 1) - 1: the codebook is symmetric, so that even counts need no offset
+        position = half * (1 + (1 - 1e-3) * jnp.tanh(inputs))
+        level = jnp.round(position)
+        return Quantized(position / half - 1, level / half - 1, level.astype(jnp.int32) @ strides)
+
+    return Posterior(
+        (latent_dim, len(grid)),
+        latent_dim * len(grid),
+        build,
+        space=CODES,
+        codebook=lambda params: jnp.asarray(codebook),
+        num_codes=len(codebook),
+        metrics=lambda q: {"codes_used": _codes_used(q, len(codebook))},
+    )
+
+
+def _codes_used(q: Quantized, num_codes: int) -> Array:
+    """The part of the codebook that this batch uses, `[]` in [0, 1]."""
+    return jnp.mean(jnp.zeros(num_codes).at[q.codes.reshape(-1)].set(1.0))
+
+
+def _check(name: str, **ranges: tuple[float, float, float]) -> None:
+    for key, (value, low, high) in ranges.items():
+        if not low <= value <= high:
+            raise UserError(f"The posterior '{name}' got {key}={value}; it must be from {low} to {high}.")

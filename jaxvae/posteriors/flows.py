@@ -1,0 +1,103 @@
+"""Posteriors made by invertible maps of a diagonal Gaussian."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+
+from jaxvae.distributions import Autoregressive, FlowDistribution, HamiltonianFlow, Planar, Radial, Reverse
+from jaxvae.errors import UserError
+from jaxvae.networks import Made, Pure
+from jaxvae.posteriors.base import Posterior
+from jaxvae.posteriors.gaussian import split_moments
+
+
+def planar_flow(latent_dim: int, num_flows: int = 10) -> Posterior:
+    """Planar flows whose parameters the encoder gives for each example (arXiv:1505.05770, section 4.2)."""
+    return _amortized(
+        "planar_flow", latent_dim, num_flows, (latent_dim, latent_dim, 1), lambda u, w, b: Planar(u, w, b[..., 0])
+    )
+
+
+def radial_flow(latent_dim: int, num_flows: int = 10) -> Posterior:
+    """Radial flows whose parameters the encoder gives for each example (arXiv:1505.05770, section 4.2)."""
+    return _amortized(
+        "radial_flow", latent_dim, num_flows, (latent_dim, 1, 1), lambda c, a, b: Radial(c, a[..., 0], b[..., 0])
+    )
+
+
+def _amortized(name, latent_dim, num_flows, sizes, flow) -> Posterior:
+    _check_flows(name, num_flows)
+    per_flow = sum(sizes)
+
+    def build(params, outputs, log_joint):
+        del params, log_joint
+        mean, scale = split_moments(outputs[..., : 2 * latent_dim])
+        flows = []
+        for i in range(num_flows):
+            start = 2 * latent_dim + i * per_flow
+            pieces = jnp.split(outputs[..., start : start + per_flow], [sizes[0], sizes[0] + sizes[1]], axis=-1)
+            flows.append(flow(*pieces))
+        return FlowDistribution(dist.Normal(mean, scale).to_event(1), flows)
+
+    return Posterior((latent_dim,), 2 * latent_dim + num_flows * per_flow, build)
+
+
+def inverse_autoregressive_flow(
+    latent_dim: int, num_flows: int = 2, hidden: Sequence[int] = (320,), context_dim: int = 64
+) -> Posterior:
+    """IAF: gated autoregressive layers that see `context_dim` outputs of the encoder (arXiv:1606.04934, algorithm 1)."""
+    _check_flows("inverse_autoregressive_flow", num_flows)
+    net = Pure(Made(tuple(hidden)))
+
+    def init(key):
+        x, context = jnp.zeros(latent_dim), jnp.zeros(context_dim)
+        return {f"flow_{i}": net.init(k, x, context) for i, k in enumerate(jax.random.split(key, num_flows))}
+
+    def build(params, outputs, log_joint):
+        del log_joint
+        mean, scale = split_moments(outputs[..., : 2 * latent_dim])
+        context = outputs[..., 2 * latent_dim :]
+        flows = []
+        for i in range(num_flows):
+            flows += [Reverse()] * bool(i) + [Autoregressive(net, params[f"flow_{i}"], context)]
+        return FlowDistribution(dist.Normal(mean, scale).to_event(1), flows)
+
+    return Posterior((latent_dim,), 2 * latent_dim + context_dim, build, init)
+
+
+def hamiltonian(latent_dim: int, num_steps: int = 3, step_size: float = 0.05, tempering: float = 0.5) -> Posterior:
+    """Leapfrog steps on log p(x, z) from a Gaussian, with tempering (Caterini et al. 2018, arXiv:1805.11328).
+
+    The step sizes, by dimension, and the tempering are learned from these starts.
+
+    Raises:
+      UserError: a number out of its range.
+    """
+    _check_flows("hamiltonian", num_steps, "num_steps")
+    if not 0 < step_size < HamiltonianFlow.MAX_STEP:
+        raise UserError(f"The posterior 'hamiltonian' got step_size={step_size}; it must be above 0 and below 0.5.")
+    if not 0 < tempering < 1:
+        raise UserError(f"The posterior 'hamiltonian' got tempering={tempering}; it must be between 0 and 1.")
+
+    def init(key):
+        del key
+        ratio = step_size / HamiltonianFlow.MAX_STEP
+        return {
+            "step_size": jnp.full(latent_dim, jnp.log(ratio / (1 - ratio))),
+            "tempering": jnp.log(jnp.asarray(tempering / (1 - tempering))),
+        }
+
+    def build(params, outputs, log_joint):
+        mean, scale = split_moments(outputs)
+        step = HamiltonianFlow.MAX_STEP * jax.nn.sigmoid(params["step_size"])
+        base = dist.Normal(mean, scale).to_event(1)
+        return HamiltonianFlow(base, log_joint, step, jax.nn.sigmoid(params["tempering"]), num_steps)
+
+    return Posterior((latent_dim,), 2 * latent_dim, build, init)
+
+
+def _check_flows(name: str, count: int, option: str = "num_flows") -> None:
+    if count < 1:
+        raise UserError(f"The posterior '{name}' got {option}={count}; it needs at least 1.")

@@ -1,0 +1,24 @@
+"""What every prior is."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from jaxvae.posteriors.base import EUCLIDEAN
+from jaxvae.types import Array, Distribution, Key, Params, no_params
+
+ANY = "any space of continuous latents"
+
+
+class Prior(NamedTuple):
+    """p(z) as pure functions.
+
+    Attributes:
+      build: `(params, encode) -> p`, of batch shape `[]` and event shape `latent_shape`, or `[latent_dim]` whole numbers
+        below `num_codes` where the space is CODES; `encode(x [K, *data_shape])` is q(z|x), for a VampPrior.
+      init: its parameters.
+      space: where z lives; ANY where the posterior decides.
+    """
+
+    build: Callable[[Params, Callable[[Array], Distribution]], Distribution]
+    init: Callable[[Key], Params] = no_params
+    space: str = EUCLIDEAN

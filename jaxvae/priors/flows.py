@@ -1,0 +1,54 @@
+"""A prior learned as a normalizing flow."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+
+from jaxvae.distributions import Autoregressive, Coupling, FlowDistribution, Reverse
+from jaxvae.errors import UserError, unknown
+from jaxvae.networks import CouplingNet, Made, Pure
+from jaxvae.priors.base import Prior
+
+KINDS = ("autoregressive", "coupling")
+
+
+def flow(
+    latent_dim: int, kind: str = "autoregressive", num_flows: int = 4, hidden: Sequence[int] = (128, 128)
+) -> Prior:
+    """N(0, I) through a learned flow (arXiv:1611.02731, section 3.2).
+
+    Args:
+      latent_dim: the length of z.
+      kind: "autoregressive": log p(z) in one pass of the network, as training needs it, and a draw in latent_dim; its
+        inverse is an IAF. "coupling": both in one (arXiv:1605.08803).
+      num_flows: layers, with the dimensions reversed between them.
+      hidden: widths of their networks.
+
+    Raises:
+      UserError: an unknown kind, no layer, or coupling in 1 dimension, where it could change nothing.
+    """
+    if kind not in KINDS:
+        raise unknown("kind of flow prior", kind, KINDS)
+    if num_flows < 1:
+        raise UserError(f"The prior 'flow' got num_flows={num_flows}; it needs at least 1.")
+    if kind == "coupling" and latent_dim < 2:
+        raise UserError("A coupling flow needs model.latent_dim of 2 or more: one part of z changes given the other.")
+    net = Pure((Made if kind == "autoregressive" else CouplingNet)(tuple(hidden)))
+    mask = tuple(i < latent_dim // 2 for i in range(latent_dim))
+
+    def init(key):
+        keys = jax.random.split(key, num_flows)
+        return {f"flow_{i}": net.init(k, jnp.zeros(latent_dim), None) for i, k in enumerate(keys)}
+
+    def build(params, encode):
+        del encode
+        layers = []
+        for i in range(num_flows):
+            one = params[f"flow_{i}"]
+            layer = Autoregressive(net, one).inv if kind == "autoregressive" else Coupling(net, one, mask)
+            layers += [Reverse()] * bool(i) + [layer]
+        return FlowDistribution(dist.Normal(jnp.zeros(latent_dim), jnp.ones(latent_dim)).to_event(1), layers)
+
+    return Prior(build, init)

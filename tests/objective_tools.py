@@ -1,0 +1,67 @@
+"""What the tests of the objectives share: tiny models, and losses by name."""
+
+import functools
+
+import jax
+import numpy as np
+
+from jaxvae import likelihoods, networks, posteriors, priors
+from jaxvae.model import make_model
+from jaxvae.objectives import KL_WEIGHTS, OBJECTIVES, StepContext
+
+X = np.random.default_rng(0).uniform(size=(5, 6)).astype(np.float32)
+ONE = KL_WEIGHTS["constant"]()
+CTX = StepContext(0, 100)
+WITHOUT_KL = {"wae_mmd", "swae", "reconstruction", "denoising", "contractive", "rae"}
+
+
+def small(likelihood=likelihoods.bernoulli, posterior=posteriors.diagonal_gaussian, prior=priors.standard_normal):
+    """Six values of data, two latent dimensions, one hidden layer of eight with a smooth activation."""
+    return make_model(posterior(2), prior(2), likelihood(), networks.mlp((8,), "tanh"), data_shape=(6,))
+
+
+POINT = small(lambda: likelihoods.squared_error("tanh"), posteriors.delta)
+
+
+def encoded(params, x):
+    """What the encoder of `small` makes of x, in float64."""
+    layers = [params["encoder"][f"Dense_{i}"] for i in range(2)]
+    hidden = np.tanh(np.asarray(x, np.float64) @ layers[0]["kernel"] + layers[0]["bias"])
+    return hidden @ layers[1]["kernel"] + layers[1]["bias"]
+
+
+def decoded(params, z):
+    """What the decoder of `POINT` makes of z, in float64."""
+    layers = [params["decoder"][f"Dense_{i}"] for i in range(2)]
+    hidden = np.tanh(np.asarray(z, np.float64) @ layers[0]["kernel"] + layers[0]["bias"])
+    return np.tanh(hidden @ layers[1]["kernel"] + layers[1]["bias"])
+
+
+def mixture_model():
+    return small(prior=lambda dim: priors.mixture_of_gaussians(dim, 3))
+
+
+def gumbel_model(straight_through=False, prior=lambda dim: priors.uniform_categorical(dim, 3)):
+    return small(
+        posterior=lambda dim: posteriors.gumbel_softmax(dim, 3, straight_through=straight_through), prior=prior
+    )
+
+
+def make(name, model, kl=ONE, **options):
+    """The objective as the builder makes it: with a KL weight where it takes one."""
+    return OBJECTIVES[name](model, **({} if name in WITHOUT_KL else {"kl": kl}), **options)
+
+
+def evaluate(objective, params, extra=None, seed=1, x=X, ctx=CTX):
+    loss = jax.jit(functools.partial(objective.loss, ctx=ctx))
+    return jax.device_get(loss(params, extra or {}, {"x": x}, jax.random.key(seed)))
+
+
+def trace(objective):
+    """Traces the loss, as the builder does; nothing is computed."""
+
+    def once():
+        params, extra = objective.init(jax.random.key(0))
+        return objective.loss(params, extra, {"x": X}, jax.random.key(1), CTX)
+
+    return jax.eval_shape(once)

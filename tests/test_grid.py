@@ -1,0 +1,197 @@
+"""The grid: every config, and every legal pair of parts, under one contract.
+
+A pair that the mathematics forbids must be refused with a reason; every other one must train: finite loss and metrics,
+a gradient for every parameter, one compilation for many steps, the same bits twice.
+"""
+
+import copy
+import functools
+import itertools
+import math
+import pathlib
+import runpy
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import base
+from jaxvae import build, checkpoint, data, train
+from jaxvae.errors import UserError
+
+CONFIGS = sorted(
+    path.stem for path in pathlib.Path("configs").glob("*.py") if path.stem not in ("__init__", "base", "flags")
+)
+IMAGES = np.random.default_rng(0).integers(0, 17, (32, 8, 8, 1)).astype(np.uint8)
+BATCH, STEPS = 8, 3
+# Options that keep every part small here; they change no code path.
+SMALL = {
+    "gumbel_softmax": {"categories": 3},
+    "vector_quantized": {"codebook_size": 4, "code_dim": 2},
+    "finite_scalar": {"grid": (3, 2)},
+    "planar_flow": {"num_flows": 2},
+    "radial_flow": {"num_flows": 2},
+    "inverse_autoregressive_flow": {"hidden": (4,), "context_dim": 3},
+    "hamiltonian": {"num_steps": 2},
+    "mixture_of_gaussians": {"components": 3},
+    "vamp": {"components": 3},
+    "flow": {"num_flows": 2, "hidden": (4,)},
+    "autoregressive_codes": {"hidden": (4,), "embed_dim": 2},
+    "discretized_logistic_mixture": {"components": 2},
+    "iwae": {"num_samples": 3},
+    "ciwae": {"num_samples": 3},
+    "miwae": {"num_bounds": 2, "num_samples": 2},
+    "piwae": {"num_bounds": 2, "num_samples": 2},
+}
+# What goes with a posterior where nothing else is said.
+PRIOR_OF = {
+    "gumbel_softmax": "uniform_categorical", "vector_quantized": "uniform_categorical",
+    "finite_scalar": "uniform_categorical", "von_mises_fisher": "uniform_sphere", "wrapped_normal": "wrapped_normal",
+}  # fmt: skip
+ANALYTIC = {"diagonal_gaussian", "full_covariance", "gumbel_softmax", "vector_quantized", "finite_scalar",
+            "von_mises_fisher"}  # fmt: skip
+COUNTS = {"poisson", "negative_binomial"}
+KINDS = ("posterior", "prior", "likelihood", "objective", "kl")
+
+
+def named(name):
+    return {"name": name, **SMALL.get(name, {})}
+
+
+def config_of(**parts):
+    """A config with these parts, and others that go with them."""
+    config = base.get_config("test").to_dict()
+    posterior = parts.get("posterior", "delta" if parts.get("objective") in ("reconstruction", "rae") else "")
+    posterior = posterior or {"uniform_sphere": "von_mises_fisher", "wrapped_normal": "wrapped_normal",
+                              "uniform_categorical": "finite_scalar", "autoregressive_codes": "finite_scalar",
+                              }.get(parts.get("prior", ""), "diagonal_gaussian")  # fmt: skip
+    prior = parts.get("prior", PRIOR_OF.get(posterior, "standard_normal"))
+    objective = parts.get("objective", "reconstruction" if posterior == "delta" else "elbo")
+    likelihood = parts.get("likelihood", "bernoulli")
+    config["model"] = {"latent_dim": 3, "posterior": named(posterior), "prior": named(prior),
+                       "likelihood": named(likelihood)}  # fmt: skip
+    config["network"] = {"name": "mlp", "hidden": (8,), "activation": "tanh"}
+    config["objective"] = named(objective)
+    config["kl"] = {"name": parts.get("kl", "constant")}
+    if objective == "elbo" and (posterior not in ANALYTIC or prior not in (*PRIOR_OF.values(), "standard_normal")):
+        config["objective"]["kl_estimate"] = "monte_carlo"
+    config["data"]["pixel_range"] = () if likelihood in COUNTS else (0.0, 1.0)
+    return config
+
+
+def small(config):
+    """A config file's settings with little parts."""
+    config = copy.deepcopy(config)
+    for spec in (config["model"]["posterior"], config["model"]["prior"], config["objective"]):
+        spec |= {key: value for key, value in SMALL.get(spec["name"], {}).items() if key != "num_samples"}
+        if spec.get("num_samples", 1) > 3:
+            spec["num_samples"] = 3
+    config["network"]["hidden"] = (8,) * len(config["network"]["hidden"])
+    config["model"]["latent_dim"] = min(config["model"]["latent_dim"], 3)
+    return config
+
+
+def setup(config):
+    model = build.model(config, build.DataSpec((8, 8, 1), 17))
+    return model, build.objective(config, model, total_steps=10)
+
+
+def check(config):
+    """The contract; returns the last state."""
+    model, objective = setup(config)
+    traces = []
+
+    def counted(*args):
+        traces.append(1)
+        return objective.loss(*args)
+
+    optimizer = build.optimizer(config, 10)
+    preprocess = data.make_preprocess(16.0, config["data"]["binarization"], config["data"]["pixel_range"])
+    step = train.make_step(objective._replace(loss=counted), optimizer, preprocess, jax.random.key(1), len(IMAGES))
+    many = jax.jit(train.make_many_steps(step, lambda resident, rows: {"x": resident[rows]}))
+    start = jax.jit(functools.partial(train.init_state, objective, optimizer))(jax.random.key(0))
+    rows = np.random.default_rng(1).integers(0, len(IMAGES), (2, STEPS, BATCH)).astype(np.int32)
+
+    def run():
+        state, metrics = many(start, jnp.asarray(IMAGES), rows[0])
+        state, more = many(state, jnp.asarray(IMAGES), rows[1])
+        return jax.device_get((state, metrics, more))
+
+    state, metrics, more = run()
+    assert len(traces) == 1, "compiled more than once"
+    for name, values in [*metrics.items(), *more.items()]:
+        assert values.shape == (STEPS,)
+        assert np.all(np.isfinite(values)), name
+    assert {"loss", "reconstruction"} <= metrics.keys()
+    paths = jax.tree_util.tree_leaves_with_path(state.params)
+    before = jax.tree.leaves(jax.device_get(start.params))
+    still = [jax.tree_util.keystr(path) for (path, after), old in zip(paths, before, strict=True) if np.all(after == old)]
+    assert still == [], "no gradient reaches these"
+    for one, other in zip(jax.tree.leaves(state), jax.tree.leaves(run()[0]), strict=True):
+        np.testing.assert_array_equal(one, other)
+    return state
+
+
+def legal(config):
+    try:
+        setup(config)
+    except UserError as error:
+        assert len(str(error)) > 40
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_config(name, tmp_path):
+    config = small(runpy.run_path(f"configs/{name}.py")["get_config"]().to_dict())
+    state = check(config)
+    checkpoints = checkpoint.Checkpoints(tmp_path / "checkpoints")
+    weights, rest = {"params": state.params, "extra": state.extra}, {"opt_state": state.opt_state, "step": state.step}
+    checkpoints.save(6, weights, rest, {})
+    checkpoints.wait()
+    step, *found, _ = checkpoints.restore_latest(weights, rest)
+    checkpoints.close()
+    assert step == 2 * STEPS
+    for saved, got in zip(jax.tree.leaves((weights, rest)), jax.tree.leaves(tuple(found)), strict=True):
+        np.testing.assert_array_equal(saved, got)
+
+
+def pairs(*kinds):
+    names = [list(build.PARTS[kind]) for kind in kinds]
+    return [dict(zip(kinds, pair, strict=True)) for pair in itertools.product(*names)]
+
+
+def ids(pair):
+    return "-".join(pair.values())
+
+
+@pytest.mark.parametrize("pair", pairs("posterior", "prior"), ids=ids)
+def test_posterior_with_prior(pair):
+    config = config_of(**pair)
+    if legal(config):
+        check(config)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "pair",
+    [*pairs("posterior", "objective"), *pairs("posterior", "likelihood"), *pairs("prior", "objective"),
+     *pairs("likelihood", "objective"), *pairs("kl", "objective")],
+    ids=ids,
+)  # fmt: skip
+def test_every_other_pair(pair):
+    config = config_of(**pair)
+    if legal(config):
+        check(config)
+
+
+def test_how_many_pairs_there_are(capsys):
+    """Tracing decides which pairs are legal; the number is what docs/design.md states."""
+    counts = {}
+    for kinds in itertools.combinations(KINDS, 2):
+        both = [legal(config_of(**pair)) for pair in pairs(*kinds)]
+        counts[kinds] = sum(both), len(both)
+    assert math.prod(total for _, total in counts.values())
+    with capsys.disabled():
+        print(counts)

@@ -1,0 +1,483 @@
+"""Likelihoods against SciPy, sums and integrals; finite gradients at the edges of float32."""
+
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+from scipy import integrate, special, stats
+
+from jaxvae import likelihoods
+from jaxvae.distributions.continuous import (
+    MIN_VARIANCE,
+    ContinuousBernoulli,
+    LogCosh,
+    OptimalGaussian,
+    inverse_cdf,
+    log_normalizer,
+)
+from jaxvae.distributions.counts import NegativeBinomial, Poisson
+from jaxvae.distributions.discretized import CategoricalLevels, DiscretizedLogistic, DiscretizedLogisticMixture
+from jaxvae.distributions.pixels import Shaped
+from jaxvae.distributions.ssim import FLOOR, MsSsim, ms_ssim, scales_and_window
+from jaxvae.errors import UserError
+
+RNG = np.random.default_rng(0)
+LEVELS, LOW, HIGH = 16, -1.0, 1.0
+VALUES = np.linspace(LOW, HIGH, LEVELS, dtype=np.float32)
+IMAGE, UNIT = (12, 12, 1), (0.0, 1.0)
+CASES = {
+    "bernoulli": lambda: likelihoods.bernoulli(),
+    "continuous_bernoulli": lambda: likelihoods.continuous_bernoulli(),
+    "gaussian": lambda: likelihoods.gaussian("sigmoid", 0.1),
+    "gaussian_shared": lambda: likelihoods.gaussian("sigmoid", 0.1, "shared"),
+    "gaussian_pixel": lambda: likelihoods.gaussian("tanh", 0.1, "pixel"),
+    "gaussian_optimal": lambda: likelihoods.gaussian("identity", 1.0, "optimal"),
+    "laplace": lambda: likelihoods.laplace("identity", 0.3),
+    "laplace_shared": lambda: likelihoods.laplace("identity", 0.3, "shared"),
+    "squared_error": lambda: likelihoods.squared_error(),
+    "log_cosh": lambda: likelihoods.log_cosh(),
+    "ms_ssim": lambda: likelihoods.ms_ssim(IMAGE, UNIT, "sigmoid"),
+    "categorical": lambda: likelihoods.categorical(LEVELS, UNIT),
+    "discretized_logistic": lambda: likelihoods.discretized_logistic(LEVELS, UNIT),
+    "discretized_logistic_mixture": lambda: likelihoods.discretized_logistic_mixture(LEVELS, UNIT, 3),
+    "poisson": lambda: likelihoods.poisson(),
+    "poisson_softplus": lambda: likelihoods.poisson("softplus"),
+    "negative_binomial": lambda: likelihoods.negative_binomial(IMAGE),
+    "zero_inflated": lambda: likelihoods.negative_binomial(IMAGE, "softplus", zero_inflated=True),
+}
+LOSSES = {"gaussian_optimal", "squared_error", "log_cosh", "ms_ssim"}
+MASSES = {"bernoulli", "categorical", "discretized_logistic", "discretized_logistic_mixture", "poisson"}
+MASSES |= {"poisson_softplus", "negative_binomial", "zero_inflated"}
+
+
+def f32(*numbers):
+    return jnp.asarray(numbers, jnp.float32)
+
+
+def assert_samples_fit_the_mass(distribution, values, assert_mean):
+    """The mass sums to 1; mean and variance are its sums over `values`; samples have these, and its entropy."""
+
+    @jax.jit
+    def run(distribution, key):
+        samples = distribution.sample(key, (20_000,))
+        moments = distribution.mean, distribution.variance
+        return distribution.log_prob(values), *moments, samples, distribution.log_prob(samples)
+
+    log_mass, got_mean, got_variance, samples, log_prob = run(distribution, jax.random.key(0))
+    log_mass, samples = np.asarray(log_mass, np.float64), np.asarray(samples, np.float64)
+    mass = np.exp(log_mass)
+    np.testing.assert_allclose(mass.sum(axis=0), 1, rtol=2e-5)
+    mean = (mass * values).sum(axis=0)
+    variance = (mass * (values - mean) ** 2).sum(axis=0)
+    np.testing.assert_allclose(got_mean, mean, rtol=2e-4, atol=1e-5)
+    np.testing.assert_allclose(got_variance, variance, rtol=1e-3, atol=1e-5)
+    assert_mean(samples, mean)
+    assert_mean((samples - mean) ** 2, variance)
+    assert_mean(log_prob, (mass * log_mass).sum(axis=0))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_likelihood_keeps_the_contract(name):
+    likelihood = CASES[name]()
+    assert likelihood.is_density == (name not in LOSSES)
+    assert likelihood.is_discrete == (name in MASSES)
+    per_value = likelihood.outputs_per_value
+    params = likelihood.init(jax.random.key(0))
+    x = RNG.integers(0, 2, (2, *IMAGE)).astype(np.float32)
+    outputs = RNG.normal(size=(3, 2, 144, *(() if per_value == 1 else (per_value,)))).astype(np.float32)
+
+    def build(params, outputs):
+        return Shaped(likelihood.build(params, outputs), IMAGE)
+
+    @jax.jit
+    def run(params, outputs):
+        built, rows = build(params, outputs), jax.vmap(build, (None, 0))(params, outputs)
+        return built, built.mean, built.log_prob(x), jax.vmap(lambda d: d.log_prob(x))(rows)
+
+    built, mean, log_prob, by_row = run(params, outputs)  # pytrees
+    assert (built.batch_shape, built.event_shape) == ((3, 2), IMAGE)
+    assert mean.shape == (3, 2, *IMAGE)
+    assert jax.eval_shape(lambda key: built.sample(key, (2,)), jax.random.key(1)).shape == (2, 3, 2, *IMAGE)
+    assert log_prob.shape == (3, 2)
+    assert built.support.event_dim == 3
+    np.testing.assert_allclose(by_row, log_prob, rtol=1e-5)
+    low, high = likelihood.support or (-np.inf, np.inf)
+    assert np.all((mean >= low) & (mean <= high))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gradients_of_every_likelihood_are_finite_at_extreme_outputs(name):
+    likelihood = CASES[name]()
+    params = likelihood.init(jax.random.key(0))
+    per_value = likelihood.outputs_per_value
+    x = jnp.asarray(RNG.integers(0, 2, IMAGE), jnp.float32)
+
+    def log_prob(params, size):
+        outputs = jnp.full((144, *(() if per_value == 1 else (per_value,))), size)
+        return Shaped(likelihood.build(params, outputs), IMAGE).log_prob(x)
+
+    sizes = f32(0.0, 100.0, -100.0)
+    gradients = jax.jit(jax.vmap(jax.value_and_grad(log_prob, (0, 1)), (None, 0)))(params, sizes)
+    assert all(np.all(np.isfinite(g)) for g in jax.tree.leaves(gradients))
+
+
+def logistic_mass(loc, scale, values):
+    step, inf = (HIGH - LOW) / (LEVELS - 1), np.inf
+    edges = np.concatenate([[-inf], (values[:-1] + step / 2), [inf]])[:, None]
+    upper, lower = (edges[1:] - loc) / scale, (edges[:-1] - loc) / scale
+    tail = lower > 0  # where the distribution function is near 1, its complement has the digits
+    a, b = np.where(tail, -lower, upper), np.where(tail, -upper, lower)
+    return special.log_expit(a) + np.log1p(-np.exp(special.log_expit(b) - special.log_expit(a)))
+
+
+def test_discretized_logistic_is_a_difference_of_distribution_functions():
+    loc, scale = f32(0.0, 0.31, -0.9, 2.0, 0.5), f32(1.0, 0.03, 0.1, 0.2, 30.0)
+    got = DiscretizedLogistic(loc, scale, LEVELS, LOW, HIGH).log_prob(VALUES[:, None])
+    exact = logistic_mass(np.asarray(loc, float), np.asarray(scale, float), np.linspace(LOW, HIGH, LEVELS))
+    np.testing.assert_allclose(got, exact, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1e-2, 1.0, 1e4])
+@pytest.mark.parametrize("loc", [-1e3, -1.0, 0.07, 1.0, 1e3])
+def test_discretized_logistic_at_extremes_sums_to_one_with_finite_gradients(loc, scale):
+    def log_prob(loc, scale, value):
+        return DiscretizedLogistic(loc, scale, LEVELS, LOW, HIGH).log_prob(value)
+
+    both = jax.jit(jax.vmap(jax.value_and_grad(log_prob, (0, 1)), (None, None, 0)))
+    log_probs, gradients = both(*f32(loc, scale), VALUES)
+    assert float(special.logsumexp(log_probs)) == pytest.approx(0, abs=2e-5)
+    assert np.all(np.isfinite(log_probs))
+    assert np.all(np.isfinite(gradients))
+
+
+@pytest.mark.parametrize("levels", [2, 256])
+def test_discretized_logistic_sums_to_one_over_any_number_of_levels(levels):
+    values = jnp.linspace(0.0, 1.0, levels)[:, None]
+    total = jnp.exp(DiscretizedLogistic(f32(0.2, 0.9), f32(0.1, 0.003), levels, 0.0, 1.0).log_prob(values)).sum(axis=0)
+    np.testing.assert_allclose(total, 1, rtol=2e-5)
+
+
+def test_samples_and_moments_of_the_discretized_distributions(assert_mean):
+    loc, scale = f32(-0.9, 0.05, 0.4), f32(0.2, 0.05, 0.5)
+    logits = jnp.asarray(RNG.normal(size=(3, 4)), jnp.float32)
+    locs, scales = jnp.linspace(-1, 1, 12).reshape(3, 4), jnp.linspace(0.02, 0.3, 12).reshape(3, 4)
+    for distribution in (
+        DiscretizedLogistic(loc, scale, LEVELS, LOW, HIGH),
+        DiscretizedLogisticMixture(logits, locs, scales, LEVELS, LOW, HIGH),
+        CategoricalLevels(jnp.asarray(RNG.normal(size=(3, LEVELS)), jnp.float32), LOW, HIGH),
+    ):
+        assert_samples_fit_the_mass(distribution, VALUES[:, None], assert_mean)
+
+
+def test_discretized_mixture_is_the_weighted_sum_of_its_parts():
+    logits, loc, scale = f32(0.3, -1.0, 2.0), f32(-0.5, 0.1, 0.8), f32(0.1, 0.02, 0.4)
+    got = DiscretizedLogisticMixture(logits, loc, scale, LEVELS, LOW, HIGH).log_prob(VALUES)
+    exact = logistic_mass(np.asarray(loc, float), np.asarray(scale, float), np.linspace(LOW, HIGH, LEVELS))
+    np.testing.assert_allclose(got, special.logsumexp(exact + special.log_softmax(logits), axis=-1), rtol=1e-4)
+
+
+def test_categorical_takes_the_logit_of_the_nearest_level():
+    logits = jnp.asarray(RNG.normal(size=LEVELS), jnp.float32)
+    distribution = CategoricalLevels(logits, LOW, HIGH)
+    exact = special.log_softmax(np.asarray(logits, float))
+    for shift in (0.0, 0.4, -0.4):  # of a step
+        got = distribution.log_prob(VALUES + shift * distribution.step)
+        np.testing.assert_allclose(got, exact, rtol=1e-5)
+
+
+def test_gradients_of_the_discretized_distributions_are_their_finite_differences():
+    logits, loc, scale = f32(0.3, -1.0, 2.0), f32(-0.5, 0.1, 0.8), f32(0.3, 0.2, 0.4)
+    with jax.enable_x64(True):
+        arrays = [np.asarray(a, np.float64) for a in (logits, loc, scale)]
+        values = np.linspace(LOW, HIGH, LEVELS)
+
+        def mixture(*parts):
+            return DiscretizedLogisticMixture(*parts, LEVELS, LOW, HIGH).log_prob(values)
+
+        def categorical(logits):
+            return CategoricalLevels(logits, LOW, HIGH).log_prob(values)
+
+        check_grads(jax.jit(mixture), arrays, order=1, modes=["rev"], rtol=1e-6)
+        check_grads(jax.jit(categorical), [RNG.normal(size=LEVELS)], order=1, modes=["rev"], rtol=1e-6)
+
+
+LOGITS = [0.0, 1e-4, -1e-4, 1e-2, 0.049, 0.051, -0.499, 0.501, 3.0, -3.0, 30.0, -30.0]
+
+
+def continuous_bernoulli_moments(logits):
+    """The integral of e^(l x), as a logarithm, and the mean; the larger end of the exponential is taken out."""
+    end = max(logits, 0.0)
+    total, _ = integrate.quad(lambda x: np.exp(logits * x - end), 0, 1, limit=200)
+    first, _ = integrate.quad(lambda x: x * np.exp(logits * x - end), 0, 1, limit=200)
+    return np.log(total) + end, first / total
+
+
+def test_continuous_bernoulli_normaliser_is_the_integral():
+    @jax.jit
+    def run(logits):
+        distribution = ContinuousBernoulli(logits)
+        slope = jax.vmap(jax.grad(log_normalizer))(logits)
+        return log_normalizer(logits), slope, distribution.mean, distribution.log_prob(0.3)
+
+    value, slope, got_mean, log_prob = run(f32(*LOGITS))
+    log_total, mean = np.array([continuous_bernoulli_moments(float(np.float32(a))) for a in LOGITS]).T
+    np.testing.assert_allclose(value, log_total, rtol=2e-6, atol=2e-7)
+    np.testing.assert_allclose(slope, mean, rtol=5e-6)
+    np.testing.assert_allclose(got_mean, mean, rtol=5e-6)
+    np.testing.assert_allclose(log_prob, 0.3 * np.array(LOGITS) - log_total, rtol=1e-5, atol=1e-6)
+
+
+def test_continuous_bernoulli_samples_by_the_inverse_of_its_distribution_function():
+    u, logits = np.linspace(0.001, 0.999, 101), np.array(LOGITS)[:, None]
+    with jax.enable_x64(True):
+        x = np.asarray(inverse_cdf(logits, u))
+        check_grads(jax.jit(lambda a: inverse_cdf(a, u)), [logits], order=1, modes=["rev"], rtol=1e-5)
+    cdf = np.where(logits == 0, x, np.expm1(logits * x) / np.expm1(np.where(logits == 0, 1, logits)))
+    np.testing.assert_allclose(cdf, u * np.ones_like(x), rtol=1e-7)
+    got = inverse_cdf(jnp.asarray(logits, jnp.float32), u.astype(np.float32))
+    np.testing.assert_allclose(got, x, rtol=1e-4, atol=2e-6)
+
+
+def test_continuous_bernoulli_samples_what_it_scores(assert_mean):
+    logits = np.array([0.0, 0.02, -1.5, 4.0, -30.0, 100.0])
+
+    @jax.jit
+    def run(logits, key):
+        distribution = ContinuousBernoulli(logits)
+        draw, pullback = jax.vjp(lambda a: ContinuousBernoulli(a).sample(key, (20_000,)), logits)
+        pathwise = pullback(jnp.full_like(draw, 1 / 20_000))[0]
+        return draw, distribution.log_prob(draw), distribution.variance, pathwise
+
+    samples, log_prob, variance, pathwise = run(jnp.asarray(logits, jnp.float32), jax.random.key(0))
+    assert np.all((samples >= 0) & (samples <= 1))
+    log_total, mean = np.array([continuous_bernoulli_moments(a) for a in logits]).T
+    assert_mean(samples, mean)
+    assert_mean((samples - mean) ** 2, variance)
+    assert_mean(log_prob[:, 1:], (logits * mean - log_total)[1:])  # constant for logits 0
+    np.testing.assert_allclose(pathwise, variance, rtol=0.05)  # d mean / d logits
+
+
+def test_log_cosh_is_its_formula_and_safe_far_away():
+    loc, x = RNG.normal(size=50), RNG.normal(size=50)
+    got = LogCosh(jnp.asarray(loc, jnp.float32), 10.0).log_prob(jnp.asarray(x, jnp.float32))
+    np.testing.assert_allclose(got, -np.log(np.cosh(10 * (x - loc))) / 10, rtol=1e-5, atol=1e-6)
+    value, slope = jax.value_and_grad(lambda a: LogCosh(a, 10.0).log_prob(jnp.float32(1e3)))(jnp.float32(0.0))
+    assert float(value) == pytest.approx(-1e3 + math.log(2) / 10)
+    assert float(slope) == pytest.approx(1)
+    assert float(jax.grad(lambda a: LogCosh(a, 10.0).log_prob(0.5))(jnp.float32(0.5))) == 0
+
+
+def test_optimal_gaussian_is_the_best_of_all_variances():
+    loc, x = RNG.normal(size=(3, 20)), RNG.normal(size=(3, 20))
+    got = OptimalGaussian(jnp.asarray(loc, jnp.float32)).log_prob(jnp.asarray(x, jnp.float32))
+    variances = np.geomspace(0.1, 10, 4001)
+    by_variance = stats.norm.logpdf(x, loc, np.sqrt(variances)[:, None, None]).sum(axis=-1)
+    np.testing.assert_allclose(got, by_variance.max(axis=0), rtol=1e-5)
+    mse = ((x - loc) ** 2).mean(axis=-1)
+    np.testing.assert_allclose(got, -10 * (np.log(2 * np.pi * mse) + 1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("residual", [0.0, 1e-4, 1e3])
+def test_optimal_gaussian_is_finite_for_any_residual(residual):
+    x = jnp.zeros(20)
+    value, slope = jax.value_and_grad(lambda loc: OptimalGaussian(loc).log_prob(x))(jnp.full(20, residual))
+    variance = max(residual**2, MIN_VARIANCE)
+    assert float(value) == pytest.approx(stats.norm.logpdf(residual, 0, variance**0.5) * 20, rel=1e-5)
+    np.testing.assert_allclose(slope, -residual / variance * np.ones(20), rtol=1e-4)
+
+
+def test_learned_scales_are_scipys():
+    x, outputs = RNG.normal(size=(2, 5)), RNG.normal(size=(2, 5, 2)).astype(np.float32)
+    shared = likelihoods.gaussian("tanh", 0.25, "shared")
+    start = shared.init(jax.random.key(0))
+    mean = np.tanh(outputs[..., 0].astype(float))
+    got = shared.build(start, outputs[..., 0]).log_prob(x.astype(np.float32))
+    np.testing.assert_allclose(got, stats.norm.logpdf(x, mean, 0.5), rtol=1e-4, atol=1e-5)
+    got = shared.build({"log_variance": jnp.float32(1.3)}, outputs[..., 0]).log_prob(x.astype(np.float32))
+    np.testing.assert_allclose(got, stats.norm.logpdf(x, mean, np.exp(0.65)), rtol=1e-4, atol=1e-5)
+    got = likelihoods.gaussian("tanh", 0.25, "pixel").build({}, outputs).log_prob(x.astype(np.float32))
+    np.testing.assert_allclose(got, stats.norm.logpdf(x, mean, 0.5 * np.exp(outputs[..., 1] / 2)), rtol=1e-3, atol=1e-4)
+    got = likelihoods.laplace("tanh", 0.4).build({}, outputs[..., 0]).log_prob(x.astype(np.float32))
+    np.testing.assert_allclose(got, stats.laplace.logpdf(x, mean, 0.4), rtol=1e-4, atol=1e-5)
+    learned = likelihoods.laplace("tanh", 0.4, "shared")
+    assert learned.build(learned.init(jax.random.key(0)), outputs[..., 0]).scale == pytest.approx(0.4, rel=0.01)
+    got = learned.build({"log_scale": jnp.float32(0.5)}, outputs[..., 0]).log_prob(x.astype(np.float32))
+    np.testing.assert_allclose(got, stats.laplace.logpdf(x, mean, np.exp(0.5)), rtol=2e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["shared", "pixel"])
+def test_a_learned_variance_has_a_floor(kind):
+    likelihood = likelihoods.gaussian(learn=kind)
+    low = jnp.float32(-100.0)
+    outputs = jnp.zeros(3) if kind == "shared" else jnp.stack([jnp.zeros(3), jnp.full(3, low)], axis=-1)
+    np.testing.assert_allclose(likelihood.build({"log_variance": low}, outputs).variance, MIN_VARIANCE, rtol=1e-4)
+
+
+def test_poisson_is_scipys(assert_mean):
+    log_mean, counts = np.array([-100.0, -3.0, 0.0, 2.5]), np.arange(60)[:, None]
+    distribution = Poisson(jnp.asarray(log_mean, jnp.float32))
+    exact = counts * log_mean - np.exp(log_mean) - special.gammaln(counts + 1)
+    np.testing.assert_allclose(distribution.log_prob(counts), exact, rtol=1e-5, atol=1e-5)
+    assert_samples_fit_the_mass(Poisson(distribution.log_mean[1:]), counts, assert_mean)
+
+
+MEANS, CONCENTRATIONS = np.geomspace(1e-3, 1e3, 7), np.geomspace(1e-3, 1e6, 10)
+
+
+def test_negative_binomial_is_scipys_up_to_the_poisson_limit():
+    mean, r = MEANS[:, None], CONCENTRATIONS[None]
+    got = NegativeBinomial(jnp.asarray(np.log(mean), jnp.float32), jnp.asarray(np.log(r), jnp.float32))
+    for count in (0, 1, 2, 7, 40, 1000):
+        exact = stats.nbinom.logpmf(count, r, r / (r + mean))
+        np.testing.assert_allclose(got.log_prob(float(count)), exact, rtol=2e-5, atol=2e-3 if count == 1000 else 2e-5)
+
+
+def test_negative_binomial_gradients_are_those_of_float64():
+    mean, r = np.log(np.meshgrid(MEANS, CONCENTRATIONS))
+    counts = jnp.arange(9.0)[:, None, None]
+
+    def total(mean, r):
+        return jnp.sum(NegativeBinomial(mean, r).log_prob(counts))
+
+    single = jax.jit(jax.grad(total, (0, 1)))(jnp.asarray(mean, jnp.float32), jnp.asarray(r, jnp.float32))
+    with jax.enable_x64(True):
+
+        def exact(mean, r):
+            n = jnp.exp(r)
+            choices = jax.scipy.special.gammaln(counts + n) - jax.scipy.special.gammaln(n)
+            return jnp.sum(choices + n * (r - jnp.logaddexp(r, mean)) + counts * (mean - jnp.logaddexp(r, mean)))
+
+        double = jax.jit(jax.grad(exact, (0, 1)))(mean, r)
+        check_grads(jax.jit(total), [mean[2:8:3, 2:], r[2:8:3, 2:]], order=1, modes=["rev"], rtol=1e-5)
+    np.testing.assert_allclose(single[0], double[0], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(single[1], double[1], rtol=1e-4, atol=1e-3)
+
+
+def test_samples_and_moments_of_the_negative_binomials(assert_mean):
+    counts = np.arange(400)[:, None]
+    log_mean, log_r = f32(-1.0, 0.5, 2.0), f32(1.0, 0.0, 1.5)
+    assert_samples_fit_the_mass(NegativeBinomial(log_mean, log_r), counts, assert_mean)
+    inflated = likelihoods.negative_binomial((3,), zero_inflated=True)
+    outputs = jnp.stack([log_mean, f32(-2.0, 0.0, 1.0)], axis=-1)
+    assert_samples_fit_the_mass(inflated.build({"log_concentration": log_r}, outputs), counts, assert_mean)
+
+
+def test_zero_inflated_negative_binomial_is_its_formula():
+    log_mean, log_r, logits = np.array([-3.0, 0.0, 4.0]), np.array([0.5, -1.0, 2.0]), np.array([-30.0, 0.7, 5.0])
+    likelihood = likelihoods.negative_binomial((3,), zero_inflated=True)
+    outputs = jnp.asarray(np.stack([log_mean, logits], axis=-1), jnp.float32)
+    got = likelihood.build({"log_concentration": jnp.asarray(log_r, jnp.float32)}, outputs)
+    r, gate = np.exp(log_r), special.expit(logits)
+    for count in (0, 1, 5, 80):
+        mass = (1 - gate) * stats.nbinom.pmf(count, r, r / (r + np.exp(log_mean))) + gate * (count == 0)
+        np.testing.assert_allclose(got.log_prob(float(count)), np.log(mass), rtol=2e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("link", "function"), [("exp", np.exp), ("softplus", lambda x: np.logaddexp(0, x))])
+def test_links_of_counts(link, function):
+    outputs = np.array([-100.0, -20.0, -10.5, -9.5, 0.0, 3.0, 12.0])
+    got = likelihoods.poisson(link).build({}, jnp.asarray(outputs, jnp.float32))
+    np.testing.assert_allclose(got.log_mean, np.log(function(outputs)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        likelihoods.poisson(link).encoder_input(jnp.arange(4.0)), np.log1p(np.arange(4)), rtol=1e-6
+    )
+
+
+def slow_ssim(x, y, window, span):
+    """Single-scale SSIM of `[H, W]` images by loops over the windows: means of contrast-structure and of the whole."""
+    at = np.arange(window) - window // 2
+    kernel = np.exp(-0.5 * (at[:, None] ** 2 + at**2) / (1.5 * window / 11) ** 2)
+    kernel /= kernel.sum()
+    c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
+    structures, wholes = [], []
+    for i, j in itertools.product(*(range(side - window + 1) for side in x.shape)):
+        a, b = x[i : i + window, j : j + window], y[i : i + window, j : j + window]
+        mean_a, mean_b = (kernel * a).sum(), (kernel * b).sum()
+        var_a, var_b = (kernel * (a - mean_a) ** 2).sum(), (kernel * (b - mean_b) ** 2).sum()
+        covariance = (kernel * (a - mean_a) * (b - mean_b)).sum()
+        structures.append((2 * covariance + c2) / (var_a + var_b + c2))
+        wholes.append(structures[-1] * (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1))
+    return np.mean(structures), np.mean(wholes)
+
+
+def halved(x):
+    return x.reshape(x.shape[0] // 2, 2, x.shape[1] // 2, 2).mean(axis=(1, 3))
+
+
+@pytest.mark.parametrize(
+    ("shape", "scales", "window", "span"), [((8, 8), 1, 7, 1.0), ((12, 16), 1, 11, 2.0), ((28, 28), 2, 11, 1.0)]
+)
+def test_ms_ssim_is_a_loop_over_windows(shape, scales, window, span):
+    assert scales_and_window(*shape) == (scales, window)
+    x = span * RNG.uniform(size=(*shape, 2))
+    y = np.clip(x + 0.1 * span * RNG.normal(size=x.shape), 0, span)
+    expected = []
+    for a, b in zip(np.moveaxis(x, -1, 0), np.moveaxis(y, -1, 0), strict=True):
+        structure, whole = slow_ssim(a, b, window, span)
+        assert min(structure, whole) > 10 * FLOOR  # above the bend
+        if scales == 2:
+            _, coarse = slow_ssim(halved(a), halved(b), window, span)
+            weights = np.array([0.0448, 0.2856]) / (0.0448 + 0.2856)
+            whole = structure ** weights[0] * coarse ** weights[1]
+        expected.append(whole)
+    got = jax.jit(ms_ssim)(jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32), span)
+    assert float(got) == pytest.approx(np.mean(expected), rel=2e-4)
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 1), (8, 8, 3), (45, 51, 1)])
+def test_ms_ssim_is_one_for_equal_images_and_falls_with_noise(shape):
+    x = jnp.asarray(RNG.uniform(size=shape), jnp.float32)
+    noise = jnp.asarray(RNG.normal(size=shape), jnp.float32)
+    by_noise = jax.jit(jax.vmap(lambda sigma: ms_ssim(x, x + sigma * noise)))(f32(0.0, 0.02, 0.06, 0.2))
+    assert by_noise[0] == pytest.approx(1, abs=1e-5)
+    assert np.all(np.diff(by_noise) < -1e-4)
+
+
+def test_ms_ssim_of_a_shifted_range_is_that_of_the_unit_range():
+    x, y = RNG.uniform(size=(2, 64)).astype(np.float32)
+    unit, signed = MsSsim(y, (8, 8, 1), 0.0, 1.0, 3.0), MsSsim(2 * y - 1, (8, 8, 1), -1.0, 1.0, 3.0)
+    np.testing.assert_allclose(jax.jit(signed.log_prob)(2 * x - 1), unit.log_prob(x), rtol=1e-4)
+    np.testing.assert_allclose(unit.log_prob(x), 3 * (ms_ssim(x.reshape(8, 8, 1), y.reshape(8, 8, 1)) - 1), rtol=1e-5)
+
+
+def test_ms_ssim_gradients_are_right_and_lead_to_the_image():
+    x, y = RNG.uniform(size=(2, 28, 28, 1))
+    with jax.enable_x64(True):
+        check_grads(jax.jit(lambda y: ms_ssim(x, y)), [0.7 * x + 0.3 * y], order=1, modes=["rev"], rtol=1e-4)
+    x, y = jnp.asarray(x, jnp.float32), jnp.asarray(1 - x, jnp.float32)  # the negative: similarities below 0
+    value_and_slope = jax.jit(jax.value_and_grad(lambda y: ms_ssim(x, y)))
+    for start in (y, jnp.zeros_like(x), x, jnp.full_like(x, 0.5), jnp.full_like(x, 1e3)):
+        assert np.all(np.isfinite(value_and_slope(start)[1]))
+    start = 0.5 - 0.1 * (x - 0.5)  # of the opposite contrast; nearer to the image along the gradient
+    value, slope = value_and_slope(start)
+    assert float(value_and_slope(start + 0.01 * slope / jnp.linalg.norm(slope))[0]) > float(value)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [(lambda: likelihoods.gaussian(learn="pixels"), "Did you mean 'pixel'"),
+     (lambda: likelihoods.laplace(learn="pixel"), "Known: none, shared"),
+     (lambda: likelihoods.laplace(scale=0.0), "scale=0.0; it must be above 0"),
+     (lambda: likelihoods.laplace("sigmiod"), "Did you mean 'sigmoid'"),
+     (lambda: likelihoods.log_cosh(a=math.nan), "a=nan"),
+     (lambda: likelihoods.log_cosh("tan"), "Did you mean 'tanh'"),
+     (lambda: likelihoods.categorical(1, UNIT), "levels=1"),
+     (lambda: likelihoods.categorical(4, (1.0, 1.0)), "pixel_range"),
+     (lambda: likelihoods.discretized_logistic(0, UNIT), "levels=0"),
+     (lambda: likelihoods.discretized_logistic_mixture(1, UNIT), "levels=1"),
+     (lambda: likelihoods.discretized_logistic_mixture(4, UNIT, 0), "components=0"),
+     (lambda: likelihoods.poisson("log"), "Known: exp, softplus"),
+     (lambda: likelihoods.negative_binomial((3,), "expp"), "Did you mean 'exp'"),
+     (lambda: likelihoods.ms_ssim((784,), UNIT), r"shape \[784\]"),
+     (lambda: likelihoods.ms_ssim((2, 28, 1), UNIT), "at least 3 x 3"),
+     (lambda: likelihoods.ms_ssim(IMAGE, (1.0, 0.0)), "pixel_range"),
+     (lambda: likelihoods.ms_ssim(IMAGE, UNIT, weight=-1.0), "weight=-1.0"),
+     (lambda: likelihoods.ms_ssim(IMAGE, UNIT, "sigmiod"), "Did you mean 'sigmoid'")],
+)  # fmt: skip
+def test_bad_options_are_refused(build, message):
+    with pytest.raises(UserError, match=message):
+        build()
