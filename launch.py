@@ -16,8 +16,8 @@ from absl import flags, logging
 
 from configs import base
 from configs.flags import parse
-from jaxvae import platform
 from jaxvae.errors import UserError, advice
+from jaxvae.platform import avoid_wrong_sums
 
 MODES = ["train", "evaluate", "sample", "reconstruct"]
 
@@ -38,7 +38,7 @@ def main(argv: list[str], started: float) -> int:
         return 0
     try:
         config = parse(argv, values)
-        platform.avoid_wrong_sums()
+        avoid_wrong_sums()
         from jaxvae import (
             modes,
             sharding,

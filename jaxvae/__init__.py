@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Model", "Objective", "UserError", "avoid_wrong_sums", "data", "evaluate", "likelihoods", "losses", "make_model", "networks",
-    "objectives", "optimizers", "posteriors", "priors", "reconstruct", "reparameterize", "restore", "sample", "train",
+    "Model", "Objective", "UserError", "avoid_wrong_sums", "data", "evaluate", "likelihoods", "losses", "make_model",
+    "networks", "objectives", "optimizers", "posteriors", "priors", "reconstruct", "reparameterize", "restore",
+    "sample", "train",
 ]  # fmt: skip
 
 _HOME = {

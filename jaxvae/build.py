@@ -151,12 +151,10 @@ def objective(config: Mapping[str, Any], model: Model, total_steps: int) -> Obje
       UserError: the parts do not fit: what the mathematics forbids is said here, before anything is trained.
     """
     kl = part("kl", config["kl"], {"total_steps": total_steps})()
-    builder = part("objective", config["objective"], {"model": model, "kl": kl})
-    if "kl" not in builder.keywords and {"beta": 1.0, **config["kl"]} != {"name": "constant", "beta": 1.0}:
-        raise UserError(
-            f"The objective '{config['objective']['name']}' has no KL, so the kl weight '{config['kl']['name']}' would do "
-            "nothing. Take it out, or take an objective with a KL: 'elbo', for example."
-        )
+    given = {"model": model, "kl": kl, "pixel_range": tuple(config["data"]["pixel_range"]) or (0.0, 1.0)}
+    builder = part("objective", config["objective"], given)
+    if "kl" not in builder.keywords:
+        _check_without_kl(config, model)
     made = builder()
 
     def once():
@@ -166,6 +164,21 @@ def objective(config: Mapping[str, Any], model: Model, total_steps: int) -> Obje
 
     jax.eval_shape(once)  # nothing is computed
     return made
+
+
+def _check_without_kl(config: Mapping[str, Any], model: Model) -> None:
+    """Refuses settings that an objective without a KL would silently leave unused."""
+    name = f"The objective '{config['objective']['name']}'"
+    if {"beta": 1.0, **config["kl"]} != {"name": "constant", "beta": 1.0}:
+        raise UserError(
+            f"{name} has no KL, so the kl weight '{config['kl']['name']}' would do nothing. Take it out, or take an "
+            "objective with a KL: 'elbo', for example."
+        )
+    if "prior" in jax.eval_shape(model.init, jax.random.key(0)):
+        raise UserError(
+            f"{name} has no term that would train the prior '{config['model']['prior']['name']}', which would stay as "
+            "it started. Take a prior with nothing to learn: 'standard_normal', for example."
+        )
 
 
 def optimizer(config: Mapping[str, Any], total_steps: int) -> optax.GradientTransformation:

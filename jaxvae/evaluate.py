@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxvae.data.load import Split
 from jaxvae.errors import UserError
-from jaxvae.model import Model, reparameterize
+from jaxvae.model import Model, draw
 from jaxvae.objectives import Objective, StepContext
 from jaxvae.sharding import Parallel
 from jaxvae.types import Array, Key, Params, Tree
@@ -40,7 +40,8 @@ def importance_nll(model: Model, params: Params, key: Key, x: Array, num_samples
         raise UserError("An importance-weighted likelihood needs a posterior and a likelihood that are densities.")
     if num_samples < 1:
         raise UserError(f"evaluate.nll_samples is {num_samples}; the estimate needs at least 1 sample.")
-    group, chunk = _fitting(len(x), 4 * math.prod(x.shape[1:]), num_samples, memory_mb * 1e6)
+    example_bytes = 4 * math.prod(x.shape[1:]) * model.likelihood.outputs_per_value
+    group, chunk = _fitting(len(x), example_bytes, num_samples, memory_mb * 1e6)
     posterior, prior = model.encode(params, x), model.prior(params)
 
     def by_group(array: Array, axis: int) -> Array:  # [groups, ..., group, ...]; every device keeps its rows of each
@@ -51,13 +52,17 @@ def importance_nll(model: Model, params: Params, key: Key, x: Array, num_samples
 
     def log_likelihood(z: Array) -> Array:
         terms: Any = jax.lax.map(lambda g: model.decode(params, g[0]).log_prob(g[1]), (by_group(z, 1), x_groups))
-        return jnp.moveaxis(terms, 0, -1).reshape(z.shape[:2])
+        return jnp.moveaxis(terms, 0, -1).reshape(len(z), len(x))
+
+    def draw_one(key: Key) -> tuple[Array, Array]:
+        z, log_posterior = draw(key, posterior, 1, exact=True)
+        return z[0], log_posterior[0]
 
     def add_chunk(total: Array, start: Array) -> tuple[Array, None]:
         indices = start + jnp.arange(chunk)
-        z = jax.vmap(lambda k: reparameterize(jax.random.fold_in(key, k), posterior))(indices)
-        terms: Any = prior.log_prob(z), posterior.log_prob(z)
-        log_weight = log_likelihood(z) + terms[0] - terms[1]
+        z, log_posterior = jax.vmap(lambda k: draw_one(jax.random.fold_in(key, k)))(indices)
+        log_prior: Any = prior.log_prob(z)
+        log_weight = log_likelihood(z) + log_prior - log_posterior
         log_weight = jnp.where(indices[:, None] < num_samples, log_weight, -jnp.inf)
         return jnp.logaddexp(total, jax.nn.logsumexp(log_weight, axis=0)), None
 

@@ -61,8 +61,8 @@ def _categorical(q: GumbelSoftmax, p: Coded) -> Array:
     prior = _base(p.codes)
     if not isinstance(prior, dist.CategoricalLogits):
         raise UserError(
-            "The posterior 'gumbel_softmax' needs a prior under which its codes are independent, 'uniform_categorical', "
-            "since the KL to any other has no closed form, and its estimate no gradient."
+            "The posterior 'gumbel_softmax' needs a prior under which its codes are independent, "
+            "'uniform_categorical', since the KL to any other has no closed form, and its estimate no gradient."
         )
     log_q, log_p = q.log_probs, jax.nn.log_softmax(prior.logits)
     return jnp.moveaxis(jnp.sum(jnp.exp(log_q) * (log_q - log_p), axis=-1), -1, 0)

@@ -132,7 +132,10 @@ def draw(key: Key, posterior: Any, num_samples: int, exact: bool = False) -> tup
 
 
 def centre(posterior: Any) -> Array:
-    """The one z `[*batch, *latent_shape]` that stands for q(z|x): its mean, or what it names its centre, where the mean is no latent."""
+    """The one z `[*batch, *latent_shape]` that stands for q(z|x).
+
+    Its mean, or what it names its centre where the mean is no latent: on a sphere, among codes.
+    """
     return posterior.centre if hasattr(posterior, "centre") else posterior.mean
 
 

@@ -1,5 +1,6 @@
 """What a run tells when it is done: test metrics, results.json, a short table, pictures."""
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -50,23 +51,26 @@ def evaluate_test(experiment: Experiment, restored: Restored) -> dict[str, Any]:
     test = dict.fromkeys(("loss", "elbo", "reconstruction", "kl", "nll", "nll_samples"))
     test |= mean_over(dataset.test, per_example, parallel, objective_key, settings["batch_size"])(*trees)
     notes = []
+    grey = (
+        config["model"]["likelihood"]["name"] == "bernoulli"
+        and config["data"]["binarization"] == "none"
+        and not _is_binary(dataset.test.x, dataset.max_value)
+    )
     if model.has_likelihood:
         count = settings["nll_samples"]
         per_example = partial(nll_metrics, model, experiment.preprocess, count, settings["memory_mb"])
-        test |= mean_over(dataset.test, per_example, parallel, nll_key, settings["batch_size"])(
-            parallel.replicate(restored.params)
-        )
+        estimate = mean_over(dataset.test, per_example, parallel, nll_key, settings["batch_size"])
+        nll = estimate(parallel.replicate(restored.params))
+        test |= nll
         test["nll_samples"] = count
+        if model.likelihood.is_discrete and not grey:
+            test["bits_per_dim"] = nll["nll"] / (math.prod(dataset.shape) * math.log(2))
     else:
         notes.append(
             "elbo and nll are null: the posterior or the reconstruction loss is no density, so nothing here "
             "bounds log p(x)."
         )
-    if (
-        config["model"]["likelihood"]["name"] == "bernoulli"
-        and config["data"]["binarization"] == "none"
-        and not _is_binary(dataset.test.x, dataset.max_value)
-    ):
+    if grey:
         notes.append(
             "The pixels are grey: the cross-entropy of grey pixels is what is minimised, but comparable only with "
             "itself, not with likelihoods of binarised data."
@@ -101,6 +105,7 @@ def table(results: Mapping[str, Any]) -> str:
         "loss": "loss (minimised)", "elbo": "ELBO", "reconstruction": "reconstruction", "kl": "KL",
         "nll": f"NLL, {test['nll_samples']} importance samples" if test["nll"] is not None else "NLL",
     }  # fmt: skip
+    names |= {name: name.replace("_", " ") for name in test if name not in names and name != "nll_samples"}
     used = results["checkpoint"]
     lines = [f"test set, nats per example; checkpoint '{used['which']}', step {used['step']}"]
     lines += [
@@ -119,7 +124,7 @@ def sheets(experiment: Experiment, params: Params) -> dict[str, np.ndarray]:
     key = train.streams(config["seed"])["sample"]
     if not figures.are_images(experiment.dataset.shape):
         return {}
-    drawn = figures.as_pictures(_unit(config, sample(experiment.model, params, key, PICTURES)))
+    drawn = figures.as_pictures(_unit(config, experiment.levels, sample(experiment.model, params, key, PICTURES)))
     x, reconstruction = _reconstructions(experiment, params, split.x[:PICTURES])
     pairs = figures.beside(figures.as_pictures(x), figures.as_pictures(reconstruction))
     return {"samples": figures.tile(drawn, 8), "reconstructions": pairs}
@@ -141,7 +146,7 @@ def draw(experiment: Experiment, workdir: Path, params: Params) -> list[str]:
         figures.save_latent_scatter(folder / "latent_scatter.png", codes, test.label)
         written.append("latent_scatter.png")
         if figures.are_images(model.data_shape):
-            grid = _unit(config, figures.latent_grid(model, params))
+            grid = _unit(config, experiment.levels, figures.latent_grid(model, params))
             sheet = figures.tile(figures.as_pictures(grid), 20, gap=0)
             figures.save_sheet(
                 folder / "latent_grid.png",
@@ -157,7 +162,7 @@ def write_samples(config: Mapping[str, Any], workdir: Path, restored: Restored) 
     settings = config["sample"]
     key = train.streams(config["seed"] if settings["seed"] < 0 else settings["seed"])["sample"]
     x = sample(restored.model, restored.params, key, settings["num"], settings["temperature"])
-    _write_arrays(workdir, "samples", "samples from the prior", x=_unit(config, x))
+    _write_arrays(workdir, "samples", "samples from the prior", x=_unit(config, restored.info["levels"], x))
 
 
 def write_reconstructions(experiment: Experiment, workdir: Path, restored: Restored) -> None:
@@ -181,13 +186,15 @@ def _write_arrays(workdir: Path, name: str, title: str, **arrays: np.ndarray) ->
     print(f"wrote {', '.join(map(str, written))}")
 
 
-def _unit(config: Mapping[str, Any], x: Any) -> np.ndarray:
-    return np.asarray(to_unit_range(x, config["data"]["pixel_range"]))
+def _unit(config: Mapping[str, Any], levels: int, x: Any) -> np.ndarray:
+    return np.asarray(to_unit_range(x, config["data"]["pixel_range"], levels - 1))
 
 
 def _reconstructions(experiment: Experiment, params: Params, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     (x,) = _batches(experiment, raw, len(raw))
-    return _unit(experiment.config, x), _unit(experiment.config, reconstruct(experiment.model, params, x))
+    both = x, reconstruct(experiment.model, params, x)
+    one, other = (_unit(experiment.config, experiment.levels, values) for values in both)
+    return one, other
 
 
 def _batches(experiment: Experiment, raw: np.ndarray, size: int = 1024) -> Iterator[Array]:

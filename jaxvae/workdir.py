@@ -65,7 +65,7 @@ def restore_run(workdir: str | os.PathLike, checkpoint: str = "best") -> Restore
     with contextlib.closing(Reader(Path(workdir) / "checkpoints")) as reader:
         step, weights, info = reader.weights(checkpoint)
     model = build.model(config, build.DataSpec(tuple(info["data_shape"]), info["levels"]))
-    params = build.objective(config, model, total_steps=1).model_params(**weights)
+    params = build.objective(config, model, total_steps=1).model_params(weights["params"], weights["extra"])
     return Restored(config, model, params, weights, step, info)
 
 

@@ -99,7 +99,7 @@ def setup(config):
 
 def check(config):
     """The contract; returns the last state."""
-    model, objective = setup(config)
+    _, objective = setup(config)
     traces = []
 
     def counted(*args):
@@ -126,7 +126,9 @@ def check(config):
     assert {"loss", "reconstruction"} <= metrics.keys()
     paths = jax.tree_util.tree_leaves_with_path(state.params)
     before = jax.tree.leaves(jax.device_get(start.params))
-    still = [jax.tree_util.keystr(path) for (path, after), old in zip(paths, before, strict=True) if np.all(after == old)]
+    still = [
+        jax.tree_util.keystr(path) for (path, after), old in zip(paths, before, strict=True) if np.all(after == old)
+    ]
     assert still == [], "no gradient reaches these"
     for one, other in zip(jax.tree.leaves(state), jax.tree.leaves(run()[0]), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -136,8 +138,7 @@ def check(config):
 def legal(config):
     try:
         setup(config)
-    except UserError as error:
-        assert len(str(error)) > 40
+    except UserError:
         return False
     return True
 

@@ -101,7 +101,11 @@ def test_a_model_knows_which_of_its_parts_are_densities(posterior, likelihood, d
 
 
 def test_every_number_of_the_parameters_gets_a_gradient(random_like):
-    objective, batch, ctx = objectives.elbo(small((4, 2)), objectives.KL_WEIGHTS["constant"]()), {"x": data(5, 4, 2)}, objectives.StepContext(0, 5)
+    objective, batch, ctx = (
+        objectives.elbo(small((4, 2)), objectives.KL_WEIGHTS["constant"]()),
+        {"x": data(5, 4, 2)},
+        objectives.StepContext(0, 5),
+    )
     params, _ = random_like(objective.init, jax.random.key(0))
 
     def loss(params, key):

@@ -138,7 +138,7 @@ def test_delta_is_its_outputs():
     np.testing.assert_array_equal(built.mean, OUTPUTS)
     np.testing.assert_array_equal(reparameterize(jax.random.key(0), built), OUTPUTS)
     np.testing.assert_array_equal(reparameterize(jax.random.key(0), built, 2), np.stack([OUTPUTS] * 2))
-    gradient = jax.grad(lambda o: jnp.sum(reparameterize(jax.random.key(0), posterior.build({}, o), 3)))(OUTPUTS)
+    gradient = jax.grad(lambda o: jnp.sum(reparameterize(jax.random.key(0), posterior.build({}, o, None), 3)))(OUTPUTS)
     np.testing.assert_array_equal(gradient, 3 * np.ones_like(OUTPUTS))
 
 

@@ -11,7 +11,7 @@ from jaxvae.errors import UserError
 
 
 class HamiltonianFlow(dist.Distribution):
-    """Tempered leapfrog steps from `base` on the target `log_joint` (Caterini et al. 2018, arXiv:1805.11328, algorithm 1).
+    """Tempered leapfrog steps from `base` on the target `log_joint` (arXiv:1805.11328, algorithm 1).
 
     The flow is one of (z, momentum). `sample_and_log_prob` therefore gives, in the place of log q(z|x), the log-ratio
     of densities of the pair and of its final momentum: exp(log p(x, z) - it) has the mean p(x), so that every bound
@@ -71,6 +71,6 @@ class HamiltonianFlow(dist.Distribution):
 
     def log_prob(self, value):
         raise UserError(
-            "A Hamiltonian posterior knows no density of a given z, only that of what it draws. Where one is needed take "
-            "another posterior: 'diagonal_gaussian' or a flow."
+            "A Hamiltonian posterior knows no density of a given z, only that of what it draws. Where one is needed "
+            "take another posterior: 'diagonal_gaussian' or a flow."
         )

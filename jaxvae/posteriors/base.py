@@ -19,7 +19,7 @@ class Posterior(NamedTuple):
     Attributes:
       latent_shape: the shape of one z.
       num_outputs: the encoder's outputs for each example.
-      build: `(params, outputs [..., num_outputs], log_joint) -> q` of batch shape `[...]` and event shape `latent_shape`;
+      build: `(params, outputs [..., num_outputs], log_joint) -> q` of batch shape `[...]`, event shape `latent_shape`;
         `log_joint(z)` is log p(x, z) `[..., B]`, for those that follow its gradient.
       init: parameters that all examples share (a flow's, say).
       space: where z lives; the prior must live there too.

@@ -113,7 +113,7 @@ def vector_quantized(
 
 
 def finite_scalar(latent_dim: int, grid: Sequence[int] = (8, 5, 5, 5)) -> Posterior:
-    """`latent_dim` vectors whose entries are rounded to a few levels (Mentzer et al. 2023, arXiv:2309.15505, section 3).
+    """`latent_dim` vectors whose entries are rounded to the levels of a `grid` (arXiv:2309.15505, section 3).
 
     The codebook is the grid of all combinations, with nothing to learn and nothing to collapse.
 

@@ -47,7 +47,7 @@ def _amortized(name, latent_dim, num_flows, sizes, flow) -> Posterior:
 def inverse_autoregressive_flow(
     latent_dim: int, num_flows: int = 2, hidden: Sequence[int] = (320,), context_dim: int = 64
 ) -> Posterior:
-    """IAF: gated autoregressive layers that see `context_dim` outputs of the encoder (arXiv:1606.04934, algorithm 1)."""
+    """Gated autoregressive layers that see `context_dim` outputs of the encoder (arXiv:1606.04934, algorithm 1)."""
     _check_flows("inverse_autoregressive_flow", num_flows)
     net = Pure(Made(tuple(hidden)))
 

@@ -13,8 +13,8 @@ class Prior(NamedTuple):
     """p(z) as pure functions.
 
     Attributes:
-      build: `(params, encode) -> p`, of batch shape `[]` and event shape `latent_shape`, or `[latent_dim]` whole numbers
-        below `num_codes` where the space is CODES; `encode(x [K, *data_shape])` is q(z|x), for a VampPrior.
+      build: `(params, encode) -> p`, of batch shape `[]` and event shape `latent_shape`; where the space is CODES, of
+        `[latent_dim]` whole numbers below `num_codes`. `encode(x [K, *data_shape])` is q(z|x), for a VampPrior.
       init: its parameters.
       space: where z lives; ANY where the posterior decides.
     """

@@ -17,7 +17,7 @@ def uniform_categorical(latent_dim: int, num_codes: int) -> Prior:
 
     def build(params, encode):
         del params, encode
-        return dist.Categorical(logits=jnp.zeros((latent_dim, num_codes))).to_event(1)
+        return dist.CategoricalLogits(jnp.zeros((latent_dim, num_codes))).to_event(1)
 
     return Prior(build, space=CODES)
 
