@@ -12,6 +12,7 @@ def get_config(dataset=""):
     config.data.binarization = "dynamic"
     config.model.latent_dim = 50
     config.network = {"name": "mlp", "hidden": (200, 200), "activation": "tanh"}
+    config.network.update(hidden_scale=1.0, output_scale=1.0)
     config.objective = {"name": "ciwae", "num_samples": 64, "mix": 0.5}
     config.optimizer.schedule.name = "cosine"
     return config

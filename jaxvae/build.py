@@ -13,6 +13,7 @@ import optax
 
 from jaxvae import likelihoods, networks, objectives, optimizers, posteriors, priors
 from jaxvae.errors import UserError, unknown
+from jaxvae.likelihoods import Likelihood
 from jaxvae.model import Model, make_model
 from jaxvae.objectives import Objective, StepContext
 from jaxvae.posteriors import CODES
@@ -60,11 +61,18 @@ class DataSpec(NamedTuple):
 
     Attributes:
       shape: of one example.
-      levels: how many values each of its entries can have; 256 for 8-bit pixels.
+      levels: how many values each of its entries can have; 256 for 8-bit pixels, and for floats.
+      is_float: whether it is stored as floats in [0, 1], and so is no counts.
     """
 
     shape: tuple[int, ...]
     levels: int = 256
+    is_float: bool = False
+
+    @property
+    def stored_range(self) -> tuple[float, float]:
+        """The least and the greatest value that is stored."""
+        return 0.0, 1.0 if self.is_float else float(self.levels - 1)
 
 
 def part(
@@ -106,11 +114,10 @@ def model(config: Mapping[str, Any], data: DataSpec) -> Model:
     specs, latent_dim = config["model"], config["model"]["latent_dim"]
     if latent_dim < 1:
         raise UserError(f"model.latent_dim is {latent_dim}; a latent space needs at least 1 dimension.")
-    stored = (0.0, float(data.levels - 1))
     given = {"latent_dim": latent_dim, "data_shape": data.shape, "levels": data.levels}
-    given["pixel_range"] = tuple(config["data"]["pixel_range"]) or stored
+    given["pixel_range"] = tuple(config["data"]["pixel_range"]) or data.stored_range
     likelihood = part("likelihood", specs["likelihood"], given)()
-    _check_support(specs["likelihood"]["name"], likelihood, given["pixel_range"], stored)
+    _check_support(specs["likelihood"]["name"], likelihood, given["pixel_range"], data)
     posterior = part("posterior", specs["posterior"], given)()
     given["num_codes"] = posterior.num_codes
     prior = part("prior", specs["prior"], given)()
@@ -124,16 +131,21 @@ def model(config: Mapping[str, Any], data: DataSpec) -> Model:
     return make_model(posterior, prior, likelihood, part("network", config["network"])(), data_shape=data.shape)
 
 
-def _check_support(name: str, likelihood, pixel_range: tuple[float, float], stored: tuple[float, float]) -> None:
+def _check_support(name: str, likelihood: Likelihood, pixel_range: tuple[float, float], data: DataSpec) -> None:
     low, high = likelihood.support or (-math.inf, math.inf)
-    if low <= pixel_range[0] and pixel_range[1] <= high and (math.isfinite(high) or low < 0 or pixel_range == stored):
-        return
-    need = f"data in [{low:g}, {high:g}]" if math.isfinite(high) else "counts: whole numbers from 0 on"
-    fits = "(0.0, 1.0)" if math.isfinite(high) else "() for the values as stored"
-    raise UserError(
-        f"The likelihood '{name}' needs {need}, but data.pixel_range is {list(pixel_range)}. Set data.pixel_range to "
-        f"{fits}, or take a likelihood for such data: 'gaussian' or 'squared_error', for example."
-    )
+    others = "or take a likelihood for such data: 'gaussian' or 'squared_error', for example."
+    if (low, high) == (0, math.inf):
+        if pixel_range != data.stored_range or data.is_float:
+            kind = "floats" if data.is_float else f"scaled to {list(pixel_range)}"
+            raise UserError(
+                f"The likelihood '{name}' is one for counts, whole numbers from 0 on, but the data is {kind}. Set "
+                f"data.pixel_range to () for whole numbers as stored, {others}"
+            )
+    elif pixel_range[0] < low or pixel_range[1] > high:
+        raise UserError(
+            f"The likelihood '{name}' needs data in {[low, high]}, but data.pixel_range is {list(pixel_range)}. Set "
+            f"data.pixel_range to (0.0, 1.0), {others}"
+        )
 
 
 def _space(builder: Callable, given: Mapping[str, Any]) -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from jaxvae import build, data
 from jaxvae.errors import UserError
 from jaxvae.model import Model
@@ -18,7 +20,7 @@ class Experiment(NamedTuple):
     objective: Objective
     preprocess: Callable
     total_steps: int
-    levels: int
+    spec: build.DataSpec
 
 
 AT_LEAST_ONE = ("train.num_epochs", "train.steps_per_call", "train.eval_every_epochs",
@@ -55,7 +57,8 @@ def setup(config: Mapping[str, Any]) -> Experiment:
     dataset = data.load(**source)
     preprocess = data.make_preprocess(dataset.max_value, config["data"]["binarization"], config["data"]["pixel_range"])
     levels = 2 if config["data"]["binarization"] == "dynamic" else dataset.levels
-    model = build.model(config, build.DataSpec(dataset.shape, levels))
+    spec = build.DataSpec(dataset.shape, levels, dataset.train.x.dtype == np.float32 and levels > 2)
+    model = build.model(config, spec)
     total_steps = config["train"]["num_epochs"] * (len(dataset.train.x) // max(config["train"]["batch_size"], 1))
     objective = build.objective(config, model, total_steps)
-    return Experiment(config, dataset, model, objective, preprocess, total_steps, levels)
+    return Experiment(config, dataset, model, objective, preprocess, total_steps, spec)

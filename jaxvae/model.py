@@ -178,10 +178,10 @@ def sample(model: Model, params: Params, key: Key, num: int, temperature: float 
     """
     prior: Any = model.prior(params)
     z = prior.sample(key, (num,))
-    if temperature != 1.0:
-        if model.posterior.space != EUCLIDEAN:
-            raise UserError(f"sample.temperature is {temperature}, but latents in {model.posterior.space} take only 1.")
+    if model.posterior.space == EUCLIDEAN:
         z = prior.mean + temperature * (z - prior.mean)
+    elif temperature != 1.0:
+        raise UserError(f"sample.temperature is {temperature}, but latents in {model.posterior.space} take only 1.")
     return model.decode(params, z).mean
 
 

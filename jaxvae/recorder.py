@@ -42,8 +42,7 @@ class Recorder:
         )  # fmt: skip
         self._steps_per_epoch, self._before, self._started = steps_per_epoch, before, started
         self._of_data = {
-            "data_shape": list(experiment.dataset.shape),
-            "levels": experiment.levels,
+            "data": experiment.spec._asdict(),
             "data_checksum": data.checksum(experiment.dataset.train),
         }
         self._log = MetricsLog(workdir, first_step) if first_host else None

@@ -13,6 +13,7 @@ import numpy as np
 
 import jaxvae
 from jaxvae import figures, sharding, train
+from jaxvae.build import DataSpec
 from jaxvae.data import to_unit_range
 from jaxvae.evaluate import mean_over, nll_metrics, objective_metrics
 from jaxvae.experiment import Experiment
@@ -124,7 +125,7 @@ def sheets(experiment: Experiment, params: Params) -> dict[str, np.ndarray]:
     key = train.streams(config["seed"])["sample"]
     if not figures.are_images(experiment.dataset.shape):
         return {}
-    drawn = figures.as_pictures(_unit(config, experiment.levels, sample(experiment.model, params, key, PICTURES)))
+    drawn = figures.as_pictures(_unit(config, experiment.spec, sample(experiment.model, params, key, PICTURES)))
     x, reconstruction = _reconstructions(experiment, params, split.x[:PICTURES])
     pairs = figures.beside(figures.as_pictures(x), figures.as_pictures(reconstruction))
     return {"samples": figures.tile(drawn, 8), "reconstructions": pairs}
@@ -146,7 +147,7 @@ def draw(experiment: Experiment, workdir: Path, params: Params) -> list[str]:
         figures.save_latent_scatter(folder / "latent_scatter.png", codes, test.label)
         written.append("latent_scatter.png")
         if figures.are_images(model.data_shape):
-            grid = _unit(config, experiment.levels, figures.latent_grid(model, params))
+            grid = _unit(config, experiment.spec, figures.latent_grid(model, params))
             sheet = figures.tile(figures.as_pictures(grid), 20, gap=0)
             figures.save_sheet(
                 folder / "latent_grid.png",
@@ -162,7 +163,7 @@ def write_samples(config: Mapping[str, Any], workdir: Path, restored: Restored) 
     settings = config["sample"]
     key = train.streams(config["seed"] if settings["seed"] < 0 else settings["seed"])["sample"]
     x = sample(restored.model, restored.params, key, settings["num"], settings["temperature"])
-    _write_arrays(workdir, "samples", "samples from the prior", x=_unit(config, restored.info["levels"], x))
+    _write_arrays(workdir, "samples", "samples from the prior", x=_unit(config, restored.spec, x))
 
 
 def write_reconstructions(experiment: Experiment, workdir: Path, restored: Restored) -> None:
@@ -186,14 +187,14 @@ def _write_arrays(workdir: Path, name: str, title: str, **arrays: np.ndarray) ->
     print(f"wrote {', '.join(map(str, written))}")
 
 
-def _unit(config: Mapping[str, Any], levels: int, x: Any) -> np.ndarray:
-    return np.asarray(to_unit_range(x, config["data"]["pixel_range"], levels - 1))
+def _unit(config: Mapping[str, Any], spec: DataSpec, x: Any) -> np.ndarray:
+    return np.asarray(to_unit_range(x, tuple(config["data"]["pixel_range"]) or spec.stored_range))
 
 
 def _reconstructions(experiment: Experiment, params: Params, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     (x,) = _batches(experiment, raw, len(raw))
     both = x, reconstruct(experiment.model, params, x)
-    one, other = (_unit(experiment.config, experiment.levels, values) for values in both)
+    one, other = (_unit(experiment.config, experiment.spec, values) for values in both)
     return one, other
 
 

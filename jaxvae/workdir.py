@@ -52,6 +52,7 @@ class Restored(NamedTuple):
     """
 
     config: dict[str, Any]
+    spec: build.DataSpec
     model: Model
     params: Tree
     weights: dict[str, Tree]
@@ -64,9 +65,14 @@ def restore_run(workdir: str | os.PathLike, checkpoint: str = "best") -> Restore
     config = load_config(workdir)
     with contextlib.closing(Reader(Path(workdir) / "checkpoints")) as reader:
         step, weights, info = reader.weights(checkpoint)
-    model = build.model(config, build.DataSpec(tuple(info["data_shape"]), info["levels"]))
+    spec = _spec(info)
+    model = build.model(config, spec)
     params = build.objective(config, model, total_steps=1).model_params(weights["params"], weights["extra"])
-    return Restored(config, model, params, weights, step, info)
+    return Restored(config, spec, model, params, weights, step, info)
+
+
+def _spec(info: dict[str, Any]) -> build.DataSpec:
+    return build.DataSpec(**{**info["data"], "shape": tuple(info["data"]["shape"])})
 
 
 def load_config(workdir: str | os.PathLike) -> dict[str, Any]:

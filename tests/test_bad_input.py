@@ -118,7 +118,7 @@ def test_mistakes_in_the_flags(refused, workdir, monkeypatch, argv, said):
         ("network.hidden=(0,)", ["hidden=(0,)", "1 or more"]),
         ("network.activation=rely", ["'rely'. Did you mean 'relu'?"]),
         ("data.binarization=statik", ["'statik'. Did you mean 'static'? Known: dynamic, none, static, threshold."]),
-        ("data.pixel_range=(0.0,2.0)", ["pixel_range is (0.0, 2.0)", "(0.0, 1.0) or (-1.0, 1.0)"]),
+        ("data.pixel_range=(0.0,2.0)", ["pixel_range is (0.0, 2.0)", "(0.0, 1.0), (-1.0, 1.0), or ()"]),
         ("data.pixel_range=(-1.0,1.0)", ["'bernoulli' needs data in [0.0, 1.0]", "is [-1.0, 1.0]", "'squared_error'"]),
         ("data.validation_fraction=1.5", ["validation_fraction is 1.5", "[0, 1)"]),
         ("data.validation_fraction=0.0001", ["validation_fraction", "too few"]),

@@ -189,7 +189,7 @@ def test_restore_gives_model_and_parameters_without_a_config_file(tmp_path):
         9,
         {"params": {"model": jax.device_get(params)}, "extra": {}},
         {"step": np.zeros(1)},
-        {"data_shape": [8, 8, 1], "levels": 256},
+        {"data": {"shape": [8, 8, 1], "levels": 17, "is_float": False}},
         1.0,
     )
     checkpoints.close()

@@ -168,7 +168,7 @@ def test_mean_over_needs_a_batch_that_the_devices_can_share():
 
 
 def test_metrics_of_stored_values_are_those_of_the_preprocessed():
-    params, batch = {"model": lg.params(*EXACT)}, {"x": 4 * lg.X}
+    params, batch = lg.params(*EXACT), {"x": 4 * lg.X}
     nll_of_stored = jax.jit(lambda key: evaluate.nll_metrics(lg.MODEL, lambda _, x: x / 4, 10, 8.0, params, key, batch))
     np.testing.assert_allclose(nll_of_stored(jax.random.key(0))["nll"], -lg.LOG_PX, rtol=1e-5)
 

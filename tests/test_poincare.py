@@ -43,7 +43,7 @@ def test_mobius_sum_is_the_textbooks_and_can_be_undone(c):
 def test_maps_are_inverse_and_as_long_as_the_distance(c):
     x, y = ball_points(200, 3, c, 4.0), ball_points(200, 3, c, 4.0)
     v = np.asarray(logmap(x, y, c))
-    np.testing.assert_allclose(expmap(x, v, c), y, atol=1e-5)
+    np.testing.assert_allclose(expmap(x, v, c), y, atol=5e-5)  # rounding times the conformal factor, here up to 150
     conformal = 2 / (1 - c * np.sum(x.astype(np.float64) ** 2, axis=-1))
     np.testing.assert_allclose(conformal * np.linalg.norm(v, axis=-1), distance(x, y, c), rtol=1e-4)
     np.testing.assert_allclose(logmap(x, np.asarray(expmap(x, v, c)), c), v, rtol=1e-3, atol=1e-4)

@@ -100,11 +100,13 @@ def _first(arrays: dict[str, np.ndarray], names) -> np.ndarray | None:
 
 
 def _pixels(x: np.ndarray) -> np.ndarray:
-    """To uint8 or float32, with a channel axis for images; anything else is left for the checks to refuse."""
+    """To uint8, float32 or int32, with a channel axis for images; what else there is, the checks refuse."""
     if x.dtype == np.uint8:
         pass  # a look at its values would read all of them
     elif x.dtype == np.bool_ or (x.dtype.kind in "iu" and x.size and x.min() >= 0 and x.max() <= 255):
         x = x.astype(np.uint8)
+    elif x.dtype.kind in "iu" and x.size and abs(x).max() < 2**24:  # what a float32 can hold
+        x = x.astype(np.int32)
     elif x.dtype.kind == "f":
         with np.errstate(over="ignore"):  # becomes infinite, and is then refused as such
             x = x.astype(np.float32)

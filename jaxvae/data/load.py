@@ -17,7 +17,7 @@ CHECKED_BYTES = 2**26  # of larger data every nth row goes into the checksum
 
 
 class Split(NamedTuple):
-    """`x` `[N, *shape]`, uint8 or float32 as stored; `label` `[N]` integers, or None."""
+    """`x` `[N, *shape]`, uint8, float32 or int32 as stored; `label` `[N]` integers, or None."""
 
     x: np.ndarray
     label: np.ndarray | None = None
@@ -148,7 +148,9 @@ def checksum(split: Split) -> int:
 
 
 def _max_value(splits: dict[str, Split]) -> float:
-    """255 for 8-bit pixels, 1 for floats and for 8-bit values that are only 0 and 1."""
+    """255 for 8-bit pixels, 1 for floats and for 8-bit values that are only 0 and 1, the greatest of larger counts."""
+    if greatest := max((int(s.x.max()) for s in splits.values() if s.x.dtype == np.int32 and s.x.size), default=0):
+        return float(greatest)
     eight_bit = [np.atleast_1d(s.x) for s in splits.values() if s.x.dtype == np.uint8]  # not yet checked
     # In slices: the first one ends the search, unless the data is binary.
     slices = (x[i : i + 1024] for x in eight_bit for i in range(0, len(x), 1024))
@@ -180,8 +182,15 @@ def _check(key: str, split: Split, train: np.ndarray) -> None:
         raise UserError(f"The {key} data has {len(x)} examples but {len(label)} labels.")
     if x.dtype == np.uint8:
         return
+    if x.dtype == np.int32:
+        if x.size and x.min() < 0:
+            raise UserError(f"The {key} data holds whole numbers from {x.min()} to {x.max()}; counts are 0 or more.")
+        return
     if x.dtype != np.float32:
-        raise UserError(f"The {key} data has type {x.dtype}; store pixels as uint8 (0 to 255) or as floats in [0, 1].")
+        raise UserError(
+            f"The {key} data has type {x.dtype}; store pixels as uint8 (0 to 255) or as floats in [0, 1], and counts "
+            "as whole numbers below 2^24."
+        )
     if bad := int(x.size - np.isfinite(x).sum()):
         raise UserError(f"The {key} data holds {bad} values that are NaN or infinite. Clean the data first.")
     if x.size and (x.min() < 0 or x.max() > 1):

@@ -60,7 +60,7 @@ def make_preprocess(
     return preprocess
 
 
-def to_unit_range(x: Array, pixel_range: tuple[float, ...], max_value: float = 1.0) -> Array:
-    """Back from `pixel_range` to [0, 1], clipped, for pictures; values as stored are divided by `max_value`."""
-    low, high = pixel_range or (0.0, max_value)
+def to_unit_range(x: Array, pixel_range: tuple[float, float]) -> Array:
+    """Back from `pixel_range` to [0, 1], clipped, for pictures."""
+    low, high = pixel_range
     return ((x - low) / (high - low)).clip(0.0, 1.0)

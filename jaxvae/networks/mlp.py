@@ -18,10 +18,17 @@ ACTIVATIONS = {
     "elu": nn.elu,
     "softplus": nn.softplus,
 }
-# Uniform, with a third of Glorot's variance in the hidden layers and a tenth in the last one, so that a new model
-# starts near the prior and near grey. On MNIST this ends lower than Flax's default, for either likelihood.
-HIDDEN_INIT = nn.initializers.variance_scaling(1 / 3, "fan_avg", "uniform")
-OUTPUT_INIT = nn.initializers.variance_scaling(1 / 10, "fan_avg", "uniform")
+# A third of Glorot's variance in the hidden layers and a tenth in the last one, so that a new model starts near the
+# prior and near grey. With relu, MNIST ends lower so than with Flax's default; deep tanh networks want 1 and 1.
+HIDDEN_SCALE, OUTPUT_SCALE = 1 / 3, 1 / 10
+
+
+def initializer(scale: float) -> Callable[..., Array]:
+    """Uniform weights with `scale` times Glorot's variance."""
+    return nn.initializers.variance_scaling(scale, "fan_avg", "uniform")
+
+
+HIDDEN_INIT, OUTPUT_INIT = initializer(HIDDEN_SCALE), initializer(OUTPUT_SCALE)
 
 
 class MLP(nn.Module):
@@ -31,6 +38,8 @@ class MLP(nn.Module):
     hidden: tuple[int, ...]
     output_shape: tuple[int, ...]
     activation: Callable[[Array], Array]
+    hidden_scale: float = HIDDEN_SCALE
+    output_scale: float = OUTPUT_SCALE
 
     @nn.compact
     def __call__(self, x: Array, context: Array | None = None) -> Array:
@@ -40,20 +49,38 @@ class MLP(nn.Module):
             x = jnp.concatenate([x, jnp.broadcast_to(context, (*batch_shape, context.shape[-1]))], axis=-1)
         x = x.reshape(-1, x.shape[-1])  # with more than one batch axis XLA on CPU would transpose before each product
         for width in self.hidden:
-            x = self.activation(nn.Dense(width, kernel_init=HIDDEN_INIT)(x))
-        x = nn.Dense(math.prod(self.output_shape), kernel_init=OUTPUT_INIT)(x)
+            x = self.activation(nn.Dense(width, kernel_init=initializer(self.hidden_scale))(x))
+        x = nn.Dense(math.prod(self.output_shape), kernel_init=initializer(self.output_scale))(x)
         return x.reshape(*batch_shape, *self.output_shape)
 
 
-def mlp(hidden: Sequence[int] = (400,), activation: str = "relu") -> Network:
-    """Fully connected; the decoder mirrors the encoder's `hidden` widths."""
+def mlp(
+    hidden: Sequence[int] = (400,),
+    activation: str = "relu",
+    hidden_scale: float = HIDDEN_SCALE,
+    output_scale: float = OUTPUT_SCALE,
+) -> Network:
+    """Fully connected; the decoder mirrors the encoder's `hidden` widths.
+
+    Args:
+      hidden: the encoder's widths.
+      activation: of the hidden layers.
+      hidden_scale: the variance of their first weights, in units of Glorot's.
+      output_scale: the same of the last layer's.
+
+    Raises:
+      UserError: a width, a scale or an activation that there is not.
+    """
+    for name, scale in (("hidden_scale", hidden_scale), ("output_scale", output_scale)):
+        if not scale > 0:
+            raise UserError(f"The network got {name}={scale}; it must be above 0.")
     if not isinstance(hidden, (tuple, list)) or any(type(width) is not int or width < 1 for width in hidden):
         raise UserError(f"The network got hidden={hidden}; every width must be a whole number of 1 or more.")
     if activation not in ACTIVATIONS:
         raise unknown("activation", activation, ACTIVATIONS)
     hidden = tuple(hidden)
-    act = ACTIVATIONS[activation]
+    rest = ACTIVATIONS[activation], hidden_scale, output_scale
     return Network(
-        encoder=lambda data_shape, num_outputs: MLP(data_shape, hidden, (num_outputs,), act),
-        decoder=lambda latent_shape, output_shape: MLP(latent_shape, hidden[::-1], output_shape, act),
+        encoder=lambda data_shape, num_outputs: MLP(data_shape, hidden, (num_outputs,), *rest),
+        decoder=lambda latent_shape, output_shape: MLP(latent_shape, hidden[::-1], output_shape, *rest),
     )
