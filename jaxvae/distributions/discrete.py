@@ -1,5 +1,7 @@
 """Latents that are rows of a codebook: a prior over them, a relaxed categorical, a quantised vector."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
@@ -25,7 +27,7 @@ class Coded(dist.Distribution):
         shape = (*codes.event_shape, codebook.shape[-1])
         super().__init__(codes.batch_shape, shape, validate_args=validate_args)
 
-    def sample(self, key, sample_shape=()):
+    def sample(self, key: Any, sample_shape=()):
         return self.codebook[self.codes.sample(key, sample_shape)]
 
     def log_prob(self, value):
@@ -62,11 +64,11 @@ class GumbelSoftmax(dist.Distribution):
     def centre(self):
         return jax.nn.one_hot(jnp.argmax(self.logits, axis=-1), self.logits.shape[-1])
 
-    def sample(self, key, sample_shape=()):
+    def sample(self, key: Any, sample_shape=()):
         codes = jax.random.categorical(key, self.logits, shape=(*sample_shape, *self.logits.shape[:-1]))
         return jax.nn.one_hot(codes, self.logits.shape[-1])
 
-    def rsample(self, key, sample_shape=()):
+    def rsample(self, key: Any, sample_shape=()):
         noise = jax.random.gumbel(key, (*sample_shape, *self.logits.shape))
         soft = jax.nn.softmax((self.logits + noise) / self.temperature)
         if not self.straight_through:
@@ -97,7 +99,7 @@ class Quantized(dist.Distribution):
     def mean(self):
         return self.inputs + jax.lax.stop_gradient(self.values - self.inputs)
 
-    def sample(self, key, sample_shape=()):
+    def sample(self, key: Any, sample_shape=()):
         del key
         return jnp.broadcast_to(self.mean, (*sample_shape, *self.values.shape))
 
@@ -116,7 +118,7 @@ class AutoregressiveCodes(dist.Distribution):
         self.net, self.params, self.length = net, params, length
         super().__init__((), (length,), validate_args=validate_args)
 
-    def sample(self, key, sample_shape=()):
+    def sample(self, key: Any, sample_shape=()):
         def draw_next(codes, step):
             n, key = step
             logits = jnp.take(self.net(self.params, codes), n, axis=-2)

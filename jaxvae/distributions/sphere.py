@@ -7,6 +7,7 @@ moments, the derivative of a sample) is a Gauss-Legendre sum of this integrand a
 
 import functools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -146,7 +147,7 @@ class VonMisesFisher(dist.Distribution):
         """loc, the point of the sphere that stands for the distribution."""
         return self.loc + jnp.zeros_like(self.concentration)[..., None]
 
-    def sample(self, key, sample_shape=()):
+    def sample(self, key: Any, sample_shape=()):
         dim, loc = self.event_shape[0], self.loc
         shape = (*sample_shape, *jnp.broadcast_shapes(loc.shape[:-1], self.concentration.shape))  # right in a vmap, too
         kappa = jnp.broadcast_to(self.concentration, shape)
@@ -187,7 +188,7 @@ class HypersphericalUniform(dist.Distribution):
     def mean(self):
         return jnp.zeros(self.dim)
 
-    def sample(self, key, sample_shape=()):
+    def sample(self, key: Any, sample_shape=()):
         normal = dist.Normal(0.0, 1.0).sample(key, (*sample_shape, self.dim))
         return normal / jnp.linalg.norm(normal, axis=-1, keepdims=True)
 
