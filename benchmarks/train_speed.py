@@ -74,12 +74,13 @@ def load_images(num: int) -> tuple[np.ndarray, str]:
 def jaxvae_epoch(config: dict, images: np.ndarray) -> Callable[[], float]:
     """One epoch of the library's own loop; returns the last loss, on the host."""
     settings = config["train"]
-    model = build.model(config, build.DataSpec(images.shape[1:]))
+    spec = build.DataSpec(images.shape[1:])
+    model = build.model(config, spec)
     preprocess = data.make_preprocess(255.0, config["data"]["binarization"], config["data"]["pixel_range"])
     feed = data.make_feed(data.Split(images), settings["batch_size"], config["seed"])
     parallel = sharding.global_view()
     total_steps = settings["num_epochs"] * feed.steps_per_epoch
-    objective, optimizer = build.objective(config, model, total_steps), build.optimizer(config, total_steps)
+    objective, optimizer = build.objective(config, model, spec, total_steps), build.optimizer(config, total_steps)
     keys = train.streams(config["seed"])
     run = train.make_trainer(objective, optimizer, preprocess, feed, keys["train"], len(images), parallel)
     state = parallel.replicate(train.init_state(objective, optimizer, keys["init"]))

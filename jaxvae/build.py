@@ -90,14 +90,14 @@ def _space(builder: Callable, given: Mapping[str, Any]) -> str:
         return ""
 
 
-def objective(config: Mapping[str, Any], model: Model, total_steps: int) -> Objective:
+def objective(config: Mapping[str, Any], model: Model, data: DataSpec, total_steps: int) -> Objective:
     """The objective that a config describes, over `model`, for a run of `total_steps`.
 
     Raises:
       UserError: the parts do not fit: what the mathematics forbids is said here, before anything is trained.
     """
     kl = part("kl", config["kl"], {"total_steps": total_steps})()
-    given = {"model": model, "kl": kl, "pixel_range": tuple(config["data"]["pixel_range"]) or (0.0, 1.0)}
+    given = {"model": model, "kl": kl, "pixel_range": tuple(config["data"]["pixel_range"]) or data.stored_range}
     builder = part("objective", config["objective"], given)
     if "kl" not in builder.keywords:
         _check_without_kl(config, model)
@@ -105,7 +105,8 @@ def objective(config: Mapping[str, Any], model: Model, total_steps: int) -> Obje
 
     def once():
         params, extra = made.init(jax.random.key(0))
-        batch = {"x": jnp.zeros((2, *model.data_shape)), "label": jnp.zeros(2, jnp.int32)}
+        size = max(config["train"]["batch_size"], 1)
+        batch = {"x": jnp.zeros((size, *model.data_shape)), "label": jnp.zeros(size, jnp.int32)}
         return made.loss(params, extra, batch, jax.random.key(1), StepContext(jnp.zeros((), jnp.int32), 2))
 
     jax.eval_shape(once)  # nothing is computed

@@ -116,8 +116,10 @@ def mean_over(
 ) -> Callable[..., dict[str, float]]:
     """`(*trees) -> {name: mean over the split}` for `per_example(*trees, key, batch) -> {name: [B]}`.
 
-    Batch i draws from `fold_in(key, i)`; the ragged last one is filled up with rows whose weight is 0. The function
-    is compiled once, and its numbers are the same, to rounding, on any number of devices that divides ROUND_TO.
+    Batch i draws from `fold_in(key, i)`. All are of one size, so that the function is compiled once: where they do not
+    divide the split, the last one begins earlier, and what it shares with the one before has weight 0. (Rows repeated
+    within a batch would distort what is a statistic of the batch; only a split of less than ROUND_TO rows has them.)
+    The numbers are the same, to rounding, on any number of devices that divides ROUND_TO.
 
     Raises:
       UserError: the devices cannot share `batch_size` equally.
@@ -129,7 +131,7 @@ def mean_over(
     if not num:
         raise UserError("There is nothing to take a mean over: the split is empty.")
     round_to = math.lcm(ROUND_TO, parallel.num_devices)
-    batch_size = min(batch_size, -(-num // round_to) * round_to)
+    batch_size = min(batch_size, max(num // round_to, 1) * round_to)
 
     @jax.jit
     def weighted_sums(trees, index, weight, batch):
@@ -139,8 +141,8 @@ def mean_over(
     def means(*trees):
         totals = []
         for index, start in enumerate(range(0, num, batch_size)):
-            rows = np.arange(start, start + batch_size)
-            weight = (rows < num).astype(np.float32)
+            rows = np.arange(batch_size) + max(min(start, num - batch_size), 0)
+            weight = ((rows >= start) & (rows < num)).astype(np.float32)
             batch = {name: array[rows % num][None] for name, array in split.arrays.items()}
             totals.append(weighted_sums(trees, index, parallel.shard(weight[None]), parallel.shard(batch)))
         return {name: float(sum(np.float64(total[name]) for total in totals) / num) for name in totals[0]}

@@ -60,5 +60,5 @@ def setup(config: Mapping[str, Any]) -> Experiment:
     spec = build.DataSpec(dataset.shape, levels, dataset.train.x.dtype == np.float32 and levels > 2)
     model = build.model(config, spec)
     total_steps = config["train"]["num_epochs"] * (len(dataset.train.x) // max(config["train"]["batch_size"], 1))
-    objective = build.objective(config, model, total_steps)
+    objective = build.objective(config, model, spec, total_steps)
     return Experiment(config, dataset, model, objective, preprocess, total_steps, spec)

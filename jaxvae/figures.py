@@ -7,6 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 from jax.scipy.special import ndtri
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -105,13 +106,15 @@ def save_latent_scatter(path: Path, codes: np.ndarray, labels: np.ndarray | None
     _save(figure, path)
 
 
-def latent_grid(model: Model, params: Params, size: int = 20) -> np.ndarray:
+def latent_grid(model: Model, params: Params, size: int = 20) -> np.ndarray | None:
     """The decoder's means `[size * size, *data_shape]` over a grid of equally likely z (arXiv:1312.6114, appendix A).
 
-    The grid is the inverse normal distribution function of evenly spaced probabilities, scaled to the prior; z[0] runs
-    to the right and z[1] upwards, as in the scatter.
+    None where the prior is no diagonal Gaussian. The grid is the inverse normal distribution function of evenly spaced
+    probabilities, scaled to the prior; z[0] runs to the right and z[1] upwards, as in the scatter.
     """
-    prior = model.prior(params)
+    prior: Any = model.prior(params)
+    if not isinstance(getattr(prior, "base_dist", None), dist.Normal):
+        return None
     steps = np.asarray(ndtri((np.arange(size) + 0.5) / size))
     right, up = np.meshgrid(steps, steps[::-1])
     z = np.stack([right.ravel(), up.ravel()], axis=-1).astype(np.float32)

@@ -178,7 +178,7 @@ def sample(model: Model, params: Params, key: Key, num: int, temperature: float 
     """
     prior: Any = model.prior(params)
     z = prior.sample(key, (num,))
-    if model.posterior.space == EUCLIDEAN:
+    if model.posterior.space == EUCLIDEAN:  # for a flow, its centre takes the place of the mean
         z = prior.mean + temperature * (z - prior.mean)
     elif temperature != 1.0:
         raise UserError(f"sample.temperature is {temperature}, but latents in {model.posterior.space} take only 1.")

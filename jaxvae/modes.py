@@ -16,7 +16,7 @@ from jaxvae.evaluate import check_batch_size, mean_over, objective_metrics
 from jaxvae.experiment import Experiment, check_ranges, setup
 from jaxvae.recorder import Recorder, split_state
 from jaxvae.signals import Signals, Stopped
-from jaxvae.workdir import claim, load_config, lock, read_results, restore_run
+from jaxvae.workdir import Restored, claim, load_config, lock, read_results, restore_run
 
 EVALUATE_ONLY = ("evaluate", "sample", "parallel", "name")  # settings that a finished run can be asked with anew
 
@@ -98,7 +98,7 @@ def run_evaluate(config: Mapping[str, Any], workdir: Path, started: float) -> No
     del started
     _agree(config, workdir)
     restored = restore_run(workdir, config["evaluate"]["checkpoint"])
-    experiment = setup(config)
+    experiment = _same_data(setup(config), restored, workdir)
     trained = {**restored.info, **read_results(workdir)}  # the second is missing where training was never ended
     timing = {name: trained.get(name) for name in ("train_seconds", "total_seconds", "seconds_to_first_step")}
     report.finish(experiment, workdir, restored, timing)
@@ -115,7 +115,8 @@ def run_reconstruct(config: Mapping[str, Any], workdir: Path, started: float) ->
     """Reconstructs test data of a trained run: `reconstructions.npz` and `figures/reconstructions.png`."""
     del started
     _agree(config, workdir)
-    report.write_reconstructions(setup(config), workdir, restore_run(workdir, config["evaluate"]["checkpoint"]))
+    restored = restore_run(workdir, config["evaluate"]["checkpoint"])
+    report.write_reconstructions(_same_data(setup(config), restored, workdir), workdir, restored)
 
 
 MODES = {"train": run_train, "evaluate": run_evaluate, "sample": run_sample, "reconstruct": run_reconstruct}
@@ -142,12 +143,7 @@ def _start(experiment, optimizer, key, checkpoints) -> tuple[train.TrainState, i
     ours = data.checksum(experiment.dataset.train)
 
     def check(info: dict[str, Any]) -> None:
-        if info["data_checksum"] != ours:
-            raise UserError(
-                f"The training data is not the one that the run in '{checkpoints.folder.parent}' has seen so far: its "
-                "values, its labels or its size changed. Nothing was changed there. Give the former data, or another "
-                "--workdir."
-            )
+        _check_data(info, ours, checkpoints.folder.parent)
 
     init = partial(train.init_state, experiment.objective, optimizer)
     template = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), jax.eval_shape(init, key))
@@ -156,6 +152,20 @@ def _start(experiment, optimizer, key, checkpoints) -> tuple[train.TrainState, i
         return jax.jit(init)(key), 0, {}
     step, weights, rest, info = found
     return train.TrainState(rest["step"], weights["params"], rest["opt_state"], weights["extra"]), step, info
+
+
+def _same_data(experiment: Experiment, restored: Restored, workdir: Path) -> Experiment:
+    _check_data(restored.info, data.checksum(experiment.dataset.train), workdir)
+    return experiment
+
+
+def _check_data(info: Mapping[str, Any], checksum: int, workdir: Path) -> None:
+    """Raises UserError where a run was trained on other data than is here now."""
+    if info["data_checksum"] != checksum:
+        raise UserError(
+            f"The training data is not the one that the run in '{workdir}' has seen so far: its values, its labels or "
+            "its size changed. Nothing was changed there. Give the former data, or another --workdir."
+        )
 
 
 def _agree(config: Mapping[str, Any], workdir: Path) -> None:

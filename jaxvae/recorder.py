@@ -99,7 +99,8 @@ class Recorder:
         """Validation, pictures, a checkpoint."""
         # By way of the host: under pmap what is collected belongs to this host alone.
         seen = sharding.global_view().replicate(jax.device_get(self._parallel.collect(state)))
-        metrics = self._validate(seen.params, seen.extra, seen.step)
+        # As at the end of the run, whatever the step: a KL that is still warming up would make early states look best.
+        metrics = self._validate(seen.params, seen.extra, np.int32(self._experiment.total_steps))
         if metrics and not np.isfinite(metrics["loss"]):
             raise NonFiniteLoss(
                 f"The validation loss became {metrics['loss']} at step {step}. The last good checkpoint is kept."

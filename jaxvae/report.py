@@ -17,7 +17,7 @@ from jaxvae.build import DataSpec
 from jaxvae.data import to_unit_range
 from jaxvae.evaluate import mean_over, nll_metrics, objective_metrics
 from jaxvae.experiment import Experiment
-from jaxvae.model import reconstruct, sample
+from jaxvae.model import centre, reconstruct, sample
 from jaxvae.types import Array, Params
 from jaxvae.workdir import Restored, read_metrics, write_json
 
@@ -71,6 +71,11 @@ def evaluate_test(experiment: Experiment, restored: Restored) -> dict[str, Any]:
             "elbo and nll are null: the posterior or the reconstruction loss is no density, so nothing here "
             "bounds log p(x)."
         )
+    test, broken = _finite(test)
+    if broken:
+        notes.append(
+            f"{', '.join(broken)} came out as NaN or infinite, here null: look for extreme values in the data."
+        )
     if grey:
         notes.append(
             "The pixels are grey: the cross-entropy of grey pixels is what is minimised, but comparable only with "
@@ -93,6 +98,12 @@ def evaluate_test(experiment: Experiment, restored: Restored) -> dict[str, Any]:
         "devices": f"{jax.device_count()} {jax.devices()[0].platform}",
         "versions": {"jaxvae": jaxvae.__version__} | {name: version(name) for name in PACKAGES},
     }
+
+
+def _finite(values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """JSON has no NaN: the values with None in its place, and the names of those."""
+    broken = [name for name, value in values.items() if value is not None and not math.isfinite(value)]
+    return {name: None if name in broken else value for name, value in values.items()}, broken
 
 
 def _is_binary(x: np.ndarray, max_value: float) -> bool:
@@ -143,12 +154,14 @@ def draw(experiment: Experiment, workdir: Path, params: Params) -> list[str]:
         figures.save_sheet(folder / f"{name}.png", sheet, titles[name])
         written.append(f"{name}.png")
     if model.latent_shape == (2,):
-        codes = np.concatenate([model.encode(params, x).mean for x in _batches(experiment, test.x)])
+        codes = np.concatenate([centre(model.encode(params, x)) for x in _batches(experiment, test.x)])
         figures.save_latent_scatter(folder / "latent_scatter.png", codes, test.label)
         written.append("latent_scatter.png")
+        grid = None
         if figures.are_images(model.data_shape):
-            grid = _unit(config, experiment.spec, figures.latent_grid(model, params))
-            sheet = figures.tile(figures.as_pictures(grid), 20, gap=0)
+            grid = figures.latent_grid(model, params)
+        if grid is not None:
+            sheet = figures.tile(figures.as_pictures(_unit(config, experiment.spec, grid)), 20, gap=0)
             figures.save_sheet(
                 folder / "latent_grid.png",
                 sheet,

@@ -67,7 +67,7 @@ def restore_run(workdir: str | os.PathLike, checkpoint: str = "best") -> Restore
         step, weights, info = reader.weights(checkpoint)
     spec = _spec(info)
     model = build.model(config, spec)
-    params = build.objective(config, model, total_steps=1).model_params(weights["params"], weights["extra"])
+    params = build.objective(config, model, spec, total_steps=1).model_params(weights["params"], weights["extra"])
     return Restored(config, spec, model, params, weights, step, info)
 
 

@@ -139,5 +139,12 @@ def test_to_unit_range_inverts_the_scaling(pixel_range, stored, max_value):
 
 @pytest.mark.parametrize("pixel_range", [(0, 2), (1.0, 0.0), (0.0,), (0.0, 1.0, 2.0), (-1, 0)])
 def test_other_pixel_ranges_are_refused(pixel_range):
-    with pytest.raises(UserError, match=r"\(0.0, 1.0\) or \(-1.0, 1.0\)"):
+    with pytest.raises(UserError, match=r"\(0.0, 1.0\), \(-1.0, 1.0\), or \(\)"):
         data.make_preprocess(1.0, "none", pixel_range)
+
+
+def test_values_as_stored_are_just_that_and_binary_ones_0_and_1():
+    counts = jnp.asarray([[0, 1, 99_991]], jnp.int32)
+    np.testing.assert_array_equal(data.make_preprocess(99_991.0, "none", ())(jax.random.key(0), counts), counts)
+    drawn = data.make_preprocess(255.0, "dynamic", ())(jax.random.key(0), jnp.asarray(MANY))
+    assert set(np.unique(drawn)) == {0.0, 1.0}

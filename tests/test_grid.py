@@ -7,7 +7,6 @@ a gradient for every parameter, one compilation for many steps, the same bits tw
 import copy
 import functools
 import itertools
-import math
 import pathlib
 import runpy
 
@@ -52,7 +51,14 @@ PRIOR_OF = {
 ANALYTIC = {"diagonal_gaussian", "full_covariance", "gumbel_softmax", "vector_quantized", "finite_scalar",
             "von_mises_fisher"}  # fmt: skip
 COUNTS = {"poisson", "negative_binomial"}
-KINDS = ("posterior", "prior", "likelihood", "objective", "kl")
+LEGAL = {
+    ("posterior", "prior"): 33,  # of 96
+    ("posterior", "objective"): 115,  # of 168
+    ("posterior", "likelihood"): 144,
+    ("prior", "objective"): 63,  # of 112
+    ("likelihood", "objective"): 168,
+    ("kl", "objective"): 36,  # of 70
+}
 
 
 def named(name):
@@ -93,8 +99,9 @@ def small(config):
 
 
 def setup(config):
-    model = build.model(config, build.DataSpec((8, 8, 1), 17))
-    return model, build.objective(config, model, total_steps=10)
+    spec = build.DataSpec((8, 8, 1), 17)
+    model = build.model(config, spec)
+    return model, build.objective(config, model, spec, total_steps=10)
 
 
 def check(config):
@@ -167,32 +174,41 @@ def ids(pair):
     return "-".join(pair.values())
 
 
+EUCLIDEAN = ("standard_normal", "mixture_of_gaussians", "vamp", "flow")
+CODES = ("uniform_categorical", "autoregressive_codes")
+FITTING = {
+    "delta": ("standard_normal",),  # nothing would train another
+    "hamiltonian": ("standard_normal", "mixture_of_gaussians", "flow"),  # has no density to mix for a VampPrior
+    "gumbel_softmax": ("uniform_categorical",),  # no gradient would pass through the other
+    "vector_quantized": CODES,
+    "finite_scalar": CODES,
+    "von_mises_fisher": ("uniform_sphere", "vamp"),
+    "wrapped_normal": ("wrapped_normal", "vamp"),
+}
+
+
 @pytest.mark.parametrize("pair", pairs("posterior", "prior"), ids=ids)
 def test_posterior_with_prior(pair):
     config = config_of(**pair)
-    if legal(config):
+    if pair["prior"] in FITTING.get(pair["posterior"], EUCLIDEAN):
         check(config)
+    else:
+        with pytest.raises(UserError):
+            setup(config)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "pair",
-    [*pairs("posterior", "objective"), *pairs("posterior", "likelihood"), *pairs("prior", "objective"),
-     *pairs("likelihood", "objective"), *pairs("kl", "objective")],
-    ids=ids,
-)  # fmt: skip
+    "pair", [pair for kinds in LEGAL if kinds != ("posterior", "prior") for pair in pairs(*kinds)], ids=ids
+)
 def test_every_other_pair(pair):
     config = config_of(**pair)
     if legal(config):
         check(config)
 
 
-def test_how_many_pairs_there_are(capsys):
-    """Tracing decides which pairs are legal; the number is what docs/design.md states."""
-    counts = {}
-    for kinds in itertools.combinations(KINDS, 2):
-        both = [legal(config_of(**pair)) for pair in pairs(*kinds)]
-        counts[kinds] = sum(both), len(both)
-    assert math.prod(total for _, total in counts.values())
-    with capsys.disabled():
-        print(counts)
+@pytest.mark.slow
+@pytest.mark.parametrize(("kinds", "num"), LEGAL.items())
+def test_how_many_pairs_are_legal(kinds, num):
+    """Of the pairs tested here. A change of these numbers is one of docs/design.md too."""
+    assert sum(legal(config_of(**pair)) for pair in pairs(*kinds)) == num

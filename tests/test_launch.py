@@ -1,4 +1,4 @@
-"""Every config through `launch.py`, end to end: what is written, what the numbers are, what is said."""
+"""Configs through `launch.py`, end to end: what is written, what the numbers are, what is said."""
 
 import json
 import re
@@ -161,6 +161,37 @@ def test_every_config_takes_any_data_set_and_says_its_source(name):
         config = module.get_config(dataset)
         assert config.data.name == dataset or (not dataset and config.data.name == "digits")
         assert config.keys() == base.get_config(name, dataset).keys()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("poincare_vae",),
+        ("svae", "--config.model.latent_dim=2"),
+        ("flow_prior", "--config.model.latent_dim=2"),
+        ("vq_vae",),
+        ("count_vae",),
+        ("wae_mmd",),
+    ],
+    ids=lambda options: options[0],
+)
+def test_other_latents_and_likelihoods_from_start_to_end(options, tmp_path, capsys):
+    name, *rest = options
+    workdir = f"--workdir={tmp_path / 'run'}"
+    assert run(f"--config=configs/{name}.py", workdir, *SHORT, "--config.train.num_epochs=2", *rest) == 0
+    for mode in ("evaluate", "sample", "reconstruct"):
+        assert run(workdir, f"--mode={mode}") == 0
+    found = results(tmp_path / "run")
+    assert np.isfinite(found["test"]["loss"])
+    pictures = {p.name for p in (tmp_path / "run" / "figures").iterdir()}
+    assert ("latent_scatter.png" in pictures) == (name in ("poincare_vae", "svae", "flow_prior"))
+    assert "latent_grid.png" not in pictures  # its prior has no quantiles by dimension
+    assert ("codes_used" in found["test"]) == (name == "vq_vae")
+    if name == "count_vae":
+        bits = found["test"]["nll"] / 64 / np.log(2)
+        assert found["test"]["bits_per_dim"] == pytest.approx(bits)
+    with np.load(tmp_path / "run" / "reconstructions.npz") as arrays:
+        assert 0 <= arrays["x"].min() < arrays["x"].max() <= 1
 
 
 def test_own_data_trains(tmp_path):

@@ -43,19 +43,21 @@ def make_preprocess(
     """`(key, stored values [..., *shape]) -> float32` in `pixel_range`; draws anew each time where "dynamic".
 
     Raises:
-      UserError: the range is neither [0, 1] nor [-1, 1].
+      UserError: the range is neither [0, 1] nor [-1, 1] nor (), the values as stored.
     """
     if tuple(pixel_range) not in PIXEL_RANGES:
         raise UserError(
             f"data.pixel_range is {pixel_range}; it can be (0.0, 1.0), (-1.0, 1.0), or () for the values as stored."
         )
-    low, high = pixel_range or (0.0, max_value)
 
     def preprocess(key: Key, raw: Array) -> Array:
-        x = raw.astype(jnp.float32) / max_value
+        x = raw.astype(jnp.float32)
         if binarization == "dynamic":
-            x = jax.random.bernoulli(key, x).astype(jnp.float32)
-        return low + (high - low) * x
+            x = jax.random.bernoulli(key, x / max_value).astype(jnp.float32)
+        if not pixel_range:
+            return x
+        low, high = pixel_range
+        return low + (high - low) * (x if binarization == "dynamic" else x / max_value)
 
     return preprocess
 

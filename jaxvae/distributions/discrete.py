@@ -12,7 +12,7 @@ from jaxvae.types import Array
 
 def nearest_code(z: Array, codebook: Array) -> Array:
     """The index `[...]` of the row of `codebook` `[num_codes, D]` that is nearest to z `[..., D]`."""
-    scores = z @ codebook.T - 0.5 * jnp.sum(jnp.square(codebook), axis=-1)
+    scores = jnp.matmul(z, codebook.T, precision="highest") - 0.5 * jnp.sum(jnp.square(codebook), axis=-1)
     return jnp.argmax(scores, axis=-1)
 
 
@@ -74,7 +74,7 @@ class GumbelSoftmax(dist.Distribution):
         if not self.straight_through:
             return soft
         hard = jax.nn.one_hot(jnp.argmax(soft, axis=-1), self.logits.shape[-1])
-        return hard + soft - jax.lax.stop_gradient(soft)
+        return hard + (soft - jax.lax.stop_gradient(soft))
 
     def log_prob(self, value):
         return jnp.sum(value * self.log_probs, axis=(-2, -1))
@@ -97,7 +97,7 @@ class Quantized(dist.Distribution):
 
     @property
     def mean(self):
-        return self.inputs + jax.lax.stop_gradient(self.values - self.inputs)
+        return jax.lax.stop_gradient(self.values) + (self.inputs - jax.lax.stop_gradient(self.inputs))  # exactly values
 
     def sample(self, key: Any, sample_shape=()):
         del key

@@ -2,11 +2,19 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 
+from jaxvae.errors import UserError
 from jaxvae.types import Array, Key, Params
+
+
+def check_widths(**widths: Any) -> None:
+    """Raises UserError unless each is a tuple of whole numbers of 1 or more, the widths of hidden layers."""
+    for name, value in widths.items():
+        if not isinstance(value, (tuple, list)) or any(type(width) is not int or width < 1 for width in value):
+            raise UserError(f"The network got {name}={value}; every width must be a whole number of 1 or more.")
 
 
 class Network(NamedTuple):

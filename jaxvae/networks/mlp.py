@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxvae.errors import UserError, unknown
-from jaxvae.networks.base import Network
+from jaxvae.networks.base import Network, check_widths
 from jaxvae.types import Array
 
 ACTIVATIONS = {
@@ -74,8 +74,7 @@ def mlp(
     for name, scale in (("hidden_scale", hidden_scale), ("output_scale", output_scale)):
         if not scale > 0:
             raise UserError(f"The network got {name}={scale}; it must be above 0.")
-    if not isinstance(hidden, (tuple, list)) or any(type(width) is not int or width < 1 for width in hidden):
-        raise UserError(f"The network got hidden={hidden}; every width must be a whole number of 1 or more.")
+    check_widths(hidden=hidden)
     if activation not in ACTIVATIONS:
         raise unknown("activation", activation, ACTIVATIONS)
     hidden = tuple(hidden)

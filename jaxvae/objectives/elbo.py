@@ -67,6 +67,11 @@ def kl_estimator(name: str, gradient: str = "pathwise") -> Callable[[Pass], Arra
         if name == "analytic":
             return kl_by_group(out.posterior, out.prior)
         check_prior_gradient(out.posterior, out.prior)
+        if isinstance(out.posterior, GumbelSoftmax) and not out.posterior.straight_through:
+            raise UserError(
+                "objective.kl_estimate=monte_carlo needs samples of q(z|x), and the posterior 'gumbel_softmax' draws "
+                "relaxed ones. Take kl_estimate=analytic, or set model.posterior.straight_through=True."
+            )
         log_posterior = out.log_posterior if gradient == "pathwise" else path_log_prob(out.posterior, out.z)
         return jnp.mean(log_posterior - out.log_prior, axis=0, keepdims=True)
 

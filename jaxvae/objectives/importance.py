@@ -15,6 +15,7 @@ from jaxvae.objectives.elbo import (
     path_log_prob,
 )
 from jaxvae.objectives.kl_weight import KLWeight
+from jaxvae.posteriors import CODES
 from jaxvae.types import Array
 
 GRADIENTS = ("pathwise", "stl", "dreg")
@@ -75,6 +76,11 @@ def _weighted(model, kl, name, num_bounds, num_samples, gradient, combine) -> Ob
             "weight 'constant', 'linear' or 'cyclic'."
         )
     needs_exact_samples(model, name, "weighs samples by their density")
+    if gradient == "dreg" and model.posterior.space == CODES:
+        raise UserError(
+            "The gradient 'dreg' trades the score of a reparameterised density for a path through its samples, and a "
+            "posterior over codes has no such density: take objective.gradient=pathwise."
+        )
     total = num_bounds * num_samples
 
     def bounds(log_weights: Array) -> dict[str, Array]:

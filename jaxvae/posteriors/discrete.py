@@ -56,13 +56,14 @@ def vector_quantized(
 
     The penalty is equation 3's: commitment |z_e - sg(e)|^2, and without `ema` also |sg(z_e) - e|^2. With `ema` the
     codebook is the running mean of the encoder's outputs by code (appendix A.1), and codes that were chosen less often
-    than `restart_below` times the mean start anew at outputs of the batch, as all of them do in the first step.
+    than `restart_below` times the mean start anew at outputs of the batch.
 
     Raises:
       UserError: a codebook below 2 codes, or a number out of its range.
     """
     _check("vector_quantized", codebook_size=(codebook_size, 2, math.inf), code_dim=(code_dim, 1, math.inf),
-           commitment=(commitment, 0, math.inf), decay=(decay, 0, 1), restart_below=(restart_below, 0, 1))  # fmt: skip
+           commitment=(commitment, 0, math.inf), decay=(decay, 0, 0.999999),
+           restart_below=(restart_below, 0, 1))  # fmt: skip
 
     def start(key):
         return {"codebook": jax.random.normal(key, (codebook_size, code_dim)) / math.sqrt(code_dim)}
@@ -89,13 +90,15 @@ def vector_quantized(
         inputs = jax.lax.stop_gradient(q.inputs).reshape(-1, code_dim)
         chosen = jax.nn.one_hot(q.codes.reshape(-1), codebook_size)
         counts = decay * old["counts"] + (1 - decay) * jnp.sum(chosen, axis=0)
-        sums = decay * old["sums"] + (1 - decay) * chosen.T @ inputs
+        sums = decay * old["sums"] + (1 - decay) * jnp.matmul(chosen.T, inputs, precision="highest")
         usual = (1 - decay) * len(inputs) / codebook_size  # the mean share of one batch
         dead = counts < restart_below * jnp.maximum(jnp.mean(counts), usual)
-        fresh = inputs[jax.random.randint(key, (codebook_size,), 0, len(inputs))]
+        fresh = inputs[jax.random.choice(key, len(inputs), (codebook_size,), replace=len(inputs) < codebook_size)]
         counts = jnp.where(dead, jnp.maximum(jnp.mean(counts), usual), counts)
         sums = jnp.where(dead[:, None], fresh * counts[:, None], sums)
-        return {"posterior": {"codebook": sums / counts[:, None], "counts": counts, "sums": sums}}
+        unused = (counts == 0)[:, None]  # without restarts
+        codebook = jnp.where(unused, old["codebook"], sums / jnp.where(unused, 1, counts[:, None]))
+        return {"posterior": {"codebook": codebook, "counts": counts, "sums": sums}}
 
     return Posterior(
         (latent_dim, code_dim),
@@ -120,8 +123,8 @@ def finite_scalar(latent_dim: int, grid: Sequence[int] = (8, 5, 5, 5)) -> Poster
     Raises:
       UserError: a dimension of fewer than 2 levels, or more than 2^16 codes.
     """
-    if not isinstance(grid, (tuple, list)) or not grid or any(type(n) is not int or n < 2 for n in grid):
-        raise UserError(f"The posterior 'finite_scalar' got grid={grid}; each must be a whole number of 2 or more.")
+    if not isinstance(grid, (tuple, list)) or not grid or any(type(n) is not int or not 2 <= n <= 1000 for n in grid):
+        raise UserError(f"The posterior 'finite_scalar' got grid={grid}; each must be a whole number from 2 to 1000.")
     if math.prod(grid) > 2**16:
         raise UserError(f"The posterior 'finite_scalar' got grid={grid}: {math.prod(grid)} codes; 65536 at most.")
     half = (np.asarray(grid, np.float32) - 1) / 2
@@ -132,7 +135,7 @@ def finite_scalar(latent_dim: int, grid: Sequence[int] = (8, 5, 5, 5)) -> Poster
         del params, log_joint
         inputs = outputs.reshape(*outputs.shape[:-1], latent_dim, len(grid))
         # level i of n sits at 2 i / (n - 1) - 1: the codebook is symmetric, so that even counts need no offset
-        position = half * (1 + (1 - 1e-3) * jnp.tanh(inputs))
+        position = half * (1 + jnp.tanh(inputs))
         level = jnp.round(position)
         return Quantized(position / half - 1, level / half - 1, level.astype(jnp.int32) @ strides)
 

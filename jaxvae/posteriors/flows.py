@@ -8,7 +8,7 @@ import numpyro.distributions as dist
 
 from jaxvae.distributions import Autoregressive, FlowDistribution, HamiltonianFlow, Planar, Radial, Reverse
 from jaxvae.errors import UserError
-from jaxvae.networks import Made, Pure
+from jaxvae.networks import Made, Pure, check_widths
 from jaxvae.posteriors.base import Posterior
 from jaxvae.posteriors.gaussian import split_moments
 
@@ -49,6 +49,7 @@ def inverse_autoregressive_flow(
 ) -> Posterior:
     """Gated autoregressive layers that see `context_dim` outputs of the encoder (arXiv:1606.04934, algorithm 1)."""
     _check_flows("inverse_autoregressive_flow", num_flows)
+    check_widths(hidden=hidden, context_dim=(context_dim,))
     net = Pure(Made(tuple(hidden)))
 
     def init(key):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 
 from jaxvae.distributions import AutoregressiveCodes
-from jaxvae.networks import CodeMade, Pure
+from jaxvae.networks import CodeMade, Pure, check_widths
 from jaxvae.posteriors.base import CODES
 from jaxvae.priors.base import Prior
 
@@ -28,6 +28,7 @@ def autoregressive_codes(latent_dim: int, num_codes: int, hidden: Sequence[int] 
     Codes carry no gradient, so that the network fits them and the codebook does not follow it (arXiv:1711.00937,
     section 3.3, fits it afterwards).
     """
+    check_widths(hidden=hidden, embed_dim=(embed_dim,))
     net = Pure(CodeMade(num_codes, tuple(hidden), embed_dim))
 
     def init(key: jax.Array):

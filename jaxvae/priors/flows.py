@@ -8,7 +8,7 @@ import numpyro.distributions as dist
 
 from jaxvae.distributions import Autoregressive, Coupling, FlowDistribution, Reverse
 from jaxvae.errors import UserError, unknown
-from jaxvae.networks import CouplingNet, Made, Pure
+from jaxvae.networks import CouplingNet, Made, Pure, check_widths
 from jaxvae.priors.base import Prior
 
 KINDS = ("autoregressive", "coupling")
@@ -35,6 +35,7 @@ def flow(
         raise UserError(f"The prior 'flow' got num_flows={num_flows}; it needs at least 1.")
     if kind == "coupling" and latent_dim < 2:
         raise UserError("A coupling flow needs model.latent_dim of 2 or more: one part of z changes given the other.")
+    check_widths(hidden=hidden)
     net = Pure((Made if kind == "autoregressive" else CouplingNet)(tuple(hidden)))
     mask = tuple(i < latent_dim // 2 for i in range(latent_dim))
 
