@@ -153,6 +153,16 @@ def test_mean_over_ragged_data_is_the_plain_mean_on_any_number_of_devices(num, b
     assert got == pytest.approx(exact, rel=1e-5, abs=1e-6)
 
 
+@pytest.mark.parametrize(("num", "batch_size"), [(144, 1024), (359, 1024), (150, 64)])
+def test_no_row_is_twice_in_a_batch_whose_statistic_it_would_distort(num, batch_size):
+    def repeated(key, batch):
+        sorted_rows = jnp.sort(batch["label"])
+        return {"repeated": jnp.full(len(sorted_rows), jnp.sum(sorted_rows[1:] == sorted_rows[:-1]), jnp.float32)}
+
+    split = Split(np.zeros((num, 1), np.float32), np.arange(num))
+    assert mean_over(split, repeated, global_view(), jax.random.key(0), batch_size)()["repeated"] == 0
+
+
 def test_mean_over_draws_new_noise_for_each_batch():
     def difference(key, batch):  # of the sums of two batches: exactly 0 if their noise were the same
         return {"difference": jax.random.normal(key, (64,)) * jnp.where(batch["label"] < 64, 1.0, -1.0)}

@@ -87,6 +87,21 @@ def test_the_log_has_train_and_validation_rows_and_falls(finished):
     assert all(row["seconds"] > 0 and np.isfinite(row["reconstruction"]) for row in rows)
 
 
+def test_validation_weighs_the_kl_as_at_the_end_of_the_run(tmp_path):
+    options = "--config.train.num_epochs=2", "--config.train.eval_every_epochs=1", "--config.evaluate.nll_samples=2"
+    linear = "--config.kl=linear", "--config.kl.beta=2", "--config.kl.fraction=1"
+    assert run("--config=configs/vae.py", f"--workdir={tmp_path}", *options, *linear) == 0
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    for row in rows:
+        weight = (row["loss"] - row["reconstruction"]) / row["kl"]
+        if row["split"] == "validation":
+            assert weight == pytest.approx(2, rel=1e-3)
+        else:
+            assert weight < 1.9
+    test = results(tmp_path)["test"]
+    assert test["loss"] == pytest.approx(test["reconstruction"] + 2 * test["kl"], rel=1e-5)
+
+
 def test_restores_and_reconstructs_better_than_the_mean_image(finished):
     name, workdir = finished
     model, params = jaxvae.restore(workdir)
