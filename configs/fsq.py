@@ -1,6 +1,6 @@
 """Finite scalar quantisation: VQ-VAE without a codebook to learn (Mentzer et al. 2023, arXiv:2309.15505).
 
-python launch.py --config=configs/fsq.py        # 8x8 digits, bundled
+python launch.py --config=configs/fsq.py        # 8x8 digits, bundled: test loss 85.26
 python launch.py --config=configs/fsq.py:mnist
 """
 

@@ -1,6 +1,6 @@
 """Hyperspherical VAE: von Mises-Fisher posterior, uniform prior (Davidson et al. 2018, arXiv:1804.00891).
 
-python launch.py --config=configs/svae.py        # 8x8 digits, bundled
+python launch.py --config=configs/svae.py        # 8x8 digits, bundled: test loss 25.22, NLL 24.39
 python launch.py --config=configs/svae.py:mnist
 """
 

@@ -1,6 +1,6 @@
 """Sliced Wasserstein autoencoder (Kolouri et al. 2018, arXiv:1804.01947, equation 14).
 
-python launch.py --config=configs/swae.py        # 8x8 digits, bundled
+python launch.py --config=configs/swae.py        # 8x8 digits, bundled: test loss 1.33
 python launch.py --config=configs/swae.py:mnist
 """
 
