@@ -62,18 +62,18 @@ def save_sheet(path: Path, sheet: np.ndarray, title: str, pixels: int = 900) -> 
 
 def save_curves(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Loss and its parts by epoch, for training and validation, from the rows of `metrics.jsonl`."""
-    names = [name for name in ("loss", "reconstruction", "kl") if any(name in row for row in rows)]
+    names = [name for name in ("loss", "reconstruction", "kl") if any(row.get(name) is not None for row in rows)]
     if not names:
         return
     figure = Figure(figsize=(4 * len(names), 3.2), layout="constrained")
     for axes, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
         for split, color in (("train", "#9ecae1"), ("validation", "#d95f0e")):
-            points = [(row["epoch"], row[name]) for row in rows if row["split"] == split and name in row]
+            points = [(row["epoch"], row[name]) for row in rows if row["split"] == split and row.get(name) is not None]
             if points:
                 axes.plot(
                     *zip(*points, strict=True), color=color, label=split, marker="o" if len(points) == 1 else None
                 )
-        values = np.array([row[name] for row in rows if name in row])
+        values = np.array([row[name] for row in rows if row.get(name) is not None])
         if len(values) > 4:  # the first steps would squeeze the rest into a line
             low, high = values.min(), np.quantile(values, 0.98)
             axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low) + 1e-6)

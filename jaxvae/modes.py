@@ -33,8 +33,7 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
     settings, seed = config["train"], config["seed"]
     feed = data.make_feed(experiment.dataset.train, settings["batch_size"], seed)
     parallel = sharding.make_parallel(config["parallel"], settings["batch_size"], experiment.objective.whole_batch)
-    total = settings["num_epochs"] * feed.steps_per_epoch
-    optimizer = build.optimizer(config, total)
+    optimizer = build.optimizer(config, experiment.total_steps)
     if config["evaluate"]["checkpoint"] not in ("best", "last"):
         raise UserError(
             "evaluate.checkpoint must be 'best' or 'last' while training; a step can be named with --mode=evaluate."
@@ -54,7 +53,7 @@ def _train(
 ) -> dict[str, Any]:
     """From the newest checkpoint to the last epoch; returns how long it took."""
     settings, keys = experiment.config["train"], train.streams(experiment.config["seed"])
-    total = settings["num_epochs"] * feed.steps_per_epoch
+    total = experiment.total_steps
     checkpoints = Checkpoints(workdir / "checkpoints")
     state, step, before = _start(experiment, optimizer, keys["init"], checkpoints)
     run = train.make_trainer(

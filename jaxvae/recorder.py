@@ -36,7 +36,6 @@ class Recorder:
     ):
         """`before` is the info of the checkpoint that a run goes on from; `started` when this call of it began."""
         first_host = jax.process_index() == 0
-        total = experiment.config["train"]["num_epochs"] * steps_per_epoch
         self._experiment, self._checkpoints, self._parallel, self._validate = (
             experiment, checkpoints, parallel, validate
         )  # fmt: skip
@@ -47,7 +46,7 @@ class Recorder:
         }
         self._log = MetricsLog(workdir, first_step) if first_host else None
         self._bar = tqdm(
-            total=total, initial=first_step, unit="step", desc=experiment.config["name"],
+            total=experiment.total_steps, initial=first_step, unit="step", desc=experiment.config["name"],
             disable=not first_host, mininterval=0.5,
         )  # fmt: skip
         self._clock = time.perf_counter()

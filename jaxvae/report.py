@@ -107,7 +107,8 @@ def _finite(values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 
 def _is_binary(x: np.ndarray, max_value: float) -> bool:
-    return bool(((x == 0) | (x == max_value)).all())
+    parts = (x[i : i + 1024] for i in range(0, len(x), 1024))  # the first grey one ends the search
+    return all(bool(((part == 0) | (part == max_value)).all()) for part in parts)
 
 
 def table(results: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import json
+import math
 import os
 import socket
 import time
@@ -169,9 +170,10 @@ class MetricsLog:
             self._event(first_step + 1, session_log=SessionLog(status=SessionLog.SessionStatus.Value("START")))
 
     def row(self, step: int, epoch: float, split: str, metrics: Mapping[str, float]) -> None:
-        """One row of scalars."""
+        """One row of scalars; JSON has no NaN, so that null stands for what is not finite."""
         values = {name: float(value) for name, value in metrics.items()}
-        self._file.write(json.dumps({"step": step, "epoch": round(epoch, 4), "split": split, **values}) + "\n")
+        shown = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        self._file.write(json.dumps({"step": step, "epoch": round(epoch, 4), "split": split, **shown}) + "\n")
         self._file.flush()
         for name, value in values.items():
             self._event(step, summary=summary.scalar(f"{split}/{name}", value))

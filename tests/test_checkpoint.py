@@ -14,7 +14,8 @@ from configs import vae
 from jaxvae import UserError, build, sharding, train
 from jaxvae.checkpoint import Checkpoints
 from jaxvae.checkpoint_reader import Reader
-from jaxvae.workdir import claim, read_metrics
+from jaxvae.figures import save_curves
+from jaxvae.workdir import MetricsLog, claim, read_metrics
 
 WEIGHTS = {
     "params": {"model": {"a": np.arange(200_000, dtype=np.float32), "b": np.ones((3, 4), np.float32)}},
@@ -209,3 +210,16 @@ def test_restore_gives_model_and_parameters_without_a_config_file(tmp_path):
 def test_the_cut_last_line_of_a_killed_log_is_left_out(tmp_path):
     (tmp_path / "metrics.jsonl").write_text(json.dumps({"step": 1}) + '\n{"step": 2, "lo')
     assert read_metrics(tmp_path) == [{"step": 1}]
+
+
+def test_a_metric_that_is_not_finite_is_null_in_the_log_and_a_gap_in_the_curves(tmp_path):
+    log = MetricsLog(tmp_path, 0)
+    for step, kl in ((1, 1.0), (2, float("nan")), (3, float("inf"))):
+        log.row(step, step / 3, "train", {"loss": 2.0 * step, "kl": kl})
+    log.close()
+    rows = [
+        json.loads(line, parse_constant=pytest.fail) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()
+    ]
+    assert [row["kl"] for row in rows] == [1.0, None, None]
+    save_curves(tmp_path / "curves.png", rows)
+    assert (tmp_path / "curves.png").stat().st_size > 1000
