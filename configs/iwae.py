@@ -2,6 +2,8 @@
 
 python launch.py --config=configs/iwae.py        # 8x8 digits, bundled: test loss 22.77, NLL 22.58
 python launch.py --config=configs/iwae.py:mnist
+
+k = 50 after 60 epochs (--config.train.num_epochs=60): NLL 88.64 with 5,000 samples; published 84.78 after 3,280.
 """
 
 from configs import base
