@@ -1,7 +1,7 @@
 """From a config's plain dictionaries to a model, an objective and an optimiser."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -14,8 +14,8 @@ from jaxvae.likelihoods import Likelihood
 from jaxvae.model import Model, make_model
 from jaxvae.objectives import Objective, StepContext
 from jaxvae.parts import PARTS, part
-from jaxvae.posteriors import CODES
-from jaxvae.priors import ANY
+from jaxvae.posteriors import Posterior
+from jaxvae.priors import fits
 
 __all__ = ["PARTS", "DataSpec", "model", "objective", "optimizer", "part"]
 
@@ -55,9 +55,8 @@ def model(config: Mapping[str, Any], data: DataSpec) -> Model:
     posterior = part("posterior", specs["posterior"], given)()
     given["num_codes"] = posterior.num_codes
     prior = part("prior", specs["prior"], given)()
-    if prior.space != posterior.space and (prior.space != ANY or posterior.space == CODES):
-        fitting = [n for n, p in PARTS["prior"].items() if _space(p, given) in (posterior.space, ANY)]
-        fitting = [n for n in fitting if n != "vamp" or posterior.space != CODES]
+    if not fits(prior, posterior):
+        fitting = [name for name in PARTS["prior"] if _fits_by_default(name, given, posterior)]
         raise UserError(
             f"The posterior '{specs['posterior']['name']}' has its latents in {posterior.space}, but the prior "
             f"'{specs['prior']['name']}' in {prior.space}. Priors that fit this posterior: {', '.join(fitting)}."
@@ -82,12 +81,11 @@ def _check_support(name: str, likelihood: Likelihood, pixel_range: tuple[float, 
         )
 
 
-def _space(builder: Callable, given: Mapping[str, Any]) -> str:
-    """The space of a prior with its default options."""
+def _fits_by_default(name: str, given: Mapping[str, Any], posterior: Posterior) -> bool:
     try:
-        return part("prior", {"name": builder.__name__}, given)().space
+        return fits(part("prior", {"name": name}, given)(), posterior)
     except UserError:
-        return ""
+        return False
 
 
 def objective(config: Mapping[str, Any], model: Model, data: DataSpec, total_steps: int) -> Objective:

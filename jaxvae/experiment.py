@@ -21,6 +21,7 @@ class Experiment(NamedTuple):
     preprocess: Callable
     total_steps: int
     spec: build.DataSpec
+    data_checksum: int
 
 
 AT_LEAST_ONE = ("train.num_epochs", "train.steps_per_call", "train.eval_every_epochs",
@@ -61,4 +62,4 @@ def setup(config: Mapping[str, Any]) -> Experiment:
     model = build.model(config, spec)
     total_steps = config["train"]["num_epochs"] * (len(dataset.train.x) // max(config["train"]["batch_size"], 1))
     objective = build.objective(config, model, spec, total_steps)
-    return Experiment(config, dataset, model, objective, preprocess, total_steps, spec)
+    return Experiment(config, dataset, model, objective, preprocess, total_steps, spec, data.checksum(dataset.train))

@@ -12,8 +12,8 @@ from jaxvae.distributions import Coded, Shaped
 from jaxvae.errors import UserError
 from jaxvae.likelihoods import Likelihood
 from jaxvae.networks import Network
-from jaxvae.posteriors import CODES, EUCLIDEAN, Posterior
-from jaxvae.priors import ANY, Prior
+from jaxvae.posteriors import EUCLIDEAN, Posterior
+from jaxvae.priors import Prior, fits
 from jaxvae.types import Array, Distribution, Key, Params, Tree
 
 
@@ -51,7 +51,7 @@ def make_model(
     Raises:
       UserError: prior and posterior are about different spaces.
     """
-    if prior.space not in (posterior.space, ANY) or (prior.space == ANY and posterior.space == CODES):
+    if not fits(prior, posterior):
         raise UserError(f"The prior's latents live in {prior.space}, the posterior's in {posterior.space}.")
     per_value, num_values = likelihood.outputs_per_value, math.prod(data_shape)
     encoder = network.encoder(data_shape, posterior.num_outputs)

@@ -139,10 +139,9 @@ def _start(experiment, optimizer, key, checkpoints) -> tuple[train.TrainState, i
     Raises:
       UserError: the run saw other data than this so far.
     """
-    ours = data.checksum(experiment.dataset.train)
 
     def check(info: dict[str, Any]) -> None:
-        _check_data(info, ours, checkpoints.folder.parent)
+        _check_data(info, experiment.data_checksum, checkpoints.folder.parent)
 
     init = partial(train.init_state, experiment.objective, optimizer)
     template = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), jax.eval_shape(init, key))
@@ -154,7 +153,7 @@ def _start(experiment, optimizer, key, checkpoints) -> tuple[train.TrainState, i
 
 
 def _same_data(experiment: Experiment, restored: Restored, workdir: Path) -> Experiment:
-    _check_data(restored.info, data.checksum(experiment.dataset.train), workdir)
+    _check_data(restored.info, experiment.data_checksum, workdir)
     return experiment
 
 

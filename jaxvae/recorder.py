@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from jaxvae import data, report, sharding
+from jaxvae import report, sharding
 from jaxvae.checkpoint import Checkpoints
 from jaxvae.errors import NonFiniteLoss
 from jaxvae.experiment import Experiment
@@ -42,7 +42,7 @@ class Recorder:
         self._steps_per_epoch, self._before, self._started = steps_per_epoch, before, started
         self._of_data = {
             "data": experiment.spec._asdict(),
-            "data_checksum": data.checksum(experiment.dataset.train),
+            "data_checksum": experiment.data_checksum,
         }
         self._log = MetricsLog(workdir, first_step) if first_host else None
         self._bar = tqdm(

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from numpyro.distributions import constraints
 
+from jaxvae.distributions.continuous import Reconstruction
 from jaxvae.losses import softplus
 
 
@@ -53,24 +54,8 @@ class Bernoulli(dist.BernoulliLogits):
         return value * self.logits - softplus(self.logits)
 
 
-class SquaredError(dist.Distribution):
+class SquaredError(Reconstruction):
     """-(x - loc)^2 in the place of a log-density. It is none: `Likelihood.is_density` says so."""
-
-    arg_constraints = {"loc": constraints.real}  # noqa: RUF012 (NumPyro's way)
-    support = constraints.real  # pyright: ignore[reportAssignmentType]
-    pytree_data_fields = ("loc",)
-
-    def __init__(self, loc, *, validate_args=None):
-        self.loc = loc
-        super().__init__(batch_shape=jnp.shape(loc), validate_args=validate_args)
-
-    @property
-    def mean(self):
-        return self.loc
-
-    def sample(self, key, sample_shape=()):
-        del key
-        return jnp.broadcast_to(self.loc, sample_shape + self.batch_shape)
 
     def log_prob(self, value):
         return -jnp.square(value - self.loc)

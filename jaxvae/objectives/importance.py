@@ -61,11 +61,15 @@ def ciwae(model: Model, kl: KLWeight, num_samples: int = 50, mix: float = 0.5) -
 
 def piwae(model: Model, kl: KLWeight, num_bounds: int = 8, num_samples: int = 8) -> Objective:
     """IWAE over all samples for the decoder, MIWAE for the encoder (arXiv:1802.04537, section 5: "partial IWAE")."""
-    return _weighted(model, kl, "piwae", num_bounds, num_samples, "pathwise", lambda b: (b["iwae"], b["miwae"]))
+    both = lambda bounds: (bounds["iwae"], bounds["miwae"])  # noqa: E731
+    return _weighted(model, kl, "piwae", num_bounds, num_samples, "pathwise", both, one_bound=False)
 
 
-def _weighted(model, kl, name, num_bounds, num_samples, gradient, combine) -> Objective:
-    """`combine(bounds) -> (the decoder's bound, the encoder's)`, each `[B]`; the loss reported is the decoder's."""
+def _weighted(model, kl, name, num_bounds, num_samples, gradient, combine, one_bound=True) -> Objective:
+    """`combine(bounds) -> (the decoder's bound, the encoder's)`, each `[B]`; the loss reported is the decoder's.
+
+    `one_bound` says that both are the same, so that one gradient of it serves both.
+    """
     needs_density(model, name)
     check_samples(name, num_bounds=num_bounds, num_samples=num_samples)
     if gradient not in GRADIENTS:
@@ -101,7 +105,7 @@ def _weighted(model, kl, name, num_bounds, num_samples, gradient, combine) -> Ob
             return model.decode(params, z).log_prob(x), model.prior(params).log_prob(z)
 
         log_likelihood, log_prior = log_joint(params, z)
-        if gradient == "pathwise" and name != "piwae":
+        if gradient == "pathwise" and one_bound:
             log_weights = log_likelihood + beta * (log_prior - log_posterior)
             loss = -combine(bounds(log_weights))[0]
         else:

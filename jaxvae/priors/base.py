@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from jaxvae.posteriors.base import EUCLIDEAN
+from jaxvae.posteriors.base import CODES, EUCLIDEAN, Posterior
 from jaxvae.types import Array, Distribution, Key, Params, no_params
 
 ANY = "any space of continuous latents"
@@ -22,3 +22,8 @@ class Prior(NamedTuple):
     build: Callable[[Params, Callable[[Array], Distribution]], Distribution]
     init: Callable[[Key], Params] = no_params
     space: str = EUCLIDEAN
+
+
+def fits(prior: Prior, posterior: Posterior) -> bool:
+    """Whether both are about the same space."""
+    return prior.space == posterior.space or (prior.space == ANY and posterior.space != CODES)
