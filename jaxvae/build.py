@@ -13,6 +13,7 @@ from jaxvae.errors import UserError
 from jaxvae.likelihoods import Likelihood
 from jaxvae.model import Model, make_model
 from jaxvae.objectives import Objective, StepContext
+from jaxvae.objectives.base import needs_fixed_prior
 from jaxvae.parts import PARTS, part
 from jaxvae.posteriors import Posterior
 from jaxvae.priors import fits
@@ -97,9 +98,9 @@ def objective(config: Mapping[str, Any], model: Model, data: DataSpec, total_ste
     kl = part("kl", config["kl"], {"total_steps": total_steps})()
     given = {"model": model, "kl": kl, "pixel_range": tuple(config["data"]["pixel_range"]) or data.stored_range}
     builder = part("objective", config["objective"], given)
+    made = builder()
     if "kl" not in builder.keywords:
         _check_without_kl(config, model)
-    made = builder()
 
     def once():
         params, extra = made.init(jax.random.key(0))
@@ -113,17 +114,13 @@ def objective(config: Mapping[str, Any], model: Model, data: DataSpec, total_ste
 
 def _check_without_kl(config: Mapping[str, Any], model: Model) -> None:
     """Refuses settings that an objective without a KL would silently leave unused."""
-    name = f"The objective '{config['objective']['name']}'"
+    name = config["objective"]["name"]
     if {"beta": 1.0, **config["kl"]} != {"name": "constant", "beta": 1.0}:
         raise UserError(
-            f"{name} has no KL, so the kl weight '{config['kl']['name']}' would do nothing. Take it out, or take an "
-            "objective with a KL: 'elbo', for example."
+            f"The objective '{name}' has no KL, so the kl weight '{config['kl']['name']}' would do nothing. Take it "
+            "out, or take an objective with a KL: 'elbo', for example."
         )
-    if "prior" in jax.eval_shape(model.init, jax.random.key(0)):
-        raise UserError(
-            f"{name} has no term that would train the prior '{config['model']['prior']['name']}', which would stay as "
-            "it started. Take a prior with nothing to learn: 'standard_normal', for example."
-        )
+    needs_fixed_prior(model, name, "has no term in which the prior stands")
 
 
 def optimizer(config: Mapping[str, Any], total_steps: int) -> optax.GradientTransformation:

@@ -18,7 +18,7 @@ def kl_by_group(posterior: Distribution, prior: Distribution) -> Array:
     Raises:
       UserError: no closed form is known for this pair.
     """
-    q, p = _base(posterior), _base(prior)
+    q, p = unwrap(posterior), unwrap(prior)
     for (q_type, p_type), kl in CLOSED_FORMS.items():
         if isinstance(q, q_type) and isinstance(p, p_type):
             return kl(q, p)
@@ -37,7 +37,8 @@ def analytic_kl(posterior: Distribution, prior: Distribution) -> Array:
     return jnp.sum(kl_by_group(posterior, prior), axis=0)
 
 
-def _base(distribution: Any) -> Any:
+def unwrap(distribution: Any) -> Any:
+    """The distribution of the single variables, where `to_event` made them one event."""
     return distribution.base_dist if isinstance(distribution, dist.Independent) else distribution
 
 
@@ -58,7 +59,7 @@ def _full_covariance(q: Any, p: Any) -> Array:
 
 
 def _categorical(q: GumbelSoftmax, p: Coded) -> Array:
-    prior = _base(p.codes)
+    prior = unwrap(p.codes)
     if not isinstance(prior, dist.CategoricalLogits):
         raise UserError(
             "The posterior 'gumbel_softmax' needs a prior under which its codes are independent, "

@@ -1,39 +1,45 @@
 """Optax optimisers, schedules and clipping by plain arguments."""
 
 import functools
+import inspect
 import math
 from collections.abc import Callable
 
 import optax
 
 from jaxvae.errors import UserError
+from jaxvae.ranges import FRACTION, NOT_NEGATIVE, UNIT
 
 # Which numbers make sense, whatever optimiser or schedule the option belongs to; Optax takes any.
-FRACTION = (lambda value: 0 <= value < 1, "from 0 to below 1")
-NOT_NEGATIVE = (lambda value: value >= 0, "0 or more")
 RANGES = {
     **dict.fromkeys(("b1", "b2", "b3", "decay", "momentum"), FRACTION),
     **dict.fromkeys(("eps", "eps_root", "initial_scale", "threshold", "weight_decay"), NOT_NEGATIVE),
-    "final_fraction": (lambda value: 0 <= value <= 1, "from 0 to 1"),
+    "final_fraction": UNIT,
 }
+# Those that a default of None does not tell.
+TYPES = {"momentum": float, "mu_dtype": str, "accumulator_dtype": str}
 
 
-def _in_range(builder: Callable) -> Callable:
-    """`builder`, refusing numbers out of RANGES with a UserError."""
+def _plain(builder: Callable) -> Callable:
+    """`builder` with the options that a config can say; it refuses numbers out of RANGES with a UserError."""
 
     @functools.wraps(builder)
     def checked(*args, **options):
         for name, value in options.items():
-            fits, allowed = RANGES.get(name, (None, ""))
-            if fits and isinstance(value, (int, float)) and not fits(value):
-                raise UserError(f"The optimizer's option {name} is {value}; it must be {allowed}.")
+            if name in RANGES and isinstance(value, (int, float)) and not RANGES[name].fits(value):
+                raise UserError(f"The optimizer's option {name} is {value}; it must be {RANGES[name].allowed}.")
         return builder(*args, **options)
 
+    signature = inspect.signature(builder)
+    # not the mask, a function or a tree of booleans
+    said = [p.replace(annotation=TYPES.get(p.name, p.annotation)) for p in signature.parameters.values()
+            if p.name != "mask"]  # fmt: skip
+    checked.__signature__ = signature.replace(parameters=said)  # pyright: ignore[reportAttributeAccessIssue]
     return checked
 
 
 OPTIMIZERS = {
-    name: _in_range(getattr(optax, name))
+    name: _plain(getattr(optax, name))
     for name in ("adam", "adamw", "adamax", "nadam", "radam", "lion", "rmsprop", "sgd")
 }
 
@@ -44,13 +50,13 @@ def constant(peak: float, total_steps: int) -> optax.Schedule:
     return optax.constant_schedule(peak)
 
 
-@_in_range
+@_plain
 def cosine(peak: float, total_steps: int, final_fraction: float = 0.0) -> optax.Schedule:
     """Half a cosine from `peak` to `final_fraction * peak` (arXiv:1608.03983, equation 5, without restarts)."""
     return optax.cosine_decay_schedule(peak, max(total_steps, 1), final_fraction)
 
 
-@_in_range
+@_plain
 def linear(peak: float, total_steps: int, final_fraction: float = 0.0) -> optax.Schedule:
     """A straight line from `peak` to `final_fraction * peak`."""
     return optax.linear_schedule(peak, peak * final_fraction, max(total_steps, 1))

@@ -1,6 +1,7 @@
 """Eight virtual CPU devices and the strict switches of JAX, set before its first use; the statistics of the tests."""
 
 import os
+import time
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -15,6 +16,8 @@ avoid_wrong_sums()
 import jax
 import numpy as np
 import pytest
+
+import launch
 
 jax.config.update("jax_enable_x64", False)
 jax.config.update("jax_debug_key_reuse", True)  # a key used twice is an error; a test that wants so makes the key anew
@@ -51,3 +54,26 @@ def random_like():
         return jax.tree.map(lambda leaf: (0.5 * rng.normal(size=leaf.shape)).astype(leaf.dtype), shapes)
 
     return fill
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def refused(capsys, workdir):
+    """`(*argv) -> message` of a launch that must fail politely."""
+
+    def refused(*argv):
+        if not any(arg.startswith("--workdir") for arg in argv):
+            argv = (*argv, f"--workdir={workdir}")
+        assert launch.main(["launch.py", *argv], time.time()) == 2
+        captured = capsys.readouterr()
+        assert captured.err.startswith("error: ")
+        assert captured.err.count("\n") == 1
+        assert captured.out == ""
+        assert len(captured.err) < 2000
+        return captured.err
+
+    return refused

@@ -186,3 +186,30 @@ def test_posteriors_without_densities_are_refused(name):
     learned = tools.gumbel_model(True, lambda dim: priors.autoregressive_codes(dim, 3, (4,), 2))
     with pytest.raises(UserError, match="its estimate no gradient"):
         tools.trace(tools.make(name, learned))
+
+
+PATHS = [("iwae", {}), ("miwae", {}), ("ciwae", {}), ("piwae", {}), ("elbo", {"kl_estimate": "monte_carlo"})]
+
+
+@pytest.mark.parametrize(("name", "options"), PATHS)
+def test_a_hamiltonian_posterior_has_the_plain_gradient_alone(name, options):
+    model = tools.small(posterior=lambda dim: posteriors.hamiltonian(dim, 2))
+    tools.trace(tools.make(name, model, **options))
+    for gradient in {"iwae": ("stl", "dreg"), "elbo": ("stl",)}.get(name, ()):
+        with pytest.raises(UserError, match="Hamiltonian posterior knows no density of a given z"):
+            tools.trace(tools.make(name, model, **options, gradient=gradient))
+
+
+CODES = {
+    "gumbel_softmax": lambda dim: posteriors.gumbel_softmax(dim, 3, straight_through=True),
+    "vector_quantized": lambda dim: posteriors.vector_quantized(dim, 3, 2),
+    "finite_scalar": lambda dim: posteriors.finite_scalar(dim, (3,)),
+}
+
+
+@pytest.mark.parametrize("posterior", CODES)
+def test_dreg_is_refused_over_codes(posterior):
+    model = tools.small(posterior=CODES[posterior], prior=lambda dim: priors.uniform_categorical(dim, 3))
+    tools.trace(tools.make("iwae", model))
+    with pytest.raises(UserError, match="a posterior over codes has no such density"):
+        tools.make("iwae", model, gradient="dreg")

@@ -150,6 +150,19 @@ def test_finite_scalar_values_are_on_the_grid_and_every_code_can_be_reached(grid
     np.testing.assert_allclose(slope, 1 / np.cosh(outputs) ** 2, rtol=2e-3, atol=1e-6)
 
 
+def test_codes_used_is_the_part_of_the_codebook_that_the_batch_takes():
+    book = np.arange(5, dtype=np.float32)[:, None]
+    part = posteriors.vector_quantized(2, codebook_size=5, code_dim=1, ema=False)
+    outputs = np.array([[0.1, 1.9], [2.2, 0.0], [1.6, -3.0]], np.float32)  # codes 0 2, 2 0, 2 0
+    assert part.metrics(part.build({"codebook": book}, outputs, None))["codes_used"] == pytest.approx(2 / 5)
+    assert part.metrics(part.build({"codebook": book}, 10 * outputs, None))["codes_used"] == pytest.approx(3 / 5)
+    part = posteriors.finite_scalar(2, (3, 2))
+    outputs = np.array([[-9, -9, 0, 9], [0, 9, -9, -9]], np.float32)  # codes 0 3, 3 0
+    assert part.metrics(part.build({}, outputs, None))["codes_used"] == pytest.approx(2 / 6)
+    every = 9 * np.array(list(itertools.product((-1, 0, 1), (-1, 1))), np.float32).reshape(3, 4)
+    assert part.metrics(part.build({}, every, None))["codes_used"] == 1
+
+
 def test_autoregressive_codes_are_causal_sum_to_one_and_sample_what_they_score(random_like, assert_mean):
     part = priors.autoregressive_codes(3, 3, (8,), 2)
     p = part.build(jax.tree.map(lambda leaf: 2 * leaf, random_like(part.init, jax.random.key(0))), None)

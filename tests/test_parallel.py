@@ -10,10 +10,11 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import objective_tools as tools
 import pytest
 from twenty_steps import BATCH, given_noise, run
 
-from jaxvae import UserError, objectives, sharding, signals
+from jaxvae import UserError, sharding, signals
 
 ROOT = Path(__file__).parents[1]
 
@@ -107,13 +108,20 @@ def test_pmap_devices_draw_different_noise(one_device):
     assert relative(run(sharding.per_device())["params"], one_device["params"]) > 1e-3
 
 
-def test_an_objective_that_needs_the_whole_batch_refuses_pmap():
-    objective = objectives.Objective(
-        lambda key: ({}, {}), lambda *_: None, whole_batch="it compares all pairs of examples"
-    )
-    with pytest.raises(UserError, match=r"compares all pairs.*parallel=jit"):
-        sharding.make_parallel("pmap", BATCH, objective.whole_batch)
-    assert sharding.make_parallel("jit", BATCH, objective.whole_batch).num_devices == 8
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("beta_tcvae", r"q\(z\) is estimated"), ("dip_vae", "the covariance is"), ("info_vae", "latents of the whole"),
+     ("wae_mmd", "latents of the whole"), ("swae", "latents of the whole")],
+)  # fmt: skip
+def test_an_objective_that_needs_the_whole_batch_refuses_pmap(name, said):
+    whole_batch = tools.make(name, tools.small()).whole_batch
+    with pytest.raises(UserError, match=rf"{said}.*parallel=jit"):
+        sharding.make_parallel("pmap", BATCH, whole_batch)
+    assert sharding.make_parallel("jit", BATCH, whole_batch).num_devices == 8
+
+
+def test_an_objective_that_is_a_mean_over_examples_takes_pmap():
+    assert sharding.make_parallel("pmap", BATCH, tools.make("elbo", tools.small()).whole_batch).axis_name
 
 
 @pytest.mark.parametrize("mode", ["jit", "pmap"])

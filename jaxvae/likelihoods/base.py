@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxvae.errors import UserError, unknown
+from jaxvae.errors import unknown
 from jaxvae.losses import softplus
 from jaxvae.types import Array, Distribution, Key, Params
 
@@ -46,12 +46,6 @@ def find_activation(name: str) -> Callable[[Array], Array]:
     if name not in ACTIVATIONS:
         raise unknown("output activation", name, ACTIVATIONS)
     return ACTIVATIONS[name]
-
-
-def require_positive(likelihood: str, name: str, value: float) -> None:
-    """Refuses a number that is not above 0, NaN included."""
-    if not value > 0:
-        raise UserError(f"The {likelihood} likelihood got {name}={value}; it must be above 0.")
 
 
 def softly_above(low: float, x: Array) -> Array:

@@ -2,7 +2,8 @@
 
 from jaxvae.distributions.ssim import MIN_WINDOW, MsSsim
 from jaxvae.errors import UserError
-from jaxvae.likelihoods.base import Likelihood, find_activation, require_positive
+from jaxvae.likelihoods.base import Likelihood, find_activation
+from jaxvae.ranges import INTERVAL, POSITIVE, check
 from jaxvae.types import no_params
 
 
@@ -21,15 +22,11 @@ def ms_ssim(
         3 x 3 pixels.
     """
     mean = find_activation(activation)
-    require_positive("MS-SSIM", "weight", weight)
-    if not pixel_range[0] < pixel_range[1]:
-        raise UserError(
-            f"The MS-SSIM likelihood got pixel_range={list(pixel_range)}; it must be [low, high], low < high."
-        )
+    check("likelihood", "ms_ssim", weight=(weight, POSITIVE), pixel_range=(pixel_range, INTERVAL))
     if len(data_shape) != 3 or min(data_shape[:2]) < MIN_WINDOW:
         raise UserError(
-            f"The MS-SSIM likelihood compares windows of images: it needs data of shape [height, width, channels] with "
-            f"at least {MIN_WINDOW} x {MIN_WINDOW} pixels, but an example has shape {list(data_shape)}."
+            "The likelihood 'ms_ssim' compares windows of images: it needs data of shape [height, width, channels] "
+            f"with at least {MIN_WINDOW} x {MIN_WINDOW} pixels, but an example has shape {list(data_shape)}."
         )
     return Likelihood(
         no_params, lambda _, outputs: MsSsim(mean(outputs), data_shape, *pixel_range, weight), is_density=False

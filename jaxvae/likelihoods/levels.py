@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 
 from jaxvae.distributions.discretized import CategoricalLevels, DiscretizedLogistic, DiscretizedLogisticMixture
-from jaxvae.errors import UserError
 from jaxvae.likelihoods.base import Likelihood, softly_between
+from jaxvae.ranges import INTERVAL, check, within
 from jaxvae.types import Array, Distribution, Params, no_params
 
 LOG_SCALES = (-7.0, 7.0)  # of half the pixel range; the lower one is PixelCNN++'s
@@ -16,7 +16,7 @@ def categorical(levels: int, pixel_range: tuple[float, float]) -> Likelihood:
     Raises:
       UserError: fewer than 2 levels, or no range.
     """
-    _check("categorical", levels, pixel_range)
+    check("likelihood", "categorical", levels=(levels, within(2)), pixel_range=(pixel_range, INTERVAL))
 
     def build(_: Params, outputs: Array) -> Distribution:
         return CategoricalLevels(outputs, *pixel_range)
@@ -31,7 +31,7 @@ def discretized_logistic(levels: int, pixel_range: tuple[float, float]) -> Likel
     Raises:
       UserError: fewer than 2 levels, or no range.
     """
-    _check("discretized_logistic", levels, pixel_range)
+    check("likelihood", "discretized_logistic", levels=(levels, within(2)), pixel_range=(pixel_range, INTERVAL))
 
     def build(_: Params, outputs: Array) -> Distribution:
         return DiscretizedLogistic(*_loc_scale(outputs[..., 0], outputs[..., 1], pixel_range), levels, *pixel_range)
@@ -47,11 +47,13 @@ def discretized_logistic_mixture(levels: int, pixel_range: tuple[float, float], 
     Raises:
       UserError: fewer than 2 levels, no range, or no component.
     """
-    _check("discretized_logistic_mixture", levels, pixel_range)
-    if components < 1:
-        raise UserError(
-            f"The discretized_logistic_mixture likelihood got components={components}; it needs at least 1."
-        )
+    check(
+        "likelihood",
+        "discretized_logistic_mixture",
+        levels=(levels, within(2)),
+        pixel_range=(pixel_range, INTERVAL),
+        components=(components, within(1)),
+    )
 
     def build(_: Params, outputs: Array) -> Distribution:
         logits, loc, log_scale = jnp.split(outputs, 3, axis=-1)
@@ -68,12 +70,3 @@ def _loc_scale(loc: Array, log_scale: Array, pixel_range: tuple[float, float]) -
     low, high = pixel_range
     half = 0.5 * (high - low)
     return low + half * (1 + loc), half * jnp.exp(softly_between(*LOG_SCALES, log_scale))
-
-
-def _check(name: str, levels: int, pixel_range: tuple[float, float]) -> None:
-    if levels < 2:
-        raise UserError(f"The {name} likelihood got levels={levels}; data on levels have at least 2 of them.")
-    if not pixel_range[0] < pixel_range[1]:
-        raise UserError(
-            f"The {name} likelihood got pixel_range={list(pixel_range)}; it must be [low, high], low < high."
-        )

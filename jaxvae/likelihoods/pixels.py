@@ -8,7 +8,8 @@ import numpyro.distributions as dist
 from jaxvae.distributions.continuous import MIN_VARIANCE, ContinuousBernoulli, LogCosh, OptimalGaussian
 from jaxvae.distributions.pixels import Bernoulli, SquaredError
 from jaxvae.errors import unknown
-from jaxvae.likelihoods.base import Likelihood, find_activation, require_positive, softly_above
+from jaxvae.likelihoods.base import Likelihood, find_activation, softly_above
+from jaxvae.ranges import POSITIVE, check
 from jaxvae.types import no_params
 
 MIN_LOG_VARIANCE = math.log(MIN_VARIANCE)
@@ -38,7 +39,7 @@ def gaussian(activation: str = "identity", variance: float = 1.0, learn: str = "
     Raises:
       UserError: an unknown option, or a variance that is not above 0.
     """
-    require_positive("Gaussian", "variance", variance)
+    check("likelihood", "gaussian", variance=(variance, POSITIVE))
     mean, start = find_activation(activation), math.log(variance)
 
     def scale(log_variance):
@@ -65,7 +66,7 @@ def laplace(activation: str = "identity", scale: float = 1.0, learn: str = "none
     Raises:
       UserError: an unknown option, or a scale that is not above 0.
     """
-    require_positive("Laplace", "scale", scale)
+    check("likelihood", "laplace", scale=(scale, POSITIVE))
     mean, start = find_activation(activation), math.log(scale)
 
     def shared(params, outputs):
@@ -90,7 +91,7 @@ def log_cosh(activation: str = "identity", a: float = 10.0) -> Likelihood:
     Raises:
       UserError: an unknown activation, or an `a` that is not above 0.
     """
-    require_positive("log-cosh", "a", a)
+    check("likelihood", "log_cosh", a=(a, POSITIVE))
     mean = find_activation(activation)
     return Likelihood(no_params, lambda _, outputs: LogCosh(mean(outputs), a), is_density=False)
 

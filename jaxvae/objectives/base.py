@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxvae.errors import UserError
 from jaxvae.model import Model, with_state
 from jaxvae.types import Array, Key, Params, Tree
 
@@ -119,3 +120,12 @@ def bound_metrics(model: Model, log_likelihood: Array, kl: Array) -> dict[str, A
     if model.has_likelihood and not model.posterior.is_relaxed:
         metrics["elbo"] = -reconstruction - kl
     return metrics
+
+
+def needs_fixed_prior(model: Model, objective: str, why: str) -> None:
+    """Raises UserError where the prior has parameters, which no term of the loss would train."""
+    if "prior" in jax.eval_shape(model.init, jax.random.key(0)):
+        raise UserError(
+            f"The objective '{objective}' {why}, so that a learned prior would stay as it started: take a fixed one "
+            "('standard_normal' for latents in R^n), or an objective with a KL: 'elbo', for example."
+        )

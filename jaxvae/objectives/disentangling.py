@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 
 from jaxvae.errors import UserError, unknown
+from jaxvae.kl import unwrap
 from jaxvae.model import Model, forward
 from jaxvae.objectives.base import Objective, bound_metrics, of_model
 from jaxvae.objectives.elbo import check_weights, kl_estimator, needs_density
@@ -99,7 +100,7 @@ def log_aggregate(pairs: Array, train_size: int, estimator: str = "stratified") 
 
 def _factors(distribution: Any, role: str) -> Any:
     """The normal distributions, by dimension, whose product this is."""
-    base: Any = distribution.base_dist if isinstance(distribution, dist.Independent) else None
+    base = unwrap(distribution)
     if not isinstance(base, dist.Normal):
         fitting = "diagonal_gaussian" if role == "posterior" else "standard_normal"
         raise UserError(
@@ -166,7 +167,7 @@ def dip_vae(
 
 def _moments(posterior: Any) -> tuple[Array, Array]:
     """Mean `[B, D]` and covariance `[B, D, D]` of q(z|x)."""
-    base: Any = posterior.base_dist if isinstance(posterior, dist.Independent) else posterior
+    base = unwrap(posterior)
     if not isinstance(base, GAUSSIANS):
         raise UserError(
             "The objective 'dip_vae' needs the mean and the variance of q(z|x), and those of this posterior have no "

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxvae.errors import UserError, unknown
+from jaxvae.ranges import POSITIVE, check
 from jaxvae.types import Array, Key
 
 SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -81,5 +82,4 @@ def check_kernel(objective: str, kernel: str, variance: float) -> None:
     """Raises UserError for an unknown kernel, or a bandwidth that is not above 0."""
     if kernel not in KERNELS:
         raise unknown("kernel", kernel, KERNELS)
-    if not variance > 0:
-        raise UserError(f"The kernel of '{objective}' got variance={variance}; it must be above 0.")
+    check("kernel of", objective, variance=(variance, POSITIVE))

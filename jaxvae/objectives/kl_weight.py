@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from jaxvae.errors import UserError
+from jaxvae.ranges import NOT_NEGATIVE, UNIT, check, within
 from jaxvae.types import Array
 
 
@@ -31,19 +31,19 @@ def _linear(weight: Callable[[Array], Array]) -> KLWeight:
 
 def constant(beta: float = 1.0) -> KLWeight:
     """`beta` times the KL: 1 for the ELBO, others for β-VAE (Higgins et al. 2017, equation 4)."""
-    _check("constant", beta=(beta, 0, jnp.inf))
+    check("KL weight", "constant", beta=(beta, NOT_NEGATIVE))
     return _linear(lambda step: jnp.asarray(beta))
 
 
 def linear(total_steps: int, beta: float = 1.0, start: float = 0.0, fraction: float = 0.3) -> KLWeight:
     """A weight that rises from `start` to `beta` over the first `fraction` of the run (arXiv:1511.06349, section 3)."""
-    _check("linear", beta=(beta, 0, jnp.inf), start=(start, 0, jnp.inf), fraction=(fraction, 0, 1))
+    check("KL weight", "linear", beta=(beta, NOT_NEGATIVE), start=(start, NOT_NEGATIVE), fraction=(fraction, UNIT))
     return _linear(lambda step: start + (beta - start) * _progress(step, total_steps, fraction))
 
 
 def cyclic(total_steps: int, beta: float = 1.0, cycles: int = 4, fraction: float = 0.5) -> KLWeight:
     """`cycles` rises from 0 to `beta`, each over the first `fraction` of its cycle (arXiv:1903.10145, equation 6)."""
-    _check("cyclic", beta=(beta, 0, jnp.inf), cycles=(cycles, 1, jnp.inf), fraction=(fraction, 0, 1))
+    check("KL weight", "cyclic", beta=(beta, NOT_NEGATIVE), cycles=(cycles, within(1)), fraction=(fraction, UNIT))
 
     def weight(step):
         # whole numbers until the end: a cycle starts at exactly 0
@@ -59,7 +59,7 @@ def free_bits(total_steps: int, nats: float = 0.1, beta: float = 1.0, fraction: 
     Where the KL has no parts by variable (a Monte-Carlo estimate, a full covariance) `nats` is for the whole of it.
     The weight is warmed up to `beta` over the first `fraction` of the run.
     """
-    _check("free_bits", nats=(nats, 0, jnp.inf), beta=(beta, 0, jnp.inf), fraction=(fraction, 0, 1))
+    check("KL weight", "free_bits", nats=(nats, NOT_NEGATIVE), beta=(beta, NOT_NEGATIVE), fraction=(fraction, UNIT))
 
     def weight(step):
         return beta * _progress(step, total_steps, fraction)
@@ -74,7 +74,7 @@ def free_bits(total_steps: int, nats: float = 0.1, beta: float = 1.0, fraction: 
 
 def capacity(total_steps: int, nats: float = 25.0, gamma: float = 30.0, fraction: float = 0.7) -> KLWeight:
     """`gamma` |KL - C|, C rising from 0 to `nats` over `fraction` of the run (arXiv:1804.03599, equation 8)."""
-    _check("capacity", nats=(nats, 0, jnp.inf), gamma=(gamma, 0, jnp.inf), fraction=(fraction, 0, 1))
+    check("KL weight", "capacity", nats=(nats, NOT_NEGATIVE), gamma=(gamma, NOT_NEGATIVE), fraction=(fraction, UNIT))
 
     def term(kl, step):
         # |.| of the batch's mean, as in the paper's code: single examples may have more and less
@@ -93,10 +93,3 @@ def _progress(step: Array, total_steps: int, fraction: float) -> Array:
     if not fraction:
         return jnp.asarray(1.0)
     return jnp.clip(step / max(fraction * total_steps, 1.0), 0.0, 1.0)
-
-
-def _check(name: str, **ranges: tuple[float, float, float]) -> None:
-    for key, (value, low, high) in ranges.items():
-        if not low <= value <= high:
-            allowed = f"{low} or more" if high == jnp.inf else f"from {low} to {high}"
-            raise UserError(f"The KL weight '{name}' got {key}={value}; it must be {allowed}.")

@@ -7,13 +7,14 @@ import jax.numpy as jnp
 
 from jaxvae.errors import UserError
 from jaxvae.model import Model, Pass, forward
-from jaxvae.objectives.base import Objective, bound_metrics, of_model
+from jaxvae.objectives.base import Objective, bound_metrics, needs_fixed_prior, of_model
 from jaxvae.objectives.distances import check_kernel, mmd, sliced_wasserstein
 from jaxvae.objectives.elbo import check_weights, kl_estimator, needs_density, needs_exact_samples
 from jaxvae.objectives.kl_weight import KLWeight
-from jaxvae.types import Array, Key, Params
+from jaxvae.types import Array, Key
 
 WHOLE_BATCH = "the latents of the whole batch are compared with the prior's"
+BY_SAMPLES = "sees the prior by its samples only, which have no gradient"
 
 
 def info_vae(
@@ -48,7 +49,7 @@ def info_vae(
             "alpha + lambda_ - 1 must be 0 or more, or it would drive q(z|x) away from the prior."
         )
     if alpha == 1:
-        _refuse_learned_prior(model, "info_vae")
+        needs_fixed_prior(model, "info_vae", BY_SAMPLES)
     kl_terms = kl_estimator(kl_estimate)
 
     def terms(params, batch, key, ctx):
@@ -102,7 +103,7 @@ def swae(model: Model, weight: float = 10.0, num_projections: int = 50) -> Objec
 def _matched(model: Model, name: str, metric: str, weight: float, distance: Callable) -> Objective:
     check_weights(name, weight=weight)
     needs_exact_samples(model, name, "compares samples of q(z) with the prior's")
-    _refuse_learned_prior(model, name)
+    needs_fixed_prior(model, name, BY_SAMPLES)
 
     def terms(params, batch, key, ctx):
         del ctx
@@ -119,12 +120,3 @@ def _both(out: Pass, key: Key) -> tuple[Array, Array]:
     """A z of each example and as many from the prior, `[B, D]` each; the latter without gradients."""
     prior_z = jax.lax.stop_gradient(out.prior.sample(key, out.z.shape[1:2]))
     return out.z[0].reshape(len(prior_z), -1), prior_z.reshape(len(prior_z), -1)
-
-
-def _refuse_learned_prior(model: Model, objective: str) -> None:
-    params: Params = jax.eval_shape(model.init, jax.random.key(0))
-    if "prior" in params:
-        raise UserError(
-            f"The objective '{objective}' sees the prior by its samples only, and those have no gradient that could "
-            "teach it: take a fixed prior ('standard_normal' for latents in R^n), or an objective with a KL."
-        )

@@ -11,6 +11,7 @@ import numpy as np
 from jaxvae.distributions import GumbelSoftmax, Quantized, nearest_code
 from jaxvae.errors import UserError
 from jaxvae.posteriors.base import CODES, Posterior
+from jaxvae.ranges import NOT_NEGATIVE, POSITIVE, UNIT, check, within
 from jaxvae.types import Array, no_params
 
 
@@ -22,10 +23,7 @@ def gumbel_softmax(
     Raises:
       UserError: fewer than 2 categories, or a temperature that is not above 0.
     """
-    if categories < 2:
-        raise UserError(f"The posterior 'gumbel_softmax' got categories={categories}; it needs at least 2.")
-    if not temperature > 0:
-        raise UserError(f"The posterior 'gumbel_softmax' got temperature={temperature}; it must be above 0.")
+    check("posterior", "gumbel_softmax", categories=(categories, within(2)), temperature=(temperature, POSITIVE))
 
     def build(params, outputs, log_joint):
         del params, log_joint
@@ -61,9 +59,15 @@ def vector_quantized(
     Raises:
       UserError: a codebook below 2 codes, or a number out of its range.
     """
-    _check("vector_quantized", codebook_size=(codebook_size, 2, math.inf), code_dim=(code_dim, 1, math.inf),
-           commitment=(commitment, 0, math.inf), decay=(decay, 0, 0.999999),
-           restart_below=(restart_below, 0, 1))  # fmt: skip
+    check(
+        "posterior",
+        "vector_quantized",
+        codebook_size=(codebook_size, within(2)),
+        code_dim=(code_dim, within(1)),
+        commitment=(commitment, NOT_NEGATIVE),
+        decay=(decay, within(0, 0.999999)),
+        restart_below=(restart_below, UNIT),
+    )
 
     def start(key):
         return {"codebook": jax.random.normal(key, (codebook_size, code_dim)) / math.sqrt(code_dim)}
@@ -153,9 +157,3 @@ def finite_scalar(latent_dim: int, grid: Sequence[int] = (8, 5, 5, 5)) -> Poster
 def _codes_used(q: Quantized, num_codes: int) -> Array:
     """The part of the codebook that this batch uses, `[]` in [0, 1]."""
     return jnp.mean(jnp.zeros(num_codes).at[q.codes.reshape(-1)].set(1.0))
-
-
-def _check(name: str, **ranges: tuple[float, float, float]) -> None:
-    for key, (value, low, high) in ranges.items():
-        if not low <= value <= high:
-            raise UserError(f"The posterior '{name}' got {key}={value}; it must be from {low} to {high}.")

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 
 from jaxvae.distributions import Autoregressive, FlowDistribution, HamiltonianFlow, Planar, Radial, Reverse
-from jaxvae.errors import UserError
 from jaxvae.networks import Made, Pure, check_widths
 from jaxvae.posteriors.base import Posterior
 from jaxvae.posteriors.gaussian import split_moments
+from jaxvae.ranges import between, check, within
 
 
 def planar_flow(latent_dim: int, num_flows: int = 10) -> Posterior:
@@ -28,7 +28,7 @@ def radial_flow(latent_dim: int, num_flows: int = 10) -> Posterior:
 
 
 def _amortized(name, latent_dim, num_flows, sizes, flow) -> Posterior:
-    _check_flows(name, num_flows)
+    check("posterior", name, num_flows=(num_flows, within(1)))
     per_flow = sum(sizes)
 
     def build(params, outputs, log_joint):
@@ -48,7 +48,7 @@ def inverse_autoregressive_flow(
     latent_dim: int, num_flows: int = 2, hidden: Sequence[int] = (320,), context_dim: int = 64
 ) -> Posterior:
     """Gated autoregressive layers that see `context_dim` outputs of the encoder (arXiv:1606.04934, algorithm 1)."""
-    _check_flows("inverse_autoregressive_flow", num_flows)
+    check("posterior", "inverse_autoregressive_flow", num_flows=(num_flows, within(1)))
     check_widths(hidden=hidden, context_dim=(context_dim,))
     net = Pure(Made(tuple(hidden)))
 
@@ -76,11 +76,13 @@ def hamiltonian(latent_dim: int, num_steps: int = 3, step_size: float = 0.05, te
     Raises:
       UserError: a number out of its range.
     """
-    _check_flows("hamiltonian", num_steps, "num_steps")
-    if not 0 < step_size < HamiltonianFlow.MAX_STEP:
-        raise UserError(f"The posterior 'hamiltonian' got step_size={step_size}; it must be above 0 and below 0.5.")
-    if not 0 < tempering < 1:
-        raise UserError(f"The posterior 'hamiltonian' got tempering={tempering}; it must be between 0 and 1.")
+    check(
+        "posterior",
+        "hamiltonian",
+        num_steps=(num_steps, within(1)),
+        step_size=(step_size, between(0, HamiltonianFlow.MAX_STEP)),
+        tempering=(tempering, between(0, 1)),
+    )
 
     def init(key):
         del key
@@ -97,8 +99,3 @@ def hamiltonian(latent_dim: int, num_steps: int = 3, step_size: float = 0.05, te
         return HamiltonianFlow(base, log_joint, step, jax.nn.sigmoid(params["tempering"]), num_steps)
 
     return Posterior((latent_dim,), 2 * latent_dim, build, init)
-
-
-def _check_flows(name: str, count: int, option: str = "num_flows") -> None:
-    if count < 1:
-        raise UserError(f"The posterior '{name}' got {option}={count}; it needs at least 1.")
