@@ -22,27 +22,35 @@ ROOT = Path(__file__).parents[1]
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 6, 5, 3), np.uint8)
 LABELS = np.arange(20) % 7
 FEATURE = "tensorflow_datasets.core.features."
+CLASS = {"pythonClassName": FEATURE + "class_label_feature.ClassLabel", "classLabel": {"numClasses": "20"}}
+SCALAR = {
+    "pythonClassName": FEATURE + "tensor_feature.Tensor",
+    "tensor": {"shape": {}, "dtype": "float32", "encoding": "none"},
+}
 
 
-def write_tfds(root, version="1.0.0", file_format="array_record", images=IMAGES, image="image"):
+def write_tfds(root, version="1.0.0", file_format="array_record", images=IMAGES, image="image", labels=None):
     """A data set `tiny` as `tfds build` leaves it: two JSON files and a shard of serialised examples."""
     folder = root / "tiny" / version
     folder.mkdir(parents=True)
     writer = ArrayRecordWriter(str(folder / f"tiny-train.{file_format}-00000-of-00001"), "group_size:1")
-    for pixels, label in zip(images, LABELS, strict=True):
+    labels = {"label": LABELS} if labels is None else labels
+    for i, pixels in enumerate(images):
         png, example = io.BytesIO(), tf_example_pb2.Example()
-        Image.fromarray(pixels).save(png, "PNG")
+        Image.fromarray(pixels.squeeze()).save(png, "PNG")
         example.features.feature[image].bytes_list.value.append(png.getvalue())
-        example.features.feature["label"].int64_list.value.append(int(label))
+        for key, values in labels.items():
+            kind = "float_list" if values.dtype == np.float32 else "int64_list"
+            getattr(example.features.feature[key], kind).value.append(values[i].item())
         writer.write(example.SerializeToString())
     writer.close()
-    sizes = [str(n) if n else "-1" for n in (*images[0].shape[:2], 3)]
+    sizes = [str(n) if n else "-1" for n in (*images[0].shape[:2], images[0].shape[2])]
     features = {
         image: {
             "pythonClassName": FEATURE + "image_feature.Image",
             "image": {"dtype": "uint8", "shape": {"dimensions": sizes}},
         },
-        "label": {"pythonClassName": FEATURE + "class_label_feature.ClassLabel", "classLabel": {"numClasses": "7"}},
+        **{key: SCALAR if values.dtype == np.float32 else CLASS for key, values in labels.items()},
     }
     split = {
         "name": "train",
@@ -194,6 +202,81 @@ def test_the_environment_says_where_data_lies(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
     assert data.load("tiny").shape == (6, 5, 3)
     assert list(tmp_path.glob("home/jaxvae/data/tiny-1.0.0-*"))
+
+
+# Factors.
+
+SPRITES = (IMAGES[..., :1] > 127).astype(np.uint8)
+FACTORS = np.stack([np.arange(20) % 3, np.arange(20), np.arange(20) // 7], 1)
+NAMES = ("orientation", "shape", "x_position")
+SPRITE_LABELS = {f"label_{name}": FACTORS[:, i] for i, name in enumerate(NAMES)}
+VALUES = {name: np.linspace(0, 1, 20, dtype=np.float32) for name in ("value_shape", "label_weight")}
+
+
+def factor_rows(dataset):
+    """Each example with its factors, in one order that does not depend on the splits."""
+    splits = dataset[1:4]
+    return sorted(tuple(np.append(x.ravel(), f)) for s in splits for x, f in zip(s.x, s.factors, strict=True))
+
+
+@pytest.mark.parametrize("label", [True, False])
+def test_the_label_classes_of_a_set_like_dsprites_are_its_factors(tmp_path, load, monkeypatch, label):
+    write_tfds(tmp_path, images=SPRITES, labels=SPRITE_LABELS | VALUES | ({"label": LABELS} if label else {}))
+    first = load()
+    assert (first.shape, first.max_value, first.levels) == ((6, 5, 1), 1, 2)
+    assert first.factor_names == NAMES
+    assert [s.factors.dtype for s in first[1:4]] == [np.int32] * 3
+    assert [s.label is not None for s in first[1:4]] == [label] * 3
+    assert set(first.train.arrays) == ({"x", "label"} if label else {"x"})
+    monkeypatch.setattr(cache, "_decode", None)
+    expected = sorted(tuple(np.append(x.ravel(), f)) for x, f in zip(SPRITES, FACTORS, strict=True))
+    assert factor_rows(first) == factor_rows(load()) == expected
+
+
+@pytest.mark.parametrize("factors", [True, False])
+def test_a_cache_from_before_there_were_factors_is_used_unless_it_lacks_them(tmp_path, load, capsys, factors):
+    write_tfds(tmp_path, images=SPRITES, labels={"label": LABELS} | (SPRITE_LABELS if factors else {}))
+    whole = load()
+    folder = next(tmp_path.glob("cache/data/*"))
+    (folder / "splits.json").write_text('["train"]')
+    for path in folder.glob("*.factors.npy"):
+        path.unlink()
+    capsys.readouterr()
+    again = load()
+    assert ("decoding 20 images" in capsys.readouterr().err) == factors
+    assert rows(again) == rows(whole)
+    assert again.factor_names == whole.factor_names == (NAMES if factors else ())
+    assert not factors or factor_rows(again) == factor_rows(whole)
+
+
+@pytest.mark.parametrize("damage", [cut, Path.unlink])
+def test_damaged_factors_are_decoded_again(tmp_path, load, damage):
+    write_tfds(tmp_path, images=SPRITES, labels=SPRITE_LABELS)
+    whole = factor_rows(load())
+    damage(next(tmp_path.glob("cache/data/*/train.factors.npy")))
+    assert factor_rows(load()) == whole
+
+
+def test_the_factors_of_a_source_are_named_and_other_ones_are_read_anew(tmp_path):
+    names = ("a", "x", "label")  # any names, those of the files of the cache too
+    source = [{"image": x, **dict(zip(names, f, strict=True))} for x, f in zip(SPRITES, FACTORS, strict=True)]
+    first = data.from_sources("mine", {"train": source}, tmp_path / "kept", factor_names=names)
+    again = data.from_sources("mine", {"train": [None]}, tmp_path / "kept", factor_names=names)
+    other = data.from_sources("mine", {"train": source}, tmp_path / "kept", factor_names=("x",))
+    assert first.factor_names == again.factor_names == names
+    assert other.factor_names == ("x",)
+    assert factor_rows(first) == factor_rows(again)
+    for one, two in zip(first[1:4], other[1:4], strict=True):
+        np.testing.assert_array_equal(one.factors[:, [1]], two.factors)
+        np.testing.assert_array_equal(one.label, one.factors[:, 2])
+
+
+@pytest.mark.parametrize("value", [0.5, "a", [1, 2], 2**31, None])
+def test_an_item_without_a_whole_number_for_each_factor_is_refused(tmp_path, value):
+    source = [{"image": x, "a": 1} for x in IMAGES[:-1]] + [{"image": IMAGES[-1]} | ({"a": value} if value else {})]
+    with pytest.raises(UserError, match="factors of split 'train' are a; every item must hold a whole number"):
+        data.from_sources("mine", {"train": source}, tmp_path / "kept", factor_names=("a",))
+    assert not list(tmp_path.iterdir())
 
 
 # The real data sets.

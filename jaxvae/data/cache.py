@@ -1,6 +1,7 @@
 """Sources decoded once into memory-mapped arrays: the second start reads no image again."""
 
 import json
+import operator
 import os
 import shutil
 import socket
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxvae.data.files import Arrays, resize_image
+from jaxvae.data.files import resize_image
+from jaxvae.data.split import Split
 from jaxvae.errors import UserError
 
 CHUNK = 2048  # images decoded in one call: ten times faster than one by one
@@ -30,34 +32,42 @@ class UnreadableItemsError(UserError):
     """A source raised something where it was asked for its items."""
 
 
-def decoded(folder: Path, sources: Callable[[], Mapping[str, Sequence]], image_size: int = 0) -> dict[str, Arrays]:
-    """`{split: (x, label or None)}` from `folder`; `sources` is asked only where they were not decoded there before.
+def decoded(
+    folder: Path, sources: Callable[[], Mapping[str, Sequence]], image_size: int = 0, factors: Sequence[str] = ()
+) -> dict[str, Split]:
+    """The splits in `folder`; `sources` is asked only where they, with these factors, were not decoded there before.
 
     Raises:
       UserError: see `decode_source`.
       OSError: the folder cannot be written.
     """
     if not folder.is_dir():
-        _decode(sources(), folder, image_size)
+        _decode(sources(), folder, image_size, factors)
     try:
-        return _open(folder)
-    except (OSError, ValueError, EOFError):  # damaged: it is only a copy
+        return _open(folder, factors)
+    except (OSError, ValueError, EOFError):  # damaged, or of other factors: it is only a copy
         shutil.rmtree(folder)
-        return decoded(folder, sources, image_size)
+        return decoded(folder, sources, image_size, factors)
 
 
-def _open(folder: Path) -> dict[str, Arrays]:
+def _open(folder: Path, factors: Sequence[str]) -> dict[str, Split]:
+    kept = json.loads((folder / "splits.json").read_text())
+    if isinstance(kept, list):  # as it was written before there were factors
+        kept = {split: [] for split in kept}
     splits = {}
-    for split in json.loads((folder / "splits.json").read_text()):
+    for split, names in kept.items():
+        if names != list(factors):
+            raise ValueError("these are other factors")
         label = folder / f"{split}.label.npy"
-        splits[split] = (
+        splits[split] = Split(
             np.load(folder / f"{split}.x.npy", mmap_mode="r", allow_pickle=False),
             np.load(label, allow_pickle=False) if label.exists() else None,
+            np.load(folder / f"{split}.factors.npy", allow_pickle=False) if names else None,
         )
     return splits
 
 
-def _decode(sources: Mapping[str, Sequence], folder: Path, image_size: int) -> None:
+def _decode(sources: Mapping[str, Sequence], folder: Path, image_size: int, factors: Sequence[str]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     _remove_stale(folder.parent)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{_scratch_of_host()}{os.getpid()}-"))
@@ -65,8 +75,8 @@ def _decode(sources: Mapping[str, Sequence], folder: Path, image_size: int) -> N
     try:
         for split, source in sources.items():
             print(f"decoding {len(source)} images of {name}/{split}, once ...", file=sys.stderr)
-            decode_source(source, scratch, split, image_size)
-        (scratch / "splits.json").write_text(json.dumps(list(sources)))
+            decode_source(source, scratch, split, image_size, factors)
+        (scratch / "splits.json").write_text(json.dumps({split: list(factors) for split in sources}))
         scratch.rename(folder)
     except OSError:
         if not folder.is_dir():  # otherwise another process was faster, and its copy is as good
@@ -101,13 +111,15 @@ def _runs(pid: int) -> bool:
     return True
 
 
-def decode_source(source: Sequence, folder: Path, split: str, image_size: int = 0) -> None:
+def decode_source(source: Sequence, folder: Path, split: str, image_size: int = 0, factors: Sequence[str] = ()) -> None:
     """Writes `split.x.npy` (and `split.label.npy`) from any source with length and items `{"image", "label"?}`.
 
+    Where `factors` are named, the items hold a whole number for each, which `split.factors.npy` `[N, F]` takes.
+
     Raises:
-      UserError: there are no items, they cannot be read, or their images are of unequal sizes.
+      UserError: there are no items, they cannot be read or lack a factor, or their images are of unequal sizes.
     """
-    out, labels = None, []
+    out, labels, rows = None, [], []
     for start in range(0, len(source), CHUNK):
         items = _items(source, range(start, min(start + CHUNK, len(source))))
         images = [np.asarray(item["image"]) for item in items]
@@ -120,11 +132,24 @@ def decode_source(source: Sequence, folder: Path, split: str, image_size: int = 
             out = np.lib.format.open_memmap(folder / f"{split}.x.npy", "w+", images[0].dtype, shape)
         out[start : start + len(images)] = images
         labels += [item["label"] for item in items if np.ndim(item.get("label")) == 0 and "label" in item]
+        rows.append(_factors(items, factors, split))
     if out is None:
         raise UserError(f"The split '{split}' holds no images.")
     out.flush()
     if len(labels) == len(source):
         np.save(folder / f"{split}.label.npy", np.asarray(labels, np.int32))
+    if factors:
+        np.save(folder / f"{split}.factors.npy", np.concatenate(rows))
+
+
+def _factors(items: list, names: Sequence[str], split: str) -> np.ndarray:
+    try:
+        return np.array([[operator.index(item[name]) for name in names] for item in items], np.int32)
+    except (KeyError, TypeError, OverflowError) as error:
+        raise UserError(
+            f"The factors of split '{split}' are {', '.join(names)}; every item must hold a whole number for each of "
+            f"them, of up to 32 bits ({type(error).__name__}: {error})."
+        ) from error
 
 
 def _items(source: Sequence, indices: range) -> list:

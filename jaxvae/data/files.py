@@ -7,24 +7,24 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from jaxvae.data.split import Split
 from jaxvae.errors import UserError
 
 SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}
 DATA_NAMES = ("x", "X", "images", "image", "data")
 LABEL_NAMES = ("y", "labels", "label", "targets", "target")
+FACTOR_NAMES = ("factors",)
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 
-Arrays = tuple[np.ndarray, np.ndarray | None]
 
-
-def read(path: Path, image_size: int = 0) -> dict[str, Arrays]:
-    """`{split: (x, label or None)}`; a single array or a folder is all "train".
+def read(path: Path, image_size: int = 0) -> tuple[dict[str, Split], tuple[str, ...]]:
+    """The splits and the names of their factors, where there are such; a single array or a folder is all "train".
 
     Raises:
       UserError: the path is missing, unreadable, or holds no data of a known form.
     """
     if path.is_dir():
-        return {"train": _folder(path, image_size)}
+        return {"train": _folder(path, image_size)}, ()
     if not path.exists():
         raise UserError(
             f"data.path is '{path}', where there is nothing. Give an .npz or .npy file or a folder of images."
@@ -43,7 +43,9 @@ def read(path: Path, image_size: int = 0) -> dict[str, Arrays]:
         raise UserError(
             f"'{path}' cannot be read as plain arrays (objects and pickles are refused): {reason}."
         ) from error
-    return {key: (resize(_pixels(x), image_size), label) for key, (x, label) in _by_split(arrays, path).items()}
+    names = _names(arrays.pop("factor_names", None), path)
+    splits = _by_split(arrays, path)
+    return {key: split._replace(x=resize(_pixels(split.x), image_size)) for key, split in splits.items()}, names
 
 
 def resize(x: np.ndarray, image_size: int) -> np.ndarray:
@@ -70,29 +72,40 @@ def resize_image(image: np.ndarray, image_size: int) -> np.ndarray:
     return np.asarray(small).reshape(image_size, image_size, channels)
 
 
-def _by_split(arrays: dict[str, np.ndarray], path: Path) -> dict[str, Arrays]:
+def _names(array: np.ndarray | None, path: Path) -> tuple[str, ...]:
+    if array is None:
+        return ()
+    if array.ndim != 1 or array.dtype.kind != "U":
+        raise UserError(f"'factor_names' in '{path}' is {array.dtype} {array.shape}; it must be a list of strings.")
+    return tuple(map(str, array))
+
+
+def _by_split(arrays: dict[str, np.ndarray], path: Path) -> dict[str, Split]:
     found = {}
     for split, spellings in SPLIT_NAMES.items():
         for s in spellings:
             x = _first(arrays, [s, *(form for n in DATA_NAMES for form in (f"{n}_{s}", f"{s}_{n}"))])
-            label = _first(arrays, [form for n in LABEL_NAMES for form in (f"{n}_{s}", f"{s}_{n}")])
+            label, factors = (
+                _first(arrays, [form for n in names for form in (f"{n}_{s}", f"{s}_{n}")])
+                for names in (LABEL_NAMES, FACTOR_NAMES)
+            )
             if x is not None:
-                found[split] = (x, label)
+                found[split] = Split(x, label, factors)
     if "train" in found:
         return found
-    label = _first(arrays, LABEL_NAMES)
+    label, factors = _first(arrays, LABEL_NAMES), _first(arrays, FACTOR_NAMES)
     x = _first(arrays, DATA_NAMES)
     if found and x is not None:
-        return {"train": (x, label), **found}
+        return {"train": Split(x, label, factors), **found}
     if x is None and not found:
-        others = [a for key, a in arrays.items() if key not in LABEL_NAMES and a.ndim >= 2]
+        others = [a for key, a in arrays.items() if key not in (*LABEL_NAMES, *FACTOR_NAMES) and a.ndim >= 2]
         x = others[0] if len(others) == 1 else None
     if x is None:
         listed = ", ".join(f"{key} {a.shape}" for key, a in arrays.items()) or "nothing"
         raise UserError(
             f"'{path}' holds {listed}. Name the data 'x' (and labels 'y'), or 'x_train', 'x_test' and so on."
         )
-    return {"train": (x, label)}
+    return {"train": Split(x, label, factors)}
 
 
 def _first(arrays: dict[str, np.ndarray], names) -> np.ndarray | None:
@@ -113,7 +126,7 @@ def _pixels(x: np.ndarray) -> np.ndarray:
     return x[..., None] if x.ndim == 3 else x
 
 
-def _folder(path: Path, image_size: int) -> Arrays:
+def _folder(path: Path, image_size: int) -> Split:
     names = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
     images, kept, broken = [], [], []
     for name, image in _decoded(names):
@@ -136,7 +149,7 @@ def _folder(path: Path, image_size: int) -> Arrays:
         )
     folders = sorted({name.parent for name in kept})
     label = np.array([folders.index(name.parent) for name in kept], np.int32) if len(folders) > 1 else None
-    return np.stack(images), label
+    return Split(np.stack(images), label)
 
 
 def _decoded(names: list[Path]) -> Iterator[tuple[Path, np.ndarray | None]]:

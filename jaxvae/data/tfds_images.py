@@ -1,20 +1,24 @@
 """TFDS image data sets, found and read without TensorFlow."""
 
 import hashlib
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from jaxvae.data.cache import UnreadableItemsError, cache_folder, decoded
-from jaxvae.data.files import Arrays
+from jaxvae.data.split import Split
 from jaxvae.errors import UserError
 
 SPLITS = ("train", "validation", "test")
+FACTOR = "label_"  # what the names of factors begin with
 
 
-def read(name: str, data_dir: str = "", cache_dir: str = "", image_size: int = 0) -> dict[str, Arrays]:
-    """`{split: (x, label or None)}` of a prepared TFDS data set, from the cache where it was decoded before.
+def read(
+    name: str, data_dir: str = "", cache_dir: str = "", image_size: int = 0
+) -> tuple[dict[str, Split], tuple[str, ...]]:
+    """The splits of a prepared TFDS data set, from the cache where it was decoded before, and the names of its factors.
 
     Raises:
       UserError: the data set is not prepared on this machine, or not in a random-access format.
@@ -24,7 +28,9 @@ def read(name: str, data_dir: str = "", cache_dir: str = "", image_size: int = 0
     size = f"-{image_size}px" if image_size else ""
     cached = root / f"{name.replace('/', '_')}-{folder.name}{size}-{_fingerprint(folder)}"
     try:
-        return decoded(cached, lambda: _sources(folder), image_size)
+        factors = _factors(folder)
+        names = tuple(key.removeprefix(FACTOR) for key in factors)
+        return decoded(cached, lambda: _sources(folder), image_size, factors), names
     except UnreadableItemsError as error:
         raise UserError(f"The TFDS data set in '{folder}' is damaged: {error} {_again(folder)}") from error
     except OSError as error:
@@ -45,9 +51,9 @@ def find_prepared(name: str, data_dir: str = "") -> Path:
         prepared = sorted(p.parent.parent.name for p in root.glob("*/*/dataset_info.json"))
         raise UserError(
             f"The TFDS data set '{name}' is not prepared in '{root}' (there: {', '.join(prepared) or 'nothing'}; "
-            f"bundled: digits). Prepare it once with: pip install 'jaxvae[tfds]' && tfds build {name} "
-            f"--data_dir={root} --file_format=array_record ; or set TFDS_DATA_DIR or data.data_dir to where it lies, "
-            "or data.path to a file or folder of your own."
+            f"bundled: digits, shapes, color_shapes). Prepare it once with: pip install 'jaxvae[tfds]' && "
+            f"tfds build {name} --data_dir={root} --file_format=array_record ; or set TFDS_DATA_DIR or data.data_dir "
+            "to where it lies, or data.path to a file or folder of your own."
         )
     return max(versions, key=lambda p: [int(n) if n.isdigit() else -1 for n in p.name.split(".")])
 
@@ -56,6 +62,15 @@ def _fingerprint(folder: Path) -> str:
     """Changes whenever the prepared files do."""
     stats = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(folder.iterdir())]
     return hashlib.sha256(repr((str(folder.resolve()), stats)).encode()).hexdigest()[:12]
+
+
+def _factors(folder: Path) -> list[str]:
+    """The features `label_*` that are classes: dSprites, 3D Shapes and small NORB name their factors so."""
+    try:
+        features = json.loads((folder / "features.json").read_text())["featuresDict"]["features"]
+        return sorted(key for key, kind in features.items() if key.startswith(FACTOR) and "classLabel" in kind)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return []  # of an older form, or damaged, which shows when it is decoded
 
 
 def _again(folder: Path) -> str:

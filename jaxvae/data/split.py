@@ -1,0 +1,130 @@
+"""What every source of data gives: splits of plain arrays, and what is refused."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxvae.errors import UserError
+
+
+class Split(NamedTuple):
+    """Examples with what is known about them.
+
+    Attributes:
+      x: `[N, *shape]`, uint8, float32 or int32 as stored.
+      label: `[N]` integers, or None.
+      factors: `[N, F]` int32, the generative factors that each example was made from, or None. For judging a model:
+        they take no part in training.
+    """
+
+    x: np.ndarray
+    label: np.ndarray | None = None
+    factors: np.ndarray | None = None
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What batches are made of: "x", and "label" where there are labels."""
+        return {"x": self.x} if self.label is None else {"x": self.x, "label": self.label}
+
+
+class Dataset(NamedTuple):
+    """Three splits; the stored values lie in [0, max_value]; `factor_names` are those of the columns of `factors`."""
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    max_value: float
+    factor_names: tuple[str, ...] = ()
+
+    @property
+    def levels(self) -> int:
+        """How many values an entry can have; floats in [0, 1] count as 8-bit pixels."""
+        return 256 if self.train.x.dtype == np.float32 else round(self.max_value) + 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one example."""
+        return self.train.x.shape[1:]
+
+
+def check(key: str, split: Split, train: np.ndarray) -> None:
+    """Refuses what is no usable data.
+
+    Args:
+      key: the name of the split.
+      split: its arrays.
+      train: the training examples, which it must be like.
+
+    Raises:
+      UserError: see there.
+    """
+    x, label = split.x, split.label
+    if not 2 <= x.ndim <= 4 or 0 in x.shape[1:]:
+        raise UserError(
+            f"The {key} data has shape {x.shape}; expected [N, features], [N, height, width] or "
+            "[N, height, width, channels]."
+        )
+    if x.shape[1:] != train.shape[1:]:
+        raise UserError(f"The {key} examples have shape {x.shape[1:]}, but the train examples have {train.shape[1:]}.")
+    if x.dtype != train.dtype:
+        raise UserError(f"The {key} examples are {x.dtype}, but the train examples are {train.dtype}.")
+    if label is not None and (label.ndim != 1 or label.dtype.kind not in "iu"):
+        raise UserError(f"The {key} label array is {label.dtype} {label.shape}; it must hold one integer per example.")
+    if label is not None and len(label) != len(x):
+        raise UserError(f"The {key} data has {len(x)} examples but {len(label)} labels.")
+    if split.factors is not None:
+        _check_factors(key, split.factors, len(x))
+    _check_values(key, x)
+
+
+def _check_factors(key: str, factors: np.ndarray, num: int) -> None:
+    if factors.ndim != 2 or not factors.shape[1] or factors.dtype.kind not in "iu":
+        raise UserError(
+            f"The {key} factors are {factors.dtype} {factors.shape}; they must be whole numbers [N, factors], a row "
+            "for each example."
+        )
+    if len(factors) != num:
+        raise UserError(f"The {key} data has {num} examples but {len(factors)} rows of factors.")
+    if factors.size and not -(2**31) <= factors.min() <= factors.max() < 2**31:
+        raise UserError(f"The {key} factors reach from {factors.min()} to {factors.max()}; they must fit into 32 bits.")
+
+
+def check_names(splits: Mapping[str, Split], names: Sequence[str]) -> tuple[str, ...]:
+    """The names of the factors, "factor_0", "factor_1" ... where there are factors but no names.
+
+    Raises:
+      UserError: not one name for each column of every split, or a name twice.
+    """
+    widths = sorted({split.factors.shape[1] for split in splits.values() if split.factors is not None})
+    if not widths and not names:
+        return ()
+    names = tuple(names) or tuple(f"factor_{i}" for i in range(widths[0]))
+    if widths != [len(names)] or len(set(names)) < len(names):
+        raise UserError(
+            f"The factors of the splits have {' and '.join(map(str, widths)) or 'no'} columns, and the names are "
+            f"{', '.join(names)}; there must be one column for each name in every split, and no name twice."
+        )
+    return names
+
+
+def _check_values(key: str, x: np.ndarray) -> None:
+    if x.dtype == np.uint8:
+        return
+    if x.dtype == np.int32:
+        if x.size and x.min() < 0:
+            raise UserError(f"The {key} data holds whole numbers from {x.min()} to {x.max()}; counts are 0 or more.")
+        return
+    if x.dtype != np.float32:
+        raise UserError(
+            f"The {key} data has type {x.dtype}; store pixels as uint8 (0 to 255) or as floats in [0, 1], and counts "
+            "as whole numbers below 2^24."
+        )
+    if bad := int(x.size - np.isfinite(x).sum()):
+        raise UserError(f"The {key} data holds {bad} values that are NaN or infinite. Clean the data first.")
+    if x.size and (x.min() < 0 or x.max() > 1):
+        raise UserError(
+            f"The {key} data holds floats from {x.min():.4g} to {x.max():.4g}; floats must lie in [0, 1] "
+            "(8-bit pixels can be stored as uint8 instead). Rescale the data first."
+        )
