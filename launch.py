@@ -19,7 +19,7 @@ from configs.flags import parse
 from jaxvae.errors import UserError, advice
 from jaxvae.platform import avoid_wrong_sums
 
-MODES = ["train", "evaluate", "sample", "reconstruct"]
+MODES = ["train", "evaluate", "sample", "reconstruct", "tool"]
 
 
 def main(argv: list[str], started: float) -> int:

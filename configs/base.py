@@ -6,6 +6,7 @@ from ml_collections import ConfigDict
 DATASETS = {
     "digits": {"num_epochs": 100, "eval_every_epochs": 10, "nll_samples": 1000, "validation_fraction": 0.1},
     "mnist": {"num_epochs": 20, "eval_every_epochs": 1, "nll_samples": 100, "validation_fraction": 0.02},
+    "shapes": {"num_epochs": 100, "eval_every_epochs": 10, "nll_samples": 100, "validation_fraction": 0.1},
 }
 
 
@@ -53,7 +54,21 @@ def get_config(name: str, dataset: str = "") -> ConfigDict:
             "batch_size": 1024,
             "nll_samples": sizes["nll_samples"],  # K of the importance-weighted likelihood
             "memory_mb": 8.0,  # bound on the decoder outputs held at a time
+            "metrics": "collapse",  # further ones, with commas between them, or "all" that fit the run
+            "max_examples": 5000,  # of the metrics whose cost grows faster than the data
+            "features": "pca",  # of sample quality: pixels | pca | the folder of a run | an .npz of weights
+            "outliers": "",  # another data set, by name or path, for the metric of that name
+            "ais_examples": 100,
+            "ais_chains": 16,
+            "ais_temperatures": 500,
+            "report": True,  # report.html
         },
-        "sample": {"num": 64, "temperature": 1.0, "seed": -1},  # -1: the run's own seed
+        "sample": {
+            "num": 64,
+            "temperature": 1.0,
+            "seed": -1,  # -1: the run's own
+            "sampler": {"name": "prior"},  # prior | gmm | flow | two_stage | pseudo_inputs | autoregressive
+        },
+        "tool": {"name": "interpolate"},  # interpolate | traverse | attribute | analogy | impute | denoise | search
         "parallel": "jit",  # jit | pmap
     })  # fmt: skip

@@ -15,7 +15,7 @@ from jaxvae.trees import flatten
 # Settings that choose a part by name; what else stands beside the name are its options, checked when it is built.
 PARTS = (
     "model.posterior", "model.prior", "model.likelihood", "network", "objective", "kl", "optimizer",
-    "optimizer.schedule",
+    "optimizer.schedule", "sample.sampler", "tool",
 )  # fmt: skip
 COMMON = ("optimizer.learning_rate", "optimizer.warmup_steps", "optimizer.clip_norm")  # options of every optimiser
 
@@ -88,7 +88,10 @@ def _load(argv: list[str]) -> ConfigDict:
             raise UserError(f"Give a config, for example --config=configs/vae.py (in configs/: {', '.join(files)}).")
         from jaxvae.workdir import load_config  # brings JAX: only where it is needed
 
-        return ConfigDict(_with_tuples(load_config(given["workdir"])))
+        # What a finished run is asked with may be newer than the run.
+        old, new = _with_tuples(load_config(given["workdir"])), base.get_config("").to_dict()
+        asked = {section: {**new[section], **old.get(section, {})} for section in ("evaluate", "sample", "tool")}
+        return ConfigDict({**old, **asked})
     path, _, dataset = given["config"].partition(":")
     if not Path(path).is_file():
         raise UserError(f"The config file '{path}' does not exist; try --config=configs/vae.py.")

@@ -25,7 +25,8 @@ class Experiment(NamedTuple):
 
 
 AT_LEAST_ONE = ("train.num_epochs", "train.steps_per_call", "train.eval_every_epochs",
-                "evaluate.batch_size", "evaluate.nll_samples", "sample.num")  # fmt: skip
+                "evaluate.batch_size", "evaluate.nll_samples", "evaluate.max_examples", "evaluate.ais_examples",
+                "evaluate.ais_chains", "evaluate.ais_temperatures", "sample.num")  # fmt: skip
 
 
 def check_ranges(config: Mapping[str, Any]) -> None:

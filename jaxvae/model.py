@@ -168,6 +168,13 @@ def forward(
     return Pass(posterior, prior, likelihood, z, *terms)
 
 
+def draw_prior(model: Model, params: Params, key: Key, num: int, temperature: float | Array = 1.0) -> Array:
+    """Z ~ p(z), `[num, *latent_shape]`; in R^n `temperature` scales it about the prior's mean (a flow's centre)."""
+    prior: Any = model.prior(params)
+    z = prior.sample(key, (num,))
+    return prior.mean + temperature * (z - prior.mean) if model.posterior.space == EUCLIDEAN else z
+
+
 def sample(model: Model, params: Params, key: Key, num: int, temperature: float = 1.0) -> Array:
     """New data: the mean of p(x|z), `[num, *data_shape]`, for z drawn from the prior.
 
@@ -176,13 +183,9 @@ def sample(model: Model, params: Params, key: Key, num: int, temperature: float 
     Raises:
       UserError: a temperature other than 1 where the latent space knows no scaling.
     """
-    prior: Any = model.prior(params)
-    z = prior.sample(key, (num,))
-    if model.posterior.space == EUCLIDEAN:  # for a flow, its centre takes the place of the mean
-        z = prior.mean + temperature * (z - prior.mean)
-    elif temperature != 1.0:
+    if temperature != 1.0 and model.posterior.space != EUCLIDEAN:
         raise UserError(f"sample.temperature is {temperature}, but latents in {model.posterior.space} take only 1.")
-    return model.decode(params, z).mean
+    return model.decode(params, draw_prior(model, params, key, num, temperature)).mean
 
 
 def reconstruct(model: Model, params: Params, x: Array, key: Key | None = None) -> Array:

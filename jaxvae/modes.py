@@ -14,11 +14,20 @@ from jaxvae.checkpoint import Checkpoints
 from jaxvae.errors import UserError
 from jaxvae.evaluate import check_batch_size, mean_over, objective_metrics
 from jaxvae.experiment import Experiment, check_ranges, setup
+from jaxvae.model import sample
 from jaxvae.recorder import Recorder, split_state
+from jaxvae.samplers import sample_with
 from jaxvae.signals import Signals, Stopped
+from jaxvae.subject import Subject
 from jaxvae.workdir import Restored, claim, load_config, lock, read_results, restore_run
 
-EVALUATE_ONLY = ("evaluate", "sample", "parallel", "name")  # settings that a finished run can be asked with anew
+EVALUATE_ONLY = (
+    "evaluate",
+    "sample",
+    "tool",
+    "parallel",
+    "name",
+)  # settings that a finished run can be asked with anew
 
 
 def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
@@ -45,7 +54,7 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
         sharding.wait_for_all("claimed")
         timing = _train(experiment, optimizer, feed, parallel, validate, workdir, started)
         sharding.wait_for_all("trained")
-        report.finish(experiment, workdir, restore_run(workdir, config["evaluate"]["checkpoint"]), timing)
+        report.finish(Subject(experiment, restore_run(workdir, config["evaluate"]["checkpoint"])), workdir, timing)
 
 
 def _train(
@@ -100,14 +109,26 @@ def run_evaluate(config: Mapping[str, Any], workdir: Path, started: float) -> No
     experiment = _same_data(setup(config), restored, workdir)
     trained = {**restored.info, **read_results(workdir)}  # the second is missing where training was never ended
     timing = {name: trained.get(name) for name in ("train_seconds", "total_seconds", "seconds_to_first_step")}
-    report.finish(experiment, workdir, restored, timing)
+    report.finish(Subject(experiment, restored), workdir, timing)
 
 
 def run_sample(config: Mapping[str, Any], workdir: Path, started: float) -> None:
-    """Draws new data from a trained run: `samples.npz` and `figures/samples.png`."""
+    """Draws new data from a trained run: `samples.npz` and `figures/samples.png`.
+
+    The model's own prior needs no data; other samplers are fitted to the codes of the training set.
+    """
     del started
     _agree(config, workdir)
-    report.write_samples(config, workdir, restore_run(workdir, config["evaluate"]["checkpoint"]))
+    restored = restore_run(workdir, config["evaluate"]["checkpoint"])
+    settings, name = config["sample"], config["sample"]["sampler"]["name"]
+    build.part("sampler", settings["sampler"])()  # refused before anything is read
+    key = train.streams(config["seed"] if settings["seed"] < 0 else settings["seed"])["sample"]
+    if name == "prior":
+        x = sample(restored.model, restored.params, key, settings["num"], settings["temperature"])
+    else:
+        subject = Subject(_same_data(setup(config), restored, workdir), restored)
+        x = sample_with(restored.model, restored.params, subject.draw(), key, settings["num"], settings["temperature"])
+    report.write_samples(workdir, config, restored.spec, x, name)
 
 
 def run_reconstruct(config: Mapping[str, Any], workdir: Path, started: float) -> None:
@@ -115,10 +136,21 @@ def run_reconstruct(config: Mapping[str, Any], workdir: Path, started: float) ->
     del started
     _agree(config, workdir)
     restored = restore_run(workdir, config["evaluate"]["checkpoint"])
-    report.write_reconstructions(_same_data(setup(config), restored, workdir), workdir, restored)
+    report.write_reconstructions(_same_data(setup(config), restored, workdir), workdir, restored.params)
 
 
-MODES = {"train": run_train, "evaluate": run_evaluate, "sample": run_sample, "reconstruct": run_reconstruct}
+def run_tool(config: Mapping[str, Any], workdir: Path, started: float) -> None:
+    """Asks a trained run for what one can do in its latent space: see `jaxvae.tools`."""
+    del started
+    _agree(config, workdir)
+    restored = restore_run(workdir, config["evaluate"]["checkpoint"])
+    report.write_tool(Subject(_same_data(setup(config), restored, workdir), restored), workdir)
+
+
+MODES = {
+    "train": run_train, "evaluate": run_evaluate, "sample": run_sample, "reconstruct": run_reconstruct,
+    "tool": run_tool,
+}  # fmt: skip
 
 
 def make_validation(experiment: Experiment) -> Callable[..., dict[str, float]]:

@@ -7,7 +7,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from jaxvae import likelihoods, networks, objectives, optimizers, posteriors, priors
+from jaxvae import likelihoods, networks, objectives, optimizers, posteriors, priors, samplers
 from jaxvae.errors import UserError, unknown
 
 
@@ -37,11 +37,12 @@ PARTS: dict[str, dict[str, Callable]] = {
     "kl": objectives.KL_WEIGHTS,
     "optimizer": optimizers.OPTIMIZERS,
     "schedule": optimizers.SCHEDULES,
+    "sampler": samplers.SAMPLERS,
 }  # fmt: skip
 PLAIN = (bool, int, float, str)
 # What a part is given by the builder, so that a config cannot.
 GIVEN = {"latent_dim", "num_codes", "data_shape", "levels", "pixel_range", "model", "kl", "learning_rate", "peak",
-         "total_steps"}  # fmt: skip
+         "total_steps", "subject"}  # fmt: skip
 
 
 Parts = Mapping[str, Mapping[str, Callable]]

@@ -1,131 +1,45 @@
-"""What a run tells when it is done: test metrics, results.json, a short table, pictures."""
+"""What a run leaves when it is done: results.json, a short table, pictures, report.html; and what other modes write."""
 
-import math
 import time
-from collections.abc import Iterator, Mapping
-from functools import partial
-from importlib.metadata import version
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-import jaxvae
-from jaxvae import figures, sharding, train
+from jaxvae import figures, tools, train
 from jaxvae.build import DataSpec
 from jaxvae.data import to_unit_range
-from jaxvae.evaluate import mean_over, nll_metrics, objective_metrics
 from jaxvae.experiment import Experiment
-from jaxvae.model import centre, reconstruct, sample
-from jaxvae.types import Array, Params
-from jaxvae.workdir import Restored, read_metrics, write_json
+from jaxvae.model import reconstruct, sample
+from jaxvae.page import write_report
+from jaxvae.parts import part
+from jaxvae.results import evaluate, table
+from jaxvae.subject import Subject
+from jaxvae.types import Params
+from jaxvae.workdir import read_metrics, write_json
 
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpyro", "orbax-checkpoint", "numpy")
 PICTURES = 64
 RECONSTRUCTIONS = "test data, each row above its reconstructions"
 
 
-def finish(experiment: Experiment, workdir: Path, restored: Restored, timing: Mapping[str, Any]) -> None:
-    """Evaluates on the test set, writes `results.json` with the `timing` of training and `figures/`, prints a table."""
+def finish(subject: Subject, workdir: Path, timing: Mapping[str, Any]) -> None:
+    """Evaluates on the test set, writes `results.json` with the `timing` of training, `figures/` and `report.html`."""
     clock = time.perf_counter()
-    results = evaluate_test(experiment, restored)
+    results = evaluate(subject)
     if jax.process_index() != 0:
         return
     results |= {**timing, "evaluate_seconds": time.perf_counter() - clock}
     write_json(workdir / "results.json", results)
     print(table(results))
-    written = draw(experiment, workdir, restored.params)
-    files = "results.json, metrics.jsonl, config.json, checkpoints/, tensorboard/, figures/"
+    written = draw(subject, workdir)
+    page = ""
+    if subject.config["evaluate"]["report"]:
+        write_report(workdir / "report.html", subject, results, [workdir / "figures" / name for name in written])
+        page = "report.html, "
+    files = f"results.json, {page}metrics.jsonl, config.json, checkpoints/, tensorboard/, figures/"
     print(f"wrote {workdir}/: {files} ({', '.join(written)})")
-
-
-def evaluate_test(experiment: Experiment, restored: Restored) -> dict[str, Any]:
-    """The content of `results.json` but its times: nats per example on the test set, None where none exists."""
-    config, dataset, model = experiment.config, experiment.dataset, experiment.model
-    settings, parallel = config["evaluate"], sharding.global_view()
-    key = train.streams(config["seed"])["test"]
-    objective_key, nll_key = jax.random.split(key)
-    params, extra = restored.weights["params"], restored.weights["extra"]
-    trees = parallel.replicate((params, extra, np.int32(experiment.total_steps)))
-    per_example = partial(objective_metrics, experiment.objective, experiment.preprocess, len(dataset.train.x))
-    test = dict.fromkeys(("loss", "elbo", "reconstruction", "kl", "nll", "nll_samples"))
-    test |= mean_over(dataset.test, per_example, parallel, objective_key, settings["batch_size"])(*trees)
-    notes = []
-    grey = (
-        config["model"]["likelihood"]["name"] == "bernoulli"
-        and config["data"]["binarization"] == "none"
-        and not _is_binary(dataset.test.x, dataset.max_value)
-    )
-    if model.has_likelihood:
-        count = settings["nll_samples"]
-        per_example = partial(nll_metrics, model, experiment.preprocess, count, settings["memory_mb"])
-        estimate = mean_over(dataset.test, per_example, parallel, nll_key, settings["batch_size"])
-        nll = estimate(parallel.replicate(restored.params))
-        test |= nll
-        test["nll_samples"] = count
-        if model.likelihood.is_discrete and not grey:
-            test["bits_per_dim"] = nll["nll"] / (math.prod(dataset.shape) * math.log(2))
-    else:
-        notes.append(
-            "elbo and nll are null: the posterior or the reconstruction loss is no density, so nothing here "
-            "bounds log p(x)."
-        )
-    test, broken = _finite(test)
-    if broken:
-        notes.append(
-            f"{', '.join(broken)} came out as NaN or infinite, here null: look for extreme values in the data."
-        )
-    if grey:
-        notes.append(
-            "The pixels are grey: the cross-entropy of grey pixels is what is minimised, but comparable only with "
-            "itself, not with likelihoods of binarised data."
-        )
-    steps = len(dataset.train.x) // config["train"]["batch_size"]
-    return {
-        "test": test,
-        "unit": "nats per example",
-        "notes": notes,
-        "checkpoint": {"which": settings["checkpoint"], "step": restored.step, "epoch": restored.step / steps},
-        "data": {
-            "name": config["data"]["name"],
-            "shape": list(dataset.shape),
-            "examples": {name: len(getattr(dataset, name).x) for name in ("train", "validation", "test")},
-            "binarization": config["data"]["binarization"],
-            "pixel_range": list(config["data"]["pixel_range"]),
-        },
-        "num_parameters": sum(leaf.size for leaf in jax.tree.leaves(params)),
-        "devices": f"{jax.device_count()} {jax.devices()[0].platform}",
-        "versions": {"jaxvae": jaxvae.__version__} | {name: version(name) for name in PACKAGES},
-    }
-
-
-def _finite(values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """JSON has no NaN: the values with None in its place, and the names of those."""
-    broken = [name for name, value in values.items() if value is not None and not math.isfinite(value)]
-    return {name: None if name in broken else value for name, value in values.items()}, broken
-
-
-def _is_binary(x: np.ndarray, max_value: float) -> bool:
-    parts = (x[i : i + 1024] for i in range(0, len(x), 1024))  # the first grey one ends the search
-    return all(bool(((part == 0) | (part == max_value)).all()) for part in parts)
-
-
-def table(results: Mapping[str, Any]) -> str:
-    """The test metrics as a few lines of text."""
-    test = results["test"]
-    names = {
-        "loss": "loss (minimised)", "elbo": "ELBO", "reconstruction": "reconstruction", "kl": "KL",
-        "nll": f"NLL, {test['nll_samples']} importance samples" if test["nll"] is not None else "NLL",
-    }  # fmt: skip
-    names |= {name: name.replace("_", " ") for name in test if name not in names and name != "nll_samples"}
-    used = results["checkpoint"]
-    lines = [f"test set, nats per example; checkpoint '{used['which']}', step {used['step']}"]
-    lines += [
-        f"  {label:<32}" + (f"{test[name]:10.3f}" if test[name] is not None else "         -")
-        for name, label in names.items()
-    ]
-    return "\n".join(lines + [f"  note: {note}" for note in results["notes"]])
 
 
 def sheets(experiment: Experiment, params: Params) -> dict[str, np.ndarray]:
@@ -143,48 +57,59 @@ def sheets(experiment: Experiment, params: Params) -> dict[str, np.ndarray]:
     return {"samples": figures.tile(drawn, 8), "reconstructions": pairs}
 
 
-def draw(experiment: Experiment, workdir: Path, params: Params) -> list[str]:
+def draw(subject: Subject, workdir: Path) -> list[str]:
     """Everything in `figures/`; returns the names of the files."""
     folder = workdir / "figures"
     folder.mkdir(exist_ok=True)
-    config, model, test = experiment.config, experiment.model, experiment.dataset.test
+    model = subject.model
     written = ["curves.png"]
     figures.save_curves(folder / "curves.png", read_metrics(workdir))
     titles = {"samples": "samples from the prior", "reconstructions": RECONSTRUCTIONS}
-    for name, sheet in sheets(experiment, params).items():
+    for name, sheet in sheets(subject.experiment, subject.params).items():
         figures.save_sheet(folder / f"{name}.png", sheet, titles[name])
         written.append(f"{name}.png")
     if model.latent_shape == (2,):
-        codes = np.concatenate([centre(model.encode(params, x)) for x in _batches(experiment, test.x)])
-        figures.save_latent_scatter(folder / "latent_scatter.png", codes, test.label)
+        figures.save_latent_scatter(folder / "latent_scatter.png", subject.codes("test"), subject.dataset.test.label)
         written.append("latent_scatter.png")
-        grid = None
-        if figures.are_images(model.data_shape):
-            grid = figures.latent_grid(model, params)
+        grid = figures.latent_grid(model, subject.params) if figures.are_images(model.data_shape) else None
         if grid is not None:
-            sheet = figures.tile(figures.as_pictures(_unit(config, experiment.spec, grid)), 20, gap=0)
-            figures.save_sheet(
-                folder / "latent_grid.png",
-                sheet,
-                "decoder means over the prior's quantiles of z[0] (right) and z[1] (up)",
-            )
+            sheet = figures.tile(figures.as_pictures(subject.unit(grid)), 20, gap=0)
+            title = "decoder means over the prior's quantiles of z[0] (right) and z[1] (up)"
+            figures.save_sheet(folder / "latent_grid.png", sheet, title)
             written.append("latent_grid.png")
     return written
 
 
-def write_samples(config: Mapping[str, Any], workdir: Path, restored: Restored) -> None:
+def write_samples(workdir: Path, config: Mapping[str, Any], spec: DataSpec, x: Any, sampler: str) -> None:
     """`--mode=sample`: `samples.npz` with "x" in [0, 1], and its picture."""
-    settings = config["sample"]
-    key = train.streams(config["seed"] if settings["seed"] < 0 else settings["seed"])["sample"]
-    x = sample(restored.model, restored.params, key, settings["num"], settings["temperature"])
-    _write_arrays(workdir, "samples", "samples from the prior", x=_unit(config, restored.spec, x))
+    title = "samples from the prior" if sampler == "prior" else f"samples, z by '{sampler}'"
+    _write_arrays(workdir, "samples", title, x=_unit(config, spec, x))
 
 
-def write_reconstructions(experiment: Experiment, workdir: Path, restored: Restored) -> None:
+def write_reconstructions(experiment: Experiment, workdir: Path, params: Params) -> None:
     """`--mode=reconstruct`: `reconstructions.npz` with "x" and "reconstruction" in [0, 1], and its picture."""
     raw = experiment.dataset.test.x[: experiment.config["sample"]["num"]]
-    x, reconstruction = _reconstructions(experiment, restored.params, raw)
+    x, reconstruction = _reconstructions(experiment, params, raw)
     _write_arrays(workdir, "reconstructions", RECONSTRUCTIONS, x=x, reconstruction=reconstruction)
+
+
+def write_tool(subject: Subject, workdir: Path) -> None:
+    """`--mode=tool`: what the tool of the settings finds, in `tools/NAME.npz`, `.json` and `.png`."""
+    spec = subject.config["tool"]
+    found = part("tool", spec, {"subject": subject}, {"tool": tools.TOOLS})()
+    if jax.process_index() != 0:
+        return
+    folder = workdir / "tools"
+    folder.mkdir(exist_ok=True)
+    path = folder / spec["name"]
+    np.savez(path.with_suffix(".npz"), allow_pickle=False, **found.arrays)
+    write_json(path.with_suffix(".json"), {"tool": dict(spec), **found.numbers})
+    for name, value in found.numbers.items():
+        print(f"  {name.replace('_', ' '):<40}{value:10.4f}")
+    sheet = tools.sheet(found.rows)
+    if sheet is not None:
+        figures.save_sheet(path.with_suffix(".png"), sheet, found.title)
+    print(f"wrote {path}: .npz, .json{'' if sheet is None else ', .png'}")
 
 
 def _write_arrays(workdir: Path, name: str, title: str, **arrays: np.ndarray) -> None:
@@ -206,14 +131,8 @@ def _unit(config: Mapping[str, Any], spec: DataSpec, x: Any) -> np.ndarray:
 
 
 def _reconstructions(experiment: Experiment, params: Params, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    (x,) = _batches(experiment, raw, len(raw))
+    key = jax.random.fold_in(train.streams(experiment.config["seed"])["test"], 0)
+    x = experiment.preprocess(key, jax.numpy.asarray(raw))
     both = x, reconstruct(experiment.model, params, x)
     one, other = (_unit(experiment.config, experiment.spec, values) for values in both)
     return one, other
-
-
-def _batches(experiment: Experiment, raw: np.ndarray, size: int = 1024) -> Iterator[Array]:
-    """Stored values as the model sees them, one batch at a time."""
-    key = train.streams(experiment.config["seed"])["test"]
-    for i in range(0, len(raw), size):
-        yield experiment.preprocess(jax.random.fold_in(key, i), jax.numpy.asarray(raw[i : i + size]))

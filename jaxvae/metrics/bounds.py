@@ -1,0 +1,50 @@
+"""The objective's own metrics and the importance-weighted likelihood, as means over the test set."""
+
+import math
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxvae import sharding, train
+from jaxvae.evaluate import mean_over, nll_metrics, objective_metrics
+from jaxvae.subject import Subject
+
+
+def objective_means(subject: Subject) -> dict[str, float]:
+    """What the objective reports, its loss first: nats per example on the test set, one pass."""
+    experiment, settings, parallel = subject.experiment, subject.config["evaluate"], sharding.global_view()
+    weights = subject.restored.weights
+    trees = parallel.replicate((weights["params"], weights["extra"], np.int32(experiment.total_steps)))
+    per_example = partial(
+        objective_metrics, experiment.objective, experiment.preprocess, len(experiment.dataset.train.x)
+    )
+    means = mean_over(experiment.dataset.test, per_example, parallel, _keys(subject)[0], settings["batch_size"])
+    return means(*trees)
+
+
+def nll(subject: Subject) -> dict[str, Any]:
+    """The importance-weighted estimate of -log p(x), nats per example, and its K; bits/dim for discrete values."""
+    experiment, settings, parallel = subject.experiment, subject.config["evaluate"], sharding.global_view()
+    count = settings["nll_samples"]
+    per_example = partial(nll_metrics, subject.model, experiment.preprocess, count, settings["memory_mb"])
+    means = mean_over(experiment.dataset.test, per_example, parallel, _keys(subject)[1], settings["batch_size"])
+    found: dict[str, Any] = means(parallel.replicate(subject.params)) | {"nll_samples": count}
+    if subject.model.likelihood.is_discrete and not has_grey_bernoulli(subject):
+        found["bits_per_dim"] = found["nll"] / (math.prod(experiment.dataset.shape) * math.log(2))
+    return found
+
+
+def has_grey_bernoulli(subject: Subject) -> bool:
+    """Whether pixels between 0 and 1 meet a likelihood of 0 and 1: a cross-entropy, but no likelihood."""
+    config, dataset = subject.config, subject.dataset
+    if config["model"]["likelihood"]["name"] != "bernoulli" or config["data"]["binarization"] != "none":
+        return False
+    parts = (dataset.test.x[i : i + 1024] for i in range(0, len(dataset.test.x), 1024))  # the first grey one ends it
+    return not all(bool(((part == 0) | (part == dataset.max_value)).all()) for part in parts)
+
+
+def _keys(subject: Subject) -> tuple[Any, Any]:
+    objective_key, nll_key = jax.random.split(train.streams(subject.config["seed"])["test"])
+    return objective_key, nll_key

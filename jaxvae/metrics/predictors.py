@@ -1,0 +1,138 @@
+"""Disentanglement by how well classifiers predict the true factors `[N, F]` from codes `[N, D]`.
+
+What is fitted on half of the rows is scored on the other. The same `seed` gives the same bits.
+"""
+
+import numpy as np
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import recall_score, roc_auc_score
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+from jaxvae.metrics.information import check
+
+
+def sap(codes: np.ndarray, factors: np.ndarray, seed: int) -> dict[str, float]:
+    """The separated attribute predictability (arXiv:1711.00848, section 3): `{"sap": ...}`.
+
+    A factor with K values is predicted from one code at a time by at most K - 1 thresholds on the code, those of a
+    decision tree with K leaves and balanced classes. For each factor, the gap between the two best codes' balanced
+    accuracies; the mean over the factors that vary (`check`). A constant code has the accuracy of chance, 1 / K.
+
+    Args:
+      codes: `[N, D]`, D at least 2.
+      factors: `[N, F]` integers.
+      seed: of the split into halves, one to fit and one to score.
+
+    Raises:
+      UserError: see `check`.
+    """
+    codes, factors = check(codes, factors, min_codes=2)
+    rng, gaps = np.random.default_rng(seed), []
+    for factor in factors.T:
+        fit, test = _halves(rng, factor)
+        tree = DecisionTreeClassifier(max_leaf_nodes=factor.max() + 1, class_weight="balanced", random_state=seed)
+        guesses = [tree.fit(code[fit, None], factor[fit]).predict(code[test, None]) for code in codes.T]
+        labels = np.unique(factor[test])  # else a value that only the other half has would count
+        scores = np.sort([recall_score(factor[test], guess, labels=labels, average="macro") for guess in guesses])
+        gaps.append(scores[-1] - scores[-2])
+    return {"sap": float(np.mean(gaps))}
+
+
+def dci(codes: np.ndarray, factors: np.ndarray, seed: int, trees: int = 50) -> dict[str, float]:
+    """Disentanglement, completeness and informativeness (Eastwood & Williams, ICLR 2018).
+
+    Each factor that varies (`check`) is predicted from all codes by a random forest whose splits choose among all
+    codes; a code's importance is the impurity that its splits remove. Leaves hold at least 5 rows, so that fewer splits
+    fit noise.
+
+    Args:
+      codes: `[N, D]`, D at least 2.
+      factors: `[N, F]` integers, at least two of which vary.
+      seed: of the forests, and of the split into halves, one to fit and one to score.
+      trees: in each forest.
+
+    Returns:
+      `{"dci_disentanglement": ..., "dci_completeness": ..., "dci_informativeness": ...}`: the first two are
+      `dci_scores`, the last is the mean accuracy on the half not fitted.
+
+    Raises:
+      UserError: see `check`.
+    """
+    codes, factors = check(codes, factors, min_codes=2, min_factors=2)
+    rng, importances, accuracies = np.random.default_rng(seed), [], []
+    for factor in factors.T:
+        fit, test = _halves(rng, factor)
+        forest = RandomForestClassifier(
+            trees,
+            max_features=1.0,  # pyright: ignore[reportArgumentType]  # pyright takes the default's type for the only one
+            min_samples_leaf=5,
+            n_jobs=1,
+            random_state=seed,
+        )
+        forest.fit(codes[fit], factor[fit])
+        importances.append(forest.feature_importances_)
+        accuracies.append(forest.score(codes[test], factor[test]))
+    return dci_scores(np.stack(importances, axis=1)) | {"dci_informativeness": float(np.mean(accuracies))}
+
+
+def dci_scores(importances: np.ndarray) -> dict[str, float]:
+    """`{"dci_disentanglement": ..., "dci_completeness": ...}` of the importances `[D, F]` of codes for factors.
+
+    Disentanglement: one minus the entropy (to base F) of each code's importances made to sum to 1, weighted by the
+    code's share of all importance. Completeness: one minus that (to base D) of each factor's, the mean over factors. A
+    row or column of zeros scores 0. D and F are at least 2, the entries at least 0.
+    """
+    weights = importances.sum(axis=1)
+    disentanglement = np.average(_purity(importances), weights=weights) if weights.any() else 0.0
+    scores = {"dci_disentanglement": disentanglement, "dci_completeness": np.mean(_purity(importances.T))}
+    return {name: float(value) for name, value in scores.items()}
+
+
+def _purity(rows: np.ndarray) -> np.ndarray:
+    """One minus the entropy of each row of `[R, C]`, to base C: `[R]`."""
+    total = rows.sum(axis=1, keepdims=True)
+    share = np.divide(rows, total, out=np.full(rows.shape, 1 / rows.shape[1]), where=total > 0)
+    return 1 + np.sum(share * np.log(np.where(share > 0, share, 1.0)), axis=1) / np.log(rows.shape[1])
+
+
+def explicitness(codes: np.ndarray, factors: np.ndarray, seed: int) -> dict[str, float]:
+    """Explicitness (arXiv:1802.05312, section 3): whether factors can be read off linearly. `{"explicitness": ...}`.
+
+    For each value of a factor, a logistic regression on all codes tells rows with the value from the rest; its area
+    under the ROC curve, averaged over values and then over the factors that vary (`check`). Chance is 0.5. One against
+    the rest is asked of a line: where a single code goes up with the factor, values in the middle are near chance, so
+    that 1 takes codes that point to each value apart. Values with a single row are left out.
+
+    Args:
+      codes: `[N, D]`.
+      factors: `[N, F]` integers.
+      seed: of the split into halves, one to fit and one to score.
+
+    Raises:
+      UserError: see `check`.
+    """
+    codes, factors = check(codes, factors)
+    rng, scores = np.random.default_rng(seed), []
+    for factor in factors.T:
+        fit, test = _halves(rng, factor)
+        areas = []
+        for value in np.intersect1d(factor[fit], factor[test]):
+            classifier = linear_classifier().fit(codes[fit], factor[fit] == value)
+            areas.append(roc_auc_score(factor[test] == value, classifier.decision_function(codes[test])))
+        scores.append(np.mean(areas))
+    return {"explicitness": float(np.mean(scores))}
+
+
+def linear_classifier() -> Pipeline:
+    """A logistic regression that does not see the scale of its inputs."""
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000))
+
+
+def _halves(rng: np.random.Generator, factor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows in two random halves; each value with two rows or more is in both."""
+    shuffled = rng.permutation(len(factor))
+    ordered = shuffled[np.argsort(factor[shuffled], kind="stable")]
+    return ordered[::2], ordered[1::2]

@@ -1,0 +1,208 @@
+"use strict";
+// One global object: window.jaxvae.decode(z) is the picture in [0, 1] that the page shows for z.
+(function () {
+  const data = JSON.parse(document.getElementById("data").textContent);
+
+  function floats(text) {
+    return new Float32Array(bytes(text).buffer);
+  }
+  function bytes(text) {
+    const raw = atob(text), out = new Uint8Array(raw.length);
+    for (let i = 0; i < raw.length; i++) out[i] = raw.charCodeAt(i);
+    return out;
+  }
+  const ACTIVATIONS = {
+    relu: (x) => Math.max(x, 0),
+    tanh: Math.tanh,
+    silu: (x) => x / (1 + Math.exp(-x)),
+    elu: (x) => (x > 0 ? x : Math.expm1(x)),
+    softplus: (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))),
+    identity: (x) => x,
+    sigmoid: (x) => 1 / (1 + Math.exp(-x)),
+  };
+
+  function denseDecoder(net) {
+    const layers = net.layers.map((l) => ({ ...l, weights: floats(l.weights), bias: floats(l.bias) }));
+    return function (z) {
+      let x = Float64Array.from(z);
+      layers.forEach((layer, index) => {
+        const out = Float64Array.from(layer.bias), width = layer.out;
+        for (let i = 0; i < layer.in; i++) {
+          const value = x[i];
+          if (value === 0) continue;
+          const row = i * width;
+          for (let j = 0; j < width; j++) out[j] += value * layer.weights[row + j];
+        }
+        const f = ACTIVATIONS[index < layers.length - 1 ? net.activation : net.output];
+        for (let j = 0; j < width; j++) out[j] = f(out[j]);
+        x = out;
+      });
+      const range = net.high - net.low;
+      return x.map((v) => Math.min(Math.max((v - net.low) / range, 0), 1));
+    };
+  }
+
+  function gridDecoder(net, plane, size) {
+    const values = new Uint16Array(bytes(net.values).buffer), last = net.side - 1;
+    return function (z) {
+      const [a, b] = plane.coordinates(z);
+      const clamp = (t) => Math.min(Math.max(((t + 1) / 2) * last, 0), last);
+      const u = clamp(a), v = clamp(b);
+      const i = Math.min(Math.floor(v), last - 1), j = Math.min(Math.floor(u), last - 1);
+      const weights = [[i, j, (1 - v + i) * (1 - u + j)], [i, j + 1, (1 - v + i) * (u - j)],
+                       [i + 1, j, (v - i) * (1 - u + j)], [i + 1, j + 1, (v - i) * (u - j)]];
+      const out = new Float64Array(size);
+      for (const [row, column, weight] of weights) {
+        const start = (row * net.side + column) * size;
+        for (let k = 0; k < size; k++) out[k] += (weight * values[start + k]) / 65535;
+      }
+      return out;
+    };
+  }
+
+  function paint(canvas, picture, shape) {
+    const [height, width, channels] = shape;
+    canvas.width = width;
+    canvas.height = height;
+    const context = canvas.getContext("2d", { willReadFrequently: true }); // pictures are small: no need of a GPU
+    const image = context.createImageData(width, height);
+    for (let p = 0; p < width * height; p++) {
+      for (let c = 0; c < 3; c++) image.data[4 * p + c] = Math.round(255 * picture[p * channels + (channels === 3 ? c : 0)]);
+      image.data[4 * p + 3] = 255;
+    }
+    context.putImageData(image, 0, 0);
+  }
+
+  // Dragging, for a mouse, a pen or a finger: `moved(x, y)` in [-1, 1], y upwards.
+  function draggable(element, moved) {
+    let held = false;
+    const tell = (event) => {
+      const box = element.getBoundingClientRect();
+      const at = (t) => Math.min(Math.max(t, -1), 1);
+      moved(at((2 * (event.clientX - box.left)) / box.width - 1), at(1 - (2 * (event.clientY - box.top)) / box.height));
+    };
+    element.addEventListener("pointerdown", (event) => { held = true; element.setPointerCapture(event.pointerId); tell(event); });
+    element.addEventListener("pointermove", (event) => held && tell(event));
+    element.addEventListener("pointerup", () => { held = false; });
+    element.addEventListener("pointercancel", () => { held = false; });
+  }
+
+  function explorer(spec) {
+    const size = spec.shape.reduce((a, b) => a * b, 1), dim = spec.centre.length;
+    const plane = {
+      point: (a, b) => spec.centre.map((c, d) => c + a * spec.spans[0] * spec.axes[0][d] + b * spec.spans[1] * spec.axes[1][d]),
+      coordinates: (z) => [0, 1].map((k) => spec.axes[k].reduce((s, x, d) => s + x * (z[d] - spec.centre[d]), 0) / spec.spans[k]),
+    };
+    const decode = spec.decoder.kind === "weights" ? denseDecoder(spec.decoder) : gridDecoder(spec.decoder, plane, size);
+    const canvas = document.getElementById("decoded"), pad = document.getElementById("pad"), dot = document.getElementById("dot");
+    const sliders = [];
+    let z = spec.centre.slice();
+
+    function show() {
+      paint(canvas, decode(z), spec.shape);
+      const [a, b] = plane.coordinates(z).map((t) => Math.min(Math.max(t, -1), 1));
+      dot.style.left = `${50 + 50 * a}%`;
+      dot.style.top = `${50 - 50 * b}%`;
+      for (const { input, label, index } of sliders) {
+        input.value = z[index];
+        label.textContent = z[index].toFixed(2);
+      }
+      window.jaxvae.z = z.slice();
+    }
+    draggable(pad, (a, b) => { z = plane.point(a, b); show(); });
+    pad.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: [0.05, 0], ArrowLeft: [-0.05, 0], ArrowUp: [0, 0.05], ArrowDown: [0, -0.05] }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      const [a, b] = plane.coordinates(z);
+      z = plane.point(a + step[0], b + step[1]);
+      show();
+    });
+    for (const { index, low, high } of spec.sliders) {
+      const row = document.createElement("label"), input = document.createElement("input"), label = document.createElement("output");
+      const name = document.createElement("span");
+      name.textContent = `z[${index}]`;
+      Object.assign(input, { type: "range", min: low, max: high, step: (high - low) / 400 });
+      input.id = `slider-${index}`;
+      input.addEventListener("input", () => { z[index] = Number(input.value); show(); });
+      row.append(name, input, label);
+      document.getElementById("sliders").append(row);
+      sliders.push({ input, label, index });
+    }
+    document.getElementById("reset").addEventListener("click", () => { z = spec.centre.slice(); show(); });
+    window.jaxvae = { z, decode: (value) => Array.from(decode(value)), set: (value) => { z = value.slice(); show(); } };
+    show();
+  }
+
+  // Points in a plane, by maps that one can switch between; under the pointer the nearest one's picture.
+  function map(spec) {
+    const canvas = document.getElementById("map"), context = canvas.getContext("2d");
+    const tip = document.getElementById("tip"), caption = document.getElementById("caption");
+    const thumbs = new Image();
+    thumbs.src = spec.thumbs;
+    const [height, width] = spec.thumb, n = spec.maps[0].points.length;
+    let at = [], chosen = 0;
+
+    function draw() {
+      const scale = window.devicePixelRatio || 1, box = canvas.getBoundingClientRect();
+      canvas.width = box.width * scale;
+      canvas.height = box.height * scale;
+      context.setTransform(scale, 0, 0, scale, 0, 0);
+      const points = spec.maps[chosen].points, margin = 10;
+      const extent = [0, 1].map((k) => [Math.min(...points.map((p) => p[k])), Math.max(...points.map((p) => p[k]))]);
+      const place = (p, k, length) => margin + ((p[k] - extent[k][0]) / (extent[k][1] - extent[k][0] || 1)) * (length - 2 * margin);
+      at = points.map((p) => [place(p, 0, box.width), box.height - place(p, 1, box.height)]);
+      context.clearRect(0, 0, box.width, box.height);
+      at.forEach(([x, y], i) => {
+        context.fillStyle = spec.colors[spec.labels ? spec.labels[i] % spec.colors.length : 0];
+        context.globalAlpha = 0.75;
+        context.beginPath();
+        context.arc(x, y, 3, 0, 7);
+        context.fill();
+      });
+    }
+    function hover(event) {
+      const box = canvas.getBoundingClientRect(), x = event.clientX - box.left, y = event.clientY - box.top;
+      let best = -1, least = 400;
+      at.forEach(([px, py], i) => {
+        const d = (px - x) ** 2 + (py - y) ** 2;
+        if (d < least) [best, least] = [i, d];
+      });
+      tip.hidden = best < 0;
+      if (best < 0) return;
+      const picture = tip.querySelector("canvas");
+      picture.width = width;
+      picture.height = height;
+      picture.getContext("2d").drawImage(thumbs, (best % spec.columns) * width, Math.floor(best / spec.columns) * height, width, height, 0, 0, width, height);
+      caption.textContent = spec.labels ? `label ${spec.names[spec.labels[best]]}` : `example ${best}`;
+      tip.style.left = `${Math.min(at[best][0] + 14, box.width - 110)}px`;
+      tip.style.top = `${Math.max(at[best][1] - 60, 0)}px`;
+    }
+    canvas.addEventListener("pointermove", hover);
+    canvas.addEventListener("pointerleave", () => { tip.hidden = true; });
+    const buttons = document.getElementById("maps");
+    spec.maps.forEach((one, index) => {
+      const button = document.createElement("button");
+      button.textContent = one.name;
+      button.setAttribute("aria-pressed", index === 0);
+      button.addEventListener("click", () => {
+        chosen = index;
+        for (const other of buttons.children) other.setAttribute("aria-pressed", other === button);
+        draw();
+      });
+      buttons.append(button);
+    });
+    (spec.labels ? spec.names : []).forEach((name, i) => {
+      const entry = document.createElement("span");
+      entry.textContent = name;
+      entry.style.setProperty("--color", spec.colors[i % spec.colors.length]);
+      document.getElementById("legend").append(entry);
+    });
+    window.addEventListener("resize", draw);
+    draw();
+  }
+
+  window.jaxvae = {};
+  if (data.explorer) explorer(data.explorer);
+  if (data.map) map(data.map);
+})();

@@ -1,0 +1,103 @@
+"""The numbers of a run: `results.json` and the table that is printed."""
+
+import math
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+import jax
+
+import jaxvae
+from jaxvae.metrics.bounds import has_grey_bernoulli
+from jaxvae.metrics.table import compute
+from jaxvae.subject import Subject
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpyro", "orbax-checkpoint", "numpy")
+OF_TEST = ("loss", "elbo", "reconstruction", "kl", "nll", "nll_samples")
+
+
+def evaluate(subject: Subject) -> dict[str, Any]:
+    """The content of `results.json` but its times: nats per example on the test set, None where none exists.
+
+    Raises:
+      UserError: a metric that does not fit the run; nothing was computed yet.
+    """
+    config, dataset, restored = subject.config, subject.dataset, subject.restored
+    found, notes = compute(subject, config["evaluate"]["metrics"])
+    test: dict[str, Any] = dict.fromkeys(OF_TEST) | found.pop("objective", {}) | found.pop("nll", {})
+    if not subject.model.has_likelihood:
+        notes.append(
+            "elbo and nll are null: the posterior or the reconstruction loss is no density, so nothing here "
+            "bounds log p(x)."
+        )
+    grey = has_grey_bernoulli(subject)
+    test, broken = _finite(test)
+    for name, values in found.items():
+        found[name], more = _finite(values)
+        broken += [f"{name}.{key}" for key in more]
+    if broken:
+        notes.append(
+            f"{', '.join(broken)} came out as NaN or infinite, here null: look for extreme values in the data."
+        )
+    if grey:
+        notes.append(
+            "The pixels are grey: the cross-entropy of grey pixels is what is minimised, but comparable only with "
+            "itself, not with likelihoods of binarised data."
+        )
+    steps = len(dataset.train.x) // config["train"]["batch_size"]
+    return {
+        "test": test,
+        "metrics": found,
+        "unit": "nats per example",
+        "notes": notes,
+        "checkpoint": {
+            "which": config["evaluate"]["checkpoint"],
+            "step": restored.step,
+            "epoch": restored.step / steps,
+        },
+        "data": {
+            "name": config["data"]["name"],
+            "shape": list(dataset.shape),
+            "examples": {name: len(getattr(dataset, name).x) for name in ("train", "validation", "test")},
+            "binarization": config["data"]["binarization"],
+            "pixel_range": list(config["data"]["pixel_range"]),
+        },
+        "num_parameters": sum(leaf.size for leaf in jax.tree.leaves(restored.weights["params"])),
+        "devices": f"{jax.device_count()} {jax.devices()[0].platform}",
+        "versions": {"jaxvae": jaxvae.__version__} | {name: version(name) for name in PACKAGES},
+    }
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """The test metrics as a few lines of text."""
+    test = results["test"]
+    names = {
+        "loss": "loss (minimised)", "elbo": "ELBO", "reconstruction": "reconstruction", "kl": "KL",
+        "nll": f"NLL, {test['nll_samples']} importance samples" if test["nll"] is not None else "NLL",
+    }  # fmt: skip
+    names |= {name: name.replace("_", " ") for name in test if name not in names and name != "nll_samples"}
+    used = results["checkpoint"]
+    lines = [f"test set, nats per example; checkpoint '{used['which']}', step {used['step']}"]
+    lines += [_line(label, test[name]) for name, label in names.items()]
+    for metric, values in results["metrics"].items():
+        shown = {name: value for name, value in values.items() if not isinstance(value, (list, dict, str))}
+        lines += [_line(f"{metric}: {name.replace('_', ' ')}", value) for name, value in shown.items()]
+    return "\n".join(lines + [f"  note: {note}" for note in results["notes"]])
+
+
+def _line(label: str, value: float | None) -> str:
+    if isinstance(value, int):
+        return f"  {label:<40}{value:10d}"
+    return f"  {label:<40}" + (f"{value:10.3f}" if value is not None else "         -")
+
+
+def _finite(values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """JSON has no NaN: the values with None in its place, and the names of those."""
+
+    def is_broken(value: Any) -> bool:
+        return any(map(is_broken, value)) if isinstance(value, list) else (
+            isinstance(value, float) and not math.isfinite(value)
+        )  # fmt: skip
+
+    broken = [name for name, value in values.items() if is_broken(value)]
+    return {name: None if name in broken else value for name, value in values.items()}, broken

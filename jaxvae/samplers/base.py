@@ -1,0 +1,115 @@
+"""What every sampler is, what it is fitted to, and the pictures that its draws become."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxvae.errors import UserError
+from jaxvae.model import Model, centre
+from jaxvae.types import Array, Key, Params, Tree
+
+CHUNK = 512  # latents drawn and decoded at a time, always as many: one compilation, and more samples begin with fewer
+
+Draw = Callable[..., Array]  # (key, num, temperature=1.0) -> z [num, *latent_shape]
+
+
+class Codes(NamedTuple):
+    """What a model makes of its training set, in the host's memory.
+
+    Attributes:
+      centres: `[N, *latent_shape]`, the one z that stands for q(z|x), of each example.
+      draws: `[N, *latent_shape]`, one z ~ q(z|x) of each example: draws of the aggregated posterior.
+      inputs: `[M, *data_shape]`, some of the examples as the model sees them, M <= N of them taken at random.
+    """
+
+    centres: np.ndarray
+    draws: np.ndarray
+    inputs: np.ndarray
+
+
+class Sampler(NamedTuple):
+    """A way to draw z from a trained model.
+
+    Attributes:
+      fit: `(model, params, codes, key) -> draw`; `draw(key, num, temperature=1.0)` is z `[num, *latent_shape]`. The
+        same keys give the same bits. A UserError where the sampler does not fit the model's latents.
+      needs_codes: False where `fit` does not look at the codes, which may be None then.
+    """
+
+    fit: Callable[[Model, Params, Any, Key], Draw]
+    needs_codes: bool = True
+
+
+def encode_all(
+    model: Model, params: Params, batches: Iterable[Array | np.ndarray], key: Key, keep: int = 1000
+) -> Codes:
+    """Encodes a training set.
+
+    Args:
+      model: what is trained.
+      params: its parameters.
+      batches: preprocessed x `[B, *data_shape]`, one batch after the other.
+      key: batch i draws its z with `fold_in(key, i)`.
+      keep: how many of the examples to keep as `inputs`; all where there are fewer.
+
+    Raises:
+      UserError: there are no batches, or a code is NaN or infinite.
+    """
+
+    @jax.jit
+    def encode(params: Params, x: Array, key: Key):
+        z_key, rank_key = jax.random.split(key)
+        posterior: Any = model.encode(params, x)
+        return centre(posterior), posterior.sample(z_key), jax.random.uniform(rank_key, x.shape[:1])
+
+    parts, inputs, ranks = [], np.zeros((0, *model.data_shape), np.float32), np.zeros(0)
+    for i, x in enumerate(batches):
+        *both, rank = map(np.asarray, encode(params, x, jax.random.fold_in(key, i)))
+        parts.append(both)
+        ranks = np.concatenate([ranks, rank])
+        first = np.argsort(ranks, kind="stable")[:keep]  # the least ranks of all are a random subset
+        inputs, ranks = np.concatenate([inputs, np.asarray(x)])[first], ranks[first]
+    if not parts:
+        raise UserError("A sampler is fitted to the codes of a training set, but no batch of it was given.")
+    centres, draws = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    if not (np.isfinite(centres).all() and np.isfinite(draws).all()):
+        raise UserError(
+            "Some of the training set's codes are NaN or infinite, so that no sampler can be fitted to them: look for "
+            "extreme values in the data, or train again with a smaller optimizer.learning_rate."
+        )
+    return Codes(centres, draws, inputs)
+
+
+def sample_with(model: Model, params: Params, draw: Draw, key: Key, num: int, temperature: float = 1.0) -> np.ndarray:
+    """New data from a fitted sampler: the mean of p(x|z), `[num, *data_shape]`, decoded CHUNK at a time.
+
+    Chunk i draws with `fold_in(key, i)`.
+
+    Raises:
+      UserError: `num` is below 1, or the sampler does not take this temperature.
+    """
+    if num < 1:
+        raise UserError(f"sample.num is {num}; it must be at least 1.")
+    decode = jax.jit(lambda params, z: model.decode(params, z).mean)
+    keys = (jax.random.fold_in(key, i) for i in range(-(-num // CHUNK)))
+    return np.concatenate([np.asarray(decode(params, draw(k, CHUNK, temperature))) for k in keys])[:num]
+
+
+def compiled(draw: Callable[[Tree, Key, int, Array], Array], tree: Tree, scales: bool = True, space: str = "") -> Draw:
+    """`draw(tree, key, num, temperature)` as a sampler's `(key, num, temperature=1.0)`, compiled once for each `num`.
+
+    Where it cannot scale (latents in `space`) any temperature but 1 is refused, as are those below 0 and NaN.
+    """
+    run = partial(jax.jit(draw, static_argnums=2), tree)
+
+    def checked(key: Key, num: int, temperature: float = 1.0) -> Array:
+        if not scales and temperature != 1.0:
+            raise UserError(f"sample.temperature is {temperature}, but latents in {space} take only 1.")
+        if not temperature >= 0:
+            raise UserError(f"sample.temperature is {temperature}; it must be 0 or more.")
+        return run(key, num, temperature)
+
+    return checked

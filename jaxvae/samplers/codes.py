@@ -1,0 +1,63 @@
+"""A sampler for latents that are rows of a codebook."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxvae.distributions import AutoregressiveCodes, Coded, nearest_code
+from jaxvae.model import Model
+from jaxvae.priors import autoregressive_codes
+from jaxvae.samplers.base import Codes, Draw, Sampler, compiled
+from jaxvae.samplers.fitting import check_fits, minimise
+from jaxvae.types import Key, Params
+
+AT_A_TIME = 64  # examples, each of whose codes is compared with the whole codebook
+COLDEST = 1e-6  # what stands in the place of a temperature of 0: the most likely code, each time
+
+
+def autoregressive(
+    hidden: Sequence[int] = (256,), embed_dim: int = 16, steps: int = 2000, batch_size: int = 256
+) -> Sampler:
+    """A masked network for each code given those before it, fitted after training (arXiv:1711.00937, section 3.3).
+
+    It is fitted to one z ~ q(z|x) of each example. The temperature divides the logits of each code: at 0 it is the
+    most likely one given those before it.
+
+    Args:
+      hidden: widths of the network.
+      embed_dim: length of the vector that stands for a code in its input.
+      steps: of Adam.
+      batch_size: examples in each.
+
+    Raises:
+      UserError: an option out of its range.
+    """
+    autoregressive_codes(1, 2, hidden, embed_dim)  # refuses what it can before there is a model
+
+    def fit(model: Model, params: Params, codes: Codes, key: Key) -> Draw:
+        check_fits("autoregressive", model)
+        assert model.posterior.codebook is not None
+        codebook = model.posterior.codebook(params.get("posterior", {}))
+        nearest = jax.jit(lambda z: jax.lax.map(lambda one: nearest_code(one, codebook), z, batch_size=AT_A_TIME))
+        data, (start, train) = nearest(codes.draws), jax.random.split(key)
+        length = data.shape[1]
+        prior = autoregressive_codes(length, model.posterior.num_codes, hidden, embed_dim)
+
+        def loss(params, rows, key):
+            del key
+            p: Any = prior.build(params, model.encode)
+            return -p.log_prob(rows)
+
+        fitted = minimise(loss, prior.init(start), data, train, steps, batch_size, 2e-3)
+
+        def draw(tree, key, num, temperature):
+            fitted, codebook = tree
+            p: Any = prior.build(fitted, model.encode)
+            colder = lambda params, codes: p.net(params, codes) / jnp.maximum(temperature, COLDEST)  # noqa: E731
+            return Coded(AutoregressiveCodes(colder, fitted, length), codebook).sample(key, (num,))
+
+        return compiled(draw, (fitted, codebook))
+
+    return Sampler(fit)

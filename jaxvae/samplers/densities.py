@@ -1,0 +1,179 @@
+"""Samplers that fit a density to the codes of the training set, in R^n or on a Poincaré ball.
+
+All are fitted to one z ~ q(z|x) of each example, and so to the aggregated posterior that the decoder was trained on;
+where q is a point that is its centre.
+"""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_limits
+
+from jaxvae import likelihoods, networks, posteriors, priors
+from jaxvae.errors import UserError, unknown
+from jaxvae.model import Model, make_model
+from jaxvae.objectives import KL_WEIGHTS, StepContext
+from jaxvae.objectives.elbo import elbo
+from jaxvae.samplers.base import Codes, Draw, Sampler, compiled
+from jaxvae.samplers.fitting import check_fits, coordinates, minimise
+from jaxvae.types import Key, Params
+
+COVARIANCES = {"full": "full", "diagonal": "diag"}  # and what scikit-learn calls them
+FIRST_VARIANCE = 0.5  # of codes of variance 1: from 1 on, latents of the second VAE could stay at saying nothing
+HEADROOM = 4.0  # the flow only contracts towards its Gaussian: what is fitted must be wider where it is dense
+
+
+def gmm(components: int = 10, covariance: str = "full") -> Sampler:
+    """A mixture of Gaussians by expectation maximisation (Ghosh et al. 2020, arXiv:1903.12436, section 4).
+
+    The temperature scales the spread of each component: at 0 all draws are means of components.
+
+    Args:
+      components: how many; the paper's 10.
+      covariance: "full" or "diagonal".
+
+    Raises:
+      UserError: fewer than 1 component, or an unknown covariance. `fit` refuses more components than codes.
+    """
+    if components < 1:
+        raise UserError(f"The sampler 'gmm' got components={components}; it needs at least 1.")
+    if covariance not in COVARIANCES:
+        raise unknown("value of covariance", covariance, COVARIANCES)
+
+    def fit(model: Model, params: Params, codes: Codes, key: Key) -> Draw:
+        del params
+        check_fits("gmm", model)
+        if len(codes.draws) < components:
+            raise UserError(
+                f"The sampler 'gmm' got components={components}, but there are only {len(codes.draws)} training "
+                "examples to fit them to: take fewer."
+            )
+        space = coordinates(model, codes.draws)
+        seed = int(jax.random.randint(key, (), 0, np.iinfo(np.int32).max))
+        mixture: Any = GaussianMixture(components, covariance_type=COVARIANCES[covariance], random_state=seed)
+        with warnings.catch_warnings(), threadpool_limits(1, "openmp"):  # threads of k-means add up in any order
+            warnings.simplefilter("ignore", ConvergenceWarning)  # few different codes, or slow to the end: good enough
+            mixture.fit(np.asarray(space.to(codes.draws), np.float64))
+        if covariance == "full":
+            factors = np.linalg.cholesky(mixture.covariances_)
+        else:
+            factors = np.sqrt(mixture.covariances_)[..., None] * np.eye(mixture.means_.shape[1])
+        tree = [jnp.asarray(a, jnp.float32) for a in (np.log(mixture.weights_), mixture.means_, factors)]
+
+        def draw(tree, key, num, temperature):
+            log_weights, means, factors = tree
+            choice, noise = jax.random.split(key)
+            index = jax.random.categorical(choice, log_weights, shape=(num,))
+            normal = jax.random.normal(noise, (num, means.shape[-1]))
+            offset = jnp.einsum("kij,nj->kni", factors, normal, precision="highest")[index, jnp.arange(num)]
+            return space.back(means[index] + temperature * offset)
+
+        return compiled(draw, tree)
+
+    return Sampler(fit)
+
+
+def flow(
+    kind: str = "autoregressive",
+    num_flows: int = 4,
+    hidden: Sequence[int] = (128, 128),
+    steps: int = 2000,
+    batch_size: int = 256,
+) -> Sampler:
+    """A normalizing flow fitted by maximum likelihood; as a masked autoregressive one, arXiv:1705.07057.
+
+    The temperature scales the Gaussian that the flow starts from: at 0 all draws are its centre.
+
+    Args:
+      kind: "autoregressive" or "coupling", as in the prior 'flow'.
+      num_flows: layers, with the dimensions reversed between them.
+      hidden: widths of their networks.
+      steps: of Adam.
+      batch_size: codes in each.
+
+    Raises:
+      UserError: an option out of its range.
+    """
+
+    def made(latent_dim: int) -> priors.Prior:
+        return priors.flow(latent_dim, kind, num_flows, hidden)
+
+    made(2)  # refuses what it can before there is a model
+
+    def fit(model: Model, params: Params, codes: Codes, key: Key) -> Draw:
+        del params
+        check_fits("flow", model)
+        space, (start, train) = coordinates(model, codes.draws), jax.random.split(key)
+        data = HEADROOM * space.to(codes.draws)
+        built = made(data.shape[1])
+
+        def loss(params, rows, key):
+            del key
+            p: Any = built.build(params, model.encode)
+            return -p.log_prob(rows)
+
+        fitted = minimise(loss, built.init(start), data, train, steps, batch_size, 2e-3)
+
+        def draw(fitted, key, num, temperature):
+            p: Any = built.build(fitted, model.encode)
+            z = temperature * p.base_dist.sample(key, (num,))
+            for layer in p.transforms:
+                z = layer(z)
+            return space.back(z / HEADROOM)
+
+        return compiled(draw, fitted)
+
+    return Sampler(fit)
+
+
+def two_stage(hidden: Sequence[int] = (256, 256), steps: int = 2000, batch_size: int = 512) -> Sampler:
+    """A second VAE over the codes, with as many latents as they have dimensions (arXiv:1903.05789, section 4).
+
+    Its likelihood is Gaussian with one learned variance. The temperature scales both its latents about 0 and its
+    noise: at 0 all draws are the mean that it decodes 0 to.
+
+    Args:
+      hidden: widths of its encoder; its decoder mirrors them.
+      steps: of Adam.
+      batch_size: codes in each.
+
+    Raises:
+      UserError: an option out of its range.
+    """
+    network = networks.mlp(hidden, hidden_scale=1.0, output_scale=1.0)  # codes are small: nothing is to be held back
+
+    def fit(model: Model, params: Params, codes: Codes, key: Key) -> Draw:
+        del params
+        check_fits("two_stage", model)
+        space, (start, train) = coordinates(model, codes.draws), jax.random.split(key)
+        data = space.to(codes.draws)
+        latent_dim = data.shape[1]
+        second = make_model(
+            posteriors.diagonal_gaussian(latent_dim),
+            priors.standard_normal(latent_dim),
+            likelihoods.gaussian(variance=FIRST_VARIANCE, learn="shared"),
+            network,
+            data_shape=(latent_dim,),
+        )
+        objective = elbo(second, KL_WEIGHTS["constant"]())
+
+        def loss(params, rows, key):
+            context = StepContext(jnp.zeros((), jnp.int32), len(data))
+            return objective.loss({"model": params}, {}, {"x": rows}, key, context).losses["model"]
+
+        fitted = minimise(loss, second.init(start), data, train, steps, batch_size, 5e-3)
+
+        def draw(fitted, key, num, temperature):
+            latent_key, noise_key = jax.random.split(key)
+            p = second.decode(fitted, temperature * second.prior(fitted).sample(latent_key, (num,)))
+            return space.back(p.mean + temperature * (p.sample(noise_key) - p.mean))
+
+        return compiled(draw, fitted)
+
+    return Sampler(fit)

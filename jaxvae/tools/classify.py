@@ -1,0 +1,47 @@
+"""Classifiers of scikit-learn's that tools ask: of codes, to steer by; of images, to judge by."""
+
+import numpy as np
+
+from jaxvae.errors import UserError
+
+LARGEST = 20_000  # training examples that a classifier is fitted to; more change little and cost much
+
+
+def linear_classifier(codes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logistic regression: `(weights [classes, D], bias [classes], classes)`, for codes `[N, D]`.
+
+    With two classes there is one row, in favour of the second (scikit-learn's way).
+
+    Raises:
+      UserError: fewer than two classes.
+    """
+    from sklearn.linear_model import LogisticRegression  # its import costs half a second: only where it is used
+
+    _check(labels)
+    codes, labels = codes[:LARGEST], labels[:LARGEST]
+    mean, scale = codes.mean(axis=0), codes.std(axis=0) + 1e-6  # standardised, so that it converges
+    fitted = LogisticRegression(max_iter=1000).fit((codes - mean) / scale, labels)
+    weights = fitted.coef_ / scale
+    return weights, fitted.intercept_ - weights @ mean, fitted.classes_
+
+
+def agreement(x: np.ndarray, labels: np.ndarray, target: int, *sets: np.ndarray) -> list[float]:
+    """For each of `sets`, the part that a classifier trained on x `[N, ...]` takes for the class `target`.
+
+    The classifier is a neural network on the pixels, of one hidden layer.
+
+    Raises:
+      UserError: fewer than two classes.
+    """
+    from sklearn.neural_network import MLPClassifier
+
+    _check(labels)
+    x, labels = x[:LARGEST].reshape(len(x[:LARGEST]), -1), labels[:LARGEST]
+    network = MLPClassifier((200,), batch_size=200, early_stopping=True, max_iter=30, random_state=0)
+    network.fit(x, labels)
+    return [float(np.mean(network.predict(one.reshape(len(one), -1)) == target)) for one in sets]
+
+
+def _check(labels: np.ndarray) -> None:
+    if len(np.unique(labels)) < 2:
+        raise UserError("A classifier needs labels of two classes at least, but the training set has one.")

@@ -1,0 +1,146 @@
+"""Repairs with a model: missing values, noise; and examples made to order."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxvae import imputation, latents
+from jaxvae.errors import UserError, unknown
+from jaxvae.search import class_log_probability
+from jaxvae.search import search as gradient_search
+from jaxvae.subject import Subject
+from jaxvae.tools.base import Outcome, at_most
+from jaxvae.tools.classify import linear_classifier
+
+METHODS = {"metropolis": imputation.metropolis_within_gibbs, "pseudo_gibbs": imputation.pseudo_gibbs}
+MASKS = ("middle", "top", "bottom", "left", "right", "random")
+
+
+def impute(
+    subject: Subject,
+    method: str = "metropolis",
+    mask: str = "middle",
+    part: float = 2 / 7,
+    num: int = 100,
+    steps: int = 500,
+    burn_in: int = 100,
+    nll_samples: int = 500,
+) -> Outcome:
+    """Fills in missing values of test examples, beside what the training set's mean would give.
+
+    Args:
+      subject: the run.
+      method: "metropolis" (exact in the limit) or "pseudo_gibbs", see `imputation`.
+      mask: which values are missing: "middle" (rows), "top", "bottom", "left", "right", "random", or an `.npy` file of
+        a bool array that broadcasts to `[N, *data_shape]`, True where a value is known.
+      part: how much of an example is missing; 2/7 of 28 rows are 8.
+      num: test examples.
+      steps: of the chain after `burn_in` steps.
+      burn_in: steps before.
+      nll_samples: K of log p(x_missing | x_observed); 0 leaves it out.
+
+    `numbers` has the mean squared errors on missing values in units of the pixel range, and that log-likelihood.
+
+    Raises:
+      UserError: a mask that does not fit, or a model that cannot impute.
+    """
+    if method not in METHODS:
+        raise unknown("method of the tool 'impute'", method, METHODS)
+    num = at_most(subject, "impute", num)
+    x = subject.x("test", num)
+    observed = jnp.broadcast_to(_mask(subject, mask, part, num), x.shape)
+    key, nll_key = jax.random.split(subject.key("impute"))
+    found = METHODS[method](subject.model, subject.params, key, x, observed, steps, burn_in)
+    average = np.mean(subject.split("train").x.astype(np.float64), axis=0) / subject.dataset.max_value
+    true, filled = subject.unit(x), subject.unit(found.mean)
+    missing = ~np.asarray(observed)
+    if not missing.any():
+        raise UserError("The mask says that every value is known: nothing is there to be imputed.")
+    error = float(np.mean(np.square(filled - true)[missing]))
+    baseline = float(np.mean(np.square(np.broadcast_to(average, true.shape) - true)[missing]))
+    numbers = {"error": error, "mean_image_error": baseline, "ratio": error / baseline}
+    numbers["acceptance"] = float(jnp.mean(found.acceptance))
+    if nll_samples:
+        log_likelihood = imputation.missing_log_likelihood(
+            subject.model, subject.params, nll_key, x, observed, nll_samples
+        )
+        numbers["log_likelihood_of_missing"] = float(jnp.mean(log_likelihood))
+    hidden = np.where(missing, 0.5, true)
+    rows = np.stack([true, hidden, filled, subject.unit(found.sample)])[:, :16]
+    title = "test examples; what is known; the mean of what is missing; a draw of it"
+    arrays = {"x": true, "observed": np.asarray(observed), "mean": filled, "sample": subject.unit(found.sample)}
+    return Outcome(arrays, rows, title, numbers)
+
+
+def _mask(subject: Subject, mask: str, part: float, num: int) -> np.ndarray:
+    shape = subject.model.data_shape
+    if mask.endswith(".npy"):
+        try:
+            observed = np.load(Path(mask).expanduser(), allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise UserError(f"The mask '{mask}' cannot be read: {error}.") from error
+        imputation.check_mask(jnp.zeros((num, *shape)), observed)
+        return observed
+    if mask not in MASKS:
+        raise unknown("mask (or .npy file)", mask, MASKS)
+    if not 0 < part < 1:
+        raise UserError(f"The tool 'impute' got part={part}; it must lie between 0 and 1.")
+    if mask == "random":
+        rng = np.random.default_rng(0)
+        return rng.random((num, *shape)) >= part
+    axis = 1 if mask in ("left", "right") else 0
+    if axis >= len(shape):
+        raise UserError(f"The mask '{mask}' needs data with columns, but an example has the shape {list(shape)}.")
+    length = shape[axis]
+    width = round(part * length)
+    start = {"top": 0, "left": 0, "bottom": length - width, "right": length - width}.get(mask, (length - width) // 2)
+    line = (np.arange(length) < start) | (np.arange(length) >= start + width)
+    return np.broadcast_to(line.reshape(-1, *[1] * (len(shape) - 1 - axis)), shape)
+
+
+def denoise(subject: Subject, level: float = 0.3, num: int = 16, steps: int = 1) -> Outcome:
+    """Adds Gaussian noise of deviation `level` (of the pixel range) to test examples, and projects them on the model.
+
+    Raises:
+      UserError: a level below 0, or less than one step.
+    """
+    if not level >= 0:
+        raise UserError(f"The tool 'denoise' got level={level}; it must be 0 or more.")
+    x = subject.x("test", at_most(subject, "denoise", num))
+    low, high = tuple(subject.config["data"]["pixel_range"]) or subject.experiment.spec.stored_range
+    noise = jax.random.normal(subject.key("denoise"), x.shape)
+    noisy = jnp.clip(x + level * (high - low) * noise, low, high)
+    clean = latents.denoise(subject.model, subject.params, noisy, steps)
+    rows = np.stack([subject.unit(each) for each in (x, noisy, clean)])
+    numbers = {
+        "noisy_error": float(np.mean(np.square(rows[1] - rows[0]))),
+        "error": float(np.mean(np.square(rows[2] - rows[0]))),
+    }
+    arrays = {"x": rows[0], "noisy": rows[1], "denoised": rows[2]}
+    return Outcome(arrays, rows, "test examples; with noise; projected on the model", numbers)
+
+
+def search(subject: Subject, target: int = 0, num: int = 64, steps: int = 300, prior_weight: float = 1.0) -> Outcome:
+    """Examples of a class from a model that knows no classes, by gradient search in z.
+
+    A linear classifier of codes is fitted to the training set; then log p(target | z) + prior_weight log p(z) is
+    climbed from draws of the prior.
+
+    Raises:
+      UserError: no labels, no such class, or latents that are codes.
+    """
+    labels = subject.labels("train")
+    if target not in labels:
+        raise UserError(f"No training example is of class {target}; classes: {sorted(map(int, set(labels)))}.")
+    weights, bias, classes = linear_classifier(subject.codes("train"), labels)
+    score = class_log_probability(jnp.asarray(weights), jnp.asarray(bias), int(np.searchsorted(classes, target)))
+    found = gradient_search(
+        subject.model, subject.params, subject.key("search"), score, num, steps, prior_weight=prior_weight
+    )
+    mean = subject.unit(found.mean)
+    columns = min(num, 16)
+    rows = mean[: num // columns * columns].reshape(-1, columns, *mean.shape[1:])
+    numbers = {"mean_log_probability": float(jnp.mean(found.score)), "mean_log_prior": float(jnp.mean(found.log_prior))}
+    return Outcome({"z": np.asarray(found.z), "mean": mean}, rows, f"found for class {target}", numbers)

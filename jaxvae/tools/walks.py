@@ -1,0 +1,111 @@
+"""Walks through the latent space: between examples, along dimensions, along directions that labels give."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxvae import latents
+from jaxvae.errors import UserError
+from jaxvae.subject import Subject
+from jaxvae.tools.base import Outcome, at_most, chosen
+from jaxvae.tools.classify import agreement
+
+CODES = 1000  # examples that an order of dimensions is taken from
+
+
+def interpolate(subject: Subject, num: int = 8, steps: int = 9, path: str = "linear", first: int = 0) -> Outcome:
+    """From one test example to another, for `num` pairs: the examples themselves at both ends of each row.
+
+    Args:
+      subject: the run.
+      num: pairs, taken one after the other from the example `first` on.
+      steps: points of each path, ends included.
+      path: "linear", "spherical" or "geodesic", see `latents.interpolate`.
+      first: the first example's index.
+
+    Raises:
+      UserError: examples that there are not, a path that the latent space does not have.
+    """
+    num = at_most(subject, "interpolate", num)
+    chosen(subject, "interpolate", first=first, last=first + 2 * num - 1)
+    x = subject.x("test", first + 2 * num)[first:]
+    curve = latents.interpolate(subject.model, subject.params, x[::2], x[1::2], steps, path)
+    rows = jnp.concatenate([x[::2, None], curve.mean, x[1::2, None]], axis=1)
+    lengths = latents.curve_length(curve.mean)
+    title = f"between two test examples (first and last column), {path} path"
+    arrays = {"z": np.asarray(curve.z), "mean": subject.unit(curve.mean)}
+    return Outcome(arrays, subject.unit(rows), title, {"mean_decoded_length": float(jnp.mean(lengths))})
+
+
+def traverse(subject: Subject, index: int = 0, num: int = 12, steps: int = 11, span: float = 3.0) -> Outcome:
+    """One dimension of z at a time, about a test example, the ones that tell most about the data first.
+
+    Args:
+      subject: the run.
+      index: the example's.
+      num: dimensions.
+      steps: points on each, from -span to span.
+      span: in the prior's standard deviations.
+
+    Raises:
+      UserError: no such example, or latents that are not in R^n.
+    """
+    chosen(subject, "traverse", index=index)
+    order = latents.order_dimensions(subject.model, subject.params, subject.x("test", CODES))[:num]
+    z = jnp.asarray(subject.codes("test")[index]).reshape(subject.model.latent_shape)
+    mean = latents.traversal(subject.model, subject.params, z, order, span, steps)
+    title = f"one dimension of z in each row, -{span:g} to {span:g} prior deviations, by their KL"
+    arrays = {"dimension": np.asarray(order), "mean": subject.unit(mean)}
+    return Outcome(arrays, arrays["mean"], title)
+
+
+def attribute(
+    subject: Subject, positive: int = 1, negative: int = -1, num: int = 12, steps: int = 9, strength: float = 1.5
+) -> Outcome:
+    """Adds the direction towards a class to examples without it, with rising strength (arXiv:1512.09300, section 4).
+
+    Args:
+      subject: the run; its training set needs labels.
+      positive: the class to move towards.
+      negative: the class to start from; -1 for all others.
+      num: test examples shown.
+      steps: strengths from 0 to `strength`.
+      strength: 1 moves the mean of the rest onto the mean of the class.
+
+    `numbers` has the part of all moved test examples that a scikit-learn classifier, trained on the training data,
+    takes for the class, before and after.
+
+    Raises:
+      UserError: no labels, no such class, or latents that are not in R^n.
+    """
+    latents.require_euclidean(subject.model, "Arithmetic with attributes")
+    labels = {name: subject.labels(name) for name in ("train", "test")}
+    other = None if negative < 0 else negative
+    vector = latents.attribute_vector(jnp.asarray(subject.codes("train")), labels["train"], positive, other)
+    start = labels["test"] != positive if other is None else labels["test"] == other
+    if not start.any():
+        raise UserError(f"No test example is of class {negative}: nothing is there to be moved.")
+    codes = jnp.asarray(subject.codes("test")[start])
+    moved = subject.decode(codes + strength * vector)
+    names = ("before", "after")
+    found = agreement(
+        subject.unit(subject.x("train")), labels["train"], positive,
+        *(subject.unit(x) for x in (subject.decode(codes), moved)),
+    )  # fmt: skip
+    num = at_most(subject, "attribute", min(num, len(codes)))
+    path = latents.move(codes[:num], vector, jnp.linspace(0.0, strength, steps))
+    shown = subject.unit(subject.decode(path.reshape(num * steps, -1))).reshape(num, steps, *subject.model.data_shape)
+    title = f"towards class {positive}, strength 0 to {strength:g}"
+    return Outcome({"vector": np.asarray(vector), "mean": shown}, shown, title, dict(zip(names, found, strict=True)))
+
+
+def analogy(subject: Subject, a: int = 0, b: int = 1, c: int = 2) -> Outcome:
+    """Test example `a` is to `b` as `c` is to what is drawn last: c + (b - a) on the codes.
+
+    Raises:
+      UserError: no such example, or latents that are not in R^n.
+    """
+    latents.require_euclidean(subject.model, "An analogy")
+    codes = subject.codes("test")[chosen(subject, "analogy", a=a, b=b, c=c)]
+    z = np.concatenate([codes, latents.analogy(*map(jnp.asarray, codes))[None]])
+    mean = subject.unit(subject.decode(z))
+    return Outcome({"z": z, "mean": mean}, mean[None], "first is to second as third to fourth")

@@ -1,0 +1,166 @@
+"""`report.html` in a real browser: it opens alone, a drag changes the picture, the picture is the decoder's."""
+
+import json
+import re
+import shutil
+import time
+
+import numpy as np
+import pytest
+
+import jaxvae
+import launch
+from jaxvae.page import decoder
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+SHORT = ["--config.train.num_epochs=8", "--config.evaluate.nll_samples=2", "--config.train.eval_every_epochs=8"]
+RUNS = {
+    "many": ["--config=configs/vae.py"],
+    "plane": ["--config=configs/vae_2d_mse.py"],
+    # An activation that the page does not know; a low weight, for a decoder that uses z after few epochs.
+    "grid": ["--config=configs/vae_2d_mse.py", "--config.network.activation=gelu", "--config.kl.beta=0.01"],
+}
+
+
+@pytest.fixture(scope="module", params=RUNS)
+def run(request, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp(request.param)
+    assert launch.main(["launch.py", *RUNS[request.param], *SHORT, f"--workdir={workdir}"], time.time()) == 0
+    return request.param, workdir
+
+
+def embedded(workdir):
+    text = (workdir / "report.html").read_text()
+    return json.loads(re.search(r'<script id="data" type="application/json">(.*?)</script>', text, re.S).group(1))
+
+
+def means(workdir, z):
+    model, params = jaxvae.restore(workdir)
+    mean = np.asarray(model.decode(params, np.asarray(z, np.float32)).mean)
+    low, high = json.loads((workdir / "config.json").read_text())["data"]["pixel_range"]
+    return np.clip((mean - low) / (high - low), 0, 1).reshape(len(z), -1)
+
+
+def test_page_needs_nothing_else(run):
+    _, workdir = run
+    text = (workdir / "report.html").read_text()
+    assert not re.search(r"""(src|href)=["'](?!data:)""", text)
+    assert "http" not in re.sub(r"base64,[A-Za-z0-9+/=]*", "", text)
+    assert "$" not in re.sub(r"<script.*?</script>", "", text, flags=re.S)  # no placeholder was left
+
+
+def test_exported_weights_are_the_decoder(run):
+    name, workdir = run
+    spec = embedded(workdir)["explorer"]["decoder"]
+    assert spec["kind"] == ("grid" if name == "grid" else "weights")
+    if name == "grid":
+        return
+    unpack = lambda text, *shape: np.frombuffer(__import__("base64").b64decode(text), "<f4").reshape(shape)  # noqa: E731
+    network = [(unpack(s["weights"], s["in"], s["out"]), unpack(s["bias"], s["out"])) for s in spec["layers"]]
+    z = np.random.default_rng(1).normal(size=(20, network[0][0].shape[0]))
+    got = (decoder.run(network, spec["activation"], spec["output"], z) - spec["low"]) / (spec["high"] - spec["low"])
+    np.testing.assert_allclose(np.clip(got, 0, 1), means(workdir, z), atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    webdriver = pytest.importorskip("selenium.webdriver")
+    if not (CHROMIUM and DRIVER):
+        pytest.skip("needs chromium and chromedriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1200,1600"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def page(run, browser):
+    name, workdir = run
+    browser.get((workdir / "report.html").as_uri())
+    return name, workdir, browser
+
+
+def picture(browser):
+    script = """const c = document.getElementById("decoded");
+        return [c.width, c.height, Array.from(c.getContext("2d").getImageData(0, 0, c.width, c.height).data)];"""
+    width, height, data = browser.execute_script(script)
+    return np.asarray(data).reshape(height, width, 4)[..., 0] / 255
+
+
+def test_page_opens_without_errors(page):
+    _, _, browser = page
+    assert not [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
+    assert picture(browser).std() > 0.01
+    script = "return Array.from(document.images).every((image) => image.complete && image.naturalWidth > 0)"
+    assert browser.execute_script(script)
+    assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_drag_changes_the_picture_to_the_decoders(page):
+    from selenium.webdriver import ActionChains
+
+    _, workdir, browser = page
+    pad, seen = browser.find_element("id", "pad"), [picture(browser)]
+    for x, y in ((60, 40), (-90, 70), (20, -110)):
+        browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", pad)
+        ActionChains(browser).move_to_element(pad).click_and_hold().move_by_offset(x, y).release().perform()
+        seen.append(picture(browser))
+        assert np.abs(seen[-1] - seen[-2]).max() > 0.02
+        z = browser.execute_script("return window.jaxvae.z")
+        exact = np.asarray(browser.execute_script("return window.jaxvae.decode(window.jaxvae.z)"))
+        np.testing.assert_allclose(seen[-1].ravel(), exact, atol=0.5 / 255 + 1e-6)  # what is painted is what is decoded
+        if embedded(workdir)["explorer"]["decoder"]["kind"] == "weights":
+            np.testing.assert_allclose(exact, means(workdir, [z])[0], atol=1e-3)
+
+
+def test_grid_holds_the_decoders_means(page):
+    name, workdir, browser = page
+    if name != "grid":
+        pytest.skip("weights are embedded")
+    spec = embedded(workdir)["explorer"]
+    side = spec["decoder"]["side"]
+    steps = np.linspace(-1, 1, side)[[0, 3, side // 2, side - 1]]
+    z = [[a * spec["spans"][0], b * spec["spans"][1]] for a in steps for b in steps]
+    got = [browser.execute_script("return window.jaxvae.decode(arguments[0])", point) for point in z]
+    np.testing.assert_allclose(got, means(workdir, z), atol=1e-3)
+
+
+def test_slider_moves_its_dimension_alone(page):
+    name, workdir, browser = page
+    if name == "grid":
+        assert not browser.find_elements("css selector", "#sliders input")
+        return
+    slider = browser.find_element("css selector", "#sliders input")
+    index = int(slider.get_attribute("id").removeprefix("slider-"))
+    before = browser.execute_script("return window.jaxvae.z")
+    script = "arguments[0].value = 1.5; arguments[0].dispatchEvent(new Event('input'))"
+    browser.execute_script(script, slider)
+    after = browser.execute_script("return window.jaxvae.z")
+    assert after[index] == pytest.approx(1.5, abs=0.03)
+    assert [a for i, a in enumerate(after) if i != index] == [b for i, b in enumerate(before) if i != index]
+    exact = browser.execute_script("return window.jaxvae.decode(window.jaxvae.z)")
+    np.testing.assert_allclose(exact, means(workdir, [after])[0], atol=1e-3)
+
+
+def test_map_shows_the_example_under_the_pointer(page):
+    from selenium.webdriver import ActionChains
+
+    name, _, browser = page
+    canvas, tip = browser.find_element("id", "map"), browser.find_element("id", "tip")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", canvas)
+    buttons = browser.find_elements("css selector", "#maps button")
+    assert len(buttons) == (2 if name == "many" else 1)
+    for button in buttons:
+        button.click()
+        box = canvas.size
+        found = False
+        for y in np.linspace(-0.3, 0.3, 7) * box["height"]:
+            ActionChains(browser).move_to_element_with_offset(canvas, 0, int(y)).perform()
+            found = found or tip.is_displayed()
+        assert found
+    assert re.fullmatch(r"label \d", browser.execute_script("return document.getElementById('caption').textContent"))
