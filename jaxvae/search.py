@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxvae.curves import chart, descend
 from jaxvae.errors import UserError, unknown
 from jaxvae.evaluate import importance_nll
 from jaxvae.imputation import check_mask
 from jaxvae.kl import analytic_kl
-from jaxvae.latents import chart, descend
 from jaxvae.model import Model, draw
 from jaxvae.types import Array, Key, Params
 

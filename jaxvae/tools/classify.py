@@ -1,6 +1,7 @@
 """Classifiers of scikit-learn's that tools ask: of codes, to steer by; of images, to judge by."""
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from jaxvae.errors import UserError
 
@@ -20,7 +21,8 @@ def linear_classifier(codes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray
     _check(labels)
     codes, labels = codes[:LARGEST], labels[:LARGEST]
     mean, scale = codes.mean(axis=0), codes.std(axis=0) + 1e-6  # standardised, so that it converges
-    fitted = LogisticRegression(max_iter=1000).fit((codes - mean) / scale, labels)
+    with threadpool_limits(1):  # threads add up in any order, and the last bits with them
+        fitted = LogisticRegression(max_iter=1000).fit((codes - mean) / scale, labels)
     weights = fitted.coef_ / scale
     return weights, fitted.intercept_ - weights @ mean, fitted.classes_
 
@@ -38,8 +40,9 @@ def agreement(x: np.ndarray, labels: np.ndarray, target: int, *sets: np.ndarray)
     _check(labels)
     x, labels = x[:LARGEST].reshape(len(x[:LARGEST]), -1), labels[:LARGEST]
     network = MLPClassifier((200,), batch_size=200, early_stopping=True, max_iter=30, random_state=0)
-    network.fit(x, labels)
-    return [float(np.mean(network.predict(one.reshape(len(one), -1)) == target)) for one in sets]
+    with threadpool_limits(1):
+        network.fit(x, labels)
+        return [float(np.mean(network.predict(one.reshape(len(one), -1)) == target)) for one in sets]
 
 
 def _check(labels: np.ndarray) -> None:

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvae import latents
+from jaxvae import curves, latents
 from jaxvae.errors import UserError
 from jaxvae.subject import Subject
 from jaxvae.tools.base import Outcome, at_most, chosen
@@ -19,7 +19,7 @@ def interpolate(subject: Subject, num: int = 8, steps: int = 9, path: str = "lin
       subject: the run.
       num: pairs, taken one after the other from the example `first` on.
       steps: points of each path, ends included.
-      path: "linear", "spherical" or "geodesic", see `latents.interpolate`.
+      path: "linear", "spherical" or "geodesic", see `curves.interpolate`.
       first: the first example's index.
 
     Raises:
@@ -28,9 +28,9 @@ def interpolate(subject: Subject, num: int = 8, steps: int = 9, path: str = "lin
     num = at_most(subject, "interpolate", num)
     chosen(subject, "interpolate", first=first, last=first + 2 * num - 1)
     x = subject.x("test", first + 2 * num)[first:]
-    curve = latents.interpolate(subject.model, subject.params, x[::2], x[1::2], steps, path)
+    curve = curves.interpolate(subject.model, subject.params, x[::2], x[1::2], steps, path)
     rows = jnp.concatenate([x[::2, None], curve.mean, x[1::2, None]], axis=1)
-    lengths = latents.curve_length(curve.mean)
+    lengths = curves.curve_length(curve.mean)
     title = f"between two test examples (first and last column), {path} path"
     arrays = {"z": np.asarray(curve.z), "mean": subject.unit(curve.mean)}
     return Outcome(arrays, subject.unit(rows), title, {"mean_decoded_length": float(jnp.mean(lengths))})

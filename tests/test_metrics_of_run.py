@@ -1,0 +1,284 @@
+"""The metrics of trained runs, through `--mode=evaluate`: which are there, what they are, what is refused."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import jaxvae
+import launch
+from jaxvae.metrics.of_run import FACTOR_SCORES
+from jaxvae.metrics.table import METRICS
+
+ROOT = Path(__file__).parents[1]
+QUICK = (
+    "--config.evaluate.report=False", "--config.evaluate.nll_samples=5", "--config.evaluate.max_examples=1000",
+    "--config.evaluate.ais_examples=4", "--config.evaluate.ais_chains=2", "--config.evaluate.ais_temperatures=3",
+)  # fmt: skip
+SHORT = (*QUICK, "--config.evaluate.metrics=", "--config.train.eval_every_epochs=100")
+DIGITS = ("--config=configs/vae.py", "--config.train.num_epochs=25", "--config.network.hidden=(64,)",
+          "--config.optimizer.learning_rate=0.005", "--config.model.latent_dim=8",
+          "--config.train.steps_per_call=50")  # fmt: skip
+SHAPES = ("--config=configs/beta_vae.py:shapes", "--config.train.num_epochs=1", "--config.network.hidden=(64,)",
+          "--config.data.image_size=16", "--config.train.steps_per_call=97")  # fmt: skip
+OF_CODES = ("linear_probe", "knn", "few_labels", "clustering", "frechet", "prdc", "fidelity")
+OTHER = {"outliers"}  # needs another data set
+
+
+def launched(*argv):
+    assert launch.main(["launch.py", *argv], time.time()) == 0
+
+
+def train(tmp_path_factory, *argv):
+    workdir = tmp_path_factory.mktemp("runs") / "run"
+    launched(*argv, *SHORT, f"--workdir={workdir}")
+    return workdir
+
+
+def results(workdir):
+    return json.loads((workdir / "results.json").read_text())
+
+
+def evaluated(workdir, metrics, *argv):
+    launched(f"--workdir={workdir}", "--mode=evaluate", *QUICK, f"--config.evaluate.metrics={metrics}", *argv)
+    return results(workdir)
+
+
+def refused_metric(refused, workdir, metrics, *argv):
+    return refused(f"--workdir={workdir}", "--mode=evaluate", *QUICK, f"--config.evaluate.metrics={metrics}", *argv)
+
+
+def contents(workdir):
+    files = [*(workdir / "checkpoints").rglob("*"), workdir / "metrics.jsonl", workdir / "config.json"]
+    return {path: path.read_bytes() for path in files if path.is_file()}
+
+
+def numbers(value):
+    if isinstance(value, dict):
+        return [n for v in value.values() for n in numbers(v)]
+    if isinstance(value, list):
+        return [n for v in value for n in numbers(v)]
+    return [] if isinstance(value, str) else [value]
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    return train(tmp_path_factory, *DIGITS)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    return train(tmp_path_factory, "--config=configs/ae.py", "--config.train.num_epochs=2")
+
+
+@pytest.fixture(scope="module")
+def codes(tmp_path_factory):
+    """A VQ-VAE."""
+    return train(tmp_path_factory, "--config=configs/vq_vae.py", "--config.train.num_epochs=2")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """20 examples without labels, of which 4 are for testing."""
+    path = tmp_path_factory.mktemp("data") / "tiny.npz"
+    np.savez(path, x=np.random.default_rng(0).random((20, 4, 4), dtype=np.float32))
+    argv = f"--config.data.path={path}", "--config.train.num_epochs=1", "--config.train.batch_size=8"
+    return train(tmp_path_factory, "--config=configs/vae_2d.py", *argv)
+
+
+@pytest.fixture(scope="module")
+def everything(digits):
+    """What "all" gives on the digits, and the files of the run before and after."""
+    before = contents(digits)
+    found = evaluated(digits, "all")
+    return found, before, contents(digits)
+
+
+def test_all_on_digits_is_what_fits(everything):
+    found, *_ = everything
+    assert set(found["metrics"]) == set(METRICS) - set(FACTOR_SCORES) - OTHER
+    values = numbers(found["metrics"])
+    assert len(values) > 50
+    assert all(math.isfinite(value) for value in values)
+    assert not any("left out" in note for note in found["notes"])
+
+
+def test_evaluation_leaves_the_run_as_it_was(everything):
+    _, before, after = everything
+    assert len(before) > 5
+    assert before == after
+
+
+def test_evaluation_gives_the_same_bits_twice(digits, everything):
+    first, *_ = everything
+    again = evaluated(digits, "all")
+    assert again["metrics"] == first["metrics"]
+    assert again["test"] == first["test"]
+
+
+def test_all_on_shapes_has_the_factor_scores(tmp_path_factory):
+    shapes = train(tmp_path_factory, *SHAPES)
+    found = evaluated(shapes, "all")["metrics"]
+    assert set(found) == set(METRICS) - OTHER
+    assert all(math.isfinite(value) for value in numbers(found))
+    for name in FACTOR_SCORES:
+        assert all(-0.1 < value <= 1 for value in found[name].values())  # irs may lie a little below 0
+    assert evaluated(shapes, ",".join(FACTOR_SCORES))["metrics"] == {
+        name: values for name, values in found.items() if name in ("collapse", *FACTOR_SCORES) and name != "collapse"
+    }  # asked for alone, each is what it is among the others
+
+
+def test_all_on_an_autoencoder_and_on_codes_leaves_out_what_does_not_fit(plain, codes):
+    found = evaluated(plain, "all")
+    assert not {"ais", "aggregate_kl"} & set(found["metrics"])
+    assert set(OF_CODES) <= set(found["metrics"])
+    found = evaluated(codes, "all")
+    assert not {"ais", "rate_distortion", "aggregate_kl"} & set(found["metrics"])
+    assert set(OF_CODES) <= set(found["metrics"])
+    assert any("aggregate_kl was left out" in note for note in found["notes"])
+
+
+def one_device(workdir, metrics):
+    command = [sys.executable, "launch.py", f"--workdir={workdir}", "--mode=evaluate", *QUICK]
+    env = {**os.environ, "XLA_FLAGS": "", "PYTHONPATH": str(ROOT)}
+    subprocess.run([*command, f"--config.evaluate.metrics={metrics}"], env=env, cwd=ROOT, check=True)
+    return results(workdir)
+
+
+def assert_same_on_one_device(workdir, metrics, eight):
+    one = one_device(workdir, metrics)
+    assert one["devices"] == "1 cpu"
+    assert eight["devices"] == "8 cpu"
+    for name, value in eight["test"].items():
+        assert one["test"][name] == pytest.approx(value, rel=1e-5), name
+    for name in one["metrics"]:  # all done on one device
+        assert one["metrics"][name] == eight["metrics"][name], name
+
+
+def test_one_device_gives_what_eight_give(digits, everything):
+    assert_same_on_one_device(digits, ",".join(("collapse", "aggregate_kl", *OF_CODES)), everything[0])
+
+
+@pytest.mark.slow
+def test_one_device_gives_of_all_metrics_what_eight_give(digits, everything):
+    assert_same_on_one_device(digits, "all", everything[0])
+
+
+def test_the_linear_probe_is_scikit_learns_on_restored_codes(digits, everything):
+    model, params = jaxvae.restore(digits)
+    data = jaxvae.data.load()
+    train, test = (np.asarray(model.encode(params, split.x / np.float32(16)).mean) for split in (data.train, data.test))
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000)).fit(train, data.train.label)
+    found = everything[0]["metrics"]
+    assert found["linear_probe"]["accuracy"] == pytest.approx(probe.score(test, data.test.label), abs=1.1 / 359)
+    distance = np.linalg.norm(test[:, None] - train, axis=-1)
+    nearest = data.train.label[np.argsort(distance, axis=1)[:, :10]]
+    votes = np.argmax([np.bincount(row, minlength=10) for row in nearest], axis=1)
+    assert found["knn"]["accuracy"] == pytest.approx(np.mean(votes == data.test.label), abs=1.1 / 359)
+
+
+def test_kls_agree_with_each_other(everything):
+    found, *_ = everything
+    collapse, split = found["metrics"]["collapse"], found["metrics"]["aggregate_kl"]
+    assert collapse["kl"] == pytest.approx(found["test"]["kl"], rel=1e-5)  # both in closed form
+    assert sum(collapse["kl_by_variable"]) == pytest.approx(collapse["kl"], rel=1e-6)
+    assert split["kl"] == pytest.approx(collapse["kl"], rel=0.05)  # one draw of z an example
+    assert split["mutual_information"] + split["marginal_kl"] == pytest.approx(split["kl"], rel=1e-6)
+    assert split["total_correlation"] + split["dimension_wise_kl"] == pytest.approx(split["marginal_kl"], rel=1e-6)
+
+
+def test_fidelity_is_that_of_the_reconstructions_that_are_written(digits, everything):
+    launched(f"--workdir={digits}", "--mode=reconstruct", "--config.sample.num=1000")
+    with np.load(digits / "reconstructions.npz") as arrays:
+        error = np.square(arrays["x"].astype(np.float64) - arrays["reconstruction"]).mean(axis=(1, 2, 3))
+    assert len(error) == 359
+    assert everything[0]["metrics"]["fidelity"]["psnr"] == pytest.approx(np.mean(-10 * np.log10(error)), rel=1e-6)
+
+
+def test_sample_quality_is_that_of_the_sampler_and_the_features_of_the_settings(digits, everything):
+    prior = everything[0]["metrics"]["frechet"]
+    assert prior["sampler"] == "prior"
+    assert prior["features"] == "pca"
+    sampler = "--config.sample.sampler=gmm", "--config.sample.sampler.components=5"
+    gmm = evaluated(digits, "frechet", *sampler)["metrics"]["frechet"]
+    assert gmm["sampler"] == "gmm"
+    assert gmm["frechet_distance"] != prior["frechet_distance"]
+    cold = evaluated(digits, "frechet,prdc", "--config.sample.temperature=0")["metrics"]
+    assert cold["frechet"]["frechet_distance"] > 1.2 * prior["frechet_distance"]  # one picture, again and again
+    assert cold["prdc"]["recall"] == 0
+    own = evaluated(digits, "frechet", f"--config.evaluate.features={digits}")["metrics"]["frechet"]
+    assert own["features"] == str(digits)
+    assert own["frechet_distance"] != prior["frechet_distance"]
+
+
+def test_inverted_digits_are_outliers_and_digits_are_none(digits, tmp_path):
+    np.savez(tmp_path / "inverted.npz", x=1 - jaxvae.data.load().test.x / np.float32(16))
+    found = evaluated(digits, "outliers", f"--config.evaluate.outliers={tmp_path / 'inverted.npz'}")["metrics"]
+    assert found["outliers"].keys() == {"nll", "reconstruction", "kl"}
+    assert found["outliers"]["nll"] > 0.99
+    assert found["outliers"]["reconstruction"] > 0.99
+    found = evaluated(digits, "outliers", "--config.evaluate.outliers=digits")["metrics"]["outliers"]
+    assert found["kl"] == 0.5  # in closed form, of the same examples
+    assert found["nll"] == pytest.approx(0.5, abs=0.02)
+    assert found["reconstruction"] == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("run", "metrics", "said", "fits"),
+    [
+        ("digits", "linear_prob", r"Unknown metric 'linear_prob'. Did you mean 'linear_probe'?", "clustering"),
+        ("digits", "all,mig", "'all' stands alone", None),
+        ("digits", "knn, mig", "'mig' needs true factors, which the data lacks", "linear_probe"),
+        ("digits", "outliers", "'outliers' needs another data set in evaluate.outliers", "prdc"),
+        ("tiny", "knn", "'knn' needs labels, which the data lacks", "ais"),
+        ("plain", "ais", "'ais' needs a posterior and a likelihood that are densities", "rate_distortion"),
+        ("codes", "rate_distortion", "needs latents in R^n", "linear_probe"),
+        ("codes", "aggregate_kl", "'aggregate_kl' cannot be computed: The parts of the KL need log q(z|x)", "knn"),
+        ("tiny", "prdc", "'prdc' cannot be computed: The real features have the shape [4, ", "frechet"),
+    ],
+)
+def test_a_metric_that_does_not_fit_is_refused_with_those_that_do(request, refused, run, metrics, said, fits):
+    workdir = request.getfixturevalue(run)
+    before = results(workdir)
+    message = refused_metric(refused, workdir, metrics)
+    assert said in message
+    assert fits is None or fits in message
+    assert results(workdir) == before
+
+
+def test_a_wrong_option_of_a_metric_is_refused(digits, tiny, refused, tmp_path):
+    message = refused_metric(refused, digits, "frechet", "--config.evaluate.features=inception")
+    assert "evaluate.features is 'inception'; it can be 'pixels', 'pca'" in message
+    message = refused_metric(refused, digits, "frechet", f"--config.evaluate.features={tmp_path / 'no.npz'}")
+    assert "cannot be read" in message
+    message = refused_metric(refused, digits, "prdc", f"--config.evaluate.features={tiny}")
+    assert "trained on examples of the shape [4, 4, 1]" in message
+    message = refused_metric(refused, digits, "prdc", "--config.evaluate.max_examples=3")
+    assert "[3, " in message
+    np.savez(tmp_path / "small.npz", x=np.random.default_rng(0).random((30, 5, 5), dtype=np.float32))
+    message = refused_metric(refused, digits, "outliers", f"--config.evaluate.outliers={tmp_path / 'small.npz'}")
+    assert "[5, 5, 1]" in message
+    assert "[8, 8, 1]" in message
+    message = refused_metric(refused, digits, "ais", "--config.evaluate.ais_temperatures=0")
+    assert "evaluate.ais_temperatures is 0; it must be 1 or more" in message
+
+
+def test_all_says_what_few_examples_cannot_give(tiny):
+    found = evaluated(tiny, "all")
+    assert "prdc" not in found["metrics"]
+    assert any(note.startswith("prdc was left out: The real features") for note in found["notes"])
+    assert "frechet" in found["metrics"]
+
+
+def test_jax_sees_eight_devices_here():
+    assert jax.device_count() == 8
