@@ -23,6 +23,11 @@ from jaxvae.workdir import Restored
 BATCH = 1024
 
 
+def some_rows(size: int, num: int) -> np.ndarray:
+    """`num` of `size` rows at random, always the same, in rising order; all where there are no more."""
+    return np.sort(np.random.default_rng(0).permutation(size)[:num])
+
+
 class Subject:
     """What can be asked of a trained run; what was computed once is kept.
 
@@ -47,16 +52,24 @@ class Subject:
         """The data as stored: "train", "validation" or "test"."""
         return getattr(self.dataset, name)
 
-    def batches(self, split: str, num: int | None = None) -> Iterator[Array]:
-        """The first `num` (or all) examples as the model sees them, `[at most BATCH, *data_shape]` at a time."""
-        raw = self.split(split).x[:num]
+    def some(self, split: str, num: int) -> np.ndarray:
+        """The rows `[at most num]` of examples that stand for a split: taken at random, since it may be sorted."""
+        return some_rows(len(self.split(split).x), num)
+
+    def batches(self, split: str, which: int | np.ndarray | None = None) -> Iterator[Array]:
+        """Examples as the model sees them, `[at most BATCH, *data_shape]` at a time.
+
+        All of them, the first so many, or those of the rows given.
+        """
+        x = self.split(split).x
+        raw = x[which] if isinstance(which, np.ndarray) else x[:which]
         key = self.key(f"data/{split}")
         for i in range(0, len(raw), BATCH):
             yield self.experiment.preprocess(jax.random.fold_in(key, i), jnp.asarray(raw[i : i + BATCH]))
 
-    def x(self, split: str, num: int | None = None) -> Array:
-        """The first `num` (or all) examples as the model sees them, `[N, *data_shape]`."""
-        return jnp.concatenate(list(self.batches(split, num)))
+    def x(self, split: str, which: int | np.ndarray | None = None) -> Array:
+        """As `batches`, in one array `[N, *data_shape]`."""
+        return jnp.concatenate(list(self.batches(split, which)))
 
     def unit(self, x: Any) -> np.ndarray:
         """What the model sees, or the means it decodes, in [0, 1], for pictures and image metrics."""

@@ -12,10 +12,12 @@ from absl import flags
 import launch
 from configs.flags import PARTS, parse
 from jaxvae import build
+from jaxvae.tools import TOOLS
 
 ROOT = Path(__file__).parents[1]
 VAE = f"--config={ROOT}/configs/vae.py"
-NAMES = [(part, name) for part in PARTS for name in sorted(build.PARTS[part.rpartition(".")[2]])]
+KNOWN = {**build.PARTS, "tool": TOOLS}
+NAMES = [(part, name) for part in PARTS for name in sorted(KNOWN[part.rpartition(".")[2]])]
 
 
 def config_of(*argv):

@@ -13,28 +13,29 @@ from jaxvae.metrics import annealed, fidelity, information, predictors, predicto
 from jaxvae.metrics import sample_quality as quality
 from jaxvae.model import reconstruct
 from jaxvae.search import outlier_scores
-from jaxvae.subject import BATCH, Subject
+from jaxvae.subject import BATCH, Subject, some_rows
 from jaxvae.types import Array
 
 PROBE_FIT = 20_000  # training codes that a probe is fitted to: more change little, and cost much
 PER_CLASS = (1, 10, 100)  # few labels
-PCA_DIM = 50
+PCA_DIM, PCA_FIT = 50, 10_000  # components, and training images that they are fitted to
 OUTLIER_SAMPLES = 50  # draws of z an example
 
 
-def _num(subject: Subject) -> int:
-    return subject.config["evaluate"]["max_examples"]
+def _rows(subject: Subject, most: str = "max_examples") -> np.ndarray:
+    """The test examples that stand for all, at most as many as this setting says."""
+    return subject.some("test", subject.config["evaluate"][most])
 
 
 def collapse(subject: Subject) -> dict[str, Any]:
     """Whether the latent is used at all."""
-    batches = subject.batches("test", _num(subject))
+    batches = subject.batches("test", _rows(subject))
     return rates.collapse(subject.model, subject.params, subject.key("collapse"), batches)
 
 
 def aggregate_kl(subject: Subject) -> dict[str, float]:
     """The KL, split by the aggregated posterior of the test set."""
-    batches = subject.batches("test", _num(subject))
+    batches = subject.batches("test", _rows(subject))
     return rates.aggregate_kl(subject.model, subject.params, subject.key("aggregate_kl"), batches)
 
 
@@ -42,7 +43,7 @@ def ais(subject: Subject) -> dict[str, float]:
     """Log p(x) from below on test data; on data of the model's own from below and from above."""
     settings, (test_key, own_key) = subject.config["evaluate"], jax.random.split(subject.key("ais"))
     options = {"num_temperatures": settings["ais_temperatures"], "num_chains": settings["ais_chains"]}
-    x = subject.x("test", settings["ais_examples"])
+    x = subject.x("test", _rows(subject, "ais_examples"))
     lower = annealed.ais(subject.model, subject.params, test_key, x, **options)
     own = annealed.bidirectional(subject.model, subject.params, own_key, len(x), **options)
     means = [float(np.mean(np.asarray(value, np.float64))) for value in (lower, *own)]
@@ -55,7 +56,7 @@ def ais(subject: Subject) -> dict[str, float]:
 def rate_distortion(subject: Subject) -> dict[str, Any]:
     """Points of the rate-distortion curve."""
     settings = subject.config["evaluate"]
-    x = subject.x("test", settings["ais_examples"])
+    x = subject.x("test", _rows(subject, "ais_examples"))
     options = {"num_temperatures": settings["ais_temperatures"], "num_chains": settings["ais_chains"]}
     key = subject.key("rate_distortion")
     options["num_points"] = min(50, settings["ais_temperatures"])
@@ -75,7 +76,7 @@ def knn(subject: Subject) -> dict[str, float]:
 
 def few_labels(subject: Subject) -> dict[str, float]:
     """The linear probe with few labels of each class."""
-    labels = subject.labels("train")[:PROBE_FIT]
+    labels = subject.labels("train")[subject.some("train", PROBE_FIT)]
     smallest = int(np.unique(labels, return_counts=True)[1].min())
     found = {}
     for count in (count for count in PER_CLASS if count <= smallest):
@@ -86,23 +87,23 @@ def few_labels(subject: Subject) -> dict[str, float]:
 
 def clustering(subject: Subject) -> dict[str, float]:
     """How well k-means on the codes finds the classes."""
-    num = _num(subject)
-    return representation.clustering(subject.codes("test")[:num], subject.labels("test")[:num], seed=0)
+    rows = _rows(subject)
+    return representation.clustering(subject.codes("test")[rows], subject.labels("test")[rows], seed=0)
 
 
 def _labelled(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    train = subject.codes("train")[:PROBE_FIT], subject.labels("train")[:PROBE_FIT]
-    return (*train, subject.codes("test"), subject.labels("test"))
+    rows = subject.some("train", PROBE_FIT)
+    return (subject.codes("train")[rows], subject.labels("train")[rows], subject.codes("test"), subject.labels("test"))
 
 
 def of_factors(score: Callable[..., dict[str, float]], **options: Any) -> Callable[[Subject], dict[str, float]]:
     """A score of codes `[N, D]` against true factors `[N, F]`, as a metric of a run."""
 
     def compute(subject: Subject) -> dict[str, float]:
-        num, factors = _num(subject), subject.dataset.test.factors
+        rows, factors = _rows(subject), subject.dataset.test.factors
         if factors is None:
             raise UserError("The data has no factors.")
-        return score(subject.codes("test")[:num], factors[:num], **options)
+        return score(subject.codes("test")[rows], factors[rows], **options)
 
     return compute
 
@@ -134,7 +135,7 @@ def _how(subject: Subject) -> dict[str, str]:
 
 
 def _features(subject: Subject) -> tuple[np.ndarray, np.ndarray]:
-    real = subject.unit(subject.x("test", _num(subject)))
+    real = subject.unit(subject.x("test", _rows(subject)))
     fake = subject.unit(subject.generated(len(real)))
     to_features = _feature_map(subject)
     return to_features(real), to_features(fake)
@@ -145,7 +146,7 @@ def _feature_map(subject: Subject) -> Callable[[np.ndarray], np.ndarray]:
     if name == "pixels":
         return quality.pixel_features
     if name == "pca":
-        train = subject.unit(subject.x("train", 10_000))
+        train = subject.unit(subject.x("train", subject.some("train", PCA_FIT)))
         return quality.pca_features(train, min(PCA_DIM, len(train), train[0].size))
     if name.endswith(".npz"):
         return quality.npz_features(name)
@@ -159,7 +160,7 @@ def _feature_map(subject: Subject) -> Callable[[np.ndarray], np.ndarray]:
 
 def reconstruction_fidelity(subject: Subject) -> dict[str, float]:
     """PSNR and SSIM of the reconstructions through the posterior's centre."""
-    x = subject.x("test", _num(subject))
+    x = subject.x("test", _rows(subject))
     through = jax.jit(lambda params, x: reconstruct(subject.model, params, x))
     found = [through(subject.params, x[i : i + BATCH]) for i in range(0, len(x), BATCH)]
     return fidelity.fidelity(subject.unit(x), subject.unit(np.concatenate(found)))
@@ -167,7 +168,7 @@ def reconstruction_fidelity(subject: Subject) -> dict[str, float]:
 
 def outliers(subject: Subject) -> dict[str, float]:
     """The AUROC of each outlier score, between the test set and another data set's."""
-    name, num = subject.config["evaluate"]["outliers"], _num(subject)
+    name, num = subject.config["evaluate"]["outliers"], subject.config["evaluate"]["max_examples"]
     source = {key: value for key, value in subject.config["data"].items() if key != "pixel_range"}
     where = {"path": name} if Path(name).expanduser().exists() else {"name": name, "path": ""}
     other = data.load(**{**source, **where})
@@ -187,7 +188,8 @@ def outliers(subject: Subject) -> dict[str, float]:
         ]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    inside = scores(key, subject.x("test", num))
-    strange = preprocess(jax.random.fold_in(other_key, 0), jax.numpy.asarray(other.test.x[:num]))
+    inside = scores(key, subject.x("test", _rows(subject)))
+    others = jax.numpy.asarray(other.test.x[some_rows(len(other.test.x), num)])
+    strange = preprocess(jax.random.fold_in(other_key, 0), others)
     outside = scores(jax.random.fold_in(other_key, 1), strange)
     return {name: representation.outlier_auroc(inside[name], outside[name])["auroc"] for name in inside}

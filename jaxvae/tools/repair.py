@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxvae import imputation, latents
+from jaxvae.curves import chart
 from jaxvae.errors import UserError, unknown
 from jaxvae.search import class_log_probability
 from jaxvae.search import search as gradient_search
@@ -79,7 +80,9 @@ def _mask(subject: Subject, mask: str, part: float, num: int) -> np.ndarray:
     if mask.endswith(".npy"):
         try:
             observed = np.load(Path(mask).expanduser(), allow_pickle=False)
-        except (OSError, ValueError) as error:
+            if not isinstance(observed, np.ndarray):
+                raise ValueError("it is no single array")
+        except (OSError, ValueError, EOFError) as error:
             raise UserError(f"The mask '{mask}' cannot be read: {error}.") from error
         imputation.check_mask(jnp.zeros((num, *shape)), observed)
         return observed
@@ -131,6 +134,7 @@ def search(subject: Subject, target: int = 0, num: int = 64, steps: int = 300, p
     Raises:
       UserError: no labels, no such class, or latents that are codes.
     """
+    chart(subject.model, subject.params, "A search by gradients")  # refused before anything is fitted
     labels = subject.labels("train")
     if target not in labels:
         raise UserError(f"No training example is of class {target}; classes: {sorted(map(int, set(labels)))}.")

@@ -50,7 +50,11 @@ def traverse(subject: Subject, index: int = 0, num: int = 12, steps: int = 11, s
       UserError: no such example, or latents that are not in R^n.
     """
     chosen(subject, "traverse", index=index)
-    order = latents.order_dimensions(subject.model, subject.params, subject.x("test", CODES))[:num]
+    if num < 1:
+        raise UserError(f"The tool 'traverse' got num={num}; it must be 1 or more.")
+    order = latents.order_dimensions(subject.model, subject.params, subject.x("test", subject.some("test", CODES)))[
+        :num
+    ]
     z = jnp.asarray(subject.codes("test")[index]).reshape(subject.model.latent_shape)
     mean = latents.traversal(subject.model, subject.params, z, order, span, steps)
     title = f"one dimension of z in each row, -{span:g} to {span:g} prior deviations, by their KL"
@@ -78,6 +82,8 @@ def attribute(
       UserError: no labels, no such class, or latents that are not in R^n.
     """
     latents.require_euclidean(subject.model, "Arithmetic with attributes")
+    if steps < 1:
+        raise UserError(f"The tool 'attribute' got steps={steps}; it must be 1 or more.")
     labels = {name: subject.labels(name) for name in ("train", "test")}
     other = None if negative < 0 else negative
     vector = latents.attribute_vector(jnp.asarray(subject.codes("train")), labels["train"], positive, other)

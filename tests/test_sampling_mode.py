@@ -1,0 +1,121 @@
+"""`--mode=sample` with each sampler: what is written, what the temperature does, what is refused."""
+
+import time
+
+import numpy as np
+import pytest
+
+import launch
+from jaxvae.samplers import SAMPLERS
+
+SHORT = ("--config.train.eval_every_epochs=100", "--config.evaluate.report=False", "--config.evaluate.nll_samples=2",
+         "--config.evaluate.metrics=", "--config.train.batch_size=16")  # fmt: skip
+QUICK = {
+    "prior": {}, "gmm": {"components": 3}, "flow": {"num_flows": 2, "hidden": "(8,)", "steps": 5},
+    "two_stage": {"hidden": "(8,)", "steps": 5}, "pseudo_inputs": {"components": 20},
+    "autoregressive": {"hidden": "(8,)", "steps": 5},
+}  # fmt: skip
+
+
+def launched(*argv):
+    assert launch.main(["launch.py", *argv], time.time()) == 0
+
+
+def options(name, **given):
+    return [f"--config.sample.sampler={name}", *(f"--config.sample.sampler.{k}={v}" for k, v in given.items())]
+
+
+def drawn(workdir, *argv):
+    launched(f"--workdir={workdir}", "--mode=sample", *argv)
+    with np.load(workdir / "samples.npz", allow_pickle=False) as arrays:
+        assert arrays.files == ["x"]
+        return arrays["x"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "blobs.npz"
+    x = np.random.default_rng(0).random((200, 1, 1)) > np.arange(6) / 6  # what varies is how bright a picture is
+    np.savez(path, x=np.repeat(x, 5, axis=1).astype(np.float32))
+    return path
+
+
+@pytest.fixture(scope="module")
+def vae(data, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("vae") / "run"
+    argv = f"--config.data.path={data}", "--config.train.num_epochs=5"
+    launched("--config=configs/vae_2d.py", *argv, *SHORT, f"--workdir={workdir}")
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def codes(data, tmp_path_factory):
+    """A VQ-VAE."""
+    workdir = tmp_path_factory.mktemp("vq") / "run"
+    argv = f"--config.data.path={data}", "--config.train.num_epochs=1", "--config.model.posterior.codebook_size=5"
+    launched("--config=configs/vq_vae.py", *argv, *SHORT, f"--workdir={workdir}")
+    return workdir
+
+
+def run_of(request, name):
+    return request.getfixturevalue("codes" if name == "autoregressive" else "vae")
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_sampler_writes_samples(name, request):
+    workdir, argv = run_of(request, name), options(name, **QUICK[name])
+    x = drawn(workdir, *argv, "--config.sample.num=10")
+    assert x.shape == (10, 5, 6, 1)
+    assert 0 <= x.min() < x.max() <= 1
+    assert (workdir / "figures" / "samples.png").exists()
+    assert len(np.unique(x.reshape(10, -1), axis=0)) > 1
+    np.testing.assert_array_equal(drawn(workdir, *argv, "--config.sample.num=10"), x)
+    assert (drawn(workdir, *argv, "--config.sample.num=10", "--config.sample.seed=1") != x).any()
+    if name != "prior":  # the prior draws all at once
+        np.testing.assert_array_equal(drawn(workdir, *argv, "--config.sample.num=12")[:10], x)
+
+
+@pytest.mark.parametrize("name", ["prior", "flow", "two_stage", "autoregressive"])
+def test_at_temperature_0_all_samples_are_one(name, request):
+    x = drawn(run_of(request, name), *options(name, **QUICK[name]), "--config.sample.temperature=0")
+    np.testing.assert_allclose(x, np.broadcast_to(x[:1], x.shape), atol=1e-6)
+
+
+def test_at_temperature_0_a_mixture_gives_its_means(vae):
+    x = drawn(vae, *options("gmm", components=3), "--config.sample.temperature=0")
+    assert len(np.unique(x.reshape(len(x), -1).round(5), axis=0)) == 3
+
+
+def test_the_prior_needs_no_data_and_others_do(data, vae, capsys, refused):
+    x, moved = drawn(vae), data.with_suffix(".away")
+    data.rename(moved)
+    try:
+        np.testing.assert_array_equal(drawn(vae), x)
+        capsys.readouterr()
+        message = refused(f"--workdir={vae}", "--mode=sample", *options("gmm", components=3))
+        assert "there is nothing" in message
+    finally:
+        moved.rename(data)
+
+
+@pytest.mark.parametrize(
+    ("run", "argv", "said"),
+    [
+        ("vae", options("gm"), "Unknown sampler 'gm'. Did you mean 'gmm'?"),
+        ("vae", options("gmm", component=3), "Unknown option of the sampler 'gmm' 'component'"),
+        ("vae", options("gmm", components="x"), "components='x'; it must be of type int"),
+        ("vae", options("gmm", components=0), "components=0; it needs at least 1"),
+        ("vae", options("gmm", components=145), "only 144 training examples"),
+        ("vae", options("gmm", covariance="round"), "Unknown value of covariance 'round'"),
+        ("vae", options("flow", steps=0), "steps=0; it must be at least 1"),
+        ("vae", options("autoregressive"), "'autoregressive' does not fit latents in R^n. Samplers that do: prior"),
+        ("codes", options("gmm"), "'gmm' does not fit latents in "),
+        ("codes", options("flow"), "Samplers that do: prior, pseudo_inputs, autoregressive"),
+        ("codes", ["--config.sample.temperature=0.5"], "0.5"),
+        ("vae", ["--config.sample.temperature=-1"], "sample.temperature is -1.0; it must be 0 or more"),
+        ("vae", ["--config.sample.temperature=nan"], "sample.temperature is nan"),
+        ("vae", ["--config.sample.num=0"], "sample.num is 0; it must be 1 or more"),
+    ],
+)
+def test_a_mistake_is_refused(run, argv, said, request, refused):
+    assert said in refused(f"--workdir={request.getfixturevalue(run)}", "--mode=sample", *argv)

@@ -1,0 +1,275 @@
+"""The tools of the latent space, through `--mode=tool`: what they write, that it is what it says, what is refused."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import jaxvae
+import launch
+from jaxvae.tools import TOOLS
+
+DIGITS = ("--config=configs/vae.py", "--config.train.num_epochs=25", "--config.network.hidden=(64,)",
+          "--config.optimizer.learning_rate=0.005", "--config.model.latent_dim=8",
+          "--config.train.steps_per_call=50")  # fmt: skip
+SHORT = ("--config.train.eval_every_epochs=100", "--config.evaluate.report=False", "--config.evaluate.nll_samples=2",
+         "--config.evaluate.metrics=")  # fmt: skip
+QUICK = {
+    "impute": {"num": 20, "steps": 30, "burn_in": 10, "nll_samples": 30},
+    "search": {"target": 3, "num": 20, "steps": 100},
+    "attribute": {"positive": 3},
+}
+IMAGE = (8, 8, 1)
+SHAPES = {
+    "analogy": {"z": (4, 8), "mean": (4, *IMAGE)},
+    "attribute": {"vector": (8,), "mean": (12, 9, *IMAGE)},
+    "denoise": {"x": (16, *IMAGE), "noisy": (16, *IMAGE), "denoised": (16, *IMAGE)},
+    "impute": dict.fromkeys(("x", "observed", "mean", "sample"), (20, *IMAGE)),
+    "interpolate": {"z": (8, 9, 8), "mean": (8, 9, *IMAGE)},
+    "search": {"z": (20, 8), "mean": (20, *IMAGE)},
+    "traverse": {"dimension": (8,), "mean": (8, 11, *IMAGE)},
+}
+NUMBERS = {
+    "attribute": {"before", "after"}, "denoise": {"noisy_error", "error"}, "interpolate": {"mean_decoded_length"},
+    "impute": {"error", "mean_image_error", "ratio", "acceptance", "log_likelihood_of_missing"},
+    "search": {"mean_log_probability", "mean_log_prior"},
+}  # fmt: skip
+
+
+def launched(*argv):
+    assert launch.main(["launch.py", *argv], time.time()) == 0
+
+
+def options(name, **given):
+    return [f"--config.tool={name}", *(f"--config.tool.{key}={value}" for key, value in given.items())]
+
+
+def use(workdir, name, **given):
+    """Runs a tool; `(arrays, numbers)`."""
+    launched(f"--workdir={workdir}", "--mode=tool", *options(name, **given))
+    with np.load(workdir / "tools" / f"{name}.npz", allow_pickle=False) as arrays:
+        return dict(arrays), json.loads((workdir / "tools" / f"{name}.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("vae") / "run"
+    launched(*DIGITS, *SHORT, f"--workdir={workdir}")
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def codes(tmp_path_factory):
+    """A VQ-VAE."""
+    workdir = tmp_path_factory.mktemp("vq") / "run"
+    launched("--config=configs/vq_vae.py", "--config.train.num_epochs=1", *SHORT, f"--workdir={workdir}")
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def found(digits):
+    return {name: use(digits, name, **QUICK.get(name, {})) for name in TOOLS}
+
+
+@pytest.fixture(scope="module")
+def posterior(digits):
+    """q(z|x) of the test set, and the reconstructions."""
+    model, params = jaxvae.restore(digits)
+    x = jaxvae.data.load().test.x / np.float32(16)
+    return model.encode(params, x), np.asarray(jaxvae.reconstruct(model, params, x))
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_a_tool_writes_what_it_promises(name, digits, found):
+    arrays, numbers = found[name]
+    assert {key: array.shape for key, array in arrays.items()} == SHAPES[name]
+    for key in {"x", "mean", "sample", "noisy", "denoised"} & set(arrays):
+        assert 0 <= arrays[key].min() < arrays[key].max() <= 1
+    assert numbers.pop("tool") == {"name": name, **QUICK.get(name, {})}
+    assert numbers.keys() == NUMBERS.get(name, set())
+    assert all(np.isfinite(value) for value in numbers.values())
+    with Image.open(digits / "tools" / f"{name}.png") as image:
+        assert np.asarray(image.convert("L")).std() > 5  # something is drawn
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_a_tool_gives_the_same_bits_twice(name, digits, found):
+    arrays, numbers = use(digits, name, **QUICK.get(name, {}))
+    assert numbers == found[name][1] | {"tool": numbers["tool"]}
+    for key, array in arrays.items():
+        np.testing.assert_array_equal(array, found[name][0][key])
+
+
+@pytest.mark.parametrize("method", ["metropolis", "pseudo_gibbs"])
+@pytest.mark.parametrize("mask", ["left", "random"])
+def test_impute_keeps_what_is_known_and_knows_its_error(method, mask, digits):
+    arrays, numbers = use(digits, "impute", method=method, mask=mask, part=0.375, num=10, steps=20, nll_samples=0)
+    x, observed = arrays["x"], arrays["observed"]
+    np.testing.assert_array_equal(x, jaxvae.data.load().test.x[:10] / np.float32(16))
+    for name in ("mean", "sample"):
+        np.testing.assert_array_equal(arrays[name][observed], x[observed])
+        assert (arrays[name][~observed] != x[~observed]).any()
+    if mask == "left":
+        assert not observed[:, :, :3].any()
+        assert observed[:, :, 3:].all()
+    else:
+        assert np.mean(~observed) == pytest.approx(0.375, abs=4 * np.sqrt(0.375 * 0.625 / observed.size))
+    average = np.broadcast_to(jaxvae.data.load().train.x.mean(axis=0) / 16, x.shape)
+    assert numbers["error"] == pytest.approx(np.square(arrays["mean"] - x)[~observed].mean(), rel=1e-5)
+    assert numbers["mean_image_error"] == pytest.approx(np.square(average - x)[~observed].mean(), rel=1e-5)
+    assert numbers["ratio"] == pytest.approx(numbers["error"] / numbers["mean_image_error"])
+    assert (numbers["acceptance"] == 1) == (method == "pseudo_gibbs")
+    assert "log_likelihood_of_missing" not in numbers
+
+
+def test_impute_takes_a_mask_of_ones_own(digits, tmp_path):
+    observed = np.random.default_rng(0).random((8, 8, 1)) < 0.8
+    np.save(tmp_path / "mask.npy", observed)
+    arrays, _ = use(digits, "impute", mask=tmp_path / "mask.npy", num=5, steps=2, burn_in=2, nll_samples=0)
+    np.testing.assert_array_equal(arrays["observed"], np.broadcast_to(observed, (5, 8, 8, 1)))
+
+
+def test_imputation_beats_the_mean_image(found):
+    assert found["impute"][1]["ratio"] < 0.9
+
+
+def test_denoise_knows_its_errors(found):
+    arrays, numbers = found["denoise"]
+    assert numbers["error"] == pytest.approx(np.square(arrays["denoised"] - arrays["x"]).mean(), rel=1e-5)
+    assert numbers["noisy_error"] == pytest.approx(np.square(arrays["noisy"] - arrays["x"]).mean(), rel=1e-5)
+    assert 0.01 < numbers["noisy_error"] < 0.3**2  # cut off at 0 and 1
+
+
+def test_an_attribute_is_nearer_after_than_before(found):
+    arrays, numbers = found["attribute"]
+    assert numbers["after"] >= numbers["before"] + 0.2
+    assert (arrays["mean"][:, 0] != arrays["mean"][:, -1]).any(axis=(1, 2, 3)).all()
+
+
+def test_the_attribute_vector_is_the_difference_of_mean_codes(digits):
+    arrays, _ = use(digits, "attribute", positive=3, negative=7)
+    model, params = jaxvae.restore(digits)
+    train = jaxvae.data.load().train
+    z = np.asarray(model.encode(params, train.x / np.float32(16)).mean)
+    expected = z[train.label == 3].mean(axis=0) - z[train.label == 7].mean(axis=0)
+    np.testing.assert_allclose(arrays["vector"], expected, atol=1e-5)
+
+
+def test_the_ends_of_an_interpolation_are_the_reconstructions(found, posterior):
+    q, reconstruction = posterior
+    arrays, _ = found["interpolate"]
+    for end, start in ((0, 0), (-1, 1)):
+        np.testing.assert_allclose(arrays["mean"][:, end], reconstruction[start:16:2], atol=1e-5)
+        np.testing.assert_allclose(arrays["z"][:, end], q.mean[start:16:2], atol=1e-5)
+
+
+def test_an_interpolation_starts_where_it_is_told(digits, posterior):
+    _, reconstruction = posterior
+    for path in ("spherical", "geodesic"):
+        arrays, _ = use(digits, "interpolate", num=2, steps=3, first=355, path=path)
+        np.testing.assert_allclose(arrays["mean"][:, 0], reconstruction[355:359:2], atol=1e-5)
+
+
+def test_a_traversal_orders_the_dimensions_by_kl(digits, found, posterior):
+    q, reconstruction = posterior
+    mean, variance = np.asarray(q.mean, np.float64), np.asarray(q.variance, np.float64)
+    kl = 0.5 * (np.square(mean) + variance - 1 - np.log(variance)).mean(axis=0)
+    arrays, _ = found["traverse"]
+    np.testing.assert_array_equal(arrays["dimension"], np.argsort(-kl))
+    np.testing.assert_allclose(arrays["mean"][:, 5], np.broadcast_to(reconstruction[0], (8, *IMAGE)), atol=1e-5)
+    three, _ = use(digits, "traverse", num=3, index=7)
+    np.testing.assert_array_equal(three["dimension"], arrays["dimension"][:3])
+    np.testing.assert_allclose(three["mean"][0, 5], reconstruction[7], atol=1e-5)
+
+
+def test_an_analogy_adds_the_difference(found, posterior):
+    z = found["analogy"][0]["z"]
+    np.testing.assert_allclose(z[:3], posterior[0].mean[:3], atol=1e-5)
+    np.testing.assert_allclose(z[3], z[2] + z[1] - z[0], atol=1e-6)
+
+
+def test_a_search_finds_the_class(digits, found):
+    assert found["search"][1]["mean_log_probability"] > np.log(0.5)
+    weighed, unweighed = found["search"][1], use(digits, "search", **QUICK["search"], prior_weight=0.0)[1]
+    assert unweighed["mean_log_probability"] > weighed["mean_log_probability"]
+    assert unweighed["mean_log_prior"] < weighed["mean_log_prior"]
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("interpolat", {}, "Unknown tool 'interpolat'. Did you mean 'interpolate'?"),
+        ("interpolate", {"step": 3}, "Unknown option of the tool 'interpolate' 'step'. Did you mean 'steps'?"),
+        ("interpolate", {"steps": "many"}, "steps='many'; it must be of type int"),
+        ("interpolate", {"num": 2.5}, "num=2.5; it must be of type int"),
+        ("interpolate", {"subject": 1}, "Unknown option of the tool 'interpolate' 'subject'"),
+        ("interpolate", {"num": 0}, "num=0; it must be 1 or more"),
+        ("interpolate", {"num": 180}, "the test set has the examples 0 to 358"),
+        ("interpolate", {"first": -1}, "first=-1; the test set has the examples 0 to 358"),
+        ("interpolate", {"steps": 1}, "at least 2 points"),
+        ("interpolate", {"path": "round"}, "Unknown path 'round'"),
+        ("traverse", {"num": -3}, "num=-3; it must be 1 or more"),
+        ("traverse", {"index": 359}, "index=359; the test set has the examples 0 to 358"),
+        ("traverse", {"steps": 1}, "at least 2 steps"),
+        ("analogy", {"c": 400}, "c=400; the test set has"),
+        ("attribute", {"positive": 77}, "no code is of class 77. Classes of the labels: 0, 1, 2"),
+        ("attribute", {"negative": 77}, "no code is of class 77"),
+        ("attribute", {"num": 0}, "num=0; it must be 1 or more"),
+        ("attribute", {"steps": 0}, "steps=0; it must be 1 or more"),
+        ("search", {"target": 77}, "No training example is of class 77; classes: [0, 1, 2"),
+        ("search", {"num": 0}, "num=0"),
+        ("denoise", {"level": -0.1}, "level=-0.1; it must be 0 or more"),
+        ("denoise", {"steps": 0}, "steps=0; it needs at least 1"),
+        ("impute", {"method": "gibs"}, "Unknown method of the tool 'impute' 'gibs'"),
+        ("impute", {"mask": "centre"}, "Unknown mask (or .npy file) 'centre'"),
+        ("impute", {"mask": "no.npy"}, "The mask 'no.npy' cannot be read"),
+        ("impute", {"part": 1.0}, "part=1.0; it must lie between 0 and 1"),
+        ("impute", {"part": 0.01}, "every value is known"),
+        ("impute", {"steps": 0}, "num_steps is 0"),
+        ("impute", {"nll_samples": -1}, "num_samples is -1"),
+    ],
+)
+def test_a_mistake_is_refused(name, given, said, digits, refused):
+    assert said in refused(f"--workdir={digits}", "--mode=tool", *options(name, **given))
+
+
+def test_a_mask_that_does_not_fit_is_refused(digits, refused, tmp_path):
+    path = tmp_path / "mask.npy"
+    for content, said in ((np.ones((7, 8, 1), bool), "[7, 8, 1]"), (np.ones((8, 8, 1)), "float64")):
+        np.save(path, content)
+        assert said in refused(f"--workdir={digits}", "--mode=tool", *options("impute", mask=path))
+    path.write_bytes(b"")
+    assert "cannot be read" in refused(f"--workdir={digits}", "--mode=tool", *options("impute", mask=path))
+    with path.open("wb") as file:
+        np.savez(file, mask=np.ones(3))
+    assert "no single array" in refused(f"--workdir={digits}", "--mode=tool", *options("impute", mask=path))
+
+
+@pytest.mark.parametrize("name", ["analogy", "attribute", "impute", "interpolate", "search", "traverse"])
+def test_a_tool_of_continuous_latents_refuses_codes(name, codes, refused):
+    message = refused(f"--workdir={codes}", "--mode=tool", *options(name))
+    assert ("likelihood" if name == "impute" else "diagonal_gaussian") in message
+    assert not (codes / "tools").exists()
+
+
+def test_codes_denoise(codes):
+    arrays, _ = use(codes, "denoise", num=3)
+    assert arrays["denoised"].shape == (3, *IMAGE)
+
+
+def test_few_examples_of_a_class_are_enough_and_no_images_no_picture(tmp_path, capsys, refused):
+    """A classifier of scikit-learn's holds out some of each class, where there are some."""
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "rows.npz", x=rng.random((60, 5), dtype=np.float32), y=np.arange(60) % 2 + (np.arange(60) == 7))
+    workdir = tmp_path / "run"
+    data = f"--config.data.path={tmp_path / 'rows.npz'}", "--config.train.batch_size=8"
+    launched("--config=configs/vae_2d.py", *data, "--config.train.num_epochs=1", *SHORT, f"--workdir={workdir}")
+    arrays, numbers = use(workdir, "attribute", positive=1, num=2, steps=3)
+    assert arrays["mean"].shape == (2, 3, 5)
+    assert 0 <= numbers["before"] <= 1
+    assert not (workdir / "tools" / "attribute.png").exists()
+    capsys.readouterr()
+    message = refused(f"--workdir={workdir}", "--mode=tool", *options("impute", mask="left"))
+    assert "needs data with columns" in message
