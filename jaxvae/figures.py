@@ -1,7 +1,7 @@
 """Pictures of a run, as matplotlib figures and as plain arrays; nothing here knows how a model was trained."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,27 @@ def save_latent_scatter(path: Path, codes: np.ndarray, labels: np.ndarray | None
             figure.colorbar(axes.scatter(*codes.T, c=labels, s=size, linewidths=0, alpha=0.8), ax=axes, label="label")
     axes.set_aspect("equal")
     _plain(axes, "z[0]", "z[1]")
+    _save(figure, path)
+
+
+def save_rate_distortion(path: Path, curve: Mapping[str, Sequence[float]]) -> None:
+    """The rate-distortion curve: distortion over rate, in nats, with the point of beta = 1.
+
+    Args:
+      path: of the PNG.
+      curve: "beta", rising, "rate" and "distortion", `[P]` each.
+    """
+    beta, rate, distortion = (np.asarray(curve[name], np.float64) for name in ("beta", "rate", "distortion"))
+    figure = Figure(figsize=(5.6, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(rate, distortion, color="#3182bd", marker=".", markersize=5)
+    if beta[0] <= 1 <= beta[-1]:
+        at = np.interp(1.0, beta, rate), np.interp(1.0, beta, distortion)
+        axes.plot(*at, "o", color="#d95f0e")
+        axes.annotate(
+            f"β = 1: rate + distortion = {sum(at):.1f}", at, (8, 8), textcoords="offset points", fontsize=9, color=INK
+        )
+    _plain(axes, "rate: KL to the prior (nats per example)", "distortion: reconstruction (nats per example)")
     _save(figure, path)
 
 

@@ -14,6 +14,7 @@ from jaxvae.checkpoint import Checkpoints
 from jaxvae.errors import UserError
 from jaxvae.evaluate import check_batch_size, mean_over, objective_metrics
 from jaxvae.experiment import Experiment, check_ranges, setup
+from jaxvae.metrics.table import check as check_metrics
 from jaxvae.model import sample
 from jaxvae.recorder import Recorder, split_state
 from jaxvae.samplers import sample_with
@@ -21,13 +22,7 @@ from jaxvae.signals import Signals, Stopped
 from jaxvae.subject import Subject
 from jaxvae.workdir import Restored, claim, load_config, lock, read_results, restore_run
 
-EVALUATE_ONLY = (
-    "evaluate",
-    "sample",
-    "tool",
-    "parallel",
-    "name",
-)  # settings that a finished run can be asked with anew
+EVALUATE_ONLY = ("evaluate", "sample", "tool", "parallel", "name")  # that a finished run can be asked with anew
 
 
 def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
@@ -39,6 +34,7 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
       Stopped: SIGTERM or SIGINT; the state was saved.
     """
     experiment = setup(config)
+    check_metrics(experiment, config["evaluate"]["metrics"])  # not in the evening, when the training is done
     settings, seed = config["train"], config["seed"]
     feed = data.make_feed(experiment.dataset.train, settings["batch_size"], seed)
     parallel = sharding.make_parallel(config["parallel"], settings["batch_size"], experiment.objective.whole_batch)

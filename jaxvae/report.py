@@ -33,7 +33,7 @@ def finish(subject: Subject, workdir: Path, timing: Mapping[str, Any]) -> None:
     results |= {**timing, "evaluate_seconds": time.perf_counter() - clock}
     write_json(workdir / "results.json", results)
     print(table(results))
-    written = draw(subject, workdir)
+    written = draw(subject, results, workdir)
     page = ""
     if subject.config["evaluate"]["report"]:
         write_report(workdir / "report.html", subject, results, [workdir / "figures" / name for name in written])
@@ -57,8 +57,8 @@ def sheets(experiment: Experiment, params: Params) -> dict[str, np.ndarray]:
     return {"samples": figures.tile(drawn, 8), "reconstructions": pairs}
 
 
-def draw(subject: Subject, workdir: Path) -> list[str]:
-    """Everything in `figures/`; returns the names of the files."""
+def draw(subject: Subject, results: Mapping[str, Any], workdir: Path) -> list[str]:
+    """Everything in `figures/`, of the run and of its results; returns the names of the files."""
     folder = workdir / "figures"
     folder.mkdir(exist_ok=True)
     model = subject.model
@@ -77,6 +77,10 @@ def draw(subject: Subject, workdir: Path) -> list[str]:
             title = "decoder means over the prior's quantiles of z[0] (right) and z[1] (up)"
             figures.save_sheet(folder / "latent_grid.png", sheet, title)
             written.append("latent_grid.png")
+    curve = results["metrics"].get("rate_distortion", {})
+    if curve and None not in curve.values():  # what is not finite is no line
+        figures.save_rate_distortion(folder / "rate_distortion.png", curve)
+        written.append("rate_distortion.png")
     return written
 
 

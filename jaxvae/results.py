@@ -14,6 +14,9 @@ from jaxvae.subject import Subject
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpyro", "orbax-checkpoint", "numpy")
 OF_TEST = ("loss", "elbo", "reconstruction", "kl", "nll", "nll_samples")
+WORDS = {word: word.upper() for word in ("ais", "ari", "auroc", "dci", "elbo", "irs", "iwae", "kl", "mig", "mmd", "nll",
+                                         "nmi", "prdc", "psnr", "sap", "ssim", "vae")}  # fmt: skip
+WORDS |= {"frechet": "Fréchet", "knn": "k-NN"}
 
 
 def evaluate(subject: Subject) -> dict[str, Any]:
@@ -71,18 +74,28 @@ def evaluate(subject: Subject) -> dict[str, Any]:
 def table(results: Mapping[str, Any]) -> str:
     """The test metrics as a few lines of text."""
     test = results["test"]
-    names = {
-        "loss": "loss (minimised)", "elbo": "ELBO", "reconstruction": "reconstruction", "kl": "KL",
-        "nll": f"NLL, {test['nll_samples']} importance samples" if test["nll"] is not None else "NLL",
-    }  # fmt: skip
-    names |= {name: name.replace("_", " ") for name in test if name not in names and name != "nll_samples"}
+    names = {name: label(name) for name in test if name != "nll_samples"} | {"loss": "loss (minimised)"}
+    if test["nll"] is not None:
+        names["nll"] += f", {test['nll_samples']} importance samples"
     used = results["checkpoint"]
     lines = [f"test set, nats per example; checkpoint '{used['which']}', step {used['step']}"]
-    lines += [_line(label, test[name]) for name, label in names.items()]
+    lines += [_line(text, test[name]) for name, text in names.items()]
     for metric, values in results["metrics"].items():
         shown = {name: value for name, value in values.items() if not isinstance(value, (list, dict, str))}
-        lines += [_line(f"{metric}: {name.replace('_', ' ')}", value) for name, value in shown.items()]
+        lines += [_line(label(metric, name), value) for name, value in shown.items()]
     return "\n".join(lines + [f"  note: {note}" for note in results["notes"]])
+
+
+def label(name: str, part: str = "") -> str:
+    """How a number is called where people read: "MIG", "clustering: NMI", "DCI: completeness".
+
+    Args:
+      name: of a metric.
+      part: the number's own name, which is not said again as far as it is the metric's.
+    """
+    said = " ".join(WORDS.get(word, word) for word in name.split("_"))
+    rest = part.removeprefix(name).strip("_")
+    return f"{said}: {label(rest)}" if rest else said
 
 
 def _line(label: str, value: float | None) -> str:

@@ -10,10 +10,13 @@ import pytest
 from scipy import special
 
 from jaxvae import likelihoods, posteriors
+from jaxvae.distributions import HamiltonianFlow
 from jaxvae.errors import UserError
 from jaxvae.evaluate import importance_nll
-from jaxvae.metrics import annealed
-from jaxvae.metrics.annealed import ais, bidirectional, rate_distortion, reverse_ais, simulate
+from jaxvae.metrics import annealing
+from jaxvae.metrics.annealed import ais, bidirectional, reverse_ais, simulate
+from jaxvae.metrics.paths import STARTS, paths
+from jaxvae.metrics.rate_distortion import rate_distortion
 
 WRONG, SHORT = lg.params(0.4, 0.3), {"num_chains": 1, "num_leapfrog": 3}
 
@@ -43,7 +46,7 @@ def test_simulated_data_have_the_moments_of_the_model(assert_mean):
     assert_mean(np.einsum("ni,nj->nij", x - lg.BIAS, x - lg.BIAS), lg.MARGINAL.cov)
 
 
-@pytest.mark.parametrize("start", annealed.STARTS)
+@pytest.mark.parametrize("start", STARTS)
 def test_weights_are_unbiased_however_short_the_path(start, assert_mean):
     """The mean of w / p(x) is 1, forwards, and that of the reverse chain's p(x) / w as well."""
     for gap in gaps(80, start):
@@ -51,7 +54,7 @@ def test_weights_are_unbiased_however_short_the_path(start, assert_mean):
         assert_mean(np.exp(-gap), 1)
 
 
-@pytest.mark.parametrize("start", annealed.STARTS)
+@pytest.mark.parametrize("start", STARTS)
 def test_bounds_bracket_the_truth_and_close_with_the_temperatures(start):
     for few, many in zip(gaps(5, start), gaps(80, start), strict=True):
         assert few.mean() > 4 * few.std() / np.sqrt(len(few))
@@ -95,17 +98,17 @@ def test_memory_changes_nothing_but_rounding():
 
 def test_pilot_finds_steps_that_are_accepted_as_often_as_they_should_be():
     key = jax.random.key(0)
-    path_of = annealed._paths(lg.MODEL, WRONG, jnp.asarray(lg.X), "prior", 1, 5)
+    path_of = paths(lg.MODEL, WRONG, jnp.asarray(lg.X), "prior", 1, 5)
     betas = jnp.ones(400)  # always the posterior
-    steps = annealed._pilot_steps(path_of, key, lg.BATCH, betas, 5, 100)
+    steps = annealing.pilot_steps(path_of, key, lg.BATCH, betas, 5, 100)
     path, step = path_of(0), jnp.exp(jnp.mean(jnp.log(steps[0, 200:])))
 
     def move(at, key):
-        return annealed._move(path, key, at, jnp.ones(()), step, 5)
+        return annealing.move(path, key, at, jnp.ones(()), step, 5)
 
-    first = annealed._point(path, lg.posterior_moments(lg.params(), lg.X)[0][0])
+    first = annealing.point(path, lg.posterior_moments(lg.params(), lg.X)[0][0])
     _, accepted = jax.lax.scan(move, first, jax.random.split(jax.random.key(1), 1000))
-    assert abs(accepted.mean() - annealed.ACCEPTANCE) < 0.1
+    assert abs(accepted.mean() - annealing.ACCEPTANCE) < 0.1
 
 
 def test_rate_distortion_curve_of_a_gaussian():
@@ -127,7 +130,7 @@ def test_rate_distortion_curve_of_a_gaussian():
 def test_schedule_is_a_sigmoid_from_0_to_1():
     line = np.linspace(-4, 4, 11)
     low, high = special.expit([-4, 4])
-    np.testing.assert_allclose(annealed._betas(10), (special.expit(line) - low) / (high - low), atol=1e-6)
+    np.testing.assert_allclose(annealing.temperatures(10), (special.expit(line) - low) / (high - low), atol=1e-6)
 
 
 def changed(**parts):
@@ -136,6 +139,8 @@ def changed(**parts):
 
 SPHERE = changed(posterior=posteriors.von_mises_fisher(lg.LATENT))
 POINT = changed(posterior=posteriors.delta(lg.LATENT))
+FLOW = HamiltonianFlow(lg.MODEL.prior({}), jax.tree_util.Partial(lambda z: -jnp.sum(z**2, axis=-1)), 0.1, 0.5, 1)
+HAMILTONIAN = changed(encode=lambda params, x, context=None: FLOW)
 NO_DENSITY = changed(likelihood=likelihoods.squared_error())
 
 
@@ -151,6 +156,7 @@ class Sampler:
         (changed(posterior=posteriors.gumbel_softmax(lg.LATENT)), {}, "codes"),
         (NO_DENSITY, {}, "likelihood that is a density"),
         (POINT, {"start": "posterior"}, "start=prior"),
+        (HAMILTONIAN, {"start": "posterior"}, "or Hamiltonian\\): take start=prior"),
         (changed(prior=lambda params: Sampler()), {}, "log p\\(z\\)"),
         (lg.MODEL, {"start": "encoder"}, "Known: posterior, prior"),
         (lg.MODEL, {"num_temperatures": 0}, "num_temperatures=0"),

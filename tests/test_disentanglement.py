@@ -17,8 +17,8 @@ METRICS = {
     "sap": lambda codes, factors: predictors.sap(codes, factors, 0),
     "dci": lambda codes, factors: predictors.dci(codes, factors, 0, trees=20),
     "explicitness": lambda codes, factors: predictors.explicitness(codes, factors, 0),
-    "factor_vae": lambda codes, factors: predictors_votes.factor_vae(codes, factors, 0, dead_variance=0.0),
-    "beta_vae": lambda codes, factors: predictors_votes.beta_vae(codes, factors, 0),
+    "factor_vae_score": lambda codes, factors: predictors_votes.factor_vae_score(codes, factors, 0, dead_variance=0.0),
+    "beta_vae_score": lambda codes, factors: predictors_votes.beta_vae_score(codes, factors, 0),
 }
 every_metric = pytest.mark.parametrize("name", METRICS)
 
@@ -68,10 +68,10 @@ def test_two_factors_turned_by_45_degrees_are_told_apart_by_chance():
     # make the codes tell exactly as much of either factor, in these rows too.
     noisy = turned + np.random.default_rng(0).normal(size=turned.shape)
     noisy, factors = np.concatenate([noisy, noisy * [1, -1]]), np.concatenate([factors, factors[:, ::-1]])
-    found = scores(noisy, factors, ["sap", "dci", "factor_vae", "beta_vae"])
+    found = scores(noisy, factors, ["sap", "dci", "factor_vae_score", "beta_vae_score"])
     votes = 4 * math.sqrt(0.25 / 2_000)
-    assert found["factor_vae"] == pytest.approx(0.5, abs=votes)
-    assert found["beta_vae"] == pytest.approx(0.5, abs=votes)
+    assert found["factor_vae_score"] == pytest.approx(0.5, abs=votes)
+    assert found["beta_vae_score"] == pytest.approx(0.5, abs=votes)
     assert found["sap"] < 4 * math.sqrt(2 * 0.25 / 5_000)
     assert found["dci_disentanglement"] < 0.01
     assert found["dci_completeness"] < 0.01
@@ -102,8 +102,8 @@ def test_codes_independent_of_the_factors_score_by_chance():
     area = 4 * np.sqrt(1 / 12 / (half / 5))  # no area is known worse than that of one value in 5
     assert found["explicitness"] == pytest.approx(0.5, abs=area)
     votes = 4 * math.sqrt((1 / 3) * (2 / 3) / 3_000)
-    assert found["factor_vae"] == pytest.approx(1 / 3, abs=votes)
-    assert found["beta_vae"] == pytest.approx(1 / 3, abs=votes)
+    assert found["factor_vae_score"] == pytest.approx(1 / 3, abs=votes)
+    assert found["beta_vae_score"] == pytest.approx(1 / 3, abs=votes)
     assert found["irs"] == pytest.approx(0.0, abs=0.03)
 
 
@@ -112,7 +112,7 @@ def test_a_copy_of_each_code_takes_the_gap_but_not_the_votes():
     found = scores(np.concatenate([factors, factors], axis=1).astype(float), factors)
     gapless = {name: found[name] for name in ("mig", "sap")}
     assert gapless == pytest.approx({"mig": 0.0, "sap": 0.0}, abs=1e-12)
-    for name in ("factor_vae", "beta_vae", "modularity", "irs", "dci_disentanglement"):
+    for name in ("factor_vae_score", "beta_vae_score", "modularity", "irs", "dci_disentanglement"):
         assert found[name] == pytest.approx(1.0, abs=1e-6), name
     # Two codes of six share each factor's importance.
     assert found["dci_completeness"] == pytest.approx(1 - math.log(2) / math.log(6), abs=0.05)
@@ -131,7 +131,7 @@ def test_what_changes_nothing(name, change):
         changed = codes * (7.0 if name == "irs" else np.array([1e-3, 0.5, 1, 40, 1e4]))
     else:
         relabelled = 3 * factors - 5
-    loose = {"sap": 0.02, "dci": 0.02, "explicitness": 1e-4, "beta_vae": 1e-3}
+    loose = {"sap": 0.02, "dci": 0.02, "explicitness": 1e-4, "beta_vae_score": 1e-3}
     before, after = METRICS[name](codes, factors), METRICS[name](changed, relabelled)
     assert after == pytest.approx(before, abs=loose.get(name, 1e-9))
 
@@ -209,9 +209,9 @@ def test_sap_is_the_gap_of_two_balanced_accuracies(share):
 def test_factor_vae_without_the_code_of_a_third_factor():
     factors = full_grid(3, 4, 5, repeats=20)
     codes = factors / factors.std(axis=0) * np.array([1.0, 1.0, 0.1])
-    assert predictors_votes.factor_vae(codes, factors, 0, dead_variance=0.0) == {"factor_vae": 1.0}
+    assert predictors_votes.factor_vae_score(codes, factors, 0, dead_variance=0.0) == {"factor_vae_score": 1.0}
     # A vote about the third one always goes to a code that stands for another.
-    assert predictors_votes.factor_vae(codes, factors, 0) == {"factor_vae": pytest.approx(2 / 3)}
+    assert predictors_votes.factor_vae_score(codes, factors, 0) == {"factor_vae_score": pytest.approx(2 / 3)}
 
 
 @every_metric
@@ -225,13 +225,18 @@ def test_factors_that_do_not_vary_are_left_out(name):
 @every_metric
 def test_codes_that_are_all_constant(name):
     factors = full_grid(3, 4, repeats=20)
-    chance = {"explicitness": 0.5, "factor_vae": 0.5, "beta_vae": 0.5, "dci_informativeness": (1 / 3 + 1 / 4) / 2}
+    chance = {
+        "explicitness": 0.5,
+        "factor_vae_score": 0.5,
+        "beta_vae_score": 0.5,
+        "dci_informativeness": (1 / 3 + 1 / 4) / 2,
+    }
     for key, value in METRICS[name](np.full((len(factors), 3), 0.1), factors).items():
         assert value == pytest.approx(chance.get(key, 0.0), abs=1e-12), key
 
 
 @pytest.mark.parametrize(
-    "metric", [predictors.sap, predictors.dci, predictors_votes.factor_vae, predictors_votes.beta_vae]
+    "metric", [predictors.sap, predictors.dci, predictors_votes.factor_vae_score, predictors_votes.beta_vae_score]
 )
 def test_the_seed_decides(metric):
     codes, factors = noisy_mixture(600)
@@ -263,7 +268,7 @@ def test_refusals(name, broken, message):
 @pytest.mark.parametrize(
     ("name", "codes", "factors", "message"),
     [(name, 1, 3, "There are 1 codes") for name in ("mig", "sap", "dci")]
-    + [(name, 5, 1, "1 of 1 factors vary") for name in ("modularity", "dci", "factor_vae", "beta_vae")],
+    + [(name, 5, 1, "1 of 1 factors vary") for name in ("modularity", "dci", "factor_vae_score", "beta_vae_score")],
 )
 def test_refuses_less_than_there_is_to_compare(name, codes, factors, message):
     c, f = noisy_mixture(600)

@@ -155,7 +155,8 @@ def run(*argv):
     return launch.main(["launch.py", *argv], time.time())
 
 
-SHORT = [VAE, "--config.train.num_epochs=1", "--config.evaluate.nll_samples=2", "--config.network.hidden=(8,)"]
+SHORT = [VAE, "--config.train.num_epochs=1", "--config.evaluate.nll_samples=2", "--config.network.hidden=(8,)",
+         "--config.evaluate.metrics=", "--config.evaluate.report=False"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

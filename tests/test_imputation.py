@@ -7,13 +7,14 @@ import jax
 import jax.numpy as jnp
 import linear_gaussian as lg
 import numpy as np
+import numpyro.distributions as dist
 import objective_tools as tools
 import pytest
 from scipy import special, stats
 
-from jaxvae import imputation, likelihoods, posteriors, priors
+from jaxvae import likelihoods, posteriors, priors
 from jaxvae.errors import UserError
-from jaxvae.imputation import metropolis_within_gibbs, missing_log_likelihood, pseudo_gibbs, value_log_probs
+from jaxvae.imputation import gibbs, metropolis_within_gibbs, missing_log_likelihood, pseudo_gibbs, value_log_probs
 
 OBSERVED = np.asarray([True, False, True, False, False])
 CHAINS = 4000  # independent, so that their last states need no effective sample size
@@ -32,7 +33,9 @@ def deviations(method, shift, log_ratio):
     """Means and second moments of the last states less the exact ones, in standard errors; and the imputation."""
     x = np.tile(lg.X[:1], (CHAINS, 1))
     x[:, ~OBSERVED] = np.nan
-    out = method(lg.MODEL, lg.params(shift, log_ratio), jax.random.key(0), x, OBSERVED, num_steps=40, burn_in=80)
+    out = method(
+        lg.MODEL, lg.params(shift, log_ratio), jax.random.key(0), x, OBSERVED, num_steps=40, burn_in=80, chains=1
+    )
     np.testing.assert_array_equal(np.asarray(out.sample)[:, OBSERVED], x[:, OBSERVED])
     np.testing.assert_array_equal(np.asarray(out.mean)[:, OBSERVED], x[:, OBSERVED])
     mean, covariance = conditional(lg.X[0])
@@ -64,6 +67,23 @@ def test_pseudo_gibbs_is_wrong_where_the_posterior_is():
     """So the test above has the power to tell."""
     away, _ = deviations(pseudo_gibbs, 0.7, 0.5)
     assert np.max(np.abs(away)) > 20.0
+
+
+@pytest.mark.parametrize("method", [metropolis_within_gibbs, pseudo_gibbs])
+def test_the_mean_of_many_chains_is_nearer_and_they_do_not_all_fit_at_once(method, monkeypatch):
+    """Chains of 10 steps that are independent: the error falls as their number grows; 4 go side by side, not 12."""
+    few, many = 300, 12
+    monkeypatch.setattr(gibbs, "AT_A_TIME", 4 * few)
+    x = np.tile(lg.X[:1], (few, 1))
+    one, all_of_them = (
+        method(lg.MODEL, lg.params(), jax.random.key(5), x, OBSERVED, 10, 20, chains) for chains in (1, many)
+    )
+    mean = conditional(lg.X[0])[0]
+    errors = [np.mean((np.asarray(out.mean, np.float64)[:, ~OBSERVED] - mean) ** 2) for out in (one, all_of_them)]
+    assert errors[0] / errors[1] == pytest.approx(many, rel=0.35)  # each of 900 squares of about one degree of freedom
+    spread = np.asarray(all_of_them.sample, np.float64)[:, ~OBSERVED].std(axis=0)
+    np.testing.assert_allclose(spread, np.sqrt(np.diag(conditional(lg.X[0])[1])), rtol=0.2)  # no average of chains
+    np.testing.assert_array_less(0.99, all_of_them.acceptance)
 
 
 @pytest.mark.parametrize(("shift", "log_ratio"), [(0.0, 0.0), (0.3, 0.3)])
@@ -105,7 +125,9 @@ def test_metropolis_visits_binary_values_as_often_as_enumeration_says(random_lik
     expected = special.softmax(log_px[fitting])
     assert expected.min() > 0.005
     many = np.tile(x, (CHAINS, 1))
-    out = metropolis_within_gibbs(model, params, jax.random.key(3), many, observed, num_steps=100, burn_in=100)
+    out = metropolis_within_gibbs(
+        model, params, jax.random.key(3), many, observed, num_steps=100, burn_in=100, chains=1
+    )
     hits = (np.asarray(out.sample)[:, None] == states[fitting]).all(axis=-1)
     np.testing.assert_array_equal(hits.sum(axis=1), 1)  # so none has another observed value
     assert_mean(hits.astype(np.float64), expected)
@@ -165,7 +187,7 @@ def test_every_posterior_fits_or_is_refused(posterior):
     assert traced(pseudo_gibbs, model).sample.shape == tools.X.shape
     for method in ALL[1:]:
         if posterior in (posteriors.hamiltonian, posteriors.finite_scalar, posteriors.delta):
-            with pytest.raises(UserError, match=r"density of a given z|mass on one point"):
+            with pytest.raises(UserError, match=r"density of any z|that are densities"):
                 traced(method, model)
         else:
             shapes = [leaf.shape for leaf in jax.tree.leaves(traced(method, model))]
@@ -187,14 +209,12 @@ def test_bad_input_is_refused(method):
 def test_numbers_out_of_range_and_likelihoods_of_wholes_are_refused():
     model = tools.small()
     for method in ALL[:2]:
-        for numbers in ({"num_steps": 0}, {"burn_in": -1}):
-            with pytest.raises(UserError, match="must be at least 1 and 0"):
+        for numbers in ({"num_steps": 0}, {"burn_in": -1}, {"chains": 0}):
+            with pytest.raises(UserError, match="must be at least 1, 0 and 1"):
                 traced(functools.partial(method, **numbers), model)
     for numbers in ({"num_samples": 0}, {"num_samples": 5, "fillings": 0}):
         with pytest.raises(UserError, match="both must be at least 1"):
             traced(functools.partial(missing_log_likelihood, **numbers), model)
-    whole = likelihoods.Likelihood(
-        lambda key: {}, lambda _, outputs: imputation.dist.MultivariateNormal(outputs, jnp.eye(6))
-    )
+    whole = likelihoods.Likelihood(lambda key: {}, lambda _, outputs: dist.MultivariateNormal(outputs, jnp.eye(6)))
     with pytest.raises(UserError, match="product over values"):
         traced(pseudo_gibbs, tools.small(lambda: whole))

@@ -18,7 +18,8 @@ from configs import base
 ROOT = Path(__file__).parents[1]
 CONFIGS = ["ae", "vae", "vae_2d", "vae_2d_mse", "vae_mse"]
 SHORT = ["--config.train.num_epochs=25", "--config.train.eval_every_epochs=10", "--config.evaluate.nll_samples=5",
-         "--config.train.batch_size=64", "--config.train.steps_per_call=7"]  # fmt: skip
+         "--config.train.batch_size=64", "--config.train.steps_per_call=7", "--config.evaluate.metrics=",
+         "--config.evaluate.report=False"]  # fmt: skip
 
 
 def run(*argv):
@@ -88,7 +89,7 @@ def test_the_log_has_train_and_validation_rows_and_falls(finished):
 
 
 def test_validation_weighs_the_kl_as_at_the_end_of_the_run(tmp_path):
-    options = "--config.train.num_epochs=2", "--config.train.eval_every_epochs=1", "--config.evaluate.nll_samples=2"
+    options = *SHORT, "--config.train.num_epochs=2", "--config.train.eval_every_epochs=1"
     linear = "--config.kl=linear", "--config.kl.beta=2", "--config.kl.fraction=1"
     assert run("--config=configs/vae.py", f"--workdir={tmp_path}", *options, *linear) == 0
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]

@@ -11,9 +11,11 @@ import objective_tools as tools
 import pytest
 
 from jaxvae import posteriors, priors
+from jaxvae.densities import knows_density
 from jaxvae.errors import UserError
 from jaxvae.kl import analytic_kl
-from jaxvae.metrics.rates import active_units, aggregate_kl, collapse
+from jaxvae.metrics.latent_use import active_units, collapse
+from jaxvae.metrics.rates import aggregate_kl
 
 NUM, WRONG = 3000, lg.params(0.4, 0.3)
 DATA = lg.MARGINAL.rvs(NUM, random_state=2).astype(np.float32)
@@ -131,6 +133,29 @@ def test_refuses_a_posterior_without_a_density(posterior):
         aggregate_kl(model, model.init(jax.random.key(0)), jax.random.key(0), [tools.X])
 
 
+def codes(posterior):
+    return make(posterior, lambda dim: priors.uniform_categorical(dim, 9))
+
+
+@pytest.mark.parametrize(
+    ("model", "knows"),
+    [
+        (make(posteriors.diagonal_gaussian), True),
+        (make(posteriors.full_covariance), True),
+        (make(posteriors.inverse_autoregressive_flow), True),
+        (make(posteriors.von_mises_fisher, priors.uniform_sphere), True),
+        (make(posteriors.wrapped_normal, priors.wrapped_normal), True),
+        (codes(lambda dim: posteriors.gumbel_softmax(dim, 9)), True),
+        (codes(lambda dim: posteriors.finite_scalar(dim, (3, 3))), False),
+        (codes(lambda dim: posteriors.vector_quantized(dim, 9, ema=False)), False),
+        (make(posteriors.delta), False),
+        (make(posteriors.hamiltonian), False),
+    ],
+)
+def test_which_posteriors_know_their_density_is_seen_from_shapes(model, knows):
+    assert knows_density(model, jax.eval_shape(model.init, jax.random.key(0))) is knows
+
+
 @pytest.mark.parametrize(("batches", "num_rows", "message"), [([], 10, "no examples"), (BATCHES, 0, "num_rows=0")])
 def test_refuses_nothing_to_measure(batches, num_rows, message):
     with pytest.raises(UserError, match=message):
@@ -176,7 +201,12 @@ def test_a_collapsed_model_warns():
     assert (got["active_units"], got["unused_share"]) == (0, 1)
     assert got["mutual_information"] == pytest.approx(0, abs=0.01)
     assert got["warning"].startswith("Posterior collapse")
-    assert "0 of 3 units" in got["warning"]
+    for number in (
+        "0 of 3 units are active",
+        "3 of 3 KL terms are below 0.01 nats",
+        "nats; the decoder's outputs vary",
+    ):
+        assert number in got["warning"]
 
 
 def test_a_posterior_that_left_the_prior_but_not_for_x_is_collapsed():
@@ -197,7 +227,46 @@ def test_a_decoder_that_ignores_z_is_told():
 def test_a_latent_of_which_most_is_unused_is_told():
     got = report(encoded_as(lambda x: x[..., :3] * np.asarray([1.0, 0.0, 0.0], np.float32), np.asarray([0.2, 1, 1])))
     assert got["unused_share"] == pytest.approx(2 / 3)
-    assert got["warning"].startswith("Most of the latent")
+    assert got["warning"].startswith("More than half of the latent variables are not used (1 of 3 units")
+    assert "2 of 3 KL terms are below 0.01 nats" in got["warning"]
+
+
+def test_half_of_the_latent_is_not_more_than_half():
+    """One of two codes is not used."""
+    x = np.arange(20, dtype=np.float32).reshape(10, 2)
+    model = tools.small(posterior=posteriors.diagonal_gaussian)
+    assert model.latent_shape == (2,)
+
+    def encode(params, x, context=None):
+        mean = jnp.stack([x[..., 0] - 9, 0 * x[..., 0]], axis=-1)
+        return dist.Normal(mean, jnp.asarray([0.1, 1.0])).to_event(1)
+
+    def decode(params, z, context=None):
+        return dist.Normal(z + 9, 1.0).to_event(1)
+
+    got = report(model._replace(encode=encode, decode=decode, data_shape=(2,)), model.init(jax.random.key(0)), [x])
+    assert (got["unused_share"], got["active_units"], got["warning"]) == (0.5, 1, "")
+
+
+@pytest.mark.parametrize(
+    ("posterior", "said"),
+    [
+        (posteriors.diagonal_gaussian, "More than half of the units are not active (0 of 3"),
+        (posteriors.von_mises_fisher, ""),
+    ],
+)
+def test_codes_of_a_small_scale_that_tell_of_x_are_no_collapse(posterior, said):
+    """On a sphere of many dimensions each of them has a small variance."""
+
+    def decode(params, z, context=None):
+        return lg.MODEL.decode(params, 20 * z, context)
+
+    model = encoded_as(lambda x: 0.05 * (x - lg.BIAS) @ MIX.astype(np.float32), 1e-3)
+    got = report(model._replace(decode=decode, posterior=posterior(lg.LATENT)))
+    assert got["active_units"] == 0
+    assert got["mutual_information"] > 1
+    assert got["warning"].startswith(said)
+    assert bool(got["warning"]) == bool(said)
 
 
 @pytest.mark.parametrize(

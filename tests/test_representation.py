@@ -9,7 +9,8 @@ from scipy.special import ndtr
 from sklearn.metrics import silhouette_samples
 
 from jaxvae.errors import UserError
-from jaxvae.metrics.representation import SILHOUETTE_ROWS, clustering, few_labels, knn, linear_probe, outlier_auroc
+from jaxvae.metrics.auroc import outlier_auroc
+from jaxvae.metrics.representation import SILHOUETTE_ROWS, clustering, few_labels, knn, linear_probe
 
 CENTRES = 20.0 * np.eye(4)[:, :3]
 

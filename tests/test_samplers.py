@@ -270,12 +270,7 @@ def test_a_dimension_without_spread_stays_so():
 
 @pytest.mark.parametrize(
     ("build", "message"),
-    [(lambda: samplers.gmm(0), "components=0"), (lambda: samplers.pseudo_inputs(0), "components=0"),
-     (lambda: samplers.gmm(covariance="tied"), "covariance"), (lambda: samplers.flow("spline"), "spline"),
-     (lambda: samplers.flow(num_flows=0), "num_flows=0"), (lambda: samplers.two_stage((0,)), "hidden"),
-     (lambda: samplers.autoregressive((0,)), "hidden"),
-     (lambda: samplers.gmm(60).fit(EUCLIDEAN, NOTHING, of_draws(banana(50, 0)), key(1)), "components=60.*only 50"),
-     (lambda: samplers.flow(steps=0).fit(EUCLIDEAN, NOTHING, of_draws(banana(50, 0)), key(1)), "steps=0"),
+    [(lambda: samplers.gmm(60).fit(EUCLIDEAN, NOTHING, of_draws(banana(50, 0)), key(1)), "components=60.*only 50"),
      (lambda: samplers.encode_all(EUCLIDEAN, NOTHING, [], key(1)), "no batch"),
      (lambda: samplers.encode_all(EUCLIDEAN, NOTHING, [X * np.inf], key(1)), "NaN or infinite")],
 )  # fmt: skip

@@ -9,7 +9,7 @@ from jaxvae.metrics.information import check
 from jaxvae.metrics.predictors import linear_classifier
 
 
-def factor_vae(
+def factor_vae_score(
     codes: np.ndarray,
     factors: np.ndarray,
     seed: int,
@@ -17,7 +17,7 @@ def factor_vae(
     group: int = 64,
     dead_variance: float = 0.05,
 ) -> dict[str, float]:
-    """The FactorVAE score (arXiv:1802.05983, section 4): `{"factor_vae": ...}`.
+    """The FactorVAE score (arXiv:1802.05983, section 4): `{"factor_vae_score": ...}`.
 
     A vote picks a factor and one of its values (that of a random row) and draws rows with that value, with replacement;
     it goes to the code whose variance among them, divided by that among all rows, is least. Each code then stands for
@@ -39,7 +39,7 @@ def factor_vae(
     codes, factors = check(codes, factors, min_factors=2)
     alive = (np.ptp(codes, axis=0) > 0) & (codes.var(axis=0) >= dead_variance)
     if not alive.any():
-        return {"factor_vae": 1 / factors.shape[1]}
+        return {"factor_vae_score": 1 / factors.shape[1]}
     codes = codes[:, alive] / codes[:, alive].std(axis=0)
     rng = np.random.default_rng(seed)
 
@@ -53,13 +53,13 @@ def factor_vae(
         return np.stack(counts)
 
     stands_for, fresh = ballot().argmax(axis=0), ballot()
-    return {"factor_vae": float(fresh[stands_for, np.arange(codes.shape[1])].sum() / fresh.sum())}
+    return {"factor_vae_score": float(fresh[stands_for, np.arange(codes.shape[1])].sum() / fresh.sum())}
 
 
-def beta_vae(
+def beta_vae_score(
     codes: np.ndarray, factors: np.ndarray, seed: int, votes: int = 1_000, group: int = 64
 ) -> dict[str, float]:
-    """The β-VAE score (Higgins et al., ICLR 2017, section 3): `{"beta_vae": ...}`.
+    """The β-VAE score (Higgins et al., ICLR 2017, section 3): `{"beta_vae_score": ...}`.
 
     A logistic regression predicts which factor the two rows of all pairs share, from the mean of |z1 - z2| over the
     pairs. The score is its accuracy on fresh draws; chance is one in the number of factors that vary (`check`).
@@ -87,7 +87,7 @@ def beta_vae(
 
     shared = np.repeat(np.arange(factors.shape[1]), votes)
     classifier = linear_classifier().fit(differences(), shared)
-    return {"beta_vae": float(classifier.score(differences(), shared))}
+    return {"beta_vae_score": float(classifier.score(differences(), shared))}
 
 
 def _rows_with(rng: np.random.Generator, factor: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""How much the latent carries: the KL's parts under the aggregate posterior, units in use, and collapse."""
+"""The KL of q(z|x) and p(z), split by the aggregate posterior."""
 
 import math
 from collections.abc import Iterable
@@ -9,20 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 
-from jaxvae.distributions import HamiltonianFlow, Quantized
+from jaxvae.densities import knows_density
 from jaxvae.errors import UserError
-from jaxvae.kl import kl_by_group
-from jaxvae.model import Model, centre, draw
-from jaxvae.types import Array, Distribution, Key, Params
-
-UNUSED_NATS = 0.01  # a latent variable with a lower mean KL is not used: it tells less than 1/69 of a bit
-ACTIVE_VARIANCE = 0.01  # of arXiv:1509.00519, section 5.1; the prior's variance is 1
-MOST = 0.5  # a larger share of unused latent variables is worth a warning
-UNINFORMATIVE_NATS = 0.05  # less mutual information than this says that q(z|x) is the same for every x
-IGNORED = 0.01  # a decoder whose outputs vary with x by a smaller share of the data's variance ignores z
+from jaxvae.model import Model, draw
+from jaxvae.types import Array, Key, Params
 
 
-class _Encoded(NamedTuple):
+class Encoded(NamedTuple):
     """What one pass over the data leaves: `posteriors` by batch, and `[N, ...]` arrays of one draw of z for each x."""
 
     posteriors: list[Any]
@@ -55,118 +48,22 @@ def aggregate_kl(
     Raises:
       UserError: q(z|x) has no density at any z, there are no examples, or `num_rows` is below 1.
     """
-    encoded = _encode(model, params, key, batches)
-    return _split_kl(model, params, encoded, num_rows, memory_mb)
-
-
-def active_units(codes: np.ndarray | Array, threshold: float = ACTIVE_VARIANCE) -> dict[str, Any]:
-    """Latent dimensions whose code varies over the data (Burda et al. 2015, arXiv:1509.00519, section 5.1).
-
-    Args:
-      codes: `[N, D]`, the means of q(z|x).
-      threshold: of the variance over x, which must lie above it.
-
-    Returns:
-      "active_units", their number; "variances", those of all D dimensions.
-
-    Raises:
-      UserError: `codes` is not `[N, D]` with N of 2 at least, or is not finite.
-    """
-    codes = np.asarray(codes, np.float64)
-    if codes.ndim != 2 or len(codes) < 2 or not np.isfinite(codes).all():
+    if not knows_density(model, params):
         raise UserError(
-            f"active_units got codes of shape {codes.shape}; it needs finite ones [N, D], of 2 examples or more."
+            "The parts of the KL need log q(z|x) at any z, which this posterior does not know: take the posterior "
+            "'diagonal_gaussian', 'full_covariance' or a flow."
         )
-    variances = codes.var(axis=0)
-    return {"active_units": int(np.sum(variances > threshold)), "variances": variances.tolist()}
+    encoded = encode_batches(model, params, key, batches)
+    return split_kl(model, params, encoded, num_rows, memory_mb)
 
 
-def collapse(
-    model: Model, params: Params, key: Key, batches: Iterable[Array], num_rows: int = 1000, memory_mb: float = 64.0
-) -> dict[str, Any]:
-    """Whether the latent is used: by the encoder, and by the decoder.
-
-    Args are those of `aggregate_kl`.
-
-    Returns:
-      "kl_by_variable": the mean of KL(q(z|x) || p(z)) over x in nats for each latent variable; of length 1 where only
-        the whole has one (estimated from one z for each x where it has no closed form), None where q is no density.
-      "kl": their sum, or None.
-      "unused_share": of these, the share below 0.01 nats; of the code's dimensions that are not active without a KL.
-      "active_units", "num_units": dimensions of the code with a variance over x above 0.01, and all of them.
-      "mutual_information": of x and z under q, in nats, see `aggregate_kl`; None where q has no density at any z.
-      "decoder_variation": the variance over x of the reconstruction from the code, as a share of the data's, both
-        summed over values: 0 where the decoder ignores z, towards 1 where it tells the examples apart.
-      "warning": a sentence on the first of these that holds, or "". All latent variables have a KL below 0.01 nats,
-        no unit is active, or the mutual information is below 0.05 nats; the decoder's variation is below 1%; more than
-        half of the latent variables, or of the units, are not used.
+def encode_batches(model: Model, params: Params, key: Key, batches: Iterable[Array]) -> Encoded:
+    """One pass over the data, for any posterior that is a density; batch i uses `fold_in(key, i)`.
 
     Raises:
-      UserError: fewer than 2 examples, or `num_rows` below 1.
+      UserError: there are no examples.
     """
-    batches = list(batches)
-    num = _check_size(sum(map(len, batches)), num_rows, at_least=2)
 
-    @jax.jit
-    def of_batch(x):
-        posterior, prior = model.encode(params, x), model.prior(params)
-        codes = centre(posterior)
-        groups = _kl_groups(posterior, prior) if model.posterior.is_density else None
-        return codes, model.decode(params, codes).mean, groups
-
-    codes, groups, moments = [], [], np.zeros((2, 2, *model.data_shape))  # [first or second, data or decoded, ...]
-    shift = np.asarray(batches[0][0], np.float64)  # near the data, so that the second moments keep their digits
-    for x in batches:
-        code, decoded, group = of_batch(x)
-        codes.append(np.asarray(code).reshape(len(x), -1))
-        groups.append(group)
-        both = np.stack([np.asarray(x, np.float64), np.asarray(decoded, np.float64)]) - shift
-        moments += np.stack([both.sum(axis=1), np.square(both).sum(axis=1)]) / num
-    data, decoded = np.sum(moments[1] - np.square(moments[0]), axis=tuple(range(1, 1 + len(model.data_shape))))
-
-    encoded = _encode(model, params, key, batches) if model.posterior.is_density else None
-    kl = None
-    if encoded is not None:
-        kl = np.asarray([encoded.log_posterior.mean() - encoded.log_prior.mean()])
-        if groups[0] is not None:
-            kl = np.concatenate(groups, axis=1, dtype=np.float64).mean(axis=1)
-    active = active_units(np.concatenate(codes))["active_units"]
-    units = codes[0].shape[1]
-    information = None
-    if encoded is not None and _has_density(model, encoded.posteriors[0]):
-        information = _split_kl(model, params, encoded, num_rows, memory_mb)["mutual_information"]
-    report = {
-        "kl_by_variable": None if kl is None else kl.tolist(),
-        "kl": None if kl is None else float(np.sum(kl)),
-        "unused_share": 1 - active / units if kl is None else float(np.mean(kl < UNUSED_NATS)),
-        "active_units": active,
-        "num_units": units,
-        "mutual_information": information,
-        "decoder_variation": float(decoded / data) if data > 0 else 0.0,
-    }
-    return {**report, "warning": _warning(report)}
-
-
-def _warning(report: dict[str, Any]) -> str:
-    kl, information, active, units = (report[k] for k in ("kl", "mutual_information", "active_units", "num_units"))
-    unused, variables = report["unused_share"], len(report["kl_by_variable"] or []) or units
-    numbers = f"{active} of {units} units are active"
-    if kl is not None:
-        numbers += f", the KL is {kl:.3g} nats, {round(unused * variables)} of {variables} of its terms below "
-        numbers += f"{UNUSED_NATS} nats"
-    if information is not None:
-        numbers += f", and x and z share {information:.3g} nats"
-    if unused == 1 or active == 0 or (information is not None and information < UNINFORMATIVE_NATS):
-        return f"Posterior collapse: q(z|x) hardly depends on x ({numbers})."
-    if report["decoder_variation"] < IGNORED:
-        share = f"{100 * report['decoder_variation']:.2g}%"
-        return f"The decoder ignores z: its outputs vary with x by {share} of the data's variance ({numbers})."
-    if max(unused, 1 - active / units) > MOST:
-        return f"Most of the latent is not used ({numbers})."
-    return ""
-
-
-def _encode(model: Model, params: Params, key: Key, batches: Iterable[Array]) -> _Encoded:
     @jax.jit
     def of_batch(key, x):
         posterior: Any = model.encode(params, x)
@@ -178,16 +75,12 @@ def _encode(model: Model, params: Params, key: Key, batches: Iterable[Array]) ->
     if not parts:
         raise UserError("There is nothing to measure: there are no examples.")
     posteriors, z, *logs = zip(*parts, strict=True)
-    return _Encoded(list(posteriors), jnp.concatenate(z), *(np.concatenate(log).astype(np.float64) for log in logs))
+    return Encoded(list(posteriors), jnp.concatenate(z), *(np.concatenate(log).astype(np.float64) for log in logs))
 
 
-def _split_kl(model: Model, params: Params, encoded: _Encoded, num_rows: int, memory_mb: float) -> dict[str, float]:
-    num = _check_size(len(encoded.z), num_rows, at_least=1)
-    if not _has_density(model, encoded.posteriors[0]):
-        raise UserError(
-            f"The parts of the KL need log q(z|x) at any z, which a {type(encoded.posteriors[0]).__name__} does not "
-            "know: take the posterior 'diagonal_gaussian', 'full_covariance' or a flow."
-        )
+def split_kl(model: Model, params: Params, encoded: Encoded, num_rows: int, memory_mb: float) -> dict[str, float]:
+    """What `aggregate_kl` returns, of what is encoded already."""
+    num = check_size(len(encoded.z), num_rows, at_least=1)
     rows = np.unique(np.linspace(0, num - 1, min(num_rows, num)).round().astype(int))
     z, prior = encoded.z[rows], model.prior(params)
     prior_factors = _factors(prior)
@@ -222,25 +115,14 @@ def _split_kl(model: Model, params: Params, encoded: _Encoded, num_rows: int, me
     return {name: float(values.mean()) for name, values in split.items()}
 
 
-def _kl_groups(posterior: Distribution, prior: Distribution) -> Array | None:
-    try:
-        return kl_by_group(posterior, prior)
-    except UserError:  # no closed form
-        return None
-
-
 def _factors(distribution: Any) -> Any:
     """The distribution of each dimension, where this is a product over them; else None."""
     base: Any = distribution.base_dist if isinstance(distribution, dist.Independent) else distribution
     return base if isinstance(distribution, dist.Independent) and not base.event_shape else None
 
 
-def _has_density(model: Model, posterior: Any) -> bool:
-    """Whether q(z|x) has a log_prob that means something at any z."""
-    return model.posterior.is_density and not isinstance(posterior, Quantized | HamiltonianFlow)
-
-
-def _check_size(num: int, num_rows: int, at_least: int) -> int:
+def check_size(num: int, num_rows: int, at_least: int) -> int:
+    """`num`; UserError where there are fewer examples than `at_least`, or no row is drawn."""
     if num < at_least or num_rows < 1:
         raise UserError(
             f"There are {num} examples, of which num_rows={num_rows} are drawn; at least {at_least} and 1 are needed."

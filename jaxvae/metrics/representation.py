@@ -1,4 +1,4 @@
-"""How well codes `[N, D]` tell the labels `[N]`, with labels and without; outliers by score.
+"""How well codes `[N, D]` tell the labels `[N]`, by classifiers and by clusters.
 
 Labels are integers; which ones, and in which order, does not matter.
 """
@@ -14,7 +14,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import (
     adjusted_rand_score,
     normalized_mutual_info_score,
-    roc_auc_score,
     silhouette_score,
 )
 from sklearn.metrics.cluster import contingency_matrix
@@ -23,6 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from jaxvae.errors import UserError
+from jaxvae.metrics.arrays import check_labels, check_rows, same_width
 
 SILHOUETTE_ROWS = 5_000  # its cost grows with the square of the rows
 
@@ -131,7 +131,7 @@ def clustering(codes: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, fl
     Raises:
       UserError: shapes that do not agree, codes that are not finite, labels of one class, or too few different codes.
     """
-    codes, labels = check_rows("codes", codes), _check_labels(labels, len(codes))
+    codes, labels = check_rows("codes", codes), check_labels(labels, len(codes))
     classes = len(np.unique(labels))
     different = len(np.unique(codes, axis=0))
     if not classes <= different or len(codes) <= classes:
@@ -156,73 +156,13 @@ def clustering(codes: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, fl
     return {name: float(value) for name, value in scores.items()}
 
 
-def outlier_auroc(scores_in: np.ndarray, scores_out: np.ndarray) -> dict[str, float]:
-    """The chance that an outlier scores higher than an inlier, ties half: `{"auroc": ...}`, the area under the ROC.
-
-    Args:
-      scores_in: `[N]` of data like the training set's; higher means stranger (-log p(x) in nats, say).
-      scores_out: `[M]` of other data.
-
-    Raises:
-      UserError: no scores, or some that are not finite.
-    """
-    given = [np.asarray(scores, np.float64) for scores in (scores_in, scores_out)]
-    for scores in given:
-        if scores.ndim != 1 or not len(scores) or not np.isfinite(scores).all():
-            raise UserError(
-                f"Scores of the shape {list(scores.shape)} were given, {int(np.sum(~np.isfinite(scores)))} of them NaN "
-                "or infinite; an AUROC needs finite scores [N] and [M], one at least of each."
-            )
-    is_out = np.repeat([0, 1], [len(scores) for scores in given])
-    return {"auroc": float(roc_auc_score(is_out, np.concatenate(given)))}
-
-
-def check_rows(name: str, rows: np.ndarray, least: int = 1) -> np.ndarray:
-    """`rows` as float64 `[N, D]`; UserError where they are no finite rows, or fewer than `least`. `name` is plural."""
-    rows = np.asarray(rows, np.float64)
-    if rows.ndim != 2 or len(rows) < least or not rows.shape[1]:
-        raise UserError(
-            f"The {name} have the shape {list(rows.shape)}; what is needed is [N, D] with N at least {least}. Flatten "
-            "each example to one row, or give more rows."
-        )
-    if broken := int(np.sum(~np.isfinite(rows).all(axis=1))):
-        raise UserError(
-            f"The {name} are NaN or infinite in {broken} of {len(rows)} rows, but must be finite. Look whether "
-            "training diverged."
-        )
-    return rows
-
-
-def same_width(name: str, one: np.ndarray, other: np.ndarray) -> None:
-    """UserError where two `[N, D]` and `[M, D']` have D other than D'. `name` is plural."""
-    if one.shape[1] != other.shape[1]:
-        raise UserError(
-            f"The {name} have {one.shape[1]} dimensions in one set and {other.shape[1]} in the other, but must have "
-            "the same. Take both from the same map."
-        )
-
-
-def _check_labels(labels: np.ndarray, num: int, several: bool = True) -> np.ndarray:
-    labels = np.asarray(labels)
-    if labels.shape != (num,) or labels.dtype.kind not in "iub":
-        raise UserError(
-            f"The labels are {labels.dtype} of the shape {list(labels.shape)} beside {num} rows of codes; what is "
-            "needed is one integer for each row. Take codes and labels from the same split."
-        )
-    if several and len(np.unique(labels)) < 2:
-        raise UserError(
-            f"All {num} labels are of one class, but at least two are needed. Give rows of several classes."
-        )
-    return labels
-
-
 def _check_pair(
     codes_train: np.ndarray, labels_train: np.ndarray, codes_test: np.ndarray, labels_test: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     train, test = check_rows("training codes", codes_train), check_rows("test codes", codes_test)
     same_width("codes", train, test)
-    _check_labels(labels_train, len(train))
-    _check_labels(labels_test, len(test), several=False)
+    check_labels(labels_train, len(train))
+    check_labels(labels_test, len(test), several=False)
     return train, test
 
 

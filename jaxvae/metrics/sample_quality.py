@@ -1,29 +1,14 @@
-"""How near samples are to data, in a space of features `[N, D]`; and maps from images to features.
+"""How near samples are to data, in a space of features `[N, D]` (`features.py`).
 
-A map takes images `[N, ...]` in [0, 1] and gives `[N, D]`. Numbers can be compared only where the map and the numbers
-of rows are the same.
+Numbers can be compared only where the features and the numbers of rows are the same.
 """
 
-import os
-import zipfile
-from collections.abc import Callable
-from pathlib import Path
-
-import jax
-import jax.numpy as jnp
 import numpy as np
-from numpy.lib.npyio import NpzFile
 from scipy.linalg import orthogonal_procrustes
 from scipy.spatial.distance import cdist
-from sklearn.decomposition import PCA
 
 from jaxvae.errors import UserError
-from jaxvae.metrics.representation import check_rows, same_width
-from jaxvae.model import centre
-from jaxvae.workdir import restore_run
-
-FeatureMap = Callable[[np.ndarray], np.ndarray]
-BATCH = 1024
+from jaxvae.metrics.arrays import check_rows, same_width
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
@@ -115,110 +100,3 @@ def _radii(x: np.ndarray, k: int, memory_mb: float) -> np.ndarray:
 def _chunks(num: int, width: int, memory_mb: float) -> list[slice]:
     size = max(1, int(memory_mb * 1e6 / (2 * 8 * width)))  # two arrays of doubles at a time
     return [slice(i, i + size) for i in range(0, num, size)]
-
-
-def pixel_features(x: np.ndarray) -> np.ndarray:
-    """The values themselves: `[N, ...]` to float64 `[N, D]`."""
-    x = np.asarray(x, np.float64)
-    return x.reshape(len(x), -1)
-
-
-def pca_features(fit_on: np.ndarray, dim: int) -> FeatureMap:
-    """The map to the first `dim` principal components of the images `fit_on` `[N, ...]`, not scaled.
-
-    Raises:
-      UserError: more components than rows or values, values that are not finite; the map: images of another size.
-    """
-    fitted = check_rows("images", pixel_features(fit_on))
-    if not 1 <= dim <= min(fitted.shape):
-        raise UserError(
-            f"{dim} principal components of {fitted.shape[0]} images with {fitted.shape[1]} values were asked for; it "
-            f"must be from 1 to {min(fitted.shape)}."
-        )
-    pca = PCA(dim, random_state=0).fit(fitted)
-    return lambda x: pca.transform(_pixels(x, fitted.shape[1]))
-
-
-def npz_features(path: str | os.PathLike) -> FeatureMap:
-    """A plain fully connected network read from an .npz: any classifier or embedding, written by any library.
-
-    The file holds float arrays W0 `[D0, D1]`, b0 `[D1]`, W1 `[D1, D2]`, b1 `[D2]` ... and nothing else. The features
-    are x W0 + b0, a ReLU, times W1 plus b1, and so on; no ReLU after the last. D0 is the number of values of an image.
-
-    Raises:
-      UserError: a file that cannot be read or does not fit; the map: images of another size.
-    """
-    layers = _layers(path)
-
-    def apply(x: np.ndarray) -> np.ndarray:
-        for weight, bias in layers[:-1]:
-            x = np.maximum(x @ weight + bias, 0)
-        return x @ layers[-1][0] + layers[-1][1]
-
-    def features(x: np.ndarray) -> np.ndarray:
-        x = _pixels(x, len(layers[0][0]))
-        return np.concatenate([apply(x[i : i + BATCH]) for i in range(0, len(x), BATCH)])
-
-    return features
-
-
-def run_features(workdir: str | os.PathLike, checkpoint: str = "best") -> FeatureMap:
-    """The codes of a trained run of this project: the centre of q(z|x), flattened to `[N, D]`.
-
-    Args:
-      workdir: its `--workdir`.
-      checkpoint: "best" by validation loss, "last", or a step.
-
-    Raises:
-      UserError: there is no such run; the map: images of another shape.
-    """
-    run = restore_run(workdir, checkpoint)
-    low, high = tuple(run.config["data"]["pixel_range"]) or run.spec.stored_range
-    encode = jax.jit(lambda params, x: centre(run.model.encode(params, low + (high - low) * x)))
-
-    def features(x: np.ndarray) -> np.ndarray:
-        x = np.asarray(x, np.float32)
-        if x.shape[1:] != run.model.data_shape or not len(x):
-            raise UserError(
-                f"Images of the shape {list(x.shape)} were given, but the run in '{workdir}' was trained on examples "
-                f"of the shape {list(run.model.data_shape)}. Give at least one such image, or take another run."
-            )
-        codes = [np.asarray(encode(run.params, jnp.asarray(x[i : i + BATCH]))) for i in range(0, len(x), BATCH)]
-        return np.concatenate(codes).reshape(len(x), -1)
-
-    return features
-
-
-def _pixels(x: np.ndarray, width: int) -> np.ndarray:
-    flat = check_rows("images", pixel_features(x))
-    if flat.shape[1] != width:
-        raise UserError(
-            f"Images of the shape {list(np.shape(x)[1:])} have {flat.shape[1]} values, but this map of features takes "
-            f"{width}. Give images of the size that it was made for."
-        )
-    return flat
-
-
-def _layers(path: str | os.PathLike) -> list[tuple[np.ndarray, np.ndarray]]:
-    need = "what is needed is an .npz with W0, b0, W1, b1 ... and nothing else, as `npz_features` describes"
-    try:
-        # Opened here: NumPy leaves the file of a damaged archive open.
-        with Path(path).expanduser().open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file} if isinstance(file, NpzFile) else {}
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        raise UserError(f"The feature network '{path}' cannot be read ({error}); {need}.") from error
-    depth = len(arrays) // 2
-    if not depth or arrays.keys() != {f"{kind}{i}" for kind in "Wb" for i in range(depth)}:
-        raise UserError(f"The feature network '{path}' holds {', '.join(arrays) or 'no named arrays'}; {need}.")
-    layers = [(arrays[f"W{i}"], arrays[f"b{i}"]) for i in range(depth)]
-    width = len(layers[0][0]) if layers[0][0].ndim else 0
-    for i, (weight, bias) in enumerate(layers):
-        if weight.ndim != 2 or 0 in weight.shape or len(weight) != width or bias.shape != weight.shape[1:]:
-            raise UserError(
-                f"In the feature network '{path}' W{i} has the shape {list(weight.shape)} and b{i} {list(bias.shape)}, "
-                f"after {width} values; W must be [in, out] and b [out], each layer's in the last one's out."
-            )
-        if any(array.dtype.kind != "f" or not np.isfinite(array).all() for array in (weight, bias)):
-            raise UserError(f"In the feature network '{path}' W{i} or b{i} holds something else than finite floats.")
-        width = weight.shape[1]
-    return [(weight.astype(np.float64), bias.astype(np.float64)) for weight, bias in layers]

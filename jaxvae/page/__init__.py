@@ -18,6 +18,7 @@ from jaxvae.errors import UserError
 from jaxvae.latents import order_dimensions
 from jaxvae.page.decoder import export
 from jaxvae.posteriors import EUCLIDEAN
+from jaxvae.results import label
 from jaxvae.subject import Subject
 from jaxvae.tools import TOOLS, sheet
 
@@ -30,6 +31,7 @@ CAPTIONS = {
     "reconstructions": "Test data, each row above its reconstructions.",
     "latent_scatter": "Posterior means of the test set.",
     "latent_grid": "The decoder's means over the prior's quantiles.",
+    "rate_distortion": "Rate against distortion of the prior and the decoder.",
 }
 
 
@@ -94,11 +96,10 @@ def _tables(results: Mapping[str, Any]) -> str:
     for name, values in tables.items():
         numbers = {key: value for key, value in values.items() if isinstance(value, (int, float))}
         rows = "".join(
-            f"<tr><td>{html.escape(key.replace('_', ' '))}</td><td>{_number(value)}</td></tr>"
-            for key, value in numbers.items()
+            f"<tr><td>{html.escape(label(key))}</td><td>{_number(value)}</td></tr>" for key, value in numbers.items()
         )
         if rows:
-            out.append(f"<table><caption>{html.escape(name.replace('_', ' '))}</caption>{rows}</table>")
+            out.append(f"<table><caption>{html.escape(label(name))}</caption>{rows}</table>")
     return "".join(out)
 
 
@@ -117,11 +118,12 @@ def _figures(shown: Sequence[tuple[str, bytes]]) -> str:
 def _walks(subject: Subject) -> list[tuple[str, bytes]]:
     """Interpolations, traversals and imputations, as far as the model knows them."""
     found = []
-    for name, options in (
-        ("interpolate", {"num": 6}),
-        ("traverse", {"num": 10}),
-        ("impute", {"num": 12, "steps": 100, "burn_in": 50, "nll_samples": 0}),
-    ):
+    asked: dict[str, dict[str, Any]] = {
+        "interpolate": {"num": 6},
+        "traverse": {"num": 10},
+        "impute": {"num": 12, "chains": 4, "steps": 100, "burn_in": 50, "nll_samples": 0},
+    }
+    for name, options in asked.items():
         try:
             outcome = TOOLS[name](subject, **options)
         except UserError:  # what this model cannot do is not shown

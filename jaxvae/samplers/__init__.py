@@ -2,8 +2,9 @@
 
 from jaxvae.samplers.base import Codes, Draw, Sampler, encode_all, sample_with
 from jaxvae.samplers.codes import autoregressive
-from jaxvae.samplers.densities import flow, gmm, two_stage
+from jaxvae.samplers.densities import gmm, two_stage
 from jaxvae.samplers.fitting import check_fits
+from jaxvae.samplers.flows import flow
 from jaxvae.samplers.trained import prior, pseudo_inputs
 
 SAMPLERS = {

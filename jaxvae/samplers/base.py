@@ -98,10 +98,13 @@ def sample_with(model: Model, params: Params, draw: Draw, key: Key, num: int, te
     return np.concatenate([np.asarray(decode(params, draw(k, CHUNK, temperature))) for k in keys])[:num]
 
 
-def compiled(draw: Callable[[Tree, Key, int, Array], Array], tree: Tree, scales: bool = True, space: str = "") -> Draw:
-    """`draw(tree, key, num, temperature)` as a sampler's `(key, num, temperature=1.0)`, compiled once for each `num`.
+def compiled(
+    name: str, draw: Callable[[Tree, Key, int, Array], Array], tree: Tree, scales: bool = True, space: str = ""
+) -> Draw:
+    """`draw(tree, key, num, temperature)` as the `(key, num, temperature=1.0)` of the sampler `name`.
 
-    Where it cannot scale (latents in `space`) any temperature but 1 is refused, as are those below 0 and NaN.
+    It is compiled once for each `num`. Where it cannot scale (latents in `space`) any temperature but 1 is refused, as
+    are those below 0 and NaN, and draws that are not finite.
     """
     run = partial(jax.jit(draw, static_argnums=2), tree)
 
@@ -110,6 +113,14 @@ def compiled(draw: Callable[[Tree, Key, int, Array], Array], tree: Tree, scales:
             raise UserError(f"sample.temperature is {temperature}, but latents in {space} take only 1.")
         if not temperature >= 0:
             raise UserError(f"sample.temperature is {temperature}; it must be 0 or more.")
-        return run(key, num, temperature)
+        z = run(key, num, temperature)
+        wrong = int(np.sum(~np.isfinite(np.asarray(z).reshape(num, -1)).all(axis=1)))
+        if wrong:
+            raise UserError(
+                f"{wrong} of {num} draws of the sampler '{name}' are NaN or infinite: it does not fit these codes. "
+                "Take sample.sampler='gmm' or 'pseudo_inputs', a lower sample.temperature, or train the model again "
+                "with a smaller optimizer.learning_rate."
+            )
+        return z
 
     return checked

@@ -10,7 +10,7 @@ from jaxvae.distributions import AutoregressiveCodes, Coded, nearest_code
 from jaxvae.model import Model
 from jaxvae.priors import autoregressive_codes
 from jaxvae.samplers.base import Codes, Draw, Sampler, compiled
-from jaxvae.samplers.fitting import check_fits, minimise
+from jaxvae.samplers.fitting import check_fits, check_training, minimise
 from jaxvae.types import Key, Params
 
 AT_A_TIME = 64  # examples, each of whose codes is compared with the whole codebook
@@ -34,7 +34,7 @@ def autoregressive(
     Raises:
       UserError: an option out of its range.
     """
-    autoregressive_codes(1, 2, hidden, embed_dim)  # refuses what it can before there is a model
+    check_training("autoregressive", hidden, embed_dim=embed_dim, steps=steps, batch_size=batch_size)
 
     def fit(model: Model, params: Params, codes: Codes, key: Key) -> Draw:
         check_fits("autoregressive", model)
@@ -58,6 +58,6 @@ def autoregressive(
             colder = lambda params, codes: p.net(params, codes) / jnp.maximum(temperature, COLDEST)  # noqa: E731
             return Coded(AutoregressiveCodes(colder, fitted, length), codebook).sample(key, (num,))
 
-        return compiled(draw, (fitted, codebook))
+        return compiled("autoregressive", draw, (fitted, codebook))
 
     return Sampler(fit)

@@ -1,6 +1,6 @@
-"""Samplers that fit a density to the codes of the training set, in R^n or on a Poincaré ball.
+"""Samplers that fit a mixture or a second VAE to the codes of the training set, in R^n or on a Poincaré ball.
 
-All are fitted to one z ~ q(z|x) of each example, and so to the aggregated posterior that the decoder was trained on;
+Both are fitted to one z ~ q(z|x) of each example, and so to the aggregated posterior that the decoder was trained on;
 where q is a point that is its centre.
 """
 
@@ -20,13 +20,13 @@ from jaxvae.errors import UserError, unknown
 from jaxvae.model import Model, make_model
 from jaxvae.objectives import KL_WEIGHTS, StepContext
 from jaxvae.objectives.elbo import elbo
+from jaxvae.ranges import check, within
 from jaxvae.samplers.base import Codes, Draw, Sampler, compiled
-from jaxvae.samplers.fitting import check_fits, coordinates, minimise
+from jaxvae.samplers.fitting import check_fits, check_training, coordinates, minimise
 from jaxvae.types import Key, Params
 
 COVARIANCES = {"full": "full", "diagonal": "diag"}  # and what scikit-learn calls them
 FIRST_VARIANCE = 0.5  # of codes of variance 1: from 1 on, latents of the second VAE could stay at saying nothing
-HEADROOM = 4.0  # the flow only contracts towards its Gaussian: what is fitted must be wider where it is dense
 
 
 def gmm(components: int = 10, covariance: str = "full") -> Sampler:
@@ -41,10 +41,9 @@ def gmm(components: int = 10, covariance: str = "full") -> Sampler:
     Raises:
       UserError: fewer than 1 component, or an unknown covariance. `fit` refuses more components than codes.
     """
-    if components < 1:
-        raise UserError(f"The sampler 'gmm' got components={components}; it needs at least 1.")
+    check("sampler", "gmm", components=(components, within(1)))
     if covariance not in COVARIANCES:
-        raise unknown("value of covariance", covariance, COVARIANCES)
+        raise unknown("covariance of the sampler 'gmm'", covariance, COVARIANCES)
 
     def fit(model: Model, params: Params, codes: Codes, key: Key) -> Draw:
         del params
@@ -74,60 +73,7 @@ def gmm(components: int = 10, covariance: str = "full") -> Sampler:
             offset = jnp.einsum("kij,nj->kni", factors, normal, precision="highest")[index, jnp.arange(num)]
             return space.back(means[index] + temperature * offset)
 
-        return compiled(draw, tree)
-
-    return Sampler(fit)
-
-
-def flow(
-    kind: str = "autoregressive",
-    num_flows: int = 4,
-    hidden: Sequence[int] = (128, 128),
-    steps: int = 2000,
-    batch_size: int = 256,
-) -> Sampler:
-    """A normalizing flow fitted by maximum likelihood; as a masked autoregressive one, arXiv:1705.07057.
-
-    The temperature scales the Gaussian that the flow starts from: at 0 all draws are its centre.
-
-    Args:
-      kind: "autoregressive" or "coupling", as in the prior 'flow'.
-      num_flows: layers, with the dimensions reversed between them.
-      hidden: widths of their networks.
-      steps: of Adam.
-      batch_size: codes in each.
-
-    Raises:
-      UserError: an option out of its range.
-    """
-
-    def made(latent_dim: int) -> priors.Prior:
-        return priors.flow(latent_dim, kind, num_flows, hidden)
-
-    made(2)  # refuses what it can before there is a model
-
-    def fit(model: Model, params: Params, codes: Codes, key: Key) -> Draw:
-        del params
-        check_fits("flow", model)
-        space, (start, train) = coordinates(model, codes.draws), jax.random.split(key)
-        data = HEADROOM * space.to(codes.draws)
-        built = made(data.shape[1])
-
-        def loss(params, rows, key):
-            del key
-            p: Any = built.build(params, model.encode)
-            return -p.log_prob(rows)
-
-        fitted = minimise(loss, built.init(start), data, train, steps, batch_size, 2e-3)
-
-        def draw(fitted, key, num, temperature):
-            p: Any = built.build(fitted, model.encode)
-            z = temperature * p.base_dist.sample(key, (num,))
-            for layer in p.transforms:
-                z = layer(z)
-            return space.back(z / HEADROOM)
-
-        return compiled(draw, fitted)
+        return compiled("gmm", draw, tree)
 
     return Sampler(fit)
 
@@ -146,6 +92,7 @@ def two_stage(hidden: Sequence[int] = (256, 256), steps: int = 2000, batch_size:
     Raises:
       UserError: an option out of its range.
     """
+    check_training("two_stage", hidden, steps=steps, batch_size=batch_size)
     network = networks.mlp(hidden, hidden_scale=1.0, output_scale=1.0)  # codes are small: nothing is to be held back
 
     def fit(model: Model, params: Params, codes: Codes, key: Key) -> Draw:
@@ -174,6 +121,6 @@ def two_stage(hidden: Sequence[int] = (256, 256), steps: int = 2000, batch_size:
             p = second.decode(fitted, temperature * second.prior(fitted).sample(latent_key, (num,)))
             return space.back(p.mean + temperature * (p.sample(noise_key) - p.mean))
 
-        return compiled(draw, fitted)
+        return compiled("two_stage", draw, fitted)
 
     return Sampler(fit)

@@ -5,9 +5,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxvae.errors import UserError
 from jaxvae.model import Model, centre, draw_prior
 from jaxvae.posteriors import EUCLIDEAN
+from jaxvae.ranges import check, within
 from jaxvae.samplers.base import Codes, Draw, Sampler, compiled
 from jaxvae.types import Key, Params
 
@@ -23,7 +23,7 @@ def prior() -> Sampler:
         def draw(params, key, num, temperature):
             return draw_prior(model, params, key, num, temperature)
 
-        return compiled(draw, params, model.posterior.space == EUCLIDEAN, model.posterior.space)
+        return compiled("prior", draw, params, model.posterior.space == EUCLIDEAN, model.posterior.space)
 
     return Sampler(fit, needs_codes=False)
 
@@ -38,8 +38,7 @@ def pseudo_inputs(components: int = 500) -> Sampler:
     Raises:
       UserError: fewer than 1 component.
     """
-    if components < 1:
-        raise UserError(f"The sampler 'pseudo_inputs' got components={components}; it needs at least 1.")
+    check("sampler", "pseudo_inputs", components=(components, within(1)))
 
     def fit(model: Model, params: Params, codes: Codes, key: Key) -> Draw:
         del key
@@ -63,6 +62,6 @@ def pseudo_inputs(components: int = 500) -> Sampler:
 
             return jax.lax.map(one, jax.random.split(key, num), batch_size=AT_A_TIME)
 
-        return compiled(draw, (params, inputs), scales, model.posterior.space)
+        return compiled("pseudo_inputs", draw, (params, inputs), scales, model.posterior.space)
 
     return Sampler(fit)

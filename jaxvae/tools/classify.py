@@ -1,6 +1,7 @@
 """Classifiers of scikit-learn's that tools ask: of codes, to steer by; of images, to judge by."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -48,7 +49,7 @@ def agreement(x: np.ndarray, labels: np.ndarray, target: int, *sets: np.ndarray)
     counts = np.unique(labels, return_counts=True)[1]
     # Scikit-learn holds out a tenth to know when to stop, some of each class.
     holds_out = counts.min() > 1 and len(x) >= 10 * len(counts)
-    batch = min(200, len(x))
+    batch: Any = min(200, len(x))  # their annotation says str
     network = MLPClassifier((200,), batch_size=batch, early_stopping=holds_out, max_iter=30, random_state=0)
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a judge need not be the best

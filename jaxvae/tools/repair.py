@@ -9,6 +9,7 @@ import numpy as np
 from jaxvae import imputation, latents
 from jaxvae.curves import chart
 from jaxvae.errors import UserError, unknown
+from jaxvae.ranges import between, check, within
 from jaxvae.search import class_log_probability
 from jaxvae.search import search as gradient_search
 from jaxvae.subject import Subject
@@ -25,8 +26,9 @@ def impute(
     mask: str = "middle",
     part: float = 2 / 7,
     num: int = 100,
-    steps: int = 500,
-    burn_in: int = 100,
+    steps: int = 1000,
+    burn_in: int = 200,
+    chains: int = 16,
     nll_samples: int = 500,
 ) -> Outcome:
     """Fills in missing values of test examples, beside what the training set's mean would give.
@@ -38,27 +40,34 @@ def impute(
         a bool array that broadcasts to `[N, *data_shape]`, True where a value is known.
       part: how much of an example is missing; 2/7 of 28 rows are 8.
       num: test examples.
-      steps: of the chain after `burn_in` steps.
+      steps: of each chain after `burn_in` steps.
       burn_in: steps before.
+      chains: of each example; the mean is over all of them.
       nll_samples: K of log p(x_missing | x_observed); 0 leaves it out.
 
     `numbers` has the mean squared errors on missing values in units of the pixel range, and that log-likelihood.
 
     Raises:
-      UserError: a mask that does not fit, or a model that cannot impute.
+      UserError: an option out of its range, a mask that does not fit, or a model that cannot impute.
     """
     if method not in METHODS:
         raise unknown("method of the tool 'impute'", method, METHODS)
-    num = at_most(subject, "impute", num)
+    if not mask.endswith(".npy") and mask not in MASKS:
+        raise unknown("mask (or .npy file) of the tool 'impute'", mask, MASKS)
+    check(
+        "tool", "impute", part=(part, between(0, 1)), num=(num, within(1)), steps=(steps, within(1)),
+        burn_in=(burn_in, within(0)), chains=(chains, within(1)), nll_samples=(nll_samples, within(0)),
+    )  # fmt: skip
+    num = at_most(subject, num)
     x = subject.x("test", num)
     observed = jnp.broadcast_to(_mask(subject, mask, part, num), x.shape)
-    key, nll_key = jax.random.split(subject.key("impute"))
-    found = METHODS[method](subject.model, subject.params, key, x, observed, steps, burn_in)
-    average = np.mean(subject.split("train").x.astype(np.float64), axis=0) / subject.dataset.max_value
-    true, filled = subject.unit(x), subject.unit(found.mean)
     missing = ~np.asarray(observed)
     if not missing.any():
         raise UserError("The mask says that every value is known: nothing is there to be imputed.")
+    key, nll_key = jax.random.split(subject.key("impute"))
+    found = METHODS[method](subject.model, subject.params, key, x, observed, steps, burn_in, chains)
+    average = np.mean(subject.split("train").x.astype(np.float64), axis=0) / subject.dataset.max_value
+    true, filled = subject.unit(x), subject.unit(found.mean)
     error = float(np.mean(np.square(filled - true)[missing]))
     baseline = float(np.mean(np.square(np.broadcast_to(average, true.shape) - true)[missing]))
     numbers = {"error": error, "mean_image_error": baseline, "ratio": error / baseline}
@@ -86,10 +95,6 @@ def _mask(subject: Subject, mask: str, part: float, num: int) -> np.ndarray:
             raise UserError(f"The mask '{mask}' cannot be read: {error}.") from error
         imputation.check_mask(jnp.zeros((num, *shape)), observed)
         return observed
-    if mask not in MASKS:
-        raise unknown("mask (or .npy file)", mask, MASKS)
-    if not 0 < part < 1:
-        raise UserError(f"The tool 'impute' got part={part}; it must lie between 0 and 1.")
     if mask == "random":
         rng = np.random.default_rng(0)
         return rng.random((num, *shape)) >= part
@@ -107,11 +112,10 @@ def denoise(subject: Subject, level: float = 0.3, num: int = 16, steps: int = 1)
     """Adds Gaussian noise of deviation `level` (of the pixel range) to test examples, and projects them on the model.
 
     Raises:
-      UserError: a level below 0, or less than one step.
+      UserError: a level below 0, fewer than 1 example or step.
     """
-    if not level >= 0:
-        raise UserError(f"The tool 'denoise' got level={level}; it must be 0 or more.")
-    x = subject.x("test", at_most(subject, "denoise", num))
+    check("tool", "denoise", level=(level, within(0)), num=(num, within(1)), steps=(steps, within(1)))
+    x = subject.x("test", at_most(subject, num))
     low, high = tuple(subject.config["data"]["pixel_range"]) or subject.experiment.spec.stored_range
     noise = jax.random.normal(subject.key("denoise"), x.shape)
     noisy = jnp.clip(x + level * (high - low) * noise, low, high)
@@ -134,6 +138,10 @@ def search(subject: Subject, target: int = 0, num: int = 64, steps: int = 300, p
     Raises:
       UserError: no labels, no such class, or latents that are codes.
     """
+    check(
+        "tool", "search", target=(target, within(0)), num=(num, within(1)), steps=(steps, within(1)),
+        prior_weight=(prior_weight, within(0)),
+    )  # fmt: skip
     chart(subject.model, subject.params, "A search by gradients")  # refused before anything is fitted
     labels = subject.labels("train")
     if target not in labels:

@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxvae import curves, latents
-from jaxvae.errors import UserError
+from jaxvae.errors import UserError, unknown
+from jaxvae.ranges import POSITIVE, check, within
 from jaxvae.subject import Subject
 from jaxvae.tools.base import Outcome, at_most, chosen
 from jaxvae.tools.classify import agreement
@@ -25,7 +26,10 @@ def interpolate(subject: Subject, num: int = 8, steps: int = 9, path: str = "lin
     Raises:
       UserError: examples that there are not, a path that the latent space does not have.
     """
-    num = at_most(subject, "interpolate", num)
+    if path not in curves.PATHS:
+        raise unknown("path of the tool 'interpolate'", path, curves.PATHS)
+    check("tool", "interpolate", num=(num, within(1)), steps=(steps, within(2)), first=(first, within(0)))
+    num = at_most(subject, num)
     chosen(subject, "interpolate", first=first, last=first + 2 * num - 1)
     x = subject.x("test", first + 2 * num)[first:]
     curve = curves.interpolate(subject.model, subject.params, x[::2], x[1::2], steps, path)
@@ -49,9 +53,11 @@ def traverse(subject: Subject, index: int = 0, num: int = 12, steps: int = 11, s
     Raises:
       UserError: no such example, or latents that are not in R^n.
     """
+    check(
+        "tool", "traverse", index=(index, within(0)), num=(num, within(1)), steps=(steps, within(2)),
+        span=(span, POSITIVE),
+    )  # fmt: skip
     chosen(subject, "traverse", index=index)
-    if num < 1:
-        raise UserError(f"The tool 'traverse' got num={num}; it must be 1 or more.")
     order = latents.order_dimensions(subject.model, subject.params, subject.x("test", subject.some("test", CODES)))[
         :num
     ]
@@ -63,7 +69,7 @@ def traverse(subject: Subject, index: int = 0, num: int = 12, steps: int = 11, s
 
 
 def attribute(
-    subject: Subject, positive: int = 1, negative: int = -1, num: int = 12, steps: int = 9, strength: float = 1.5
+    subject: Subject, positive: int = 1, negative: int = -1, num: int = 12, steps: int = 8, strength: float = 3.5
 ) -> Outcome:
     """Adds the direction towards a class to examples without it, with rising strength (arXiv:1512.09300, section 4).
 
@@ -73,17 +79,22 @@ def attribute(
       negative: the class to start from; -1 for all others.
       num: test examples shown.
       steps: strengths from 0 to `strength`.
-      strength: 1 moves the mean of the rest onto the mean of the class.
+      strength: the last one. 1 moves the mean of the rest onto the mean of the class, which takes about a third of
+        the examples there; on MNIST 3.5 takes nine in ten of them to any class.
 
-    `numbers` has the part of all moved test examples that a scikit-learn classifier, trained on the training data,
-    takes for the class, before and after.
+    `numbers` has the part of the test examples to be moved, reconstructed, that a scikit-learn classifier, trained on
+    the training data, takes for the class: `before`, and `after` at the last strength.
 
     Raises:
       UserError: no labels, no such class, or latents that are not in R^n.
     """
+    check(
+        "tool", "attribute", positive=(positive, within(0)), negative=(negative, within(-1)), num=(num, within(1)),
+        steps=(steps, within(2)), strength=(strength, POSITIVE),
+    )  # fmt: skip
+    if positive == negative:
+        raise UserError(f"The tool 'attribute' got positive={positive} and negative={negative}; they must differ.")
     latents.require_euclidean(subject.model, "Arithmetic with attributes")
-    if steps < 1:
-        raise UserError(f"The tool 'attribute' got steps={steps}; it must be 1 or more.")
     labels = {name: subject.labels(name) for name in ("train", "test")}
     other = None if negative < 0 else negative
     vector = latents.attribute_vector(jnp.asarray(subject.codes("train")), labels["train"], positive, other)
@@ -97,7 +108,7 @@ def attribute(
         subject.unit(subject.x("train")), labels["train"], positive,
         *(subject.unit(x) for x in (subject.decode(codes), moved)),
     )  # fmt: skip
-    num = at_most(subject, "attribute", min(num, len(codes)))
+    num = min(num, len(codes))
     path = latents.move(codes[:num], vector, jnp.linspace(0.0, strength, steps))
     shown = subject.unit(subject.decode(path.reshape(num * steps, -1))).reshape(num, steps, *subject.model.data_shape)
     title = f"towards class {positive}, strength 0 to {strength:g}"
@@ -110,6 +121,7 @@ def analogy(subject: Subject, a: int = 0, b: int = 1, c: int = 2) -> Outcome:
     Raises:
       UserError: no such example, or latents that are not in R^n.
     """
+    check("tool", "analogy", **{name: (index, within(0)) for name, index in {"a": a, "b": b, "c": c}.items()})
     latents.require_euclidean(subject.model, "An analogy")
     codes = subject.codes("test")[chosen(subject, "analogy", a=a, b=b, c=c)]
     z = np.concatenate([codes, latents.analogy(*map(jnp.asarray, codes))[None]])

@@ -1,0 +1,142 @@
+"""Whether the latent is used: units in use, and collapse of the posterior or of the decoder."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxvae.densities import knows_density
+from jaxvae.errors import UserError
+from jaxvae.kl import kl_by_group
+from jaxvae.metrics.rates import check_size, encode_batches, split_kl
+from jaxvae.model import Model, centre
+from jaxvae.posteriors import EUCLIDEAN
+from jaxvae.types import Array, Distribution, Key, Params
+
+UNUSED_NATS = 0.01  # a latent variable with a lower mean KL is not used: it tells less than 1/69 of a bit
+ACTIVE_VARIANCE = 0.01  # of arXiv:1509.00519, section 5.1; the prior's variance is 1
+MOST = 0.5  # a larger share of unused latent variables is worth a warning
+UNINFORMATIVE_NATS = 0.05  # less mutual information than this says that q(z|x) is the same for every x
+IGNORED = 0.01  # a decoder whose outputs vary with x by a smaller share of the data's variance ignores z
+
+
+def active_units(codes: np.ndarray | Array, threshold: float = ACTIVE_VARIANCE) -> dict[str, Any]:
+    """Latent dimensions whose code varies over the data (Burda et al. 2015, arXiv:1509.00519, section 5.1).
+
+    Args:
+      codes: `[N, D]`, the means of q(z|x).
+      threshold: of the variance over x, which must lie above it.
+
+    Returns:
+      "active_units", their number; "variances", those of all D dimensions.
+
+    Raises:
+      UserError: `codes` is not `[N, D]` with N of 2 at least, or is not finite.
+    """
+    codes = np.asarray(codes, np.float64)
+    if codes.ndim != 2 or len(codes) < 2 or not np.isfinite(codes).all():
+        raise UserError(
+            f"active_units got codes of shape {codes.shape}; it needs finite ones [N, D], of 2 examples or more."
+        )
+    variances = codes.var(axis=0)
+    return {"active_units": int(np.sum(variances > threshold)), "variances": variances.tolist()}
+
+
+def collapse(
+    model: Model, params: Params, key: Key, batches: Iterable[Array], num_rows: int = 1000, memory_mb: float = 64.0
+) -> dict[str, Any]:
+    """Whether the latent is used: by the encoder, and by the decoder.
+
+    Args are those of `aggregate_kl`; the posterior may be any.
+
+    Returns:
+      "kl_by_variable": the mean of KL(q(z|x) || p(z)) over x in nats for each latent variable; of length 1 where only
+        the whole has one (estimated from one z for each x where it has no closed form), None where q is no density.
+      "kl": their sum, or None.
+      "unused_share": of these, the share below 0.01 nats; of the code's dimensions that are not active without a KL.
+      "active_units", "num_units": dimensions of the code with a variance over x above 0.01, and all of them.
+      "mutual_information": of x and z under q, in nats, see `aggregate_kl`; None where q has no density at any z.
+      "decoder_variation": the variance over x of the reconstruction from the code, as a share of the data's, both
+        summed over values: 0 where the decoder ignores z, towards 1 where it tells the examples apart.
+      "warning": a sentence with these numbers on the first that holds, or "". All latent variables have a KL below
+        0.01 nats, the mutual information is below 0.05 nats, or no unit is active where it is not known; the decoder's
+        variation is below 1%; more than half of the latent variables have a KL below 0.01 nats; more than half of the
+        units, in R^n, are not active.
+
+    Raises:
+      UserError: fewer than 2 examples, or `num_rows` below 1.
+    """
+    batches = list(batches)
+    num = check_size(sum(map(len, batches)), num_rows, at_least=2)
+
+    @jax.jit
+    def of_batch(x):
+        posterior, prior = model.encode(params, x), model.prior(params)
+        codes = centre(posterior)
+        groups = _kl_groups(posterior, prior) if model.posterior.is_density else None
+        return codes, model.decode(params, codes).mean, groups
+
+    codes, groups, moments = [], [], np.zeros((2, 2, *model.data_shape))  # [first or second, data or decoded, ...]
+    shift = np.asarray(batches[0][0], np.float64)  # near the data, so that the second moments keep their digits
+    for x in batches:
+        code, decoded, group = of_batch(x)
+        codes.append(np.asarray(code).reshape(len(x), -1))
+        groups.append(group)
+        both = np.stack([np.asarray(x, np.float64), np.asarray(decoded, np.float64)]) - shift
+        moments += np.stack([both.sum(axis=1), np.square(both).sum(axis=1)]) / num
+    data, decoded = np.sum(moments[1] - np.square(moments[0]), axis=tuple(range(1, 1 + len(model.data_shape))))
+
+    encoded = encode_batches(model, params, key, batches) if model.posterior.is_density else None
+    kl = None
+    if encoded is not None:
+        kl = np.asarray([encoded.log_posterior.mean() - encoded.log_prior.mean()])
+        if groups[0] is not None:
+            kl = np.concatenate(groups, axis=1, dtype=np.float64).mean(axis=1)
+    active = active_units(np.concatenate(codes))["active_units"]
+    units = codes[0].shape[1]
+    information = None
+    if encoded is not None and knows_density(model, params):
+        information = split_kl(model, params, encoded, num_rows, memory_mb)["mutual_information"]
+    report = {
+        "kl_by_variable": None if kl is None else kl.tolist(),
+        "kl": None if kl is None else float(np.sum(kl)),
+        "unused_share": 1 - active / units if kl is None else float(np.mean(kl < UNUSED_NATS)),
+        "active_units": active,
+        "num_units": units,
+        "mutual_information": information,
+        "decoder_variation": float(decoded / data) if data > 0 else 0.0,
+    }
+    return {**report, "warning": _warning(report, model.posterior.space)}
+
+
+def _warning(report: dict[str, Any], space: str) -> str:
+    kl, information, active, units = (report[k] for k in ("kl", "mutual_information", "active_units", "num_units"))
+    unused, variation = report["unused_share"], report["decoder_variation"]
+    numbers = [f"{active} of {units} units are active"]
+    if kl is not None:
+        terms = len(report["kl_by_variable"])
+        numbers.append(
+            f"{round(unused * terms)} of {terms} KL terms are below {UNUSED_NATS} nats, in all {kl:.3g} nats"
+        )
+    if information is not None:
+        numbers.append(f"x and z share {information:.3g} nats")
+    numbers.append(f"the decoder's outputs vary by {100 * variation:.2g}% of the data's variance")
+    known = f" ({'; '.join(numbers)})."
+    independent = active == 0 if information is None else information < UNINFORMATIVE_NATS
+    if independent or (kl is not None and unused == 1):
+        return f"Posterior collapse: q(z|x) hardly depends on x{known}"
+    if variation < IGNORED:
+        return f"The decoder ignores z{known}"
+    if kl is not None and unused > MOST:
+        return f"More than half of the latent variables are not used{known}"
+    if space == EUCLIDEAN and active < units * (1 - MOST):  # elsewhere the variance of a unit is of another scale
+        return f"More than half of the units are not active{known}"
+    return ""
+
+
+def _kl_groups(posterior: Distribution, prior: Distribution) -> Array | None:
+    try:
+        return kl_by_group(posterior, prior)
+    except UserError:  # no closed form
+        return None

@@ -1,0 +1,125 @@
+"""The path of densities from p(z), or from q(z|x), to p(x, z) of a model, and the chains that go along it."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxvae.densities import knows_density
+from jaxvae.errors import UserError, unknown
+from jaxvae.metrics.annealing import Path, chain, map_chains, pilot_steps, point
+from jaxvae.model import Model
+from jaxvae.posteriors import EUCLIDEAN
+from jaxvae.types import Array, Key, Params
+
+STARTS = ("prior", "posterior")
+
+
+def paths(
+    model: Model,
+    params: Params,
+    x: Array,
+    start: str,
+    num_chains: int,
+    num_leapfrog: int,
+    needs_density: bool = True,
+) -> Callable[[Array], Path]:
+    """The path of x[row], as a function of the row.
+
+    Raises:
+      UserError: an unknown start, a number below 1, or a model that has no such path; a likelihood that is no density
+        only where `needs_density`.
+    """
+    for name, value in (("num_chains", num_chains), ("num_leapfrog", num_leapfrog)):
+        if value < 1:
+            raise UserError(f"Annealed importance sampling got {name}={value}; it needs at least 1.")
+    if start not in STARTS:
+        raise unknown("start of annealed importance sampling", start, STARTS)
+    if model.posterior.space != EUCLIDEAN:
+        raise UserError(
+            f"Annealed importance sampling moves latents along gradients in R^n, and these live in "
+            f"{model.posterior.space}: take importance_nll, or a model with a posterior in R^n."
+        )
+    if needs_density and not model.likelihood.is_density:
+        raise UserError(
+            "Annealed importance sampling of log p(x) needs a likelihood that is a density, and this model's "
+            "reconstruction loss is none: train with another one, 'bernoulli' or 'gaussian' for example."
+        )
+    if start == "posterior" and not knows_density(model, params):
+        raise UserError(
+            "Annealed importance sampling can start from a posterior only if its density is known at any z, and this "
+            "one's is not (it is a point, or Hamiltonian): take start=prior."
+        )
+    prior: Any = model.prior(params)
+    try:
+        jax.eval_shape(prior.log_prob, jnp.zeros(model.latent_shape))
+    except NotImplementedError as error:
+        raise UserError(
+            "Annealed importance sampling needs log p(z), and this prior can only be sampled: take a prior with a "
+            "density, 'standard_normal' for example."
+        ) from error
+
+    def path_of(row: Array) -> Path:
+        one = jnp.asarray(x)[row]
+
+        def log_likelihood(z: Array) -> Array:
+            likelihood: Any = model.decode(params, z)
+            return likelihood.log_prob(one)
+
+        if start == "prior":
+            return Path(prior.sample, prior.log_prob, log_likelihood)
+        q: Any = model.encode(params, one)
+        return Path(q.sample, q.log_prob, lambda z: log_likelihood(z) + prior.log_prob(z) - q.log_prob(z))
+
+    return path_of
+
+
+def forward(
+    path_of: Callable[[Array], Path],
+    key: Key,
+    batch: int,
+    betas: Array,
+    num_chains: int,
+    num_leapfrog: int,
+    room: int,
+) -> tuple[Array, Array]:
+    """The log-weights up to each temperature, and `log_ratio` at the point moved there: `[C, B, T]` both."""
+    pilot_key, chain_key = jax.random.split(key)
+    steps = pilot_steps(path_of, pilot_key, batch, betas, num_leapfrog, room)
+
+    def one(args):
+        key, row = args
+        start_key, key = jax.random.split(key)
+        path = path_of(row)
+        return chain(path, key, point(path, path.draw(start_key)), betas, steps[row], num_leapfrog)
+
+    return map_chains(one, chain_key, batch, num_chains, room)
+
+
+def backward(
+    path_of: Callable[[Array], Path],
+    key: Key,
+    z: Array,
+    betas: Array,
+    num_chains: int,
+    num_leapfrog: int,
+    room: int,
+) -> Array:
+    """The log-weights `[C, B]` of chains that go from z `[B, *latent_shape]` back to the start."""
+    pilot_key, chain_key = jax.random.split(key)
+    steps = pilot_steps(path_of, pilot_key, len(z), betas, num_leapfrog, room)
+
+    def one(args):
+        key, row = args
+        path = path_of(row)
+        at = point(path, jnp.asarray(z)[row])
+        return chain(path, key, at, betas, steps[row], num_leapfrog, reverse=True)[0][-1]
+
+    return map_chains(one, chain_key, len(z), num_chains, room)
+
+
+def chains_at_once(model: Model, memory_mb: float) -> int:
+    """How many chains run at a time."""
+    return max(1, int(memory_mb * 1e6 / (4 * math.prod(model.data_shape) * model.likelihood.outputs_per_value)))

@@ -1,0 +1,65 @@
+"""The rate-distortion curve of a prior and a decoder, by annealed importance sampling."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxvae.errors import UserError
+from jaxvae.metrics.annealing import log_mean_exp, temperatures
+from jaxvae.metrics.paths import chains_at_once, forward, paths
+from jaxvae.model import Model
+from jaxvae.types import Array, Key, Params
+
+
+def rate_distortion(
+    model: Model,
+    params: Params,
+    key: Key,
+    x: Array,
+    num_temperatures: int = 500,
+    num_chains: int = 16,
+    max_beta: float = 10.0,
+    num_points: int = 50,
+    num_leapfrog: int = 10,
+    memory_mb: float = 8.0,
+) -> dict[str, Array]:
+    """The rate-distortion curve of prior and decoder (Huang et al. 2020, arXiv:2008.06653, section 4).
+
+    The distortion d is -log p(x|z), or the reconstruction loss of a likelihood that is no density. The latents that
+    trade it best for rate have the density p(z) exp(-b d) / Z_b; AIS from the prior passes them all on its way to
+    b = `max_beta`. Their distortion is the mean of d under the normalised weights, their rate KL(.|| p(z)) is
+    -b distortion - log Z_b. Both are consistent as temperatures and chains grow; log Z_b comes from below, so that the
+    rate tends to be too high.
+
+    Args:
+      model: with continuous latents in R^n and a prior density.
+      params: its parameters.
+      key: for all chains.
+      x: `[B, *data_shape]`.
+      num_temperatures: moves along the path.
+      num_chains: for each example.
+      max_beta: the last b.
+      num_points: P, those of the temperatures that are returned.
+      num_leapfrog: steps of each move.
+      memory_mb: a bound on the decoder's outputs held at a time.
+
+    Returns:
+      `beta` `[P]`, `rate` and `distortion` `[P]`: nats per example, means over x. At b = 1, rate + distortion is the
+      mean of -log p(x).
+
+    Raises:
+      UserError: latents outside R^n, no prior density, a `max_beta` that is not above 0, or a number below 1.
+    """
+    if not max_beta > 0:
+        raise UserError(f"The rate-distortion curve got max_beta={max_beta}; it must be above 0.")
+    if not 1 <= num_points <= num_temperatures:
+        raise UserError(f"The rate-distortion curve got num_points={num_points}; take 1 to num_temperatures of them.")
+    betas = max_beta * temperatures(num_temperatures)
+    path_of = paths(model, params, x, "prior", num_chains, num_leapfrog, needs_density=False)
+    log_weight, log_ratio = forward(
+        path_of, key, len(x), betas, num_chains, num_leapfrog, chains_at_once(model, memory_mb)
+    )
+    kept = jnp.linspace(0, num_temperatures - 1, num_points).round().astype(int)
+    log_weight, log_ratio, beta = log_weight[..., kept], log_ratio[..., kept], betas[1:][kept]
+    distortion = -jnp.sum(jax.nn.softmax(log_weight, axis=0) * log_ratio, axis=0)  # [B, P]
+    rate = -beta * distortion - log_mean_exp(log_weight)
+    return {"beta": beta, "rate": jnp.mean(rate, axis=0), "distortion": jnp.mean(distortion, axis=0)}
