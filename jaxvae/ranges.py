@@ -26,6 +26,7 @@ def between(low: float, high: float = math.inf) -> Range:
 
 POSITIVE, NOT_NEGATIVE, UNIT = between(0), within(0), within(0, 1)
 FRACTION = Range(lambda value: 0 <= value < 1, "from 0 to below 1")
+NONZERO = Range(lambda value: value != 0, "other than 0")
 INTERVAL = Range(lambda ends: ends[0] < ends[1], "(low, high), low < high")
 
 

@@ -12,7 +12,7 @@ OPTIONS = {
     "analogy": {"a": NOT_NEGATIVE, "b": NOT_NEGATIVE, "c": NOT_NEGATIVE},
     "attribute": {
         "positive": NOT_NEGATIVE, "negative": "must be -1 or more", "num": WHOLE, "steps": "must be 2 or more",
-        "strength": "must be above 0",
+        "strength": "must be other than 0",
     },
     "denoise": {"level": NOT_NEGATIVE, "num": WHOLE, "steps": WHOLE},
     "impute": {
@@ -45,7 +45,7 @@ def values(key):
         return ["", "nonsense"]
     if key == "hidden":
         return [(0,), (8, -1), (2.5,), ("x",)]
-    return [-2, -1000]
+    return [] if key == "strength" else [-2, -1000]
 
 
 def refusal(kind, name, /, **given):

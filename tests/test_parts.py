@@ -221,7 +221,9 @@ def test_builder_lists_the_known_names_and_the_nearest(kind):
      ("posterior", {"name": "delta", "latent_dim": 3}, "Unknown option"),
      ("schedule", {"name": "cosine", "peak": 1.0}, "Unknown option"),
      ("optimizer", {"name": "adam", "learning_rate": 1.0}, "Unknown option"),
-     ("optimizer", {"name": "adam", "b1": math.nan}, "finite")],
+     ("optimizer", {"name": "adam", "b1": math.nan}, "finite"),
+     ("optimizer", {"name": "adamw", "mask": 5}, "Unknown option"),
+     ("optimizer", {"name": "sgd", "momentum": "high"}, "type float")],
 )  # fmt: skip
 def test_builder_refuses_options(kind, spec, message):
     with pytest.raises(UserError, match=message):

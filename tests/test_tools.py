@@ -150,6 +150,12 @@ def test_an_attribute_is_nearer_after_than_before(found):
     assert (arrays["mean"][:, 0] != arrays["mean"][:, -1]).any(axis=(1, 2, 3)).all()
 
 
+def test_an_attribute_is_taken_away(digits):
+    _, numbers = use(digits, "attribute", positive=3, strength=-3.5)
+    assert numbers["before"] > 0.7
+    assert numbers["after"] < 0.1
+
+
 def test_the_attribute_vector_is_the_difference_of_mean_codes(digits):
     arrays, _ = use(digits, "attribute", positive=3, negative=7)
     model, params = jaxvae.restore(digits)

@@ -5,7 +5,7 @@ import numpy as np
 
 from jaxvae import curves, latents
 from jaxvae.errors import UserError, unknown
-from jaxvae.ranges import POSITIVE, check, within
+from jaxvae.ranges import NONZERO, POSITIVE, check, within
 from jaxvae.subject import Subject
 from jaxvae.tools.base import Outcome, at_most, chosen
 from jaxvae.tools.classify import agreement
@@ -71,7 +71,7 @@ def traverse(subject: Subject, index: int = 0, num: int = 12, steps: int = 11, s
 def attribute(
     subject: Subject, positive: int = 1, negative: int = -1, num: int = 12, steps: int = 8, strength: float = 3.5
 ) -> Outcome:
-    """Adds the direction towards a class to examples without it, with rising strength (arXiv:1512.09300, section 4).
+    """Adds the direction towards a class to examples without it, or takes it away (arXiv:1512.09300, section 4).
 
     Args:
       subject: the run; its training set needs labels.
@@ -80,7 +80,8 @@ def attribute(
       num: test examples shown.
       steps: strengths from 0 to `strength`.
       strength: the last one. 1 moves the mean of the rest onto the mean of the class, which takes about a third of
-        the examples there; on MNIST 3.5 takes nine in ten of them to any class.
+        the examples there; on MNIST 3.5 takes nine in ten of them to any class. Below 0, examples of the class are
+        moved away from it.
 
     `numbers` has the part of the test examples to be moved, reconstructed, that a scikit-learn classifier, trained on
     the training data, takes for the class: `before`, and `after` at the last strength.
@@ -90,7 +91,7 @@ def attribute(
     """
     check(
         "tool", "attribute", positive=(positive, within(0)), negative=(negative, within(-1)), num=(num, within(1)),
-        steps=(steps, within(2)), strength=(strength, POSITIVE),
+        steps=(steps, within(2)), strength=(strength, NONZERO),
     )  # fmt: skip
     if positive == negative:
         raise UserError(f"The tool 'attribute' got positive={positive} and negative={negative}; they must differ.")
@@ -98,9 +99,10 @@ def attribute(
     labels = {name: subject.labels(name) for name in ("train", "test")}
     other = None if negative < 0 else negative
     vector = latents.attribute_vector(jnp.asarray(subject.codes("train")), labels["train"], positive, other)
-    start = labels["test"] != positive if other is None else labels["test"] == other
+    is_there = labels["test"] == positive
+    start = is_there if strength < 0 else ~is_there if other is None else labels["test"] == other
     if not start.any():
-        raise UserError(f"No test example is of class {negative}: nothing is there to be moved.")
+        raise UserError(f"No test example is there to be moved {'from' if strength < 0 else 'to'} class {positive}.")
     codes = jnp.asarray(subject.codes("test")[start])
     moved = subject.decode(codes + strength * vector)
     names = ("before", "after")
@@ -111,7 +113,7 @@ def attribute(
     num = min(num, len(codes))
     path = latents.move(codes[:num], vector, jnp.linspace(0.0, strength, steps))
     shown = subject.unit(subject.decode(path.reshape(num * steps, -1))).reshape(num, steps, *subject.model.data_shape)
-    title = f"towards class {positive}, strength 0 to {strength:g}"
+    title = f"{'towards' if strength > 0 else 'away from'} class {positive}, strength 0 to {strength:g}"
     return Outcome({"vector": np.asarray(vector), "mean": shown}, shown, title, dict(zip(names, found, strict=True)))
 
 
