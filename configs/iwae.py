@@ -3,7 +3,8 @@
 python launch.py --config=configs/iwae.py        # 8x8 digits, bundled: test loss 22.77, NLL 22.58
 python launch.py --config=configs/iwae.py:mnist
 
-k = 50 after 60 epochs (--config.train.num_epochs=60): NLL 88.64 with 5,000 samples; published 84.78 after 3,280.
+k = 50 after 200 epochs (--config.train.num_epochs=200 --config.train.eval_every_epochs=5
+--config.evaluate.nll_samples=5000): NLL 86.53; published 84.78 after 3,280 epochs.
 """
 
 from configs import base
@@ -16,6 +17,6 @@ def get_config(dataset=""):
     config.network = {"name": "mlp", "hidden": (200, 200), "activation": "tanh"}
     config.network.update(hidden_scale=1.0, output_scale=1.0)
     config.objective = {"name": "iwae", "num_samples": 50}
-    config.optimizer.learning_rate = 2e-3
     config.optimizer.schedule.name = "cosine"
+    config.train.batch_size = 20
     return config
