@@ -183,7 +183,7 @@ def sample(model: Model, params: Params, key: Key, num: int, temperature: float 
     Raises:
       UserError: a temperature other than 1 where the latent space knows no scaling.
     """
-    if temperature != 1.0 and model.posterior.space != EUCLIDEAN:
+    if model.posterior.space != EUCLIDEAN and temperature != 1.0:
         raise UserError(f"sample.temperature is {temperature}, but latents in {model.posterior.space} take only 1.")
     return model.decode(params, draw_prior(model, params, key, num, temperature)).mean
 
