@@ -20,6 +20,7 @@ from jaxvae.recorder import Recorder, split_state
 from jaxvae.samplers import sample_with
 from jaxvae.signals import Signals, Stopped
 from jaxvae.subject import Subject
+from jaxvae.tools import TOOLS
 from jaxvae.workdir import Restored, claim, load_config, lock, read_results, restore_run
 
 EVALUATE_ONLY = ("evaluate", "sample", "tool", "parallel", "name")  # that a finished run can be asked with anew
@@ -34,7 +35,7 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
       Stopped: SIGTERM or SIGINT; the state was saved.
     """
     experiment = setup(config)
-    check_metrics(experiment, config["evaluate"]["metrics"])  # not in the evening, when the training is done
+    _check_asked(experiment)
     settings, seed = config["train"], config["seed"]
     feed = data.make_feed(experiment.dataset.train, settings["batch_size"], seed)
     parallel = sharding.make_parallel(config["parallel"], settings["batch_size"], experiment.objective.whole_batch)
@@ -192,6 +193,14 @@ def _check_data(info: Mapping[str, Any], checksum: int, workdir: Path) -> None:
             f"The training data is not the one that the run in '{workdir}' has seen so far: its values, its labels or "
             "its size changed. Nothing was changed there. Give the former data, or another --workdir."
         )
+
+
+def _check_asked(experiment: Experiment) -> None:
+    """Raises UserError for what the trained run cannot be asked for: now, not when the training is done."""
+    config = experiment.config
+    build.part("sampler", config["sample"]["sampler"])()
+    build.part("tool", config["tool"], parts={"tool": TOOLS})
+    check_metrics(experiment, config["evaluate"]["metrics"])
 
 
 def _agree(config: Mapping[str, Any], workdir: Path) -> None:

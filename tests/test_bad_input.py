@@ -11,6 +11,7 @@ import pytest
 import jaxvae
 from configs.flags import PARTS
 from jaxvae import modes
+from jaxvae.tools import TOOLS
 
 ROOT = Path(__file__).parents[1]
 VAE = f"--config={ROOT}/configs/vae.py"
@@ -183,7 +184,7 @@ def test_a_model_larger_than_memory(refused):
 @pytest.mark.parametrize("part", PARTS)
 def test_unknown_parts_and_options_name_the_known_ones(refused, workdir, part):
     kind = part.rpartition(".")[2]
-    known = sorted(jaxvae.build.PARTS[kind])
+    known = sorted({**jaxvae.build.PARTS, "tool": TOOLS}[kind])
     message = refused(VAE, f"--config.{part}={known[-1]}z")
     assert f"Unknown {kind} '{known[-1]}z'. Did you mean '{known[-1]}'? Known: {', '.join(known)}." in message
     message = refused(VAE, f"--config.{part}.no_such_option=1")
