@@ -106,12 +106,12 @@ def save_latent_scatter(path: Path, codes: np.ndarray, labels: np.ndarray | None
     _save(figure, path)
 
 
-def save_rate_distortion(path: Path, curve: Mapping[str, Sequence[float]]) -> None:
+def save_rate_distortion(path: Path, curve: Mapping[str, Any]) -> None:
     """The rate-distortion curve: distortion over rate, in nats, with the point of beta = 1.
 
     Args:
       path: of the PNG.
-      curve: "beta", rising, "rate" and "distortion", `[P]` each.
+      curve: "beta", rising, "rate" and "distortion", `[P]` each; "distortion_unit" where that is not nats.
     """
     beta, rate, distortion = (np.asarray(curve[name], np.float64) for name in ("beta", "rate", "distortion"))
     figure = Figure(figsize=(5.6, 4.2), layout="constrained")
@@ -123,7 +123,8 @@ def save_rate_distortion(path: Path, curve: Mapping[str, Sequence[float]]) -> No
         axes.annotate(
             f"β = 1: rate + distortion = {sum(at):.1f}", at, (8, 8), textcoords="offset points", fontsize=9, color=INK
         )
-    _plain(axes, "rate: KL to the prior (nats per example)", "distortion: reconstruction (nats per example)")
+    unit = curve.get("distortion_unit", "nats")
+    _plain(axes, "rate: KL to the prior (nats per example)", f"distortion: reconstruction ({unit} per example)")
     _save(figure, path)
 
 

@@ -58,6 +58,8 @@ def attribute_vector(codes: Array, labels: Array | np.ndarray, positive: int, ne
 def attribute_vectors(codes: Array, labels: Array | np.ndarray) -> dict[int, Array]:
     """By class, the mean code of the class less that of the rest, `[D]`: `attribute_vector`.
 
+    For programs that want the directions of all classes; the tool 'attribute' takes one.
+
     Raises:
       UserError: fewer than 2 classes, or labels that are not one for each code.
     """

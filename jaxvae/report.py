@@ -11,6 +11,7 @@ import numpy as np
 from jaxvae import figures, tools, train
 from jaxvae.build import DataSpec
 from jaxvae.data import to_unit_range
+from jaxvae.errors import UserError
 from jaxvae.experiment import Experiment
 from jaxvae.model import reconstruct, sample
 from jaxvae.page import write_report
@@ -25,11 +26,20 @@ RECONSTRUCTIONS = "test data, each row above its reconstructions"
 
 
 def finish(subject: Subject, workdir: Path, timing: Mapping[str, Any]) -> None:
-    """Evaluates on the test set, writes `results.json` with the `timing` of training, `figures/` and `report.html`."""
+    """Evaluates on the test set, writes `results.json` with the `timing` of training, `figures/` and `report.html`.
+
+    Raises:
+      UserError: a metric that does not fit the run, before anything is written; one that turns out not to, afterwards.
+    """
     clock = time.perf_counter()
-    results = evaluate(subject)
-    if jax.process_index() != 0:
-        return
+    results, refused = evaluate(subject)
+    if jax.process_index() == 0:
+        _write(subject, workdir, results, timing, clock)
+    if refused:
+        raise UserError(f"{' '.join(refused)} The other numbers are in {workdir / 'results.json'}.")
+
+
+def _write(subject: Subject, workdir: Path, results: dict[str, Any], timing: Mapping[str, Any], clock: float) -> None:
     results |= {**timing, "evaluate_seconds": time.perf_counter() - clock}
     write_json(workdir / "results.json", results)
     print(table(results))
@@ -107,7 +117,7 @@ def write_tool(subject: Subject, workdir: Path) -> None:
     folder.mkdir(exist_ok=True)
     path = folder / spec["name"]
     np.savez(path.with_suffix(".npz"), allow_pickle=False, **found.arrays)
-    write_json(path.with_suffix(".json"), {"tool": dict(spec), **found.numbers})
+    write_json(path.with_suffix(".json"), {"tool": tools.resolved(spec), **found.numbers})
     for name, value in found.numbers.items():
         print(f"  {name.replace('_', ' '):<40}{value:10.4f}")
     sheet = tools.sheet(found.rows)

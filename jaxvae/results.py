@@ -6,9 +6,10 @@ from importlib.metadata import version
 from typing import Any
 
 import jax
+import numpy as np
 
 import jaxvae
-from jaxvae.metrics.bounds import has_grey_bernoulli
+from jaxvae.metrics.bounds import bits_per_dim, has_grey_bernoulli
 from jaxvae.metrics.table import compute
 from jaxvae.subject import Subject
 
@@ -19,21 +20,32 @@ WORDS = {word: word.upper() for word in ("ais", "ari", "auroc", "dci", "elbo", "
 WORDS |= {"frechet": "Fréchet", "knn": "k-NN"}
 
 
-def evaluate(subject: Subject) -> dict[str, Any]:
+def evaluate(subject: Subject) -> tuple[dict[str, Any], list[str]]:
     """The content of `results.json` but its times: nats per example on the test set, None where none exists.
+
+    Also what metrics that were asked for by name refused, when others were computed already: these are kept, and the
+    refusals are among the notes.
 
     Raises:
       UserError: a metric that does not fit the run; nothing was computed yet.
     """
-    config, dataset, restored = subject.config, subject.dataset, subject.restored
-    found, notes = compute(subject, config["evaluate"]["metrics"])
+    config, dataset, restored, model = subject.config, subject.dataset, subject.restored, subject.model
+    found, notes, refused = compute(subject, config["evaluate"]["metrics"])
+    notes += refused
     test: dict[str, Any] = dict.fromkeys(OF_TEST) | found.pop("objective", {}) | found.pop("nll", {})
-    if not subject.model.has_likelihood:
-        notes.append(
-            "elbo and nll are null: the posterior or the reconstruction loss is no density, so nothing here "
-            "bounds log p(x)."
-        )
     grey = has_grey_bernoulli(subject)
+    if not model.has_likelihood:
+        bounding = "only ais, which needs no posterior, bounds" if "ais" in found else "nothing here bounds"
+        notes.append(
+            f"elbo and nll are null: the posterior or the reconstruction loss is no density, so {bounding} log p(x)."
+        )
+    elif model.likelihood.is_discrete and not grey:
+        test["bits_per_dim"] = bits_per_dim(test["nll"], dataset.shape)
+    elif not model.likelihood.is_discrete and dataset.test.x.dtype == np.uint8 and len(dataset.shape) == 3:
+        notes.append(
+            "The pixels are whole numbers, but the likelihood is a density of continuous values: its nats depend on "
+            "data.pixel_range, have no lower bound, and are no bits per dimension of the pixels."
+        )
     test, broken = _finite(test)
     for name, values in found.items():
         found[name], more = _finite(values)
@@ -58,6 +70,7 @@ def evaluate(subject: Subject) -> dict[str, Any]:
             "step": restored.step,
             "epoch": restored.step / steps,
         },
+        "settings": {section: dict(config[section]) for section in ("evaluate", "sample")},
         "data": {
             "name": config["data"]["name"],
             "shape": list(dataset.shape),
@@ -68,7 +81,7 @@ def evaluate(subject: Subject) -> dict[str, Any]:
         "num_parameters": sum(leaf.size for leaf in jax.tree.leaves(restored.weights["params"])),
         "devices": f"{jax.device_count()} {jax.devices()[0].platform}",
         "versions": {"jaxvae": jaxvae.__version__} | {name: version(name) for name in PACKAGES},
-    }
+    }, refused
 
 
 def table(results: Mapping[str, Any]) -> str:

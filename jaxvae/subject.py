@@ -114,7 +114,8 @@ class Subject:
         encode_key, fit_key = jax.random.split(self.key("sampler"))
         codes = None
         if sampler.needs_codes:
-            codes = encode_all(self.model, self.params, self.batches("train"), encode_key)
+            keep = max(1000, self.config["sample"]["sampler"].get("components", 0))  # pseudo-inputs are among them
+            codes = encode_all(self.model, self.params, self.batches("train"), encode_key, keep)
         return sampler.fit(self.model, self.params, codes, fit_key)
 
     def _generated(self, num: int) -> np.ndarray:

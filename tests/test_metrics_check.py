@@ -30,7 +30,7 @@ def untrained(posterior="diagonal_gaussian", prior="standard_normal", **evaluate
     [
         ((), OF_DIGITS),
         (("hamiltonian",), OF_DIGITS - {"aggregate_kl"}),
-        (("delta",), OF_DIGITS - {"aggregate_kl", "ais"}),
+        (("delta",), OF_DIGITS - {"aggregate_kl"}),  # its likelihood is a density, and AIS starts from the prior
         (("vector_quantized", "uniform_categorical"), OF_DIGITS - {"aggregate_kl", "ais", "rate_distortion"}),
         (("von_mises_fisher", "uniform_sphere"), OF_DIGITS - {"ais", "rate_distortion"}),
     ],
@@ -64,6 +64,56 @@ def test_mistakes_are_said_before_training(tmp_path, asked, evaluate, message):
     with pytest.raises(UserError, match=message):
         check(experiment, asked)
     assert check(experiment, "knn,collapse") == ["knn", "collapse"]  # which do not look at these
+
+
+def first(experiment, **num):
+    """The experiment with so many examples of a split."""
+    splits = {
+        name: split._replace(
+            **{key: None if value is None else value[: num[name]] for key, value in split._asdict().items()}
+        )
+        for name, split in ((name, getattr(experiment.dataset, name)) for name in num)
+    }
+    return experiment._replace(dataset=experiment.dataset._replace(**splits))
+
+
+@pytest.mark.parametrize(
+    ("metric", "num", "message"),
+    [
+        ("prdc", {"test": 5}, "6 test examples or more, but there are 5"),
+        ("knn", {"train": 9}, "asks 10 neighbours, and there are 9 training"),
+        ("linear_probe", {"train": 1}, "of one class"),
+        ("few_labels", {"train": 1}, "of one class"),
+        ("mig", {"test": 35}, r"at least 10 rows per value, \d+ in all"),
+        ("dci", {"test": 1}, "factors vary"),
+    ],
+)
+def test_too_few_examples_are_said_before_training(metric, num, message):
+    experiment = untrained()
+    if metric in FACTOR_SCORES:
+        factors = np.random.default_rng(0).integers(5, size=(len(experiment.dataset.test.x), 3))
+        dataset = experiment.dataset
+        experiment = experiment._replace(dataset=dataset._replace(test=dataset.test._replace(factors=factors)))
+    assert check(experiment, metric) == [metric]
+    few = first(experiment, **num)
+    with pytest.raises(UserError, match=message) as refusal:
+        check(few, metric)
+    assert f" {metric}" not in str(refusal.value).partition("Metrics that fit this run:")[2]
+    assert metric in check(few, "all")  # which says so when it has computed the rest
+    assert check(few, "frechet") == ["frechet"]
+
+
+def test_annealing_needs_a_prior_that_is_a_density():
+    experiment = untrained()
+
+    class Sampler:
+        def log_prob(self, z):
+            raise NotImplementedError
+
+    model = experiment.model._replace(prior=lambda params: Sampler())
+    for name in ("ais", "rate_distortion"):
+        with pytest.raises(UserError, match=f"'{name}' needs a prior that is a density"):
+            check(experiment._replace(model=model), name)
 
 
 @pytest.mark.parametrize("outliers", ["digits", "HERE"])

@@ -34,6 +34,7 @@ DIGITS = ("--config=configs/vae.py", "--config.train.num_epochs=25", "--config.n
 SHAPES = ("--config=configs/beta_vae.py:shapes", "--config.train.num_epochs=1", "--config.network.hidden=(64,)",
           "--config.data.image_size=16", "--config.train.steps_per_call=97")  # fmt: skip
 OF_CODES = ("linear_probe", "knn", "few_labels", "clustering", "frechet", "prdc", "fidelity")
+FEW = "--config.evaluate.max_examples=500"
 OTHER = {"outliers"}  # needs another data set
 
 
@@ -90,12 +91,27 @@ def codes(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    """20 examples without labels, of which 4 are for testing."""
+def on_tiny(tmp_path_factory):
+    """What trains on 20 examples without labels, of which 4 are for testing."""
     path = tmp_path_factory.mktemp("data") / "tiny.npz"
     np.savez(path, x=np.random.default_rng(0).random((20, 4, 4), dtype=np.float32))
     argv = f"--config.data.path={path}", "--config.train.num_epochs=1", "--config.train.batch_size=8"
-    return train(tmp_path_factory, "--config=configs/ae.py", *argv)
+    return "--config=configs/ae.py", *argv
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory, on_tiny):
+    return train(tmp_path_factory, *on_tiny)
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    return train(tmp_path_factory, *SHAPES)
+
+
+@pytest.fixture(scope="module")
+def all_of_shapes(shapes):
+    return evaluated(shapes, "all", FEW)
 
 
 @pytest.fixture(scope="module")
@@ -128,9 +144,8 @@ def test_evaluation_gives_the_same_bits_twice(digits, everything):
     assert again["test"] == first["test"]
 
 
-def test_all_on_shapes_has_the_factor_scores(tmp_path_factory):
-    everything = evaluated(train(tmp_path_factory, *SHAPES), "all", "--config.evaluate.max_examples=500")
-    found, printed = everything["metrics"], table(everything)
+def test_all_on_shapes_has_the_factor_scores(all_of_shapes):
+    found, printed = all_of_shapes["metrics"], table(all_of_shapes)
     assert set(found) == set(METRICS) - OTHER
     assert all(math.isfinite(value) for value in numbers(found))
     for name in FACTOR_SCORES:
@@ -150,21 +165,22 @@ def test_all_on_an_autoencoder_and_on_codes_leaves_out_what_does_not_fit(plain, 
     found = evaluated(plain, "all")
     assert not {"ais", "aggregate_kl"} & set(found["metrics"])
     assert set(OF_CODES) <= set(found["metrics"])
+    assert found["metrics"]["rate_distortion"]["distortion_unit"] == "units of the reconstruction loss"
     found = evaluated(codes, "all")
     assert not {"ais", "rate_distortion", "aggregate_kl"} & set(found["metrics"])
     assert set(OF_CODES) <= set(found["metrics"])
     assert not any("left out" in note for note in found["notes"])
 
 
-def one_device(workdir, metrics):
-    command = [sys.executable, "launch.py", f"--workdir={workdir}", "--mode=evaluate", *QUICK]
+def one_device(workdir, metrics, *argv):
+    command = [sys.executable, "launch.py", f"--workdir={workdir}", "--mode=evaluate", *QUICK, *argv]
     env = {**os.environ, "XLA_FLAGS": "", "PYTHONPATH": str(ROOT)}
     subprocess.run([*command, f"--config.evaluate.metrics={metrics}"], env=env, cwd=ROOT, check=True)
     return results(workdir)
 
 
-def assert_same_on_one_device(workdir, metrics, eight):
-    one = one_device(workdir, metrics)
+def assert_same_on_one_device(workdir, metrics, eight, *argv):
+    one = one_device(workdir, metrics, *argv)
     assert one["devices"] == "1 cpu"
     assert eight["devices"] == "8 cpu"
     for name, value in eight["test"].items():
@@ -175,6 +191,10 @@ def assert_same_on_one_device(workdir, metrics, eight):
 
 def test_one_device_gives_what_eight_give(digits, everything):
     assert_same_on_one_device(digits, ",".join(("collapse", "aggregate_kl", *OF_CODES)), everything[0])
+
+
+def test_one_device_gives_of_the_factor_scores_what_eight_give(shapes, all_of_shapes):
+    assert_same_on_one_device(shapes, ",".join(FACTOR_SCORES), all_of_shapes, FEW)
 
 
 @pytest.mark.slow
@@ -215,15 +235,17 @@ def test_fidelity_is_that_of_the_reconstructions_that_are_written(digits, everyt
 
 def test_sample_quality_is_that_of_the_sampler_and_the_features_of_the_settings(digits, everything):
     prior = everything[0]["metrics"]["frechet"]
-    assert prior["sampler"] == "prior"
-    assert prior["features"] == "pca"
+    how = {"features": "pca", "sampler": "prior", "sampler_options": {}, "temperature": 1.0, "examples": 359}
+    assert {name: prior[name] for name in how} == how
+    assert {name: everything[0]["metrics"]["prdc"][name] for name in how} == how
     sampler = "--config.sample.sampler=gmm", "--config.sample.sampler.components=5"
     gmm = evaluated(digits, "frechet", *sampler)["metrics"]["frechet"]
-    assert gmm["sampler"] == "gmm"
+    assert (gmm["sampler"], gmm["sampler_options"]) == ("gmm", {"components": 5})
     assert gmm["frechet_distance"] != prior["frechet_distance"]
     cold = evaluated(digits, "frechet,prdc", "--config.sample.temperature=0")["metrics"]
     assert cold["frechet"]["frechet_distance"] > 1.2 * prior["frechet_distance"]  # one picture, again and again
     assert cold["prdc"]["recall"] == 0
+    assert cold["prdc"]["temperature"] == 0
     own = evaluated(digits, "frechet", f"--config.evaluate.features={digits}")["metrics"]["frechet"]
     assert own["features"] == str(digits)
     assert own["frechet_distance"] != prior["frechet_distance"]
@@ -232,7 +254,8 @@ def test_sample_quality_is_that_of_the_sampler_and_the_features_of_the_settings(
 def test_inverted_digits_are_outliers_and_digits_are_none(digits, tmp_path):
     np.savez(tmp_path / "inverted.npz", x=1 - jaxvae.data.load().test.x / np.float32(16))
     found = evaluated(digits, "outliers", f"--config.evaluate.outliers={tmp_path / 'inverted.npz'}")["metrics"]
-    assert found["outliers"].keys() == {"nll", "reconstruction", "kl"}
+    assert found["outliers"].keys() == {"nll", "reconstruction", "kl", "nll_samples"}
+    assert found["outliers"]["nll_samples"] == 50
     assert found["outliers"]["nll"] > 0.99
     assert found["outliers"]["reconstruction"] > 0.99
     found = evaluated(digits, "outliers", "--config.evaluate.outliers=digits")["metrics"]["outliers"]
@@ -249,10 +272,10 @@ def test_inverted_digits_are_outliers_and_digits_are_none(digits, tmp_path):
         ("digits", "knn, mig", "'mig' needs true factors, which the data lacks", "linear_probe"),
         ("digits", "outliers", "'outliers' needs another data set in evaluate.outliers", "prdc"),
         ("tiny", "knn", "'knn' needs labels, which the data lacks", "rate_distortion"),
-        ("plain", "ais", "'ais' needs a posterior and a likelihood that are densities", "rate_distortion"),
+        ("plain", "ais", "'ais' needs a likelihood that is a density", "rate_distortion"),
         ("codes", "rate_distortion", "needs latents in R^n", "linear_probe"),
         ("codes", "aggregate_kl", "'aggregate_kl' needs a posterior that knows its density", "knn"),
-        ("tiny", "prdc", "'prdc' cannot be computed: The real features have the shape [4, ", "frechet"),
+        ("tiny", "prdc", "'prdc' cannot be computed: Its balls reach the 5th neighbour, so that it needs 6", "frechet"),
     ],
 )
 def test_a_metric_that_does_not_fit_is_refused_with_those_that_do(request, capsys, refused, run, metrics, said, fits):
@@ -261,31 +284,109 @@ def test_a_metric_that_does_not_fit_is_refused_with_those_that_do(request, capsy
     before = results(workdir)
     message = refused_metric(refused, workdir, metrics)
     assert said in message
+    assert metrics not in message.partition("Metrics that fit this run:")[2]
     assert fits is None or fits in message
     assert results(workdir) == before
 
 
-def test_a_wrong_option_of_a_metric_is_refused(digits, tiny, refused, tmp_path):
+def test_a_wrong_option_of_a_metric_is_refused(digits, refused, tmp_path):
     message = refused_metric(refused, digits, "frechet", "--config.evaluate.features=inception")
     assert "evaluate.features is 'inception'; it can be 'pixels', 'pca'" in message
     message = refused_metric(refused, digits, "frechet", f"--config.evaluate.features={tmp_path / 'no.npz'}")
     assert "no such folder or file" in message
-    message = refused_metric(refused, digits, "prdc", f"--config.evaluate.features={tiny}")
-    assert "trained on examples of the shape [4, 4, 1]" in message
-    message = refused_metric(refused, digits, "prdc", "--config.evaluate.max_examples=3")
-    assert "[3, " in message
-    np.savez(tmp_path / "small.npz", x=np.random.default_rng(0).random((30, 5, 5), dtype=np.float32))
-    message = refused_metric(refused, digits, "outliers", f"--config.evaluate.outliers={tmp_path / 'small.npz'}")
-    assert "[5, 5, 1]" in message
-    assert "[8, 8, 1]" in message
+    message = refused_metric(refused, digits, "prdc", "--config.evaluate.max_examples=5")
+    assert "6 test examples or more, but there are 5" in message
     message = refused_metric(refused, digits, "ais", "--config.evaluate.ais_temperatures=0")
     assert "evaluate.ais_temperatures is 0; it must be 1 or more" in message
+
+
+def fails_in_the_middle(capsys, *argv):
+    """The message of a launch that computes most of what was asked, writes it, and then fails politely."""
+    assert launch.main(["launch.py", *argv, *QUICK], time.time()) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: ")
+    assert message.count("\n") == 1
+    assert "Metrics that fit this run: collapse," in message
+    return message
+
+
+def test_a_metric_that_fails_in_the_middle_takes_no_other_with_it(digits, tiny, tmp_path, capsys):
+    np.savez(tmp_path / "small.npz", x=np.random.default_rng(0).random((30, 5, 5), dtype=np.float32))
+    for name, option, said in (
+        ("prdc", f"features={tiny}", ["trained on examples of the shape [4, 4, 1]"]),
+        ("outliers", f"outliers={tmp_path / 'small.npz'}", ["[5, 5, 1]", "[8, 8, 1]"]),
+    ):
+        argv = f"--workdir={digits}", "--mode=evaluate", f"--config.evaluate.{option}"
+        message = fails_in_the_middle(capsys, *argv, f"--config.evaluate.metrics={name},collapse")
+        assert all(words in message for words in said)
+        assert f" {name}" not in message.partition("Metrics that fit this run:")[2]
+        found = results(digits)
+        assert found["metrics"].keys() == {"collapse"}
+        note = next(note for note in found["notes"] if note.startswith(f"The metric '{name}' cannot be computed"))
+        assert note in message
+        assert f"  note: {note}" in table(found).splitlines()
+
+
+def test_a_training_whose_metric_fails_is_written_all_the_same(digits, on_tiny, workdir, capsys):
+    wrong = "--config.evaluate.metrics=frechet,collapse", f"--config.evaluate.features={digits}"
+    argv = *QUICK, *on_tiny, *wrong, "--config.evaluate.report=True", f"--workdir={workdir}"
+    assert launch.main(["launch.py", *argv], time.time()) == 2
+    assert "'frechet' cannot be computed" in capsys.readouterr().err
+    found = results(workdir)
+    assert found["metrics"].keys() == {"collapse"}
+    assert math.isfinite(found["train_seconds"])
+    assert (workdir / "figures" / "samples.png").exists()
+    assert "frechet" in (workdir / "report.html").read_text()
+
+
+def test_the_settings_of_an_evaluation_stand_beside_its_numbers(digits):
+    sampler = "--config.sample.sampler=gmm", "--config.sample.sampler.components=5"
+    found = evaluated(digits, "", "--config.sample.temperature=0.5", *sampler)["settings"]
+    assert found["sample"]["sampler"] == {"name": "gmm", "components": 5}
+    assert found["sample"]["temperature"] == 0.5
+    assert (found["evaluate"]["nll_samples"], found["evaluate"]["max_examples"]) == (5, 1000)
+
+
+def test_annealing_agrees_with_importance_sampling_and_its_curve_falls(digits):
+    long = "ais_examples=120", "ais_chains=2", "ais_temperatures=100", "nll_samples=200"
+    found = evaluated(digits, "ais,rate_distortion", *(f"--config.evaluate.{option}" for option in long))
+    ais, curve = found["metrics"]["ais"], found["metrics"]["rate_distortion"]
+    assert ais["nll"] == pytest.approx(found["test"]["nll"], abs=1)  # of a third of the examples
+    assert ais["simulated_nll_from_above"] > ais["simulated_nll_from_below"] - 0.1
+    assert 0 < ais["simulated_gap"] < 3
+    difference = ais["simulated_nll_from_above"] - ais["simulated_nll_from_below"]
+    assert ais["simulated_gap"] == pytest.approx(difference, abs=1e-6)
+    beta, rate, distortion = (np.asarray(curve[name]) for name in ("beta", "rate", "distortion"))
+    assert np.all(np.diff(beta) > 0)
+    assert np.all(np.diff(rate) > -0.5)  # of a few chains, that are not quite there
+    assert np.all(np.diff(distortion) < 0.5)
+    assert rate[-1] > rate[0] + 5
+    assert distortion[-1] < distortion[0] - 5
+    at_one = np.interp(1.0, beta, rate) + np.interp(1.0, beta, distortion)
+    assert at_one == pytest.approx(ais["nll"], abs=1)
+    assert curve["distortion_unit"] == "nats"
+
+
+def test_an_autoencoder_with_a_density_is_annealed_from_its_prior(tmp_path_factory, on_tiny):
+    gaussian = "--config.model.likelihood=gaussian", "--config.model.likelihood.variance=0.1"
+    found = evaluated(train(tmp_path_factory, *on_tiny, *gaussian), "ais")
+    assert math.isfinite(found["metrics"]["ais"]["nll"])
+    assert found["test"]["nll"] is None
+    assert any("only ais, which needs no posterior, bounds log p(x)" in note for note in found["notes"])
+
+
+@pytest.mark.parametrize(("likelihood", "is_told"), [("continuous_bernoulli", True), ("bernoulli", False)])
+def test_whole_pixels_with_a_density_are_told_why_they_have_no_bits(tmp_path_factory, likelihood, is_told):
+    short = "--config.train.num_epochs=1", f"--config.model.likelihood={likelihood}"
+    found = results(train(tmp_path_factory, *DIGITS, *short))
+    assert any("no bits per dimension" in note for note in found["notes"]) == is_told
+    assert "bits_per_dim" not in found["test"]
 
 
 def test_all_says_what_few_examples_cannot_give(tiny):
     found = evaluated(tiny, "all")
     assert "prdc" not in found["metrics"]
-    assert any(note.startswith("prdc was left out: The real features") for note in found["notes"])
+    assert any(note.startswith("prdc was left out: Its balls reach") for note in found["notes"])
     assert "frechet" in found["metrics"]
 
 

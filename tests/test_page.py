@@ -1,5 +1,7 @@
 """`report.html` in a real browser: it opens alone, a drag changes the picture, the picture is the decoder's."""
 
+import base64
+import io
 import json
 import re
 import shutil
@@ -7,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import jaxvae
 import launch
@@ -56,7 +59,7 @@ def test_exported_weights_are_the_decoder(run):
     assert spec["kind"] == ("grid" if name == "grid" else "weights")
     if name == "grid":
         return
-    unpack = lambda text, *shape: np.frombuffer(__import__("base64").b64decode(text), "<f4").reshape(shape)  # noqa: E731
+    unpack = lambda text, *shape: np.frombuffer(base64.b64decode(text), "<f4").reshape(shape)  # noqa: E731
     network = [(unpack(s["weights"], s["in"], s["out"]), unpack(s["bias"], s["out"])) for s in spec["layers"]]
     z = np.random.default_rng(1).normal(size=(20, network[0][0].shape[0]))
     got = (decoder.run(network, spec["activation"], spec["output"], z) - spec["low"]) / (spec["high"] - spec["low"])
@@ -147,20 +150,60 @@ def test_slider_moves_its_dimension_alone(page):
     np.testing.assert_allclose(exact, means(workdir, [after])[0], atol=1e-3)
 
 
+def test_a_drag_keeps_what_sliders_set_off_the_plane(page):
+    from selenium.webdriver import ActionChains
+
+    name, workdir, browser = page
+    if name != "many":
+        pytest.skip("all of z is in the plane")
+    spec = embedded(workdir)["explorer"]
+    centre, axes, spans = (np.asarray(spec[part]) for part in ("centre", "axes", "spans"))
+    for slider, value in zip(browser.find_elements("css selector", "#sliders input"), (2.5, -2.0, 1.5), strict=False):
+        browser.execute_script("arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))",
+                               slider, value)  # fmt: skip
+
+    def parts():
+        away = np.asarray(browser.execute_script("return window.jaxvae.z")) - centre
+        return axes @ away, away - axes.T @ (axes @ away)
+
+    before, off = parts()
+    assert np.linalg.norm(off) > 0.5
+    pad = browser.find_element("id", "pad")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", pad)
+    ActionChains(browser).move_to_element(pad).click_and_hold().move_by_offset(70, -35).release().perform()
+    after, still = parts()
+    np.testing.assert_allclose(still, off, atol=1e-5)  # the axes are orthonormal to float32
+    np.testing.assert_allclose(after / spans, [0.5, 0.25], atol=0.02)  # 70 and 35 of the pad's 140 pixels
+    assert np.abs(after - before).max() > 0.01
+    pad.send_keys("\ue014")  # the right arrow
+    np.testing.assert_allclose(parts()[0] / spans, after / spans + [0.05, 0], atol=1e-5)
+    np.testing.assert_allclose(parts()[1], off, atol=1e-5)
+
+
 def test_map_shows_the_example_under_the_pointer(page):
     from selenium.webdriver import ActionChains
 
-    name, _, browser = page
+    name, workdir, browser = page
+    spec, test = embedded(workdir)["map"], jaxvae.data.load().test
     canvas, tip = browser.find_element("id", "map"), browser.find_element("id", "tip")
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", canvas)
     buttons = browser.find_elements("css selector", "#maps button")
+    assert [button.text for button in buttons] == [one["name"] for one in spec["maps"]]
     assert len(buttons) == (2 if name == "many" else 1)
-    for button in buttons:
+    box = browser.execute_script("const b = arguments[0].getBoundingClientRect(); return [b.width, b.height]", canvas)
+    for button, one in zip(buttons, spec["maps"], strict=True):
         button.click()
-        box = canvas.size
-        found = False
-        for y in np.linspace(-0.3, 0.3, 7) * box["height"]:
-            ActionChains(browser).move_to_element_with_offset(canvas, 0, int(y)).perform()
-            found = found or tip.is_displayed()
-        assert found
-    assert re.fullmatch(r"label \d", browser.execute_script("return document.getElementById('caption').textContent"))
+        points = np.asarray(one["points"])
+        share = (points - points.min(axis=0)) / np.ptp(points, axis=0)
+        at = 10 + np.stack([share[:, 0], 1 - share[:, 1]], axis=1) * (np.asarray(box) - 20)  # a margin of 10
+        apart = np.linalg.norm(at[:, None] - at, axis=-1) + np.diag(np.full(len(at), np.inf))
+        for i in np.argsort(-apart.min(axis=1))[:3]:  # the most lonely points
+            assert apart[i].min() > 4
+            offset = np.round(at[i] - np.asarray(box) / 2).astype(int)
+            ActionChains(browser).move_to_element_with_offset(canvas, *map(int, offset)).perform()
+            assert tip.is_displayed()
+            assert browser.find_element("id", "caption").text == f"label {test.label[spec['rows'][i]]}"
+            script = "return document.querySelector('#tip canvas').toDataURL().split(',')[1]"
+            with Image.open(io.BytesIO(base64.b64decode(browser.execute_script(script)))) as tip_picture:
+                shown = np.asarray(tip_picture.convert("RGB"))[..., :1]
+            np.testing.assert_array_equal(shown, np.round(test.x[spec["rows"][i]] / np.float32(16) * 255))

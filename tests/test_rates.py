@@ -269,6 +269,78 @@ def test_codes_of_a_small_scale_that_tell_of_x_are_no_collapse(posterior, said):
     assert bool(got["warning"]) == bool(said)
 
 
+def no_information(scale, posterior, decode=None):
+    """The exact model at this scale of its codes, with a posterior that knows no density at any z."""
+
+    def encode(params, x, context=None):
+        mean, _ = lg.posterior_moments(params, x)
+        return dist.Delta(scale * mean, event_dim=1)
+
+    def decode_scaled(params, z, context=None):
+        return lg.MODEL.decode(params, z / scale, context)
+
+    return lg.MODEL._replace(encode=encode, decode=decode or decode_scaled, posterior=posterior)
+
+
+POINT = posteriors.delta(lg.LATENT)
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
+def test_codes_whose_scale_is_free_are_no_collapse_however_small(scale):
+    got = report(no_information(scale, POINT), lg.params())
+    assert (got["kl"], got["mutual_information"], got["warning"]) == (None, None, "")
+    assert (got["active_units"], got["unused_share"]) == (3, 0)
+
+
+def test_units_of_a_point_are_judged_beside_the_largest():
+    def encode(params, x, context=None):
+        scale = jnp.asarray([1e-3, 0.9e-4, 0.0])  # the second has less than a hundredth of the first one's variance
+        return dist.Delta(scale * x[..., :1], event_dim=1)
+
+    got = report(no_information(1e-3, POINT)._replace(encode=encode), lg.params())
+    assert (got["active_units"], got["num_units"]) == (1, 3)
+    assert got["unused_share"] == pytest.approx(2 / 3)
+    assert got["warning"] == ""
+
+
+def test_a_point_that_is_the_same_for_every_x_is_told():
+    def encode(params, x, context=None):
+        return dist.Delta(0 * x[..., :3] + 0.5, event_dim=1)
+
+    got = report(no_information(1.0, POINT)._replace(encode=encode), lg.params())
+    assert (got["active_units"], got["unused_share"]) == (0, 1)
+    assert got["warning"].startswith("The decoder ignores z (0 of 3 units are active; the decoder's outputs vary by")
+
+
+def test_a_decoder_that_varies_more_than_the_data_is_no_evidence_of_collapse():
+    def decode(params, z, context=None):
+        return lg.MODEL.decode(params, 50 * z, context)
+
+    assert report(no_information(1.0, POINT, decode), lg.params())["warning"] == ""
+    got = report(COLLAPSED._replace(decode=lambda params, z, context=None: decode(params, 1e4 * z)))
+    assert got["decoder_variation"] > 1
+    assert got["warning"].startswith("Posterior collapse")  # q is the same for every x
+    assert "the decoder's outputs vary by more than the data's variance" in got["warning"]
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0])
+@pytest.mark.parametrize("decoded", [0.0, 1.0])
+def test_codes_of_a_book_are_judged_by_what_the_decoder_makes_of_them(scale, decoded, random_like):
+    model = codes(lambda dim: posteriors.vector_quantized(dim, 9, ema=False))
+    params = random_like(model.init, jax.random.key(0))
+    params["posterior"] = jax.tree.map(lambda leaf: jnp.asarray(scale * leaf), params["posterior"])
+
+    def decode(params, z, context=None):
+        value = decoded * z[..., 0, :1] / scale
+        shape = (*value.shape[:-1], *model.data_shape)
+        return dist.Normal(jnp.broadcast_to(value, shape), 1.0).to_event(len(model.data_shape))
+
+    x = 3 * jax.random.normal(jax.random.key(1), (20, *model.data_shape))
+    got = report(model._replace(decode=decode), params, [x])
+    assert got["warning"].startswith("The decoder ignores z" if not decoded else "")
+    assert bool(got["warning"]) == (not decoded)
+
+
 @pytest.mark.parametrize(
     ("posterior", "prior", "has_kl", "has_information"),
     [

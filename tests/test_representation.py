@@ -9,7 +9,10 @@ from scipy.special import ndtr
 from sklearn.metrics import silhouette_samples
 
 from jaxvae.errors import UserError
+from jaxvae.metrics import linear, predictors_votes
 from jaxvae.metrics.auroc import outlier_auroc
+from jaxvae.metrics.predictors import explicitness
+from jaxvae.metrics.predictors_votes import beta_vae_score, factor_vae_score
 from jaxvae.metrics.representation import SILHOUETTE_ROWS, clustering, few_labels, knn, linear_probe
 
 CENTRES = 20.0 * np.eye(4)[:, :3]
@@ -76,6 +79,37 @@ def test_no_warning_reaches_the_user_from_hard_or_constant_codes(scale):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert linear_probe(codes, labels, codes, labels)["accuracy"] > 0.3
+
+
+@pytest.mark.parametrize("score", [explicitness, beta_vae_score])
+def test_no_warning_reaches_the_user_from_scores_that_ask_a_line(score):
+    rng = np.random.default_rng(0)
+    factors = rng.integers(3, size=(400, 2))
+    codes = np.concatenate([factors, 1e4 * factors**3, 1e-3 * rng.normal(size=(400, 2)).cumsum(axis=0)], axis=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert all(0.5 < value <= 1 for value in score(codes, factors, seed=0).values())
+
+
+def test_a_fit_that_is_cut_short_warns_nobody(monkeypatch):
+    monkeypatch.setattr(linear, "STEPS", 1)
+    codes, labels = blobs(20, 0, spread=20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert linear.fit_linear(*linear.standardised(codes, codes)[:1], labels).score(codes, labels) > 0.2
+
+
+@pytest.mark.parametrize("width", [1, 7])
+@pytest.mark.parametrize("score", [factor_vae_score, beta_vae_score])
+def test_votes_counted_in_parts_give_the_same_bits(score, width, monkeypatch):
+    rng = np.random.default_rng(0)
+    factors = rng.integers(4, size=(300, 3))
+    codes = factors[:, rng.integers(3, size=width)] + 3 * rng.normal(size=(300, width))
+    whole = {}
+    for size in (1, 50, 10_000):
+        monkeypatch.setattr(predictors_votes, "VOTES_AT_ONCE", size)
+        whole[size] = score(codes, factors, seed=0, votes=70)
+    assert whole[1] == whole[50] == whole[10_000]
 
 
 def test_the_probe_has_converged():

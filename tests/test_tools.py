@@ -9,7 +9,8 @@ from PIL import Image
 
 import jaxvae
 import launch
-from jaxvae.tools import TOOLS
+from jaxvae.subject import some_rows
+from jaxvae.tools import TOOLS, resolved
 
 DIGITS = ("--config=configs/vae.py", "--config.train.num_epochs=25", "--config.network.hidden=(64,)",
           "--config.optimizer.learning_rate=0.005", "--config.model.latent_dim=8",
@@ -25,8 +26,8 @@ IMAGE = (8, 8, 1)
 SHAPES = {
     "analogy": {"z": (4, 8), "mean": (4, *IMAGE)},
     "attribute": {"vector": (8,), "mean": (12, 8, *IMAGE)},
-    "denoise": {"x": (16, *IMAGE), "noisy": (16, *IMAGE), "denoised": (16, *IMAGE)},
-    "impute": dict.fromkeys(("x", "observed", "mean", "sample"), (20, *IMAGE)),
+    "denoise": {"index": (16,), "x": (16, *IMAGE), "noisy": (16, *IMAGE), "denoised": (16, *IMAGE)},
+    "impute": {"index": (20,), **dict.fromkeys(("x", "observed", "mean", "sample"), (20, *IMAGE))},
     "interpolate": {"z": (8, 9, 8), "mean": (8, 9, *IMAGE)},
     "search": {"z": (20, 8), "mean": (20, *IMAGE)},
     "traverse": {"dimension": (8,), "mean": (8, 11, *IMAGE)},
@@ -87,11 +88,19 @@ def test_a_tool_writes_what_it_promises(name, digits, found):
     assert {key: array.shape for key, array in arrays.items()} == SHAPES[name]
     for key in {"x", "mean", "sample", "noisy", "denoised"} & set(arrays):
         assert 0 <= arrays[key].min() < arrays[key].max() <= 1
-    assert numbers.pop("tool") == {"name": name, **QUICK.get(name, {})}
+    spec = {"name": name, **QUICK.get(name, {})}
+    assert numbers.pop("tool") in (spec, resolved(spec))
     assert numbers.keys() == NUMBERS.get(name, set())
     assert all(np.isfinite(value) for value in numbers.values())
     with Image.open(digits / "tools" / f"{name}.png") as image:
         assert np.asarray(image.convert("L")).std() > 5  # something is drawn
+
+
+def test_the_options_that_were_not_given_are_known():
+    assert resolved({"name": "interpolate", "steps": 3}) == {
+        "name": "interpolate", "num": 8, "steps": 3, "path": "linear", "first": 0,
+    }  # fmt: skip
+    assert all(resolved({"name": name}).keys() >= {"name"} | QUICK.get(name, {}).keys() for name in TOOLS)
 
 
 @pytest.mark.parametrize("name", TOOLS)
@@ -109,7 +118,8 @@ def test_impute_keeps_what_is_known_and_knows_its_error(method, mask, digits):
         digits, "impute", method=method, mask=mask, part=0.375, num=10, steps=20, burn_in=20, nll_samples=0
     )
     x, observed = arrays["x"], arrays["observed"]
-    np.testing.assert_array_equal(x, jaxvae.data.load().test.x[:10] / np.float32(16))
+    np.testing.assert_array_equal(arrays["index"], some_rows(359, 10))  # not the first: a split may be sorted
+    np.testing.assert_array_equal(x, jaxvae.data.load().test.x[arrays["index"]] / np.float32(16))
     for name in ("mean", "sample"):
         np.testing.assert_array_equal(arrays[name][observed], x[observed])
         assert (arrays[name][~observed] != x[~observed]).any()
@@ -133,12 +143,29 @@ def test_impute_takes_a_mask_of_ones_own(digits, tmp_path):
     np.testing.assert_array_equal(arrays["observed"], np.broadcast_to(observed, (5, 8, 8, 1)))
 
 
+def test_a_mean_without_error_has_no_ratio(tmp_path):
+    """Rows of pixels that are the same in all examples; 200 / 255 has a rounding error."""
+    x = np.random.default_rng(0).integers(0, 256, size=(60, 8, 6, 1), dtype=np.uint8)
+    x[:, :2], x[:, -2:] = 0, 200
+    np.savez(tmp_path / "edges.npz", x=x)
+    workdir, data = tmp_path / "run", f"--config.data.path={tmp_path / 'edges.npz'}"
+    argv = "--config.train.batch_size=8", "--config.train.num_epochs=1", f"--workdir={workdir}"
+    launched("--config=configs/vae_2d.py", data, *argv, *SHORT)
+    for mask, same in (("top", True), ("bottom", True), ("middle", False)):
+        _, numbers = use(workdir, "impute", mask=mask, part=0.25, num=4, steps=2, burn_in=1, chains=1, nll_samples=0)
+        assert numbers["mean_image_error"] == pytest.approx(0, abs=1e-12) if same else numbers["ratio"] > 0
+        assert ("ratio" in numbers) != same
+        assert numbers["error"] > 0
+
+
 def test_imputation_beats_the_mean_image(found):
     assert found["impute"][1]["ratio"] < 0.9
 
 
 def test_denoise_knows_its_errors(found):
     arrays, numbers = found["denoise"]
+    np.testing.assert_array_equal(arrays["index"], some_rows(359, 16))
+    np.testing.assert_array_equal(arrays["x"], jaxvae.data.load().test.x[arrays["index"]] / np.float32(16))
     assert numbers["error"] == pytest.approx(np.square(arrays["denoised"] - arrays["x"]).mean(), rel=1e-5)
     assert numbers["noisy_error"] == pytest.approx(np.square(arrays["noisy"] - arrays["x"]).mean(), rel=1e-5)
     assert 0.01 < numbers["noisy_error"] < 0.3**2  # cut off at 0 and 1
@@ -154,6 +181,20 @@ def test_an_attribute_is_taken_away(digits):
     _, numbers = use(digits, "attribute", positive=3, strength=-3.5)
     assert numbers["before"] > 0.7
     assert numbers["after"] < 0.1
+
+
+def test_an_attribute_shows_and_judges_by_examples_at_random(digits, posterior, monkeypatch):
+    judged = []
+    monkeypatch.setattr("jaxvae.tools.walks.LARGEST", 100)
+    monkeypatch.setattr("jaxvae.tools.walks.agreement", lambda x, labels, *_: judged.append((x, labels)) or [0.0, 1.0])
+    arrays, _ = use(digits, "attribute", positive=3, num=5)
+    data = jaxvae.data.load()
+    rows = np.flatnonzero(data.test.label != 3)
+    rows = rows[some_rows(len(rows), 5)]
+    np.testing.assert_allclose(arrays["mean"][:, 0], posterior[1][rows], atol=1e-5)
+    rows = some_rows(len(data.train.x), 100)
+    np.testing.assert_array_equal(judged[0][0], data.train.x[rows] / np.float32(16))
+    np.testing.assert_array_equal(judged[0][1], data.train.label[rows])
 
 
 def test_the_attribute_vector_is_the_difference_of_mean_codes(digits):
@@ -178,6 +219,22 @@ def test_an_interpolation_starts_where_it_is_told(digits, posterior):
     for path in ("spherical", "geodesic"):
         arrays, _ = use(digits, "interpolate", num=2, steps=3, first=355, path=path)
         np.testing.assert_allclose(arrays["mean"][:, 0], reconstruction[355:359:2], atol=1e-5)
+
+
+@pytest.mark.parametrize(("first", "num", "pairs"), [(0, 359, 179), (356, 8, 1), (355, 2, 2)])
+def test_an_interpolation_ends_with_the_test_set(first, num, pairs, digits):
+    arrays, _ = use(digits, "interpolate", num=num, steps=2, first=first)
+    assert arrays["mean"].shape == (pairs, 2, *IMAGE)
+
+
+def test_as_many_pseudo_inputs_as_there_are_training_examples(digits, refused, capsys):
+    size = len(jaxvae.data.load().train.x)
+    assert size > 1000
+    argv = f"--workdir={digits}", "--mode=sample", "--config.sample.num=2", "--config.sample.sampler=pseudo_inputs"
+    launched(*argv, f"--config.sample.sampler.components={size}")
+    capsys.readouterr()
+    message = refused(*argv, f"--config.sample.sampler.components={size + 1}")
+    assert f"components={size + 1}, but there are only {size} training examples" in message
 
 
 def test_a_traversal_orders_the_dimensions_by_kl(digits, found, posterior):
@@ -213,7 +270,8 @@ def test_a_search_finds_the_class(digits, found):
         ("interpolate", {"steps": "many"}, "steps='many'; it must be of type int"),
         ("interpolate", {"num": 2.5}, "num=2.5; it must be of type int"),
         ("interpolate", {"subject": 1}, "Unknown option of the tool 'interpolate' 'subject'"),
-        ("interpolate", {"num": 180}, "the test set has the examples 0 to 358"),
+        ("interpolate", {"first": 358}, "first=358 and num=8, but a pair needs two test examples"),
+        ("interpolate", {"first": 999, "num": 2}, "the test set has the examples 0 to 358"),
         ("interpolate", {"first": -1}, "first=-1; it must be 0 or more"),
         ("traverse", {"index": 359}, "index=359; the test set has the examples 0 to 358"),
         ("analogy", {"c": 400}, "c=400; the test set has"),

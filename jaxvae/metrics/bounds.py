@@ -25,15 +25,17 @@ def objective_means(subject: Subject) -> dict[str, float]:
 
 
 def nll(subject: Subject) -> dict[str, Any]:
-    """The importance-weighted estimate of -log p(x), nats per example, and its K; bits/dim for discrete values."""
+    """The importance-weighted estimate of -log p(x), nats per example, and its K."""
     experiment, settings, parallel = subject.experiment, subject.config["evaluate"], sharding.global_view()
     count = settings["nll_samples"]
     per_example = partial(nll_metrics, subject.model, experiment.preprocess, count, settings["memory_mb"])
     means = mean_over(experiment.dataset.test, per_example, parallel, _keys(subject)[1], settings["batch_size"])
-    found: dict[str, Any] = means(parallel.replicate(subject.params)) | {"nll_samples": count}
-    if subject.model.likelihood.is_discrete and not has_grey_bernoulli(subject):
-        found["bits_per_dim"] = found["nll"] / (math.prod(experiment.dataset.shape) * math.log(2))
-    return found
+    return means(parallel.replicate(subject.params)) | {"nll_samples": count}
+
+
+def bits_per_dim(nll: float, shape: tuple[int, ...]) -> float:
+    """Of `nll` nats for one example of this shape; those of a code only where p(x|z) is a mass function."""
+    return nll / (math.prod(shape) * math.log(2))
 
 
 def has_grey_bernoulli(subject: Subject) -> bool:

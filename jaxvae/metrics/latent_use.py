@@ -11,11 +11,11 @@ from jaxvae.errors import UserError
 from jaxvae.kl import kl_by_group
 from jaxvae.metrics.rates import check_size, encode_batches, split_kl
 from jaxvae.model import Model, centre
-from jaxvae.posteriors import EUCLIDEAN
+from jaxvae.posteriors import CODES, EUCLIDEAN
 from jaxvae.types import Array, Distribution, Key, Params
 
 UNUSED_NATS = 0.01  # a latent variable with a lower mean KL is not used: it tells less than 1/69 of a bit
-ACTIVE_VARIANCE = 0.01  # of arXiv:1509.00519, section 5.1; the prior's variance is 1
+ACTIVE_VARIANCE = 0.01  # of arXiv:1509.00519, section 5.1; where no prior has the variance 1, of the largest
 MOST = 0.5  # a larger share of unused latent variables is worth a warning
 UNINFORMATIVE_NATS = 0.05  # less mutual information than this says that q(z|x) is the same for every x
 IGNORED = 0.01  # a decoder whose outputs vary with x by a smaller share of the data's variance ignores z
@@ -55,14 +55,15 @@ def collapse(
         the whole has one (estimated from one z for each x where it has no closed form), None where q is no density.
       "kl": their sum, or None.
       "unused_share": of these, the share below 0.01 nats; of the code's dimensions that are not active without a KL.
-      "active_units", "num_units": dimensions of the code with a variance over x above 0.01, and all of them.
+      "active_units", "num_units": dimensions of the code with a variance over x above 0.01, and all of them. Where no
+        prior sets the scale of z (q is no density, or picks codes of a book) 0.01 is a share of the largest variance.
       "mutual_information": of x and z under q, in nats, see `aggregate_kl`; None where q has no density at any z.
       "decoder_variation": the variance over x of the reconstruction from the code, as a share of the data's, both
         summed over values: 0 where the decoder ignores z, towards 1 where it tells the examples apart.
       "warning": a sentence with these numbers on the first that holds, or "". All latent variables have a KL below
-        0.01 nats, the mutual information is below 0.05 nats, or no unit is active where it is not known; the decoder's
-        variation is below 1%; more than half of the latent variables have a KL below 0.01 nats; more than half of the
-        units, in R^n, are not active.
+        0.01 nats, or the mutual information is below 0.05 nats; the decoder's variation is below 1%; more than half of
+        the latent variables have a KL below 0.01 nats; more than half of the units, in R^n and with a KL, are not
+        active.
 
     Raises:
       UserError: fewer than 2 examples, or `num_rows` below 1.
@@ -93,8 +94,10 @@ def collapse(
         kl = np.asarray([encoded.log_posterior.mean() - encoded.log_prior.mean()])
         if groups[0] is not None:
             kl = np.concatenate(groups, axis=1, dtype=np.float64).mean(axis=1)
-    active = active_units(np.concatenate(codes))["active_units"]
-    units = codes[0].shape[1]
+    centres = np.concatenate(codes, dtype=np.float64)
+    scaled = model.posterior.is_density and model.posterior.space != CODES
+    active = active_units(centres, ACTIVE_VARIANCE * (1 if scaled else centres.var(axis=0).max()))["active_units"]
+    units = centres.shape[1]
     information = None
     if encoded is not None and knows_density(model, params):
         information = split_kl(model, params, encoded, num_rows, memory_mb)["mutual_information"]
@@ -121,16 +124,16 @@ def _warning(report: dict[str, Any], space: str) -> str:
         )
     if information is not None:
         numbers.append(f"x and z share {information:.3g} nats")
-    numbers.append(f"the decoder's outputs vary by {100 * variation:.2g}% of the data's variance")
+    share = f"{100 * variation:.3g}% of" if variation < 1 else "more than"
+    numbers.append(f"the decoder's outputs vary by {share} the data's variance")
     known = f" ({'; '.join(numbers)})."
-    independent = active == 0 if information is None else information < UNINFORMATIVE_NATS
-    if independent or (kl is not None and unused == 1):
+    if (information is not None and information < UNINFORMATIVE_NATS) or (kl is not None and unused == 1):
         return f"Posterior collapse: q(z|x) hardly depends on x{known}"
     if variation < IGNORED:
         return f"The decoder ignores z{known}"
     if kl is not None and unused > MOST:
         return f"More than half of the latent variables are not used{known}"
-    if space == EUCLIDEAN and active < units * (1 - MOST):  # elsewhere the variance of a unit is of another scale
+    if kl is not None and space == EUCLIDEAN and active < units * (1 - MOST):  # elsewhere its scale is another
         return f"More than half of the units are not active{known}"
     return ""
 

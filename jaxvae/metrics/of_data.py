@@ -14,10 +14,11 @@ from jaxvae import data
 from jaxvae.data.load import BUNDLED
 from jaxvae.data.tfds_images import find_prepared
 from jaxvae.errors import UserError
+from jaxvae.experiment import Experiment
 from jaxvae.metrics import features, fidelity
 from jaxvae.metrics import sample_quality as quality
 from jaxvae.metrics.auroc import outlier_auroc
-from jaxvae.metrics.of_run import rows
+from jaxvae.metrics.of_run import num_rows, rows
 from jaxvae.model import reconstruct
 from jaxvae.search import outlier_scores
 from jaxvae.subject import BATCH, Subject, some_rows
@@ -26,6 +27,7 @@ from jaxvae.workdir import load_config
 
 PCA_DIM, PCA_FIT = 50, 10_000  # components, and training images that they are fitted to
 OUTLIER_SAMPLES = 50  # draws of z an example
+NEIGHBOUR = 5  # of precision, recall, density and coverage
 
 
 def frechet(subject: Subject) -> dict[str, Any]:
@@ -35,11 +37,26 @@ def frechet(subject: Subject) -> dict[str, Any]:
 
 def prdc(subject: Subject) -> dict[str, Any]:
     """Precision, recall, density and coverage of generated data, in the features of the settings."""
-    return quality.precision_recall_density_coverage(*_features(subject)) | _how(subject)
+    return quality.precision_recall_density_coverage(*_features(subject), k=NEIGHBOUR) | _how(subject)
 
 
-def _how(subject: Subject) -> dict[str, str]:
-    return {"features": subject.config["evaluate"]["features"], "sampler": subject.config["sample"]["sampler"]["name"]}
+def check_prdc_rows(experiment: Experiment) -> None:
+    """Raises UserError where there are too few test examples for neighbours among them."""
+    if (num := num_rows(experiment, "test")) <= NEIGHBOUR:
+        raise UserError(
+            f"Its balls reach the {NEIGHBOUR}th neighbour, so that it needs {NEIGHBOUR + 1} test examples or more, but "
+            f"there are {num}, at most evaluate.max_examples."
+        )
+
+
+def _how(subject: Subject) -> dict[str, Any]:
+    """What must be the same where two numbers are compared."""
+    settings = subject.config["sample"]
+    options = {name: value for name, value in settings["sampler"].items() if name != "name"}
+    return {
+        "features": subject.config["evaluate"]["features"], "sampler": settings["sampler"]["name"],
+        "sampler_options": options, "temperature": float(settings["temperature"]), "examples": len(rows(subject)),
+    }  # fmt: skip
 
 
 def _features(subject: Subject) -> tuple[np.ndarray, np.ndarray]:
@@ -82,8 +99,8 @@ def reconstruction_fidelity(subject: Subject) -> dict[str, float]:
     return fidelity.fidelity(subject.unit(x), subject.unit(np.concatenate(found)))
 
 
-def outliers(subject: Subject) -> dict[str, float]:
-    """The AUROC of each outlier score, between the test set and another data set's."""
+def outliers(subject: Subject) -> dict[str, Any]:
+    """The AUROC of each outlier score, between the test set and another data set's; and K, the draws of z for each."""
     settings, num = subject.config["data"], subject.config["evaluate"]["max_examples"]
     other = _other_data(subject)
     preprocess = data.make_preprocess(other.max_value, settings["binarization"], settings["pixel_range"])
@@ -100,7 +117,8 @@ def outliers(subject: Subject) -> dict[str, float]:
     others = jax.numpy.asarray(other.test.x[some_rows(len(other.test.x), num)])
     strange = preprocess(jax.random.fold_in(other_key, 0), others)
     outside = scores(jax.random.fold_in(other_key, 1), strange)
-    return {name: outlier_auroc(inside[name], outside[name])["auroc"] for name in inside}
+    areas = {name: outlier_auroc(inside[name], outside[name])["auroc"] for name in inside}
+    return areas | {"nll_samples": OUTLIER_SAMPLES}
 
 
 def _other_data(subject: Subject) -> data.Dataset:

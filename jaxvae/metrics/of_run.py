@@ -10,18 +10,27 @@ import jax
 import numpy as np
 
 from jaxvae.errors import UserError
+from jaxvae.experiment import Experiment
 from jaxvae.metrics import annealed, information, latent_use, predictors, predictors_votes, rates, representation
 from jaxvae.metrics import rate_distortion as curves
-from jaxvae.subject import Subject
+from jaxvae.metrics.arrays import check_labels
+from jaxvae.subject import Subject, some_rows
 from jaxvae.types import Array, Key, Params
 
 PROBE_FIT = 20_000  # training codes that a probe is fitted to: more change little, and cost much
 PER_CLASS = (1, 10, 100)  # few labels
+NEIGHBOURS = 10  # of the vote
 
 
 def rows(subject: Subject, most: str = "max_examples") -> np.ndarray:
     """The test examples that stand for all, at most as many as this setting says."""
     return subject.some("test", subject.config["evaluate"][most])
+
+
+def num_rows(experiment: Experiment, split: str) -> int:
+    """How many examples of a split stand for it: what probes are fitted to, or `rows`."""
+    most = PROBE_FIT if split == "train" else experiment.config["evaluate"]["max_examples"]
+    return min(most, len(getattr(experiment.dataset, split).x))
 
 
 def collapse(subject: Subject) -> dict[str, Any]:
@@ -63,7 +72,9 @@ def rate_distortion(subject: Subject) -> dict[str, Any]:
         return curves.rate_distortion(model, params, key, x, **options)
 
     found = curve(subject.params, subject.key("rate_distortion"), x)
-    return {name: np.asarray(found[name], np.float64).tolist() for name in ("beta", "rate", "distortion")}
+    unit = "nats" if model.likelihood.is_density else "units of the reconstruction loss"
+    lists = {name: np.asarray(found[name], np.float64).tolist() for name in ("beta", "rate", "distortion")}
+    return lists | {"distortion_unit": unit}
 
 
 def _annealed(subject: Subject) -> tuple[Array, dict[str, Any]]:
@@ -79,7 +90,7 @@ def linear_probe(subject: Subject) -> dict[str, float]:
 
 def knn(subject: Subject) -> dict[str, float]:
     """How well nearest neighbours among the codes tell the labels."""
-    return representation.knn(*_labelled(subject))
+    return representation.knn(*_labelled(subject), k=NEIGHBOURS)
 
 
 def few_labels(subject: Subject) -> dict[str, float]:
@@ -102,6 +113,26 @@ def clustering(subject: Subject) -> dict[str, float]:
 def _labelled(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     some = subject.some("train", PROBE_FIT)
     return (subject.codes("train")[some], subject.labels("train")[some], subject.codes("test"), subject.labels("test"))
+
+
+def check_classes(experiment: Experiment) -> None:
+    """Raises UserError where the training labels that a probe sees are of one class."""
+    labels, some = np.asarray(experiment.dataset.train.label), some_rows(len(experiment.dataset.train.x), PROBE_FIT)
+    check_labels(labels[some], len(some))
+
+
+def check_knn_rows(experiment: Experiment) -> None:
+    """Raises UserError where there are fewer training examples than neighbours, or all are of one class."""
+    if (num := num_rows(experiment, "train")) < NEIGHBOURS:
+        raise UserError(f"It asks {NEIGHBOURS} neighbours, and there are {num} training examples.")
+    check_classes(experiment)
+
+
+def check_factor_rows(experiment: Experiment) -> None:
+    """Raises UserError where no factor varies in the test examples, or there are too few of them for its values."""
+    num = num_rows(experiment, "test")
+    factors = np.asarray(experiment.dataset.test.factors)[some_rows(len(experiment.dataset.test.x), num)]
+    information.check(np.zeros((num, 1)), factors, min_factors=1)
 
 
 def of_factors(score: Callable[..., dict[str, float]], **options: Any) -> Callable[[Subject], dict[str, float]]:

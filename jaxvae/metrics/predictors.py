@@ -5,13 +5,11 @@ What is fitted on half of the rows is scored on the other. The same `seed` gives
 
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import recall_score, roc_auc_score
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from jaxvae.metrics.information import check
+from jaxvae.metrics.linear import fit_linear, standardised
 
 
 def sap(codes: np.ndarray, factors: np.ndarray, seed: int) -> dict[str, float]:
@@ -118,17 +116,12 @@ def explicitness(codes: np.ndarray, factors: np.ndarray, seed: int) -> dict[str,
     rng, scores = np.random.default_rng(seed), []
     for factor in factors.T:
         fit, test = _halves(rng, factor)
-        areas = []
+        areas, (seen, unseen) = [], standardised(codes[fit], codes[test])
         for value in np.intersect1d(factor[fit], factor[test]):
-            classifier = linear_classifier().fit(codes[fit], factor[fit] == value)
-            areas.append(roc_auc_score(factor[test] == value, classifier.decision_function(codes[test])))
+            classifier = fit_linear(seen, factor[fit] == value)
+            areas.append(roc_auc_score(factor[test] == value, classifier.decision_function(unseen)))
         scores.append(np.mean(areas))
     return {"explicitness": float(np.mean(scores))}
-
-
-def linear_classifier() -> Pipeline:
-    """A logistic regression that does not see the scale of its inputs."""
-    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000))
 
 
 def _halves(rng: np.random.Generator, factor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

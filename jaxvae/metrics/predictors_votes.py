@@ -6,7 +6,9 @@ What is fitted to some draws of groups is scored on others. The same `seed` give
 import numpy as np
 
 from jaxvae.metrics.information import check
-from jaxvae.metrics.predictors import linear_classifier
+from jaxvae.metrics.linear import fit_linear, standardised
+
+VOTES_AT_ONCE = 50  # whose rows of codes are held at a time
 
 
 def factor_vae_score(
@@ -48,7 +50,7 @@ def factor_vae_score(
         for factor in factors.T:
             value = factor[rng.integers(len(factor), size=(votes, 1))]
             rows = _rows_with(rng, factor, np.repeat(value, group, axis=1))
-            least = np.argmin(codes[rows].var(axis=1), axis=1)
+            least = np.concatenate([codes[some].var(axis=1).argmin(axis=1) for some in _chunks(rows)])
             counts.append(np.bincount(least, minlength=codes.shape[1]))
         return np.stack(counts)
 
@@ -82,12 +84,18 @@ def beta_vae_score(
         for factor in factors.T:
             one = rng.integers(len(codes), size=(votes, group))
             other = _rows_with(rng, factor, factor[one])
-            means.append(np.abs(codes[one] - codes[other]).mean(axis=1))
+            pairs = zip(_chunks(one), _chunks(other), strict=True)
+            means += [np.abs(codes[first] - codes[second]).mean(axis=1) for first, second in pairs]
         return np.concatenate(means)
 
     shared = np.repeat(np.arange(factors.shape[1]), votes)
-    classifier = linear_classifier().fit(differences(), shared)
-    return {"beta_vae_score": float(classifier.score(differences(), shared))}
+    fit, test = standardised(differences(), differences())
+    return {"beta_vae_score": float(fit_linear(fit, shared).score(test, shared))}
+
+
+def _chunks(rows: np.ndarray) -> list[np.ndarray]:
+    """`[votes, group]` in parts of at most VOTES_AT_ONCE votes."""
+    return [rows[i : i + VOTES_AT_ONCE] for i in range(0, len(rows), VOTES_AT_ONCE)]
 
 
 def _rows_with(rng: np.random.Generator, factor: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -3,14 +3,9 @@
 Labels are integers; which ones, and in which order, does not matter.
 """
 
-import warnings
-from typing import Any
-
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import (
     adjusted_rand_score,
     normalized_mutual_info_score,
@@ -18,11 +13,11 @@ from sklearn.metrics import (
 )
 from sklearn.metrics.cluster import contingency_matrix
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from jaxvae.errors import UserError
 from jaxvae.metrics.arrays import check_labels, check_rows, same_width
+from jaxvae.metrics.linear import fit_linear, standardised
 
 SILHOUETTE_ROWS = 5_000  # its cost grows with the square of the rows
 
@@ -44,8 +39,8 @@ def linear_probe(
       UserError: shapes that do not agree, codes that are not finite, labels of one class or no integers.
     """
     train, test = _check_pair(codes_train, labels_train, codes_test, labels_test)
-    train, test = _standardised(train, test)
-    return {"accuracy": _probe(train, labels_train, test, labels_test)}
+    train, test = standardised(train, test)
+    return {"accuracy": float(fit_linear(train, labels_train).score(test, labels_test))}
 
 
 def few_labels(
@@ -84,11 +79,11 @@ def few_labels(
             f"{per_class} labels per class and {draws} draws were asked for; both must be 1 or more, and the rarest "
             f"class has {counts.min()} training rows. Ask for fewer labels, or give more rows."
         )
-    train, test = _standardised(train, test)
+    train, test = standardised(train, test)
     rng, accuracies = np.random.default_rng(seed), []
     for _ in range(draws):
         rows = np.concatenate([rng.choice(np.flatnonzero(labels == c), per_class, replace=False) for c in classes])
-        accuracies.append(_probe(train[rows], labels[rows], test, labels_test))
+        accuracies.append(fit_linear(train[rows], labels[rows]).score(test, labels_test))
     return {"accuracy": float(np.mean(accuracies)), "accuracy_std": float(np.std(accuracies))}
 
 
@@ -164,17 +159,3 @@ def _check_pair(
     check_labels(labels_train, len(train))
     check_labels(labels_test, len(test), several=False)
     return train, test
-
-
-def _standardised(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both, with the mean and the scale of the first; a constant column is only centred."""
-    scaler: Any = StandardScaler().fit(train)
-    return scaler.transform(train), scaler.transform(test)
-
-
-def _probe(train: np.ndarray, labels_train: np.ndarray, test: np.ndarray, labels_test: np.ndarray) -> float:
-    with warnings.catch_warnings():
-        # Many steps; what L-BFGS may still say is that rounding ended a line search, at the optimum.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        classifier = LogisticRegression(max_iter=5_000).fit(train, labels_train)
-    return float(classifier.score(test, labels_test))

@@ -90,8 +90,12 @@
   function explorer(spec) {
     const size = spec.shape.reduce((a, b) => a * b, 1), dim = spec.centre.length;
     const plane = {
-      point: (a, b) => spec.centre.map((c, d) => c + a * spec.spans[0] * spec.axes[0][d] + b * spec.spans[1] * spec.axes[1][d]),
-      coordinates: (z) => [0, 1].map((k) => spec.axes[k].reduce((s, x, d) => s + x * (z[d] - spec.centre[d]), 0) / spec.spans[k]),
+      // What lies off the plane, which the sliders set, stays as it is.
+      move: (z, a, b) => {
+        const [x, y] = plane.coordinates(z), right = (a - x) * spec.spans[0], up = (b - y) * spec.spans[1];
+        return z.map((value, d) => value + right * spec.axes[0][d] + up * spec.axes[1][d]);
+      },
+      coordinates: (z) => [0, 1].map((k) => spec.axes[k].reduce((s, w, d) => s + w * (z[d] - spec.centre[d]), 0) / spec.spans[k]),
     };
     const decode = spec.decoder.kind === "weights" ? denseDecoder(spec.decoder) : gridDecoder(spec.decoder, plane, size);
     const canvas = document.getElementById("decoded"), pad = document.getElementById("pad"), dot = document.getElementById("dot");
@@ -109,13 +113,13 @@
       }
       window.jaxvae.z = z.slice();
     }
-    draggable(pad, (a, b) => { z = plane.point(a, b); show(); });
+    draggable(pad, (a, b) => { z = plane.move(z, a, b); show(); });
     pad.addEventListener("keydown", (event) => {
       const step = { ArrowRight: [0.05, 0], ArrowLeft: [-0.05, 0], ArrowUp: [0, 0.05], ArrowDown: [0, -0.05] }[event.key];
       if (!step) return;
       event.preventDefault();
       const [a, b] = plane.coordinates(z);
-      z = plane.point(a + step[0], b + step[1]);
+      z = plane.move(z, a + step[0], b + step[1]);
       show();
     });
     for (const { index, low, high } of spec.sliders) {
@@ -140,7 +144,7 @@
     const tip = document.getElementById("tip"), caption = document.getElementById("caption");
     const thumbs = new Image();
     thumbs.src = spec.thumbs;
-    const [height, width] = spec.thumb, n = spec.maps[0].points.length;
+    const [height, width] = spec.thumb;
     let at = [], chosen = 0;
 
     function draw() {
@@ -174,7 +178,7 @@
       picture.width = width;
       picture.height = height;
       picture.getContext("2d").drawImage(thumbs, (best % spec.columns) * width, Math.floor(best / spec.columns) * height, width, height, 0, 0, width, height);
-      caption.textContent = spec.labels ? `label ${spec.names[spec.labels[best]]}` : `example ${best}`;
+      caption.textContent = spec.labels ? `label ${spec.names[spec.labels[best]]}` : `example ${spec.rows[best]}`;
       tip.style.left = `${Math.min(at[best][0] + 14, box.width - 110)}px`;
       tip.style.top = `${Math.max(at[best][1] - 60, 0)}px`;
     }

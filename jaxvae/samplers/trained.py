@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxvae.errors import UserError
 from jaxvae.model import Model, centre, draw_prior
 from jaxvae.posteriors import EUCLIDEAN
 from jaxvae.ranges import check, within
@@ -32,17 +33,22 @@ def pseudo_inputs(components: int = 500) -> Sampler:
     """The mixture of the posteriors of some inputs, all alike in weight (arXiv:1705.07120, equation 9).
 
     For a model with the prior 'vamp' the inputs are its own learned ones. For others they are `components` training
-    examples, at most all that `encode_all` kept: an estimate of the aggregated posterior, that of draws and not of
+    examples, of those that `encode_all` kept: an estimate of the aggregated posterior, that of draws and not of
     centres. The temperature scales z about the centre of its component, in R^n only.
 
     Raises:
-      UserError: fewer than 1 component.
+      UserError: fewer than 1 component. `fit` refuses more components than there are examples to take.
     """
     check("sampler", "pseudo_inputs", components=(components, within(1)))
 
     def fit(model: Model, params: Params, codes: Codes, key: Key) -> Draw:
         del key
         learned = "pseudo_inputs" in params.get("prior", {})
+        if not learned and len(codes.inputs) < components:
+            raise UserError(
+                f"The sampler 'pseudo_inputs' got components={components}, but there are only {len(codes.inputs)} "
+                "training examples to take: take fewer."
+            )
         inputs = None if learned else jnp.asarray(codes.inputs[:components])
         scales = model.posterior.space == EUCLIDEAN
 

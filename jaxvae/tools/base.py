@@ -43,8 +43,3 @@ def chosen(subject: Subject, tool: str, **indices: int) -> list[int]:
         if not 0 <= index < size:
             raise UserError(f"The tool '{tool}' got {name}={index}; the test set has the examples 0 to {size - 1}.")
     return list(indices.values())
-
-
-def at_most(subject: Subject, num: int) -> int:
-    """`num`, or the size of the test set where that is smaller."""
-    return min(num, len(subject.dataset.test.x))

@@ -13,10 +13,11 @@ from jaxvae.ranges import between, check, within
 from jaxvae.search import class_log_probability
 from jaxvae.search import search as gradient_search
 from jaxvae.subject import Subject
-from jaxvae.tools.base import Outcome, at_most
+from jaxvae.tools.base import Outcome
 from jaxvae.tools.classify import linear_classifier
 
 METHODS = {"metropolis": imputation.metropolis_within_gibbs, "pseudo_gibbs": imputation.pseudo_gibbs}
+ROUNDING = 1e-12  # a squared error below this is that of float32 on values that are always the same
 MASKS = ("middle", "top", "bottom", "left", "right", "random")
 
 
@@ -39,13 +40,14 @@ def impute(
       mask: which values are missing: "middle" (rows), "top", "bottom", "left", "right", "random", or an `.npy` file of
         a bool array that broadcasts to `[N, *data_shape]`, True where a value is known.
       part: how much of an example is missing; 2/7 of 28 rows are 8.
-      num: test examples.
+      num: test examples, taken at random, always the same; `index` in the arrays says which.
       steps: of each chain after `burn_in` steps.
       burn_in: steps before.
       chains: of each example; the mean is over all of them.
       nll_samples: K of log p(x_missing | x_observed); 0 leaves it out.
 
-    `numbers` has the mean squared errors on missing values in units of the pixel range, and that log-likelihood.
+    `numbers` has the mean squared errors on missing values in units of the pixel range, their ratio (but where these
+    values are always the same, so that the mean makes no error), and that log-likelihood.
 
     Raises:
       UserError: an option out of its range, a mask that does not fit, or a model that cannot impute.
@@ -58,19 +60,21 @@ def impute(
         "tool", "impute", part=(part, between(0, 1)), num=(num, within(1)), steps=(steps, within(1)),
         burn_in=(burn_in, within(0)), chains=(chains, within(1)), nll_samples=(nll_samples, within(0)),
     )  # fmt: skip
-    num = at_most(subject, num)
-    x = subject.x("test", num)
-    observed = jnp.broadcast_to(_mask(subject, mask, part, num), x.shape)
+    rows = subject.some("test", num)
+    x = subject.x("test", rows)
+    observed = jnp.broadcast_to(_mask(subject, mask, part, len(rows)), x.shape)
     missing = ~np.asarray(observed)
     if not missing.any():
         raise UserError("The mask says that every value is known: nothing is there to be imputed.")
     key, nll_key = jax.random.split(subject.key("impute"))
     found = METHODS[method](subject.model, subject.params, key, x, observed, steps, burn_in, chains)
-    average = np.mean(subject.split("train").x.astype(np.float64), axis=0) / subject.dataset.max_value
+    average = np.mean(subject.split("train").x, axis=0, dtype=np.float64) / subject.dataset.max_value
     true, filled = subject.unit(x), subject.unit(found.mean)
     error = float(np.mean(np.square(filled - true)[missing]))
     baseline = float(np.mean(np.square(np.broadcast_to(average, true.shape) - true)[missing]))
-    numbers = {"error": error, "mean_image_error": baseline, "ratio": error / baseline}
+    numbers = {"error": error, "mean_image_error": baseline}
+    if baseline > ROUNDING:
+        numbers["ratio"] = error / baseline
     numbers["acceptance"] = float(jnp.mean(found.acceptance))
     if nll_samples:
         log_likelihood = imputation.missing_log_likelihood(
@@ -78,10 +82,11 @@ def impute(
         )
         numbers["log_likelihood_of_missing"] = float(jnp.mean(log_likelihood))
     hidden = np.where(missing, 0.5, true)
-    rows = np.stack([true, hidden, filled, subject.unit(found.sample)])[:, :16]
-    title = "test examples; what is known; the mean of what is missing; a draw of it"
-    arrays = {"x": true, "observed": np.asarray(observed), "mean": filled, "sample": subject.unit(found.sample)}
-    return Outcome(arrays, rows, title, numbers)
+    shown = np.stack([true, hidden, filled, subject.unit(found.sample)])[:, :16]
+    title = f"test examples; what is known; the mean of what is missing; a draw of it (by {method})"
+    arrays = {"index": rows, "x": true, "observed": np.asarray(observed)}
+    arrays |= {"mean": filled, "sample": subject.unit(found.sample)}
+    return Outcome(arrays, shown, title, numbers)
 
 
 def _mask(subject: Subject, mask: str, part: float, num: int) -> np.ndarray:
@@ -111,11 +116,14 @@ def _mask(subject: Subject, mask: str, part: float, num: int) -> np.ndarray:
 def denoise(subject: Subject, level: float = 0.3, num: int = 16, steps: int = 1) -> Outcome:
     """Adds Gaussian noise of deviation `level` (of the pixel range) to test examples, and projects them on the model.
 
+    The examples are `num` at random, always the same; `index` in the arrays says which.
+
     Raises:
       UserError: a level below 0, fewer than 1 example or step.
     """
     check("tool", "denoise", level=(level, within(0)), num=(num, within(1)), steps=(steps, within(1)))
-    x = subject.x("test", at_most(subject, num))
+    index = subject.some("test", num)
+    x = subject.x("test", index)
     low, high = tuple(subject.config["data"]["pixel_range"]) or subject.experiment.spec.stored_range
     noise = jax.random.normal(subject.key("denoise"), x.shape)
     noisy = jnp.clip(x + level * (high - low) * noise, low, high)
@@ -125,7 +133,7 @@ def denoise(subject: Subject, level: float = 0.3, num: int = 16, steps: int = 1)
         "noisy_error": float(np.mean(np.square(rows[1] - rows[0]))),
         "error": float(np.mean(np.square(rows[2] - rows[0]))),
     }
-    arrays = {"x": rows[0], "noisy": rows[1], "denoised": rows[2]}
+    arrays = {"index": index, "x": rows[0], "noisy": rows[1], "denoised": rows[2]}
     return Outcome(arrays, rows, "test examples; with noise; projected on the model", numbers)
 
 

@@ -6,9 +6,9 @@ import numpy as np
 from jaxvae import curves, latents
 from jaxvae.errors import UserError, unknown
 from jaxvae.ranges import NONZERO, POSITIVE, check, within
-from jaxvae.subject import Subject
-from jaxvae.tools.base import Outcome, at_most, chosen
-from jaxvae.tools.classify import agreement
+from jaxvae.subject import Subject, some_rows
+from jaxvae.tools.base import Outcome, chosen
+from jaxvae.tools.classify import LARGEST, agreement
 
 CODES = 1000  # examples that an order of dimensions is taken from
 
@@ -18,7 +18,7 @@ def interpolate(subject: Subject, num: int = 8, steps: int = 9, path: str = "lin
 
     Args:
       subject: the run.
-      num: pairs, taken one after the other from the example `first` on.
+      num: pairs, taken one after the other from the example `first` on; fewer where the test set ends.
       steps: points of each path, ends included.
       path: "linear", "spherical" or "geodesic", see `curves.interpolate`.
       first: the first example's index.
@@ -29,9 +29,14 @@ def interpolate(subject: Subject, num: int = 8, steps: int = 9, path: str = "lin
     if path not in curves.PATHS:
         raise unknown("path of the tool 'interpolate'", path, curves.PATHS)
     check("tool", "interpolate", num=(num, within(1)), steps=(steps, within(2)), first=(first, within(0)))
-    num = at_most(subject, num)
-    chosen(subject, "interpolate", first=first, last=first + 2 * num - 1)
-    x = subject.x("test", first + 2 * num)[first:]
+    size = len(subject.dataset.test.x)
+    pairs = min(num, (size - first) // 2)
+    if pairs < 1:
+        raise UserError(
+            f"The tool 'interpolate' got first={first} and num={num}, but a pair needs two test examples from `first` "
+            f"on, and the test set has the examples 0 to {size - 1}: take a lower `first`."
+        )
+    x = subject.x("test", first + 2 * pairs)[first:]
     curve = curves.interpolate(subject.model, subject.params, x[::2], x[1::2], steps, path)
     rows = jnp.concatenate([x[::2, None], curve.mean, x[1::2, None]], axis=1)
     lengths = curves.curve_length(curve.mean)
@@ -77,7 +82,7 @@ def attribute(
       subject: the run; its training set needs labels.
       positive: the class to move towards.
       negative: the class to start from; -1 for all others.
-      num: test examples shown.
+      num: test examples shown, taken at random, always the same.
       steps: strengths from 0 to `strength`.
       strength: the last one. 1 moves the mean of the rest onto the mean of the class, which takes about a third of
         the examples there; on MNIST 3.5 takes nine in ten of them to any class. Below 0, examples of the class are
@@ -106,12 +111,14 @@ def attribute(
     codes = jnp.asarray(subject.codes("test")[start])
     moved = subject.decode(codes + strength * vector)
     names = ("before", "after")
+    rows = subject.some("train", LARGEST)
     found = agreement(
-        subject.unit(subject.x("train")), labels["train"], positive,
+        subject.unit(subject.x("train", rows)), labels["train"][rows], positive,
         *(subject.unit(x) for x in (subject.decode(codes), moved)),
     )  # fmt: skip
-    num = min(num, len(codes))
-    path = latents.move(codes[:num], vector, jnp.linspace(0.0, strength, steps))
+    shown_rows = some_rows(len(codes), num)  # the test set may be sorted
+    num = len(shown_rows)
+    path = latents.move(codes[shown_rows], vector, jnp.linspace(0.0, strength, steps))
     shown = subject.unit(subject.decode(path.reshape(num * steps, -1))).reshape(num, steps, *subject.model.data_shape)
     title = f"{'towards' if strength > 0 else 'away from'} class {positive}, strength 0 to {strength:g}"
     return Outcome({"vector": np.asarray(vector), "mean": shown}, shown, title, dict(zip(names, found, strict=True)))

@@ -1,0 +1,71 @@
+"""Where the codes of the test set lie: the plane in which they vary most, and maps of them."""
+
+from typing import Any
+
+import numpy as np
+
+from jaxvae import figures
+from jaxvae.page.pictures import png, png_uri, shrunk
+from jaxvae.subject import Subject
+
+POINTS = 1000  # of a map
+THUMBNAIL = 64  # pixels a side, at most
+COLUMNS = 40  # of the sheet of thumbnails
+AT_A_TIME = 100  # pictures shrunk
+FLAT = 1e-6  # a spread below this part of the codes' size is the rounding of float32
+COLORS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf")
+
+
+def plane(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`(centre [D], axes [2, D], spans [2])`: where the codes of the test set vary most; z itself where D is 2."""
+    codes = subject.codes("test")
+    if codes.shape[1] == 2:
+        return np.zeros(2), np.eye(2), np.maximum(np.abs(codes).max(axis=0), 1e-3)
+    centre = codes.mean(axis=0)
+    _, _, axes = np.linalg.svd(codes[subject.some("test", 5000)] - centre, full_matrices=False)
+    axes = axes[:2] * np.sign(axes[:2].sum(axis=1, keepdims=True) + 1e-12)
+    return centre, axes, np.maximum(np.abs((codes - centre) @ axes.T).max(axis=0), 1e-3)
+
+
+def latent_map(subject: Subject) -> tuple[dict[str, Any], list[str]]:
+    """Test examples in the plane, for the page, as JSON; and what was left out of it, a sentence each.
+
+    By z itself where it has at most 2 dimensions, else by principal components and by t-SNE. The codes are finite.
+    """
+    rows = subject.some("test", POINTS)
+    codes = subject.codes("test")[rows].astype(np.float64)
+    centre, axes, _ = plane(subject)
+    flat = (codes - centre) @ axes.T if codes.shape[1] > 1 else np.column_stack([codes, np.zeros(len(codes))])
+    maps = [{"name": "z" if codes.shape[1] <= 2 else "principal components", "points": np.round(flat, 4).tolist()}]
+    left_out = []
+    if codes.shape[1] > 2 and len(codes) > 10:
+        spread = codes.std(axis=0).max()
+        if spread > FLAT * np.abs(codes).max():
+            found = _tsne((codes - codes.mean(axis=0)) / spread)
+            maps.append({"name": "t-SNE", "points": np.round(found, 3).tolist()})
+        else:
+            left_out.append("The map by t-SNE was left out: the codes of all test examples are the same.")
+    out: dict[str, Any] = {"maps": maps, "rows": rows.tolist(), "colors": list(COLORS), "labels": None, "names": []}
+    label = subject.dataset.test.label
+    if label is not None:
+        names, index = np.unique(label[rows], return_inverse=True)
+        out |= {"labels": index.tolist(), "names": [str(name) for name in names]}
+    pictures = _thumbnails(subject, rows)
+    sprite = png_uri(png(figures.tile(pictures, COLUMNS, gap=0)))
+    return out | {"thumbs": sprite, "thumb": list(pictures.shape[1:3]), "columns": COLUMNS}, left_out
+
+
+def _tsne(codes: np.ndarray) -> np.ndarray:
+    from sklearn.manifold import TSNE  # its import costs half a second: only where it is used
+
+    perplexity = min(30.0, (len(codes) - 1) / 3)
+    return TSNE(perplexity=perplexity, init="pca", random_state=0, n_jobs=1).fit_transform(codes).astype(float)
+
+
+def _thumbnails(subject: Subject, rows: np.ndarray) -> np.ndarray:
+    """`[N, H, W, 3]`; a white pixel each where the data is not made of images."""
+    if not figures.are_images(subject.model.data_shape):
+        return np.full((len(rows), 1, 1, 3), 255, np.uint8)
+    x = subject.x("test", rows)
+    parts = (subject.unit(x[i : i + AT_A_TIME]) for i in range(0, len(x), AT_A_TIME))
+    return np.concatenate([shrunk(figures.as_pictures(part), THUMBNAIL) for part in parts])

@@ -1,0 +1,213 @@
+"""What `report.html` says of a run: its numbers, pictures, warnings, and what was left out and why."""
+
+import base64
+import html
+import io
+import json
+import re
+import time
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+import launch
+from jaxvae import page
+from jaxvae.errors import UserError
+from jaxvae.experiment import setup
+from jaxvae.page import maps
+from jaxvae.page.pictures import shrunk
+from jaxvae.results import label
+from jaxvae.subject import Subject, some_rows
+from jaxvae.tools.repair import impute
+from jaxvae.workdir import restore_run
+
+SHORT = ("--config.train.num_epochs=2", "--config.train.eval_every_epochs=9", "--config.evaluate.nll_samples=2",
+         "--config.network.hidden=(16,)")  # fmt: skip
+
+
+def trained(workdir, *argv):
+    assert launch.main(["launch.py", *argv, *SHORT, f"--workdir={workdir}"], time.time()) == 0
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    metrics = "--config.evaluate.metrics=collapse,linear_probe,frechet"
+    return trained(tmp_path_factory.mktemp("run") / "run", "--config=configs/vae.py", metrics)
+
+
+def subject_of(workdir, kind=Subject, change=lambda params: params):
+    restored = restore_run(workdir)
+    return kind(setup(restored.config), restored._replace(params=change(restored.params)))
+
+
+def results_of(workdir, **metrics):
+    results = json.loads((workdir / "results.json").read_text())
+    return results | {"metrics": results["metrics"] | metrics}
+
+
+def written(subject, results, path):
+    """`(text, data)` of the page."""
+    page.write_report(path, subject, results, [])
+    return read(path)
+
+
+def read(path):
+    text = path.read_text()
+    data = re.search(r'<script id="data" type="application/json">(.*?)</script>', text, re.S)
+    assert data is not None
+    return text, json.loads(data.group(1))
+
+
+@pytest.fixture
+def still(monkeypatch):
+    """No walks, which cost most of the time, and a map of few examples."""
+    monkeypatch.setattr(page, "_walks", lambda subject: ([], []))
+    monkeypatch.setattr(maps, "POINTS", 60)
+
+
+def cell(value):
+    if isinstance(value, str):
+        return html.escape(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.3f}"
+
+
+def test_each_number_is_in_the_tables(workdir):
+    text, _ = read(workdir / "report.html")
+    tables = dict(re.findall(r"<table><caption>(.*?)</caption>(.*?)</table>", text, re.S))
+    results = results_of(workdir)
+    wanted = {"test set, nats per example": results["test"]}
+    wanted |= {label(name): values for name, values in results["metrics"].items()}
+    assert tables.keys() == {html.escape(name) for name in wanted}
+    for name, values in wanted.items():
+        shown = {
+            key: value for key, value in values.items() if isinstance(value, (int, float, str)) and key != "warning"
+        }
+        rows = dict(re.findall("<tr><td>(.*?)</td><td>(.*?)</td></tr>", tables[html.escape(name)]))
+        assert rows == {html.escape(label(key)): cell(value) for key, value in shown.items()}
+        assert rows
+    assert isinstance(results["metrics"]["frechet"]["features"], str)
+
+
+def test_pictures_have_captions(workdir):
+    text, _ = read(workdir / "report.html")
+    captions = re.findall("<figcaption>(.*?)</figcaption>", text)
+    starts = ("Loss and its parts", "Samples: ", "Test data, ", "interpolate: ", "traverse: ", "impute: ")
+    for start in starts:
+        assert sum(caption.startswith(start) for caption in captions) == 1
+    assert len(captions) == text.count("<img ") == len(starts)
+    assert "by metropolis" in captions[-1]
+    assert "Left out" not in text
+
+
+def test_a_warning_is_said_once_and_text_is_escaped(workdir, tmp_path, still):
+    warning = "Posterior collapse: q(z|x) <hardly> depends on x"
+    results = results_of(workdir, collapse={"warning": warning, "active": 0}, frechet={"features": "<b>&"})
+    results["notes"] = [warning, "another note"]
+    text, _ = written(subject_of(workdir), results, tmp_path / "report.html")
+    assert text.count(html.escape(warning)) == 1
+    assert f'<p class="warning">{html.escape(warning)}</p>' in text
+    assert '<p class="quiet">another note</p>' in text
+    assert "<td>&lt;b&gt;&amp;</td>" in text
+
+
+def test_codes_that_are_all_the_same_have_no_tsne(workdir, tmp_path, still):
+    """Barnes and Hut's trees end the process where t-SNE starts from NaN."""
+
+    def constant(params):
+        last = max(params["encoder"], key=lambda name: int(name.split("_")[1]))
+        layer = params["encoder"][last]
+        layer = layer | {"kernel": 0 * layer["kernel"], "bias": layer["bias"] + 0.3}
+        return params | {"encoder": params["encoder"] | {last: layer}}
+
+    subject = subject_of(workdir, change=constant)
+    assert np.ptp(subject.codes("test"), axis=0).max() < 1e-6
+    text, data = written(subject, results_of(workdir), tmp_path / "report.html")
+    assert [one["name"] for one in data["map"]["maps"]] == ["principal components"]
+    assert "The map by t-SNE was left out: the codes of all test examples are the same." in text
+    assert np.isfinite(data["map"]["maps"][0]["points"]).all()
+
+
+@pytest.mark.parametrize("scale", [1e-18, 1e18])
+def test_tsne_takes_codes_of_any_size(scale, workdir, still):
+    class Scaled(Subject):
+        def codes(self, split):
+            return scale * super().codes(split)
+
+    found, left_out = maps.latent_map(subject_of(workdir, Scaled))
+    assert [one["name"] for one in found["maps"]] == ["principal components", "t-SNE"]
+    assert not left_out
+    assert np.ptp(found["maps"][1]["points"], axis=0).min() > 1
+
+
+def test_codes_that_are_not_finite_have_no_map(workdir, tmp_path, still):
+    class Broken(Subject):
+        def codes(self, split):
+            codes = super().codes(split).copy()
+            codes[-1, 0] = np.nan
+            return codes
+
+    text, data = written(subject_of(workdir, Broken), results_of(workdir), tmp_path / "report.html")
+    assert not data
+    assert "The explorer and the maps were left out: some codes of the test set are NaN or infinite." in text
+    assert 'id="map"' not in text
+    assert 'id="decoded"' not in text
+
+
+def test_the_map_is_of_examples_at_random(workdir, monkeypatch):
+    monkeypatch.setattr(maps, "POINTS", 50)
+    subject = subject_of(workdir)
+    found, _ = maps.latent_map(subject)
+    rows = some_rows(len(subject.dataset.test.x), 50)
+    assert found["rows"] == rows.tolist()
+    assert [found["names"][i] for i in found["labels"]] == [str(one) for one in subject.labels("test")[rows]]
+    with Image.open(io.BytesIO(base64.b64decode(found["thumbs"].split(",")[1]))) as sheet:
+        pixels = np.asarray(sheet)
+    place = 43  # in the second row of the sheet, which has 40 in each
+    image = subject.dataset.test.x[rows[place], ..., 0] / np.float32(16)
+    np.testing.assert_array_equal(pixels[8:16, 24:32, 0], np.round(image * 255))
+
+
+def test_thumbnails_are_small():
+    pictures = np.random.default_rng(0).integers(0, 256, size=(3, 128, 32, 3), dtype=np.uint8)
+    small = shrunk(pictures, 64)
+    means = pictures.reshape(3, 64, 2, 16, 2, 3).mean(axis=(2, 4))
+    np.testing.assert_allclose(small, means, atol=1)  # rounded by columns, then by rows
+    np.testing.assert_array_equal(shrunk(small, 64), small)
+    assert shrunk(pictures[:, :100, :1], 64).shape == (3, 64, 1, 3)
+
+
+def test_the_map_of_large_pictures_has_small_ones(tmp_path):
+    x = np.random.default_rng(0).random((40, 80, 100, 1)).astype(np.float32)
+    np.savez(tmp_path / "large.npz", x=x)
+    data = f"--config.data.path={tmp_path / 'large.npz'}", "--config.train.batch_size=8"
+    workdir = trained(tmp_path / "run", "--config=configs/vae_2d.py", *data, "--config.evaluate.report=False")
+    found, _ = maps.latent_map(subject_of(workdir))
+    assert found["thumb"] == [51, 64]
+
+
+def test_walks_that_the_model_lacks_are_named_and_imputation_has_a_second_way(workdir, tmp_path, monkeypatch):
+    def refuses(subject, **options):
+        raise UserError("It has no <dimensions>.")
+
+    def no_density(subject, method, **options):
+        return impute(subject, method=method, **options) if method == "pseudo_gibbs" else refuses(subject)
+
+    monkeypatch.setattr(page, "traverse", refuses)
+    monkeypatch.setattr(page, "impute", no_density)
+    text, _ = written(subject_of(workdir), results_of(workdir), tmp_path / "report.html")
+    assert [c.split(":")[0] for c in re.findall("<figcaption>(.*?)</figcaption>", text)] == ["interpolate", "impute"]
+    assert "by pseudo_gibbs" in text
+    left_out = re.findall('<p class="quiet">(.*?)</p>', text.split("<h2>Left out</h2>")[1])
+    assert left_out == ["&#x27;traverse&#x27; was left out: It has no &lt;dimensions&gt;."]
+
+
+def test_data_without_pictures_says_so(tmp_path):
+    np.savez(tmp_path / "rows.npz", x=np.random.default_rng(0).random((60, 5), dtype=np.float32))
+    data = f"--config.data.path={tmp_path / 'rows.npz'}", "--config.train.batch_size=8"
+    text, found = read(trained(tmp_path / "run", "--config=configs/vae_2d.py", *data) / "report.html")
+    assert "Interpolation, traversal and imputation were left out: the data is not made of images." in text
+    assert found["map"]["thumb"] == [1, 1]
+    assert jax.tree.leaves(found["map"]["maps"])
