@@ -39,6 +39,10 @@ class DataSpec(NamedTuple):
         """The least and the greatest value that is stored."""
         return 0.0, 1.0 if self.is_float else float(self.levels - 1)
 
+    def pixel_range(self, config: Mapping[str, Any]) -> tuple[float, float]:
+        """The least and the greatest value that the model sees: `data.pixel_range`, or as stored where that is ()."""
+        return tuple(config["data"]["pixel_range"]) or self.stored_range
+
 
 def model(config: Mapping[str, Any], data: DataSpec) -> Model:
     """The model that a config describes, sized to the data.
@@ -50,7 +54,7 @@ def model(config: Mapping[str, Any], data: DataSpec) -> Model:
     if latent_dim < 1:
         raise UserError(f"model.latent_dim is {latent_dim}; a latent space needs at least 1 dimension.")
     given = {"latent_dim": latent_dim, "data_shape": data.shape, "levels": data.levels}
-    given["pixel_range"] = tuple(config["data"]["pixel_range"]) or data.stored_range
+    given["pixel_range"] = data.pixel_range(config)
     likelihood = part("likelihood", specs["likelihood"], given)()
     _check_support(specs["likelihood"]["name"], likelihood, given["pixel_range"], data)
     posterior = part("posterior", specs["posterior"], given)()
@@ -96,7 +100,7 @@ def objective(config: Mapping[str, Any], model: Model, data: DataSpec, total_ste
       UserError: the parts do not fit: what the mathematics forbids is said here, before anything is trained.
     """
     kl = part("kl", config["kl"], {"total_steps": total_steps})()
-    given = {"model": model, "kl": kl, "pixel_range": tuple(config["data"]["pixel_range"]) or data.stored_range}
+    given = {"model": model, "kl": kl, "pixel_range": data.pixel_range(config)}
     builder = part("objective", config["objective"], given)
     made = builder()
     if "kl" not in builder.keywords:

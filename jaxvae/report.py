@@ -141,7 +141,7 @@ def _write_arrays(workdir: Path, name: str, title: str, **arrays: np.ndarray) ->
 
 
 def _unit(config: Mapping[str, Any], spec: DataSpec, x: Any) -> np.ndarray:
-    return np.asarray(to_unit_range(x, tuple(config["data"]["pixel_range"]) or spec.stored_range))
+    return np.asarray(to_unit_range(x, spec.pixel_range(config)))
 
 
 def _reconstructions(experiment: Experiment, params: Params, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

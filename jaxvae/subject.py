@@ -73,7 +73,7 @@ class Subject:
 
     def unit(self, x: Any) -> np.ndarray:
         """What the model sees, or the means it decodes, in [0, 1], for pictures and image metrics."""
-        pixel_range = tuple(self.config["data"]["pixel_range"]) or self.experiment.spec.stored_range
+        pixel_range = self.experiment.spec.pixel_range(self.config)
         return np.asarray(to_unit_range(jnp.asarray(x), pixel_range))
 
     def codes(self, split: str) -> np.ndarray:

@@ -76,7 +76,7 @@ def run_features(workdir: str | os.PathLike, checkpoint: str = "best") -> Featur
       UserError: there is no such run; the map: images of another shape.
     """
     run = restore_run(workdir, checkpoint)
-    low, high = tuple(run.config["data"]["pixel_range"]) or run.spec.stored_range
+    low, high = run.spec.pixel_range(run.config)
     encode = jax.jit(lambda params, x: centre(run.model.encode(params, low + (high - low) * x)))
 
     def features(x: np.ndarray) -> np.ndarray:

@@ -55,7 +55,7 @@ def export(subject: Subject, centre: np.ndarray, axes: np.ndarray, spans: np.nda
       means (checked here against the decoder itself); else `{"kind": "grid", "side", "values", ...}`, the means over
       an even grid of the plane, between which the page interpolates.
     """
-    low, high = tuple(subject.config["data"]["pixel_range"]) or subject.experiment.spec.stored_range
+    low, high = subject.experiment.spec.pixel_range(subject.config)
     network = layers(subject.params)
     activation = subject.config["network"].get("activation", "relu")
     size = sum(weights.size for weights, _ in network or [])

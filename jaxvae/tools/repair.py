@@ -124,7 +124,7 @@ def denoise(subject: Subject, level: float = 0.3, num: int = 16, steps: int = 1)
     check("tool", "denoise", level=(level, within(0)), num=(num, within(1)), steps=(steps, within(1)))
     index = subject.some("test", num)
     x = subject.x("test", index)
-    low, high = tuple(subject.config["data"]["pixel_range"]) or subject.experiment.spec.stored_range
+    low, high = subject.experiment.spec.pixel_range(subject.config)
     noise = jax.random.normal(subject.key("denoise"), x.shape)
     noisy = jnp.clip(x + level * (high - low) * noise, low, high)
     clean = latents.denoise(subject.model, subject.params, noisy, steps)
