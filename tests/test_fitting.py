@@ -13,10 +13,13 @@ from jaxvae.samplers import fitting, flows
 from jaxvae.samplers.base import compiled
 
 
-@pytest.mark.parametrize("kind", ["autoregressive", pytest.param("coupling", marks=pytest.mark.slow)])
-def test_a_flow_that_is_fitted_to_few_codes_throws_none_far_away(kind, monkeypatch):
+# A coupling needs more codes: with 200 it stays 0.7 nats below a normal distribution fitted to them, and too wide.
+@pytest.mark.parametrize(
+    ("kind", "num"), [("autoregressive", 200), pytest.param("coupling", 1000, marks=pytest.mark.slow)]
+)
+def test_a_flow_that_is_fitted_to_few_codes_throws_none_far_away(kind, num, monkeypatch):
     """More steps than it takes to learn some codes by heart."""
-    num, dim, drawn = 200, 10, 4096
+    dim, drawn = 10, 4096
     model = make_model(
         posteriors.diagonal_gaussian(dim), priors.standard_normal(dim), likelihoods.bernoulli(), networks.mlp((4,)),
         data_shape=(6,),

@@ -36,7 +36,7 @@ def flow(
     centre.
 
     Args:
-      kind: "autoregressive" or "coupling", as in the prior 'flow'.
+      kind: "autoregressive" or "coupling", as in the prior 'flow'; the latter needs more codes.
       num_flows: layers, with the dimensions reversed between them.
       hidden: widths of their networks.
       steps: of Adam.
