@@ -183,11 +183,11 @@ def test_every_config_takes_any_data_set_and_says_its_source(name):
     "options",
     [
         ("poincare_vae",),
-        ("svae", "--config.model.latent_dim=2"),
-        ("flow_prior", "--config.model.latent_dim=2"),
+        pytest.param(("svae", "--config.model.latent_dim=2"), marks=pytest.mark.slow),
+        pytest.param(("flow_prior", "--config.model.latent_dim=2"), marks=pytest.mark.slow),
         ("vq_vae",),
         ("count_vae",),
-        ("wae_mmd",),
+        pytest.param(("wae_mmd",), marks=pytest.mark.slow),
     ],
     ids=lambda options: options[0],
 )

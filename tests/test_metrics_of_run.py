@@ -347,6 +347,7 @@ def test_the_settings_of_an_evaluation_stand_beside_its_numbers(digits):
     assert (found["evaluate"]["nll_samples"], found["evaluate"]["max_examples"]) == (5, 1000)
 
 
+@pytest.mark.slow
 def test_annealing_agrees_with_importance_sampling_and_its_curve_falls(digits):
     long = "ais_examples=120", "ais_chains=2", "ais_temperatures=100", "nll_samples=200"
     found = evaluated(digits, "ais,rate_distortion", *(f"--config.evaluate.{option}" for option in long))

@@ -131,6 +131,7 @@ def test_codes_that_are_all_the_same_have_no_tsne(workdir, tmp_path, still):
 
 
 @pytest.mark.parametrize("scale", [1e-18, 1e18])
+@pytest.mark.slow
 def test_tsne_takes_codes_of_any_size(scale, workdir, still):
     class Scaled(Subject):
         def codes(self, split):
@@ -188,6 +189,7 @@ def test_the_map_of_large_pictures_has_small_ones(tmp_path):
     assert found["thumb"] == [51, 64]
 
 
+@pytest.mark.slow
 def test_walks_that_the_model_lacks_are_named_and_imputation_has_a_second_way(workdir, tmp_path, monkeypatch):
     def refuses(subject, **options):
         raise UserError("It has no <dimensions>.")

@@ -80,6 +80,7 @@ def distance(a, b):
      pytest.param("flow", {"kind": "coupling", "hidden": (64, 64), "steps": 500}, 20, marks=pytest.mark.slow),
      ("two_stage", {"hidden": (64, 64), "steps": 1500, "batch_size": 256}, 10)],
 )  # fmt: skip
+@pytest.mark.slow
 def test_densities_are_far_nearer_to_a_banana_than_a_normal_is(name, options, factor):
     scale = np.asarray([5.0, 0.1], np.float32)  # of its dimensions, and no business of a sampler
     draw = samplers.SAMPLERS[name](**options).fit(EUCLIDEAN, NOTHING, of_draws(banana(6000, 0) * scale + 1), key(1))
@@ -126,6 +127,7 @@ def test_gmm_recovers_a_mixture_and_temperature_scales_the_spread_of_its_compone
 
 
 @pytest.mark.parametrize("name", ["flow", "two_stage"])
+@pytest.mark.slow
 def test_at_temperature_zero_a_learned_density_draws_its_centre_only(name):
     draw = samplers.SAMPLERS[name](**QUICK[name]).fit(EUCLIDEAN, NOTHING, of_draws(banana(50, 0)), key(1))
     whole, half, cold = (np.asarray(draw(key(2), 40, temperature)) for temperature in (1.0, 0.5, 0.0))

@@ -68,6 +68,7 @@ def test_outlier_scores_are_the_terms_of_the_bound(assert_mean):
     assert all(np.all(far[name] > scores[name].max()) for name in scores)
 
 
+@pytest.mark.slow
 def test_outlier_scores_without_a_closed_form_or_a_density(random_like, assert_mean):
     model = tools.small(posterior=lambda dim: posteriors.planar_flow(dim, 1))
     params = random_like(model.init, jax.random.key(0))

@@ -310,6 +310,7 @@ def test_codes_denoise(codes):
     assert arrays["denoised"].shape == (3, *IMAGE)
 
 
+@pytest.mark.slow
 def test_few_examples_of_a_class_are_enough_and_no_images_no_picture(tmp_path, capsys, refused):
     """A classifier of scikit-learn's holds out some of each class, where there are some."""
     rng = np.random.default_rng(0)
