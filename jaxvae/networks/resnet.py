@@ -1,0 +1,116 @@
+"""Residual networks for images `[H, W, C]` of any size and number of channels."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import flax.linen as nn
+
+from jaxvae.networks.base import Network, check_widths
+from jaxvae.networks.conv import OUTPUT_SCALE, Conv, Stage, check_options, image_size, strided
+from jaxvae.networks.convolution import Pair, window
+from jaxvae.networks.mlp import ACTIVATIONS, MLP
+from jaxvae.types import Array
+
+KERNEL, STRIDE = 4, 2  # of what halves and doubles; the blocks have 3 x 3
+BRANCH_SCALE = 1 / 10  # of the last weights of a branch: a new block is nearly the identity
+
+
+class Block(nn.Module):
+    """X + conv(act(norm(conv(act(norm(x)))))), images `[N, H, W, C]` (arXiv:1603.05027, figure 4e, with group norm)."""
+
+    activation: Callable[[Array], Array]
+    groups: int
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        win = window((x.shape[1], x.shape[2]), (3, 3), 1, "SAME")
+        y = Conv(win, x.shape[-1])(self.activation(nn.GroupNorm(self.groups)(x)))
+        return x + Conv(win, x.shape[-1], scale=BRANCH_SCALE)(self.activation(nn.GroupNorm(self.groups)(y)))
+
+
+class Encoder(nn.Module):
+    """Images `[..., H, W, C]` to `[..., num_outputs]`: each stage halves the image, then come its blocks."""
+
+    data_shape: tuple[int, ...]
+    stages: tuple[Stage, ...]
+    blocks: int
+    hidden: tuple[int, ...]
+    num_outputs: int
+    activation: Callable[[Array], Array]
+    groups: int
+
+    @nn.compact
+    def __call__(self, x: Array, context: Array | None = None) -> Array:
+        batch = x.shape[: x.ndim - len(self.data_shape)]
+        x = x.reshape(math.prod(batch), *self.data_shape)
+        for stage in self.stages:
+            x = Conv(stage.window, stage.channels)(x)
+            for _ in range(self.blocks):
+                x = Block(self.activation, self.groups)(x)
+        x = self.activation(nn.GroupNorm(self.groups)(x)).reshape(*batch, -1)
+        return MLP(x.shape[-1:], self.hidden, (self.num_outputs,), self.activation)(x, context)
+
+
+class Decoder(nn.Module):
+    """Latents `[..., *latent_shape]` to `[..., *output_shape]`: blocks, then a transposed convolution that doubles."""
+
+    latent_shape: tuple[int, ...]
+    stages: tuple[Stage, ...]  # of the encoder, from the last to the first
+    blocks: int
+    hidden: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    activation: Callable[[Array], Array]
+    groups: int
+
+    @nn.compact
+    def __call__(self, z: Array, context: Array | None = None) -> Array:
+        batch = z.shape[: z.ndim - len(self.latent_shape)]
+        x = MLP(self.latent_shape, self.hidden, self.stages[0].out, self.activation)(z, context)
+        x = x.reshape(math.prod(batch), *self.stages[0].out)
+        widths = [stage.channels for stage in self.stages[1:]]
+        for i, stage in enumerate(self.stages):
+            for _ in range(self.blocks):
+                x = Block(self.activation, self.groups)(x)
+            x = self.activation(nn.GroupNorm(self.groups)(x))
+            if i < len(widths):
+                x = Conv(stage.window, widths[i], transposed=True)(x)
+        x = Conv(self.stages[-1].window, math.prod(self.output_shape[2:]), transposed=True, scale=OUTPUT_SCALE)(x)
+        return x.reshape(*batch, *self.output_shape)
+
+
+def resnet(
+    channels: Sequence[int] = (),
+    blocks: int = 1,
+    hidden: Sequence[int] = (),
+    activation: str = "silu",
+    groups: int = 8,
+) -> Network:
+    """Residual blocks with group norm between convolutions that halve the image, and back (arXiv:1512.03385).
+
+    Args:
+      channels: of the encoder's stages, the decoder's in reverse; () for 32, 64 ... 256, two or more, until a side of
+        the image has at most 4 pixels.
+      blocks: in each stage.
+      hidden: widths of dense layers between the encoder's convolutions and its outputs, the decoder's in reverse.
+      activation: of the hidden layers.
+      groups: of channels that are normalised together (arXiv:1803.08494).
+
+    Raises:
+      UserError: an option that is out of range; with data that is no image or is too small for the stages.
+    """
+    check_widths(hidden=hidden, channels=channels)
+    check_options("resnet", activation, "group", groups, channels or (32,), blocks=blocks)
+    channels, hidden, function = tuple(channels), tuple(hidden), ACTIVATIONS[activation]
+
+    def stages(size: Pair) -> tuple[Stage, ...]:
+        return strided("resnet", size, channels, KERNEL, STRIDE)
+
+    def encoder(data_shape, num_outputs):
+        made = stages(image_size("resnet", data_shape))
+        return Encoder(data_shape, made, blocks, hidden, num_outputs, function, groups)
+
+    def decoder(latent_shape, output_shape):
+        made = stages(image_size("resnet", output_shape))[::-1]
+        return Decoder(latent_shape, made, blocks, hidden[::-1], output_shape, function, groups)
+
+    return Network(encoder, decoder, loops=False)
