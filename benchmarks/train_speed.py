@@ -35,7 +35,7 @@ from jaxvae.platform import avoid_wrong_sums
 avoid_wrong_sums()
 
 from configs import vae
-from jaxvae import build, data, sharding, train
+from jaxvae import build, data, loop, sharding, train
 from jaxvae.errors import UserError
 
 MATMUL_SIZE = 2048
@@ -88,7 +88,7 @@ def jaxvae_epoch(config: dict, images: np.ndarray) -> Callable[[], float]:
 
     def epoch() -> float:
         nonlocal state, step
-        state, step = train.fit(
+        state, step = loop.fit(
             state,
             run,
             first_step=step,

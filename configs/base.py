@@ -7,6 +7,12 @@ DATASETS = {
     "digits": {"num_epochs": 100, "eval_every_epochs": 10, "nll_samples": 1000, "validation_fraction": 0.1},
     "mnist": {"num_epochs": 20, "eval_every_epochs": 1, "nll_samples": 100, "validation_fraction": 0.02},
     "shapes": {"num_epochs": 100, "eval_every_epochs": 10, "nll_samples": 100, "validation_fraction": 0.1},
+    "frey": {"num_epochs": 1000, "eval_every_epochs": 20, "nll_samples": 1000, "validation_fraction": 0.1},
+    "celeb_a": {"num_epochs": 20, "eval_every_epochs": 1, "nll_samples": 10, "validation_fraction": 0.1},
+    "sentences": {"num_epochs": 40, "eval_every_epochs": 4, "nll_samples": 100, "validation_fraction": 0.1},
+    "ptb": {"num_epochs": 8, "eval_every_epochs": 1, "nll_samples": 20, "validation_fraction": 0.1},
+    "melodies": {"num_epochs": 100, "eval_every_epochs": 10, "nll_samples": 100, "validation_fraction": 0.1},
+    "jsb": {"num_epochs": 100, "eval_every_epochs": 5, "nll_samples": 100, "validation_fraction": 0.1},
 }
 
 
@@ -19,13 +25,23 @@ def get_config(name: str, dataset: str = "") -> ConfigDict:
         "seed": 0,
         "data": {
             "name": dataset,
-            "path": "",  # an .npz or .npy file or a folder of images: then this is the data
+            "kind": "images",  # images (and other arrays) | text | music
+            "path": "",  # a file or folder of arrays, images, text or MIDI files: then this is the data
             "data_dir": "",  # where TFDS data lies; else $TFDS_DATA_DIR, else ~/tensorflow_datasets
             "cache_dir": "",  # where decoded arrays are kept; else ~/.cache/jaxvae
             "image_size": 0,  # above 0: central square, resized
+            "stream": False,  # images stay in their files and are decoded whenever they are needed
+            "workers": 0,  # processes that decode streamed images; 0: threads of this one
             "validation_fraction": sizes["validation_fraction"],  # of "train", where none is given
             "binarization": "none",  # none | threshold | dynamic | static
-            "pixel_range": (0.0, 1.0),  # or (-1.0, 1.0), or () for the values as stored (counts)
+            "pixel_range": (0.0, 1.0),  # or (-1.0, 1.0), or () for the values as stored (counts, sequences)
+            "sequence": {
+                "max_length": 0,  # above 0: longer sentences are left out, longer pieces of music are cut
+                "unit": "word",  # word | character
+                "vocabulary_size": 0,  # above 0: only so many of the commonest words
+                "min_count": 1,  # words that are rarer are <unk>
+                "frames_per_beat": 1,  # of music in MIDI files
+            },
         },
         "model": {
             "latent_dim": 20,
@@ -42,10 +58,15 @@ def get_config(name: str, dataset: str = "") -> ConfigDict:
             "schedule": {"name": "constant"},  # constant | cosine | linear
             "warmup_steps": 0,
             "clip_norm": 0.0,  # above 0: the largest global norm of a gradient
+            "skip_norm": 0.0,  # above 0: an update whose gradient has a larger global norm, or none, is skipped
+            "ema_decay": 0.0,  # above 0: validation, evaluation and sampling use a moving average of the parameters
         },
         "train": {
             "num_epochs": sizes["num_epochs"],
             "batch_size": 128,
+            "accumulate": 1,  # equal parts of a batch that go through the network one after the other
+            "compute_dtype": "float32",  # or bfloat16, of the networks; parameters and losses stay float32
+            "remat": False,  # the backward pass computes activations anew: on GPU and TPU less memory, more time
             "steps_per_call": 100,  # steps in one call of the device
             "eval_every_epochs": sizes["eval_every_epochs"],  # validation, pictures and a checkpoint
         },
@@ -67,6 +88,7 @@ def get_config(name: str, dataset: str = "") -> ConfigDict:
             "num": 64,
             "temperature": 1.0,
             "seed": -1,  # -1: the run's own
+            "decoding": {"name": "greedy"},  # of sequences: greedy | random | beam
             "sampler": {"name": "prior"},  # prior | gmm | flow | two_stage | pseudo_inputs | autoregressive
         },
         "tool": {"name": "interpolate"},  # interpolate | traverse | attribute | analogy | impute | denoise | search

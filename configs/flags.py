@@ -15,9 +15,11 @@ from jaxvae.trees import flatten
 # Settings that choose a part by name; what else stands beside the name are its options, checked when it is built.
 PARTS = (
     "model.posterior", "model.prior", "model.likelihood", "network", "objective", "kl", "optimizer",
-    "optimizer.schedule", "sample.sampler", "tool",
+    "optimizer.schedule", "sample.decoding", "sample.sampler", "tool",
 )  # fmt: skip
-COMMON = ("optimizer.learning_rate", "optimizer.warmup_steps", "optimizer.clip_norm")  # options of every optimiser
+# Options of every optimiser.
+COMMON = ("optimizer.learning_rate", "optimizer.warmup_steps", "optimizer.clip_norm", "optimizer.skip_norm",
+          "optimizer.ema_decay")  # fmt: skip
 
 
 def parse(argv: list[str], values: flags.FlagValues) -> ConfigDict:

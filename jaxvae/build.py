@@ -12,10 +12,12 @@ from jaxvae import optimizers
 from jaxvae.errors import UserError
 from jaxvae.likelihoods import Likelihood
 from jaxvae.model import Model, make_model
+from jaxvae.networks import Network
 from jaxvae.objectives import Objective, StepContext
 from jaxvae.objectives.base import needs_fixed_prior
 from jaxvae.parts import PARTS, part
 from jaxvae.posteriors import Posterior
+from jaxvae.precision import computed
 from jaxvae.priors import fits
 
 __all__ = ["PARTS", "DataSpec", "model", "objective", "optimizer", "part"]
@@ -28,11 +30,15 @@ class DataSpec(NamedTuple):
       shape: of one example.
       levels: how many values each of its entries can have; 256 for 8-bit pixels, and for floats.
       is_float: whether it is stored as floats in [0, 1], and so is no counts.
+      sequence: "text" (tokens `[T]`) or "music" (frames `[T, D]`) where it is made of sequences, padded with -1.
+      vocabulary: the words that the tokens stand for.
     """
 
     shape: tuple[int, ...]
     levels: int = 256
     is_float: bool = False
+    sequence: str = ""
+    vocabulary: tuple[str, ...] = ()
 
     @property
     def stored_range(self) -> tuple[float, float]:
@@ -42,6 +48,12 @@ class DataSpec(NamedTuple):
     def pixel_range(self, config: Mapping[str, Any]) -> tuple[float, float]:
         """The least and the greatest value that the model sees: `data.pixel_range`, or as stored where that is ()."""
         return tuple(config["data"]["pixel_range"]) or self.stored_range
+
+
+OF_STEPS = {
+    "text": "Take 'categorical'.",
+    "music": "Take 'bernoulli', or another whose probability is a product over the values of a step.",
+}
 
 
 def model(config: Mapping[str, Any], data: DataSpec) -> Model:
@@ -66,7 +78,16 @@ def model(config: Mapping[str, Any], data: DataSpec) -> Model:
             f"The posterior '{specs['posterior']['name']}' has its latents in {posterior.space}, but the prior "
             f"'{specs['prior']['name']}' in {prior.space}. Priors that fit this posterior: {', '.join(fitting)}."
         )
-    return make_model(posterior, prior, likelihood, part("network", config["network"])(), data_shape=data.shape)
+    network = part("network", config["network"], given)()
+    _check_sequence(config, network, likelihood, data)
+    settings = config["train"]
+    network = computed(network, settings["compute_dtype"], settings["remat"], tokens=data.sequence == "text")
+    write = part("decoding", config["sample"]["decoding"])()
+    made = make_model(posterior, prior, likelihood, network, data_shape=data.shape, write=write)
+    if made.is_sequential:  # a way to write that does not fit is refused now
+        params = jax.eval_shape(made.init, jax.random.key(0))
+        jax.eval_shape(lambda p, z: made.decode(p, z).mean, params, jnp.zeros((1, *made.latent_shape)))
+    return made
 
 
 def _check_support(name: str, likelihood: Likelihood, pixel_range: tuple[float, float], data: DataSpec) -> None:
@@ -80,9 +101,32 @@ def _check_support(name: str, likelihood: Likelihood, pixel_range: tuple[float, 
                 f"data.pixel_range to () for whole numbers as stored, {others}"
             )
     elif pixel_range[0] < low or pixel_range[1] > high:
+        if data.sequence:
+            raise UserError(f"The likelihood '{name}' is not one for {data.sequence}. {OF_STEPS[data.sequence]}")
         raise UserError(
             f"The likelihood '{name}' needs data in {[low, high]}, but data.pixel_range is {list(pixel_range)}. Set "
             f"data.pixel_range to (0.0, 1.0), {others}"
+        )
+
+
+def _check_sequence(config: Mapping[str, Any], network: Network, likelihood: Likelihood, data: DataSpec) -> None:
+    """Raises UserError where some of data, network and likelihood are about sequences, and others are not."""
+    name, of_steps = config["network"]["name"], config["model"]["likelihood"]["name"]
+    if bool(data.sequence) != network.is_sequential:
+        is_, other = ("sequences", "lstm") if data.sequence else ("no sequences", "mlp")
+        raise UserError(f"The network '{name}' does not fit this data, which is {is_}: take the network '{other}'.")
+    if not network.is_sequential:
+        return
+    outputs = jnp.zeros((1,) if likelihood.outputs_per_value == 1 else (1, likelihood.outputs_per_value))
+    own = jax.eval_shape(likelihood.init, jax.random.key(0))
+    by_value = any(leaf.ndim for leaf in jax.tree.leaves(own))  # of the longest sequence, not of a step
+    wrong = by_value or not likelihood.is_density or (data.sequence == "text" and of_steps != "categorical")
+    if wrong or jax.eval_shape(likelihood.build, own, outputs).event_shape:
+        raise UserError(f"The likelihood '{of_steps}' is not one for {data.sequence}. {OF_STEPS[data.sequence]}")
+    if data.sequence == "text" and config["model"]["prior"]["name"] == "vamp":
+        raise UserError(
+            "The prior 'vamp' learns pseudo-inputs by their slope, and tokens are whole numbers, which have none: "
+            "take 'standard_normal', 'mixture_of_gaussians' or 'flow'."
         )
 
 
@@ -110,7 +154,8 @@ def objective(config: Mapping[str, Any], model: Model, data: DataSpec, total_ste
         params, extra = made.init(jax.random.key(0))
         size = max(config["train"]["batch_size"], 1)
         batch = {"x": jnp.zeros((size, *model.data_shape)), "label": jnp.zeros(size, jnp.int32)}
-        return made.loss(params, extra, batch, jax.random.key(1), StepContext(jnp.zeros((), jnp.int32), 2))
+        ctx = StepContext(jnp.zeros((), jnp.int32), 2, is_training=True)
+        return made.loss(params, extra, batch, jax.random.key(1), ctx)
 
     jax.eval_shape(once)  # nothing is computed
     return made
@@ -131,7 +176,8 @@ def optimizer(config: Mapping[str, Any], total_steps: int) -> optax.GradientTran
     """The optimiser that a config describes, for a run of `total_steps`."""
     spec = dict(config["optimizer"])
     schedule = part("schedule", spec.pop("schedule"))
-    common = {key: spec.pop(key) for key in ("learning_rate", "warmup_steps", "clip_norm")}
+    names = ("learning_rate", "warmup_steps", "clip_norm", "ema_decay", "skip_norm")
+    common = {key: spec.pop(key) for key in names if key in spec}
     update = part("optimizer", spec)
     try:
         made = optimizers.make_optimizer(update, schedule, total_steps=total_steps, **common)

@@ -28,6 +28,8 @@ AT_LEAST_ONE = ("train.num_epochs", "train.steps_per_call", "train.eval_every_ep
                 "evaluate.batch_size", "evaluate.nll_samples", "evaluate.max_examples", "evaluate.ais_examples",
                 "evaluate.ais_chains", "evaluate.ais_temperatures", "sample.num")  # fmt: skip
 
+NOT_OF_IMAGES = ("kind", "sequence", "pixel_range", "workers")
+
 
 def check_ranges(config: Mapping[str, Any]) -> None:
     """Raises UserError for a number that no part of the library looks at before work begins."""
@@ -54,13 +56,23 @@ def setup(config: Mapping[str, Any]) -> Experiment:
       UserError: anything in it that cannot work.
     """
     check_ranges(config)
-    source = {key: value for key, value in config["data"].items() if key != "pixel_range"}
     preprocess = data.make_preprocess(1.0, "none", config["data"]["pixel_range"])  # refused before anything is read
-    dataset = data.load(**source)
+    dataset = _load(config["data"])
     preprocess = data.make_preprocess(dataset.max_value, config["data"]["binarization"], config["data"]["pixel_range"])
     levels = 2 if config["data"]["binarization"] == "dynamic" else dataset.levels
-    spec = build.DataSpec(dataset.shape, levels, dataset.train.x.dtype == np.float32 and levels > 2)
+    is_float = dataset.train.x.dtype == np.float32 and levels > 2
+    spec = build.DataSpec(dataset.shape, levels, is_float, dataset.sequence, dataset.vocabulary)
     model = build.model(config, spec)
     total_steps = config["train"]["num_epochs"] * (len(dataset.train.x) // max(config["train"]["batch_size"], 1))
     objective = build.objective(config, model, spec, total_steps)
     return Experiment(config, dataset, model, objective, preprocess, total_steps, spec, data.checksum(dataset.train))
+
+
+def _load(settings: Mapping[str, Any]) -> data.Dataset:
+    kind, sequence = settings["kind"], settings["sequence"]
+    if kind == "images":
+        return data.load(**{key: value for key, value in settings.items() if key not in NOT_OF_IMAGES})
+    for key, wanted in {"pixel_range": (), "binarization": "none", "image_size": 0, "stream": False}.items():
+        if (tuple(settings[key]) if key == "pixel_range" else settings[key]) != wanted:
+            raise UserError(f"data.{key} is {settings[key]!r}, but {kind} is taken as it is: set it to {wanted!r}.")
+    return data.load_sequences(kind, settings["name"], settings["path"], settings["validation_fraction"], sequence)

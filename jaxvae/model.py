@@ -8,7 +8,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from jaxvae.distributions import Coded, Shaped
+from jaxvae.decoding import Write, greedy
+from jaxvae.distributions import Coded, Sequence, Shaped
 from jaxvae.errors import UserError
 from jaxvae.likelihoods import Likelihood
 from jaxvae.networks import Network
@@ -23,13 +24,16 @@ class Model(NamedTuple):
     Attributes:
       init: `(key, context=None) -> params`; `context` is an example of the one given later.
       encode: `(params, x, context=None) -> q(z|x)`; x `[..., *data_shape]`, batch shape `[...]`.
-      decode: `(params, z, context=None) -> p(x|z)`; z `[..., *latent_shape]`, event shape `data_shape`.
+      decode: `(params, z, context=None, key=None) -> p(x|z)`; z `[..., *latent_shape]`, event shape `data_shape`. The
+        key is that of the noise that regularises a decoder in training; without it there is no noise.
       prior: `(params) -> p(z)`, event shape `latent_shape`.
-      data_shape: the shape of one example, without the batch.
+      data_shape: the shape of one example, without the batch; of sequences the longest.
       latent_shape: the shape of one z, `(latent_dim,)` for most.
       posterior: the part; it says what kind of latent this is.
       likelihood: the part.
       has_likelihood: whether bounds on log p(x) mean something: q(z|x) and p(x|z) are densities or mass functions.
+      is_sequential: whether the data is sequences, which the decoder writes step by step.
+      loops: whether XLA on CPU runs the networks well inside `lax.scan`.
     """
 
     init: Callable[..., Params]
@@ -41,12 +45,25 @@ class Model(NamedTuple):
     posterior: Posterior
     likelihood: Likelihood
     has_likelihood: bool
+    is_sequential: bool = False
+    loops: bool = True
+
+    @property
+    def given_shape(self) -> tuple[int | None, ...]:
+        """What each example is checked against: sequences can have any length."""
+        return (None, *self.data_shape[1:]) if self.is_sequential else self.data_shape
 
 
 def make_model(
-    posterior: Posterior, prior: Prior, likelihood: Likelihood, network: Network, *, data_shape: tuple[int, ...]
+    posterior: Posterior,
+    prior: Prior,
+    likelihood: Likelihood,
+    network: Network,
+    *,
+    data_shape: tuple[int, ...],
+    write: Write | None = None,
 ) -> Model:
-    """Puts the parts together; sizes the network to the data.
+    """Puts the parts together; sizes the network to the data. `write` says how sequences are written, greedily if not.
 
     Raises:
       UserError: prior and posterior are about different spaces.
@@ -56,29 +73,41 @@ def make_model(
     per_value, num_values = likelihood.outputs_per_value, math.prod(data_shape)
     encoder = network.encoder(data_shape, posterior.num_outputs)
     decoder = network.decoder(posterior.latent_shape, data_shape if per_value == 1 else (*data_shape, per_value))
+    given_shape = (None, *data_shape[1:]) if network.is_sequential else data_shape
+    write = write or greedy()
 
     def init(key: Key, context: Array | None = None) -> Params:
         encoder_key, decoder_key, posterior_key, prior_key, likelihood_key = jax.random.split(key, 5)
         batch = () if context is None else context.shape[:-1]
         params = {
             "encoder": encoder.init(encoder_key, jnp.zeros((*batch, *data_shape)), context)["params"],
-            "decoder": decoder.init(decoder_key, jnp.zeros((*batch, *posterior.latent_shape)), context)["params"],
+            "decoder": decoder.init(decoder_key, *decoder_inputs(batch, context))["params"],
             "posterior": posterior.init(posterior_key),
             "prior": prior.init(prior_key),
             "likelihood": likelihood.init(likelihood_key),
         }
         return {name: value for name, value in params.items() if jax.tree.leaves(value)}
 
+    def decoder_inputs(batch: tuple[int, ...], context: Array | None) -> tuple[Array | None, ...]:
+        if not network.is_sequential:
+            return jnp.zeros((*batch, *posterior.latent_shape)), context
+        num = math.prod(batch)
+        flat = None if context is None else context.reshape(num, -1)
+        return jnp.zeros((num, *posterior.latent_shape)), jnp.zeros((num, *data_shape)), flat
+
     def encode(params: Params, x: Array, context: Array | None = None) -> Distribution:
-        chex.assert_shape(x, (..., *data_shape))
+        chex.assert_shape(x, (..., *given_shape))
         outputs: Any = encoder.apply({"params": params["encoder"]}, likelihood.encoder_input(x), context)
         log_joint = jax.tree_util.Partial(joint, params, x, context)  # a pytree: distributions are
         return posterior.build(params.get("posterior", {}), outputs, log_joint)
 
-    def decode(params: Params, z: Array, context: Array | None = None) -> Distribution:
+    def decode(params: Params, z: Array, context: Array | None = None, key: Key | None = None) -> Distribution:
         chex.assert_shape(z, (..., *posterior.latent_shape))
-        outputs: Any = decoder.apply({"params": params["decoder"]}, z, context)
         batch = z.shape[: z.ndim - len(posterior.latent_shape)]
+        if network.is_sequential:
+            own = params["decoder"], params.get("likelihood", {})
+            return Sequence(*own, z, context, key, decoder, likelihood.build, write, batch, data_shape)
+        outputs: Any = decoder.apply({"params": params["decoder"]}, z, context)
         flat = outputs.reshape(*batch, num_values, *(() if per_value == 1 else (per_value,)))
         return Shaped(likelihood.build(params.get("likelihood", {}), flat), data_shape)
 
@@ -100,6 +129,8 @@ def make_model(
         posterior=posterior,
         likelihood=likelihood,
         has_likelihood=posterior.is_density and likelihood.is_density,
+        is_sequential=network.is_sequential,
+        loops=network.loops,
     )
 
 
@@ -156,16 +187,31 @@ class Pass(NamedTuple):
 
 
 def forward(
-    model: Model, params: Params, key: Key, x: Array, num_samples: int = 1, context: Array | None = None
+    model: Model,
+    params: Params,
+    key: Key,
+    x: Array,
+    num_samples: int = 1,
+    context: Array | None = None,
+    is_training: bool = False,
 ) -> Pass:
-    """Encodes x `[B, *data_shape]`, draws `num_samples` latents for each example, decodes them."""
-    chex.assert_shape(x, (None, *model.data_shape))
+    """Encodes x `[B, *data_shape]`, draws `num_samples` latents for each example, decodes them.
+
+    Where `is_training`, with the noise that regularises the decoder, if it has any.
+    """
+    chex.assert_shape(x, (None, *model.given_shape))
     posterior = model.encode(params, x, context)
     z, log_posterior = draw(key, posterior, num_samples)
-    prior, likelihood = model.prior(params), model.decode(params, z, context)
+    noise = noise_key(key) if is_training else None
+    prior, likelihood = model.prior(params), model.decode(params, z, context, noise)
     terms: Any = likelihood.log_prob(x), prior.log_prob(z), log_posterior
     chex.assert_shape(terms, (num_samples, x.shape[0]))
     return Pass(posterior, prior, likelihood, z, *terms)
+
+
+def noise_key(key: Key) -> Key:
+    """The key of the decoder's own noise, beside that of the latents."""
+    return jax.random.fold_in(key, 2**31 - 1)  # no number that `split` would reach
 
 
 def draw_prior(model: Model, params: Params, key: Key, num: int, temperature: float | Array = 1.0) -> Array:

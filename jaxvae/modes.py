@@ -1,7 +1,7 @@
 """What `launch.py` does in each mode, from a plain dictionary of settings."""
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxvae import build, data, report, sharding, train
+from jaxvae import build, data, loop, report, sharding, train
 from jaxvae.checkpoint import Checkpoints
 from jaxvae.errors import UserError
-from jaxvae.evaluate import check_batch_size, mean_over, objective_metrics
 from jaxvae.experiment import Experiment, check_ranges, setup
+from jaxvae.gradients import check_accumulate
 from jaxvae.metrics.table import check as check_metrics
 from jaxvae.model import sample
-from jaxvae.recorder import Recorder, split_state
+from jaxvae.recorder import Recorder, join_state, make_validation, split_state
 from jaxvae.samplers import sample_with
 from jaxvae.signals import Signals, Stopped
 from jaxvae.subject import Subject
@@ -36,9 +36,12 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
     """
     experiment = setup(config)
     _check_asked(experiment)
-    settings, seed = config["train"], config["seed"]
-    feed = data.make_feed(experiment.dataset.train, settings["batch_size"], seed)
+    settings = config["train"]
+    feed = _make_feed(experiment)
     parallel = sharding.make_parallel(config["parallel"], settings["batch_size"], experiment.objective.whole_batch)
+    check_accumulate(
+        settings["accumulate"], settings["batch_size"], parallel.num_devices, experiment.objective.whole_batch
+    )
     optimizer = build.optimizer(config, experiment.total_steps)
     if config["evaluate"]["checkpoint"] not in ("best", "last"):
         raise UserError(
@@ -52,6 +55,13 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
         timing = _train(experiment, optimizer, feed, parallel, validate, workdir, started)
         sharding.wait_for_all("trained")
         report.finish(Subject(experiment, restore_run(workdir, config["evaluate"]["checkpoint"])), workdir, timing)
+
+
+def _make_feed(experiment: Experiment) -> data.Feed:
+    config, split = experiment.config, experiment.dataset.train
+    if experiment.dataset.sequence:
+        return data.make_bucket_feed(split, config["train"]["batch_size"], config["seed"])
+    return data.make_feed(split, config["train"]["batch_size"], config["seed"], workers=config["data"]["workers"])
 
 
 def _train(
@@ -70,6 +80,8 @@ def _train(
         keys["train"],
         len(experiment.dataset.train.x),
         parallel,
+        settings["accumulate"],
+        experiment.model.loops,
     )
     recorder = Recorder(
         experiment, workdir, checkpoints, parallel, validate, feed.steps_per_epoch, step, before, started
@@ -78,7 +90,7 @@ def _train(
         if step == 0:  # a disk that cannot be written is found out now, not in an hour
             recorder.save(parallel.replicate(state), 0, None)
         with Signals() as signals:
-            state, step = train.fit(
+            state, step = loop.fit(
                 parallel.replicate(state),
                 run,
                 first_step=step,
@@ -150,18 +162,6 @@ MODES = {
 }  # fmt: skip
 
 
-def make_validation(experiment: Experiment) -> Callable[..., dict[str, float]]:
-    """`(params, extra, step) -> metrics` on the validation set; `{}` where there is none."""
-    dataset = experiment.dataset
-    key = train.streams(experiment.config["seed"])["validation"]
-    batch_size, parallel = experiment.config["evaluate"]["batch_size"], sharding.global_view()
-    check_batch_size(batch_size, parallel.num_devices)  # of the test set too, which is looked at last
-    if not len(dataset.validation.x):
-        return lambda *_: {}
-    per_example = partial(objective_metrics, experiment.objective, experiment.preprocess, len(dataset.train.x))
-    return mean_over(dataset.validation, per_example, parallel, key, batch_size)
-
-
 def _start(experiment, optimizer, key, checkpoints) -> tuple[train.TrainState, int, dict[str, Any]]:
     """The newest saved state, or the initial one: `(state, step, what was noted with it)`.
 
@@ -178,7 +178,7 @@ def _start(experiment, optimizer, key, checkpoints) -> tuple[train.TrainState, i
     if found is None:
         return jax.jit(init)(key), 0, {}
     step, weights, rest, info = found
-    return train.TrainState(rest["step"], weights["params"], rest["opt_state"], weights["extra"]), step, info
+    return join_state(weights, rest), step, info
 
 
 def _same_data(experiment: Experiment, restored: Restored, workdir: Path) -> Experiment:

@@ -9,6 +9,7 @@ import optax
 
 from jaxvae.errors import UserError
 from jaxvae.ranges import FRACTION, NOT_NEGATIVE, UNIT
+from jaxvae.updates import average, skip_above
 
 # Which numbers make sense, whatever optimiser or schedule the option belongs to; Optax takes any.
 RANGES = {
@@ -73,6 +74,8 @@ def make_optimizer(
     total_steps: int,
     warmup_steps: int = 0,
     clip_norm: float = 0.0,
+    ema_decay: float = 0.0,
+    skip_norm: float = 0.0,
 ) -> optax.GradientTransformation:
     """An optimiser with its schedule.
 
@@ -83,6 +86,9 @@ def make_optimizer(
       total_steps: steps in the whole run, warm-up included.
       warmup_steps: steps of a linear rise from 0.
       clip_norm: where above 0, gradients are scaled down to this global norm.
+      ema_decay: where above 0, a moving average of the parameters is kept, see `updates.average`.
+      skip_norm: where above 0, an update whose gradient is above this global norm, before any clipping, is skipped, see
+        `updates.skip_above`.
 
     Raises:
       UserError: a value out of its range.
@@ -91,6 +97,10 @@ def make_optimizer(
         raise UserError(f"optimizer.learning_rate is {learning_rate}; it must be a finite number above 0.")
     if not 0 <= clip_norm < math.inf:
         raise UserError(f"optimizer.clip_norm is {clip_norm}; it must be 0 (no clipping) or above.")
+    if not 0 <= ema_decay < 1:
+        raise UserError(f"optimizer.ema_decay is {ema_decay}; it must be 0 (no average) or more, and below 1.")
+    if not 0 <= skip_norm < math.inf:
+        raise UserError(f"optimizer.skip_norm is {skip_norm}; it must be 0 (no update is skipped) or above.")
     if not 0 <= warmup_steps <= total_steps:
         raise UserError(
             f"optimizer.warmup_steps is {warmup_steps}; it must be from 0 to the run's {total_steps} steps."
@@ -99,4 +109,6 @@ def make_optimizer(
     if warmup_steps:
         rate = optax.join_schedules([optax.linear_schedule(0.0, learning_rate, warmup_steps), rate], [warmup_steps])
     optimizer = update(learning_rate=rate)
-    return optax.chain(optax.clip_by_global_norm(clip_norm), optimizer) if clip_norm else optimizer
+    optimizer = optax.chain(optax.clip_by_global_norm(clip_norm), optimizer) if clip_norm else optimizer
+    optimizer = average(optimizer, ema_decay) if ema_decay else optimizer
+    return skip_above(optimizer, skip_norm) if skip_norm else optimizer

@@ -7,7 +7,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from jaxvae import likelihoods, networks, objectives, optimizers, posteriors, priors, samplers
+from jaxvae import decoding, likelihoods, networks, objectives, optimizers, posteriors, priors, samplers
 from jaxvae.errors import UserError, unknown
 
 
@@ -32,12 +32,15 @@ PARTS: dict[str, dict[str, Callable]] = {
         likelihoods.discretized_logistic, likelihoods.discretized_logistic_mixture, likelihoods.poisson,
         likelihoods.negative_binomial,
     ),
-    "network": _named(networks.mlp),
+    "network": _named(
+        networks.conv, networks.conv_pool, networks.hierarchical, networks.lstm, networks.mlp, networks.resnet
+    ),
     "objective": objectives.OBJECTIVES,
     "kl": objectives.KL_WEIGHTS,
     "optimizer": optimizers.OPTIMIZERS,
     "schedule": optimizers.SCHEDULES,
     "sampler": samplers.SAMPLERS,
+    "decoding": decoding.DECODINGS,
 }  # fmt: skip
 PLAIN = (bool, int, float, str)
 # What a part is given by the builder, so that a config cannot.

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from tqdm import tqdm
 from jaxvae import report, sharding
 from jaxvae.checkpoint import Checkpoints
 from jaxvae.errors import NonFiniteLoss
+from jaxvae.evaluate import check_batch_size, mean_over, objective_metrics
 from jaxvae.experiment import Experiment
 from jaxvae.sharding import Parallel
-from jaxvae.train import TrainState
+from jaxvae.train import TrainState, streams
 from jaxvae.types import Tree
+from jaxvae.updates import exchanged
 from jaxvae.workdir import MetricsLog
 
 
@@ -91,15 +94,19 @@ class Recorder:
             self._seconds_to_first_step = time.time() - self._started
         means = {name: float(values.mean()) for name, values in metrics.items()}
         self._bar.update(len(metrics["loss"]))
-        self._bar.set_postfix(loss=f"{means['loss']:.2f}", refresh=False)
+        shown = {"loss": f"{means['loss']:.2f}"}
+        if means.get("skipped"):
+            shown["skipped"] = f"{means['skipped']:.0%}"
+        self._bar.set_postfix(shown, refresh=False)
         self._row(end, "train", means)
 
     def on_epoch(self, state: TrainState, step: int) -> None:
         """Validation, pictures, a checkpoint."""
         # By way of the host: under pmap what is collected belongs to this host alone.
-        seen = sharding.global_view().replicate(jax.device_get(self._parallel.collect(state)))
+        weights, _ = split_state(jax.device_get(self._parallel.collect(state)))
+        seen = sharding.global_view().replicate(weights)
         # As at the end of the run, whatever the step: a KL that is still warming up would make early states look best.
-        metrics = self._validate(seen.params, seen.extra, np.int32(self._experiment.total_steps))
+        metrics = self._validate(seen["params"], seen["extra"], np.int32(self._experiment.total_steps))
         if metrics and not np.isfinite(metrics["loss"]):
             raise NonFiniteLoss(
                 f"The validation loss became {metrics['loss']} at step {step}. The last good checkpoint is kept."
@@ -109,7 +116,7 @@ class Recorder:
             self._row(step, "validation", metrics)
         if self._log:
             # On the host: this one alone draws.
-            params = jax.device_get(self._experiment.objective.model_params(seen.params, seen.extra))
+            params = jax.device_get(self._experiment.objective.model_params(seen["params"], seen["extra"]))
             for name, sheet in report.sheets(self._experiment, params).items():
                 self._log.image(step, name, sheet)
         self.save(state, step, metrics.get("loss"))
@@ -119,6 +126,25 @@ class Recorder:
             self._log.row(step, step / self._steps_per_epoch, split, {**metrics, "seconds": self.seconds()})
 
 
-def split_state(state: TrainState) -> tuple[Tree, Tree]:
-    """What a model is used with, and the rest."""
-    return {"params": state.params, "extra": state.extra}, {"opt_state": state.opt_state, "step": state.step}
+def make_validation(experiment: Experiment) -> Callable[..., dict[str, float]]:
+    """`(params, extra, step) -> metrics` on the validation set; `{}` where there is none."""
+    dataset = experiment.dataset
+    key = streams(experiment.config["seed"])["validation"]
+    batch_size, parallel = experiment.config["evaluate"]["batch_size"], sharding.global_view()
+    check_batch_size(batch_size, parallel.num_devices)  # of the test set too, which is looked at last
+    if not len(dataset.validation.x):
+        return lambda *_: {}
+    per_example = partial(objective_metrics, experiment.objective, experiment.preprocess, len(dataset.train.x))
+    return mean_over(dataset.validation, per_example, parallel, key, batch_size)
+
+
+def split_state(state: TrainState) -> tuple[dict[str, Tree], dict[str, Tree]]:
+    """What a model is used with, which is the average of its parameters where there is one, and the rest."""
+    params, opt_state = exchanged(state.params, state.opt_state)
+    return {"params": params, "extra": state.extra}, {"opt_state": opt_state, "step": state.step}
+
+
+def join_state(weights: dict[str, Tree], rest: dict[str, Tree]) -> TrainState:
+    """The state that `split_state` has split."""
+    params, opt_state = exchanged(weights["params"], rest["opt_state"])
+    return TrainState(rest["step"], params, opt_state, weights["extra"])

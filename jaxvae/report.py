@@ -8,9 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxvae import figures, tools, train
+from jaxvae import figures, showing, tools, train
 from jaxvae.build import DataSpec
-from jaxvae.data import to_unit_range
 from jaxvae.errors import UserError
 from jaxvae.experiment import Experiment
 from jaxvae.model import reconstruct, sample
@@ -52,19 +51,25 @@ def _write(subject: Subject, workdir: Path, results: dict[str, Any], timing: Map
     print(f"wrote {workdir}/: {files} ({', '.join(written)})")
 
 
-def sheets(experiment: Experiment, params: Params) -> dict[str, np.ndarray]:
-    """Pictures of samples and of reconstructions beside their inputs; `{}` where the data is not made of images.
+def examples(experiment: Experiment, params: Params) -> dict[str, np.ndarray]:
+    """Samples `[N, 1, *data_shape]`, and reconstructions beside their inputs, `[N, 2, *data_shape]`, as viewed.
 
     The latents of the samples are the same at every call, so that one sees how training changes what they become.
     """
-    config, split = experiment.config, experiment.dataset.test
-    key = train.streams(config["seed"])["sample"]
-    if not figures.are_images(experiment.dataset.shape):
+    key = train.streams(experiment.config["seed"])["sample"]
+    drawn = sample(experiment.model, params, key, PICTURES)
+    return {
+        "samples": showing.viewed(experiment.config, experiment.spec, drawn)[:, None],
+        "reconstructions": _reconstructions(experiment, params, experiment.dataset.test.x[:PICTURES]),
+    }
+
+
+def sheets(experiment: Experiment, params: Params) -> dict[str, np.ndarray]:
+    """The examples as pictures; `{}` where the data has none."""
+    if experiment.spec.sequence != "music" and not figures.are_images(experiment.dataset.shape):
         return {}
-    drawn = figures.as_pictures(_unit(config, experiment.spec, sample(experiment.model, params, key, PICTURES)))
-    x, reconstruction = _reconstructions(experiment, params, split.x[:PICTURES])
-    pairs = figures.beside(figures.as_pictures(x), figures.as_pictures(reconstruction))
-    return {"samples": figures.tile(drawn, 8), "reconstructions": pairs}
+    found = {name: showing.sheet(experiment.spec, rows) for name, rows in examples(experiment, params).items()}
+    return {name: picture for name, picture in found.items() if picture is not None}
 
 
 def draw(subject: Subject, results: Mapping[str, Any], workdir: Path) -> list[str]:
@@ -75,9 +80,9 @@ def draw(subject: Subject, results: Mapping[str, Any], workdir: Path) -> list[st
     written = ["curves.png"]
     figures.save_curves(folder / "curves.png", read_metrics(workdir))
     titles = {"samples": "samples from the prior", "reconstructions": RECONSTRUCTIONS}
-    for name, sheet in sheets(subject.experiment, subject.params).items():
-        figures.save_sheet(folder / f"{name}.png", sheet, titles[name])
-        written.append(f"{name}.png")
+    for name, rows in examples(subject.experiment, subject.params).items():
+        made = showing.save(folder / name, subject.config, subject.experiment.spec, rows, titles[name])
+        written += [path.name for path in made]
     if model.latent_shape == (2,):
         figures.save_latent_scatter(folder / "latent_scatter.png", subject.codes("test"), subject.dataset.test.label)
         written.append("latent_scatter.png")
@@ -95,20 +100,21 @@ def draw(subject: Subject, results: Mapping[str, Any], workdir: Path) -> list[st
 
 
 def write_samples(workdir: Path, config: Mapping[str, Any], spec: DataSpec, x: Any, sampler: str) -> None:
-    """`--mode=sample`: `samples.npz` with "x" in [0, 1], and its picture."""
+    """`--mode=sample`: `samples.npz` with "x" as `viewed`, and its picture, text or music."""
     title = "samples from the prior" if sampler == "prior" else f"samples, z by '{sampler}'"
-    _write_arrays(workdir, "samples", title, x=_unit(config, spec, x))
+    rows = showing.viewed(config, spec, x)[:, None]
+    _write_arrays(workdir, "samples", config, spec, rows, title, ("x",))
 
 
 def write_reconstructions(experiment: Experiment, workdir: Path, params: Params) -> None:
-    """`--mode=reconstruct`: `reconstructions.npz` with "x" and "reconstruction" in [0, 1], and its picture."""
+    """`--mode=reconstruct`: `reconstructions.npz` with "x" and "reconstruction" as `viewed`, and their picture."""
     raw = experiment.dataset.test.x[: experiment.config["sample"]["num"]]
-    x, reconstruction = _reconstructions(experiment, params, raw)
-    _write_arrays(workdir, "reconstructions", RECONSTRUCTIONS, x=x, reconstruction=reconstruction)
+    rows, names = _reconstructions(experiment, params, raw), ("x", "reconstruction")
+    _write_arrays(workdir, "reconstructions", experiment.config, experiment.spec, rows, RECONSTRUCTIONS, names)
 
 
 def write_tool(subject: Subject, workdir: Path) -> None:
-    """`--mode=tool`: what the tool of the settings finds, in `tools/NAME.npz`, `.json` and `.png`."""
+    """`--mode=tool`: what the tool of the settings finds, in `tools/NAME.npz`, `.json`, and to look at."""
     spec = subject.config["tool"]
     found = part("tool", spec, {"subject": subject}, {"tool": tools.TOOLS})()
     if jax.process_index() != 0:
@@ -120,33 +126,32 @@ def write_tool(subject: Subject, workdir: Path) -> None:
     write_json(path.with_suffix(".json"), {"tool": tools.resolved(spec), **found.numbers})
     for name, value in found.numbers.items():
         print(f"  {name.replace('_', ' '):<40}{value:10.4f}")
-    sheet = tools.sheet(found.rows)
-    if sheet is not None:
-        figures.save_sheet(path.with_suffix(".png"), sheet, found.title)
-    print(f"wrote {path}: .npz, .json{'' if sheet is None else ', .png'}")
+    columns = found.rows.shape[1]
+    shown = showing.save(path, subject.config, subject.experiment.spec, found.rows, found.title, columns)
+    print(f"wrote {path}: {', '.join(['.npz', '.json', *(p.suffix or 'a folder' for p in shown)])}")
 
 
-def _write_arrays(workdir: Path, name: str, title: str, **arrays: np.ndarray) -> None:
+def _write_arrays(
+    workdir: Path,
+    name: str,
+    config: Mapping[str, Any],
+    spec: DataSpec,
+    rows: np.ndarray,
+    title: str,
+    names: tuple[str, ...],
+) -> None:
+    """`names` are those of the columns of `rows` in the file."""
     if jax.process_index() != 0:
         return
+    arrays = {column: rows[:, i] for i, column in enumerate(names)}
     np.savez(workdir / f"{name}.npz", allow_pickle=False, **arrays)
-    written = [workdir / f"{name}.npz"]
-    if figures.are_images(next(iter(arrays.values())).shape[1:]):
-        pictures = [figures.as_pictures(x) for x in arrays.values()]
-        sheet = figures.tile(pictures[0], 8) if len(pictures) == 1 else figures.beside(pictures[0], pictures[1])
-        written.append(workdir / "figures" / f"{name}.png")
-        written[-1].parent.mkdir(exist_ok=True)
-        figures.save_sheet(written[-1], sheet, title)
-    print(f"wrote {', '.join(map(str, written))}")
+    (workdir / "figures").mkdir(exist_ok=True)
+    shown = showing.save(workdir / "figures" / name, config, spec, rows, title)
+    print(f"wrote {', '.join(map(str, [workdir / f'{name}.npz', *shown]))}")
 
 
-def _unit(config: Mapping[str, Any], spec: DataSpec, x: Any) -> np.ndarray:
-    return np.asarray(to_unit_range(x, spec.pixel_range(config)))
-
-
-def _reconstructions(experiment: Experiment, params: Params, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _reconstructions(experiment: Experiment, params: Params, raw: np.ndarray) -> np.ndarray:
     key = jax.random.fold_in(train.streams(experiment.config["seed"])["test"], 0)
     x = experiment.preprocess(key, jax.numpy.asarray(raw))
     both = x, reconstruct(experiment.model, params, x)
-    one, other = (_unit(experiment.config, experiment.spec, values) for values in both)
-    return one, other
+    return np.stack([showing.viewed(experiment.config, experiment.spec, values) for values in both], axis=1)

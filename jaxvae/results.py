@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 import jaxvae
+from jaxvae.data.buckets import lengths
 from jaxvae.metrics.bounds import bits_per_dim, has_grey_bernoulli
 from jaxvae.metrics.table import compute
 from jaxvae.subject import Subject
@@ -39,6 +40,10 @@ def evaluate(subject: Subject) -> tuple[dict[str, Any], list[str]]:
         notes.append(
             f"elbo and nll are null: the posterior or the reconstruction loss is no density, so {bounding} log p(x)."
         )
+    elif dataset.sequence:
+        test["nats_per_step"] = -test["elbo"] / float(np.mean(lengths(dataset.test.x)))
+        if dataset.sequence == "text":
+            test["perplexity"] = math.exp(min(test["nats_per_step"], 700.0))
     elif model.likelihood.is_discrete and not grey:
         test["bits_per_dim"] = bits_per_dim(test["nll"], dataset.shape)
     elif not model.likelihood.is_discrete and dataset.test.x.dtype == np.uint8 and len(dataset.shape) == 3:
@@ -77,6 +82,7 @@ def evaluate(subject: Subject) -> tuple[dict[str, Any], list[str]]:
             "examples": {name: len(getattr(dataset, name).x) for name in ("train", "validation", "test")},
             "binarization": config["data"]["binarization"],
             "pixel_range": list(config["data"]["pixel_range"]),
+            "notes": list(dataset.notes),
         },
         "num_parameters": sum(leaf.size for leaf in jax.tree.leaves(restored.weights["params"])),
         "devices": f"{jax.device_count()} {jax.devices()[0].platform}",

@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxvae import train
-from jaxvae.data import to_unit_range
 from jaxvae.data.load import Split
-from jaxvae.errors import UserError
+from jaxvae.errors import UserError, unknown
 from jaxvae.experiment import Experiment
 from jaxvae.model import centre
 from jaxvae.parts import part
 from jaxvae.samplers import encode_all, sample_with
+from jaxvae.showing import viewed
 from jaxvae.types import Array, Key
 from jaxvae.workdir import Restored
 
@@ -62,19 +62,18 @@ class Subject:
         All of them, the first so many, or those of the rows given.
         """
         x = self.split(split).x
-        raw = x[which] if isinstance(which, np.ndarray) else x[:which]
+        rows = which if isinstance(which, np.ndarray) else np.arange(len(x))[:which]
         key = self.key(f"data/{split}")
-        for i in range(0, len(raw), BATCH):
-            yield self.experiment.preprocess(jax.random.fold_in(key, i), jnp.asarray(raw[i : i + BATCH]))
+        for i in range(0, len(rows), BATCH):  # a streamed split is never read as a whole
+            yield self.experiment.preprocess(jax.random.fold_in(key, i), jnp.asarray(x[rows[i : i + BATCH]]))
 
     def x(self, split: str, which: int | np.ndarray | None = None) -> Array:
         """As `batches`, in one array `[N, *data_shape]`."""
         return jnp.concatenate(list(self.batches(split, which)))
 
     def unit(self, x: Any) -> np.ndarray:
-        """What the model sees, or the means it decodes, in [0, 1], for pictures and image metrics."""
-        pixel_range = self.experiment.spec.pixel_range(self.config)
-        return np.asarray(to_unit_range(jnp.asarray(x), pixel_range))
+        """What the model sees, or the means it decodes, as `viewed`: in [0, 1], tokens and frames as whole numbers."""
+        return viewed(self.config, self.experiment.spec, x)
 
     def codes(self, split: str) -> np.ndarray:
         """The z `[N, D]` that stands for q(z|x) of each example (its mean, for most), flattened."""
@@ -85,12 +84,17 @@ class Subject:
         z = np.asarray(z, np.float32).reshape(-1, *self.model.latent_shape)
         return np.concatenate([self._decode(self.params, z[i : i + BATCH]) for i in range(0, len(z), BATCH)])
 
-    def labels(self, split: str) -> np.ndarray:
-        """The labels `[N]`.
+    def labels(self, split: str, factor: str = "") -> np.ndarray:
+        """The labels `[N]`, or the values of the factor of this name.
 
         Raises:
-          UserError: there are none.
+          UserError: there are none, or no such factor.
         """
+        if factor:
+            names, factors = self.dataset.factor_names, self.split(split).factors
+            if factors is None or factor not in names:
+                raise unknown("factor", factor, names)
+            return factors[:, names.index(factor)]
         label = self.split(split).label
         if label is None:
             raise UserError(f"The data '{self.dataset.name}' has no labels.")

@@ -22,6 +22,7 @@ from jaxvae import build
 from jaxvae.checkpoint_reader import Reader
 from jaxvae.errors import UserError
 from jaxvae.model import Model
+from jaxvae.settings import completed
 from jaxvae.trees import flatten
 from jaxvae.types import Tree
 
@@ -43,7 +44,8 @@ def restore(workdir: str | os.PathLike, checkpoint: str = "best") -> tuple[Model
     return run.model, jax.tree.map(jnp.asarray, run.params)
 
 
-MACHINE = {"data.data_dir", "data.cache_dir"}  # where things lie on one machine is no part of a run
+# Where things lie on one machine, and how they are read there, is no part of a run.
+MACHINE = {"data.data_dir", "data.cache_dir", "data.stream", "data.workers"}
 
 
 class Restored(NamedTuple):
@@ -73,11 +75,12 @@ def restore_run(workdir: str | os.PathLike, checkpoint: str = "best") -> Restore
 
 
 def _spec(info: dict[str, Any]) -> build.DataSpec:
-    return build.DataSpec(**{**info["data"], "shape": tuple(info["data"]["shape"])})
+    of_json = {key: tuple(info["data"].get(key, ())) for key in ("shape", "vocabulary")}  # which has no tuples
+    return build.DataSpec(**{**info["data"], **of_json})
 
 
 def load_config(workdir: str | os.PathLike) -> dict[str, Any]:
-    """The resolved config of a run.
+    """The resolved config of a run, with the settings that came after it.
 
     Raises:
       UserError: there is no run in this folder.
@@ -87,7 +90,7 @@ def load_config(workdir: str | os.PathLike) -> dict[str, Any]:
         config = json.loads(path.read_text())
         if not isinstance(config, dict) or not all(isinstance(config.get(key), dict) for key in ("data", "model")):
             raise ValueError("it is no config")
-        return config
+        return completed(config)
     except (OSError, ValueError) as error:
         raise UserError(
             f"'{workdir}' holds no run: {path} cannot be read ({error}). Give the --workdir of a run."
@@ -102,7 +105,7 @@ def claim(workdir: Path, config: Mapping[str, Any], write: bool = True) -> None:
     """
     config = json.loads(json.dumps(config))
     if (workdir / "config.json").exists():
-        old, new = flatten(load_config(workdir)), flatten(config)
+        old, new = flatten(load_config(workdir)), flatten(completed(config))
         keys = sorted(key for key in (old.keys() | new.keys()) - MACHINE if old.get(key) != new.get(key))
         if keys:
             lines = "; ".join(f"{key}: {old.get(key)!r} there, {new.get(key)!r} now" for key in keys)

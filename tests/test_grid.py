@@ -24,6 +24,28 @@ CONFIGS = sorted(
 )
 IMAGES = np.random.default_rng(0).integers(0, 17, (32, 8, 8, 1)).astype(np.uint8)
 BATCH, STEPS = 8, 3
+
+
+def sequences(*shape, num_levels):
+    """Whole numbers with padding of -1 after random lengths; tokens end with 0."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(1 if len(shape) == 1 else 0, num_levels, (32, *shape)).astype(np.int32)
+    for row, length in zip(x, rng.integers(1, shape[0] + 1, 32), strict=True):
+        if len(shape) == 1:
+            row[length - 1] = 0
+        row[length:] = -1
+    return x
+
+
+# By data.kind: examples, and what a model must know of them.
+EXAMPLES = {
+    "images": (IMAGES, build.DataSpec((8, 8, 1), 17)),
+    "text": (
+        sequences(6, num_levels=9),
+        build.DataSpec((6,), 9, sequence="text", vocabulary=("<eos>", "<unk>", *"abcdefg")),
+    ),
+    "music": (sequences(6, 5, num_levels=2), build.DataSpec((6, 5), 2, sequence="music")),
+}
 # Options that keep every part small here; they change no code path.
 SMALL = {
     "gumbel_softmax": {"categories": 3},
@@ -93,13 +115,21 @@ def small(config):
         spec |= {key: value for key, value in SMALL.get(spec["name"], {}).items() if key != "num_samples"}
         if spec.get("num_samples", 1) > 3:
             spec["num_samples"] = 3
-    config["network"]["hidden"] = (8,) * len(config["network"]["hidden"])
+    small_network(config["network"])
     config["model"]["latent_dim"] = min(config["model"]["latent_dim"], 3)
     return config
 
 
+def small_network(spec):
+    """Changes a network's sizes, and nothing else, to little ones."""
+    if spec["name"] == "mlp":
+        spec["hidden"] = (8,) * len(spec["hidden"])
+    if spec["name"] in ("lstm", "hierarchical"):
+        spec |= {"hidden": 8, "embed_dim": 4}
+
+
 def setup(config):
-    spec = build.DataSpec((8, 8, 1), 17)
+    spec = EXAMPLES[config["data"]["kind"]][1]
     model = build.model(config, spec)
     return model, build.objective(config, model, spec, total_steps=10)
 
@@ -115,14 +145,15 @@ def check(config):
 
     optimizer = build.optimizer(config, 10)
     preprocess = data.make_preprocess(16.0, config["data"]["binarization"], config["data"]["pixel_range"])
-    step = train.make_step(objective._replace(loss=counted), optimizer, preprocess, jax.random.key(1), len(IMAGES))
+    examples = EXAMPLES[config["data"]["kind"]][0]
+    step = train.make_step(objective._replace(loss=counted), optimizer, preprocess, jax.random.key(1), len(examples))
     many = jax.jit(train.make_many_steps(step, lambda resident, rows: {"x": resident[rows]}))
     start = jax.jit(functools.partial(train.init_state, objective, optimizer))(jax.random.key(0))
-    rows = np.random.default_rng(1).integers(0, len(IMAGES), (2, STEPS, BATCH)).astype(np.int32)
+    rows = np.random.default_rng(1).integers(0, len(examples), (2, STEPS, BATCH)).astype(np.int32)
 
     def run():
-        state, metrics = many(start, jnp.asarray(IMAGES), rows[0])
-        state, more = many(state, jnp.asarray(IMAGES), rows[1])
+        state, metrics = many(start, jnp.asarray(examples), rows[0])
+        state, more = many(state, jnp.asarray(examples), rows[1])
         return jax.device_get((state, metrics, more))
 
     state, metrics, more = run()

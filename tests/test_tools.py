@@ -9,6 +9,7 @@ from PIL import Image
 
 import jaxvae
 import launch
+from jaxvae import data
 from jaxvae.subject import some_rows
 from jaxvae.tools import TOOLS, resolved
 
@@ -325,3 +326,28 @@ def test_few_examples_of_a_class_are_enough_and_no_images_no_picture(tmp_path, c
     capsys.readouterr()
     message = refused(f"--workdir={workdir}", "--mode=tool", *options("impute", mask="left"))
     assert "needs data with columns" in message
+
+
+def test_an_attribute_can_be_a_factor_by_its_name(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    x = rng.random((500, 4, 4, 1), np.float32)
+    factors = rng.integers(0, 2, (500, 2))
+    np.savez(tmp_path / "x.npz", x=x, factors=factors, factor_names=np.array(["hat", "smile"]))
+    workdir = tmp_path / "run"
+    launched(*DIGITS, *SHORT, f"--workdir={workdir}", f"--config.data.path={tmp_path / 'x.npz'}",
+             "--config.train.num_epochs=1", "--config.train.batch_size=16")  # fmt: skip
+    vectors = {}
+    for name in ("hat", "smile"):
+        arrays, _ = use(workdir, "attribute", factor=name, num=2, steps=2)
+        vectors[name] = arrays["vector"]
+    subject_of = jaxvae.restore(workdir)
+    codes = np.asarray(subject_of[0].encode(subject_of[1], x).mean)
+    rest = data.load(path=str(tmp_path / "x.npz")).train
+    rows = [int(np.flatnonzero((x == one).all(axis=(1, 2, 3)))[0]) for one in rest.x]
+    for i, name in enumerate(("hat", "smile")):
+        has = factors[rows, i] == 1
+        expected = codes[rows][has].mean(axis=0) - codes[rows][~has].mean(axis=0)
+        np.testing.assert_allclose(vectors[name], expected, atol=1e-5)
+    capsys.readouterr()
+    assert launch.main(["", f"--workdir={workdir}", "--mode=tool", *options("attribute", factor="smiles")], 0.0) == 2
+    assert "Unknown factor 'smiles'. Did you mean 'smile'?" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Sources decoded once into memory-mapped arrays: the second start reads no image again."""
+"""Sources looked through once: decoded into memory-mapped arrays, or only their labels where images are streamed."""
 
 import json
 import operator
@@ -10,15 +10,14 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from jaxvae.data.files import resize_image
+from jaxvae.data.resize import as_image
 from jaxvae.data.split import Split
+from jaxvae.data.stream import AT_ONCE, Rows, Source, read_items
 from jaxvae.errors import UserError
-
-CHUNK = 2048  # images decoded in one call: ten times faster than one by one
-
 
 DAY = 24 * 3600.0
 
@@ -28,26 +27,35 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "jaxvae"
 
 
-class UnreadableItemsError(UserError):
-    """A source raised something where it was asked for its items."""
-
-
 def decoded(
-    folder: Path, sources: Callable[[], Mapping[str, Sequence]], image_size: int = 0, factors: Sequence[str] = ()
+    folder: Path,
+    sources: Callable[[], Mapping[str, Source]],
+    image_size: int = 0,
+    factors: Sequence[str] = (),
+    stream: bool = False,
 ) -> dict[str, Split]:
     """The splits in `folder`; `sources` is asked only where they, with these factors, were not decoded there before.
+
+    Where `stream` is set, the images stay in the sources and are read from there (`Rows`); only what else is known
+    of them lies in `folder`.
 
     Raises:
       UserError: see `decode_source`.
       OSError: the folder cannot be written.
     """
     if not folder.is_dir():
-        _decode(sources(), folder, image_size, factors)
+        _decode(sources(), folder, image_size, factors, stream)
     try:
-        return _open(folder, factors)
+        splits = _open(folder, factors)
+        if not stream and any(not len(split.x) for split in splits.values()):
+            raise ValueError("these were streamed")
     except (OSError, ValueError, EOFError):  # damaged, or of other factors: it is only a copy
         shutil.rmtree(folder)
-        return decoded(folder, sources, image_size, factors)
+        return decoded(folder, sources, image_size, factors, stream)
+    if not stream:
+        return splits
+    opened = sources()
+    return {name: s._replace(x=Rows(opened[name], s.x.shape[1:], image_size)) for name, s in splits.items()}
 
 
 def _open(folder: Path, factors: Sequence[str]) -> dict[str, Split]:
@@ -67,15 +75,16 @@ def _open(folder: Path, factors: Sequence[str]) -> dict[str, Split]:
     return splits
 
 
-def _decode(sources: Mapping[str, Sequence], folder: Path, image_size: int, factors: Sequence[str]) -> None:
+def _decode(sources: Mapping[str, Source], folder: Path, image_size: int, factors: Sequence[str], stream: bool) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     _remove_stale(folder.parent)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{_scratch_of_host()}{os.getpid()}-"))
     name = folder.name.partition("-")[0]
     try:
         for split, source in sources.items():
-            print(f"decoding {len(source)} images of {name}/{split}, once ...", file=sys.stderr)
-            decode_source(source, scratch, split, image_size, factors)
+            doing = "looking through" if stream else "decoding"
+            print(f"{doing} {len(source)} images of {name}/{split}, once ...", file=sys.stderr)
+            decode_source(source, scratch, split, image_size, factors, stream)
         (scratch / "splits.json").write_text(json.dumps({split: list(factors) for split in sources}))
         scratch.rename(folder)
     except OSError:
@@ -111,40 +120,61 @@ def _runs(pid: int) -> bool:
     return True
 
 
-def decode_source(source: Sequence, folder: Path, split: str, image_size: int = 0, factors: Sequence[str] = ()) -> None:
+def decode_source(
+    source: Source,
+    folder: Path,
+    split: str,
+    image_size: int = 0,
+    factors: Sequence[str] = (),
+    stream: bool = False,
+) -> None:
     """Writes `split.x.npy` (and `split.label.npy`) from any source with length and items `{"image", "label"?}`.
 
-    Where `factors` are named, the items hold a whole number for each, which `split.factors.npy` `[N, F]` takes.
+    Where `factors` are named, the items hold a whole number for each, which `split.factors.npy` `[N, F]` takes; that of
+    a dictionary in the item is called by both names, as in "attributes/Smiling". Where `stream` is set, `split.x.npy`
+    has the shape of the images and no rows.
 
     Raises:
       UserError: there are no items, they cannot be read or lack a factor, or their images are of unequal sizes.
     """
+    if not len(source):
+        raise UserError(f"The split '{split}' holds no images.")
     out, labels, rows = None, [], []
-    for start in range(0, len(source), CHUNK):
-        items = _items(source, range(start, min(start + CHUNK, len(source))))
-        images = [np.asarray(item["image"]) for item in items]
-        if image_size:
-            images = [resize_image(image, image_size) for image in images]
-        if len({image.shape for image in images} | ({out.shape[1:]} if out is not None else set())) > 1:
-            raise UserError(f"The images of split '{split}' have unequal sizes. Set data.image_size to resize them.")
+    for start in range(0, len(source), AT_ONCE):
+        items = read_items(source, range(start, min(start + AT_ONCE, len(source))))
+        images = [as_image(item["image"], image_size) for item in items]
         if out is None:
-            shape = (len(source), *images[0].shape)
+            shape = (0 if stream else len(source), *images[0].shape)
             out = np.lib.format.open_memmap(folder / f"{split}.x.npy", "w+", images[0].dtype, shape)
-        out[start : start + len(images)] = images
+        for i, image in enumerate(images):
+            _check_like_first(image, out, split, start + i, image_size)
+        if not stream:
+            out[start : start + len(images)] = images
+        elif out.dtype != np.uint8:
+            raise UserError(f"The images of split '{split}' are {out.dtype}; only uint8 ones can be streamed.")
         labels += [item["label"] for item in items if np.ndim(item.get("label")) == 0 and "label" in item]
         rows.append(_factors(items, factors, split))
-    if out is None:
-        raise UserError(f"The split '{split}' holds no images.")
-    out.flush()
+    if out is not None:
+        out.flush()
     if len(labels) == len(source):
         np.save(folder / f"{split}.label.npy", np.asarray(labels, np.int32))
     if factors:
         np.save(folder / f"{split}.factors.npy", np.concatenate(rows))
 
 
+def _check_like_first(image: np.ndarray, first: np.ndarray, split: str, index: int, image_size: int) -> None:
+    shape = first.shape[1:]
+    if image.shape == shape:
+        return
+    which = f"The images of split '{split}', {shape} at item 0 and {image.shape} at item {index}, have unequal"
+    if image.shape[:2] == shape[:2] or image_size:
+        raise UserError(f"{which} numbers of channels. Convert them to one form first.")
+    raise UserError(f"{which} sizes. Set data.image_size to resize them.")
+
+
 def _factors(items: list, names: Sequence[str], split: str) -> np.ndarray:
     try:
-        return np.array([[operator.index(item[name]) for name in names] for item in items], np.int32)
+        return np.array([[_whole(item, name) for name in names] for item in items], np.int32)
     except (KeyError, TypeError, OverflowError) as error:
         raise UserError(
             f"The factors of split '{split}' are {', '.join(names)}; every item must hold a whole number for each of "
@@ -152,9 +182,7 @@ def _factors(items: list, names: Sequence[str], split: str) -> np.ndarray:
         ) from error
 
 
-def _items(source: Sequence, indices: range) -> list:
-    many = getattr(source, "__getitems__", None)
-    try:
-        return list(many(list(indices))) if many else [source[i] for i in indices]
-    except Exception as error:  # whatever the source raises
-        raise UnreadableItemsError(f"items {indices[0]} to {indices[-1]} cannot be read: {error}.") from error
+def _whole(item: Any, name: str) -> int:
+    for part in name.split("/"):
+        item = item[part]
+    return int(item) if isinstance(item, np.bool_) else operator.index(item)

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxvae.data.load import Split
+from jaxvae.data.split import Split
+from jaxvae.data.stream import Rows, make_items
 from jaxvae.errors import UserError
 from jaxvae.types import Tree
 
@@ -41,12 +42,17 @@ def batch_indices(seed: int, num_examples: int, batch_size: int, step: int, num_
     return np.stack(rows)
 
 
-def make_feed(split: Split, batch_size: int, seed: int, resident_bytes: int = RESIDENT_BYTES) -> Feed:
+def make_feed(split: Split, batch_size: int, seed: int, resident_bytes: int = RESIDENT_BYTES, workers: int = 0) -> Feed:
     """Small data is gathered on the device by row number; large data on the host from its memory map.
 
+    Streamed images (`Rows`) are decoded ahead of need by `workers` processes, or by threads of this one where they are
+    0. The batches are the same in all cases.
+
     Raises:
-      UserError: the batch is below 1 or larger than the data.
+      UserError: the batch is below 1 or larger than the data; `workers` is below 0.
     """
+    if workers < 0:
+        raise UserError(f"data.workers is {workers}; it must be 0 (none) or a number of processes.")
     num = len(split.x)
     if not 1 <= batch_size <= num:
         raise UserError(f"train.batch_size is {batch_size}, but there are {num} training examples; take 1 to {num}.")
@@ -58,6 +64,9 @@ def make_feed(split: Split, batch_size: int, seed: int, resident_bytes: int = RE
     def gather(source, indices):
         return {name: array[indices] for name, array in source.items()}
 
+    if isinstance(split.x, Rows):
+        items = make_items(lambda step: gather(arrays, rows(step, 1)[0]), workers)
+        return Feed({}, items, lambda _, item: item, num // batch_size)
     if split.x.nbytes <= resident_bytes:
         shape = split.x.shape[1:]
         flat = {**arrays, "x": split.x.reshape(num, -1)}  # XLA on CPU gathers rows faster than images

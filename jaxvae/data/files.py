@@ -1,12 +1,11 @@
 """Own data: an .npz or .npy file, or a folder of images. Nothing here unpickles."""
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
+from jaxvae.data import folders
+from jaxvae.data.resize import resize
 from jaxvae.data.split import Split
 from jaxvae.errors import UserError
 
@@ -14,17 +13,20 @@ SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "valid", "val")
 DATA_NAMES = ("x", "X", "images", "image", "data")
 LABEL_NAMES = ("y", "labels", "label", "targets", "target")
 FACTOR_NAMES = ("factors",)
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 
 
-def read(path: Path, image_size: int = 0) -> tuple[dict[str, Split], tuple[str, ...]]:
+def read(
+    path: Path, image_size: int = 0, stream: bool = False, cache_dir: str = ""
+) -> tuple[dict[str, Split], tuple[str, ...]]:
     """The splits and the names of their factors, where there are such; a single array or a folder is all "train".
+
+    Where `stream` is set, the images of a folder stay there: see `folders.read`.
 
     Raises:
       UserError: the path is missing, unreadable, or holds no data of a known form.
     """
     if path.is_dir():
-        return {"train": _folder(path, image_size)}, ()
+        return {"train": folders.read(path, image_size, stream, cache_dir)}, ()
     if not path.exists():
         raise UserError(
             f"data.path is '{path}', where there is nothing. Give an .npz or .npy file or a folder of images."
@@ -46,30 +48,6 @@ def read(path: Path, image_size: int = 0) -> tuple[dict[str, Split], tuple[str, 
     names = _names(arrays.pop("factor_names", None), path)
     splits = _by_split(arrays, path)
     return {key: split._replace(x=resize(_pixels(split.x), image_size)) for key, split in splits.items()}, names
-
-
-def resize(x: np.ndarray, image_size: int) -> np.ndarray:
-    """Images `[N, H, W, C]` cropped to their central square and resized to `image_size`; 0 leaves them alone."""
-    if not image_size or x.shape[1:3] == (image_size, image_size):
-        return x
-    if x.dtype != np.uint8 or x.ndim != 4 or x.shape[-1] not in (1, 3) or not x.size or image_size < 0:
-        raise UserError(
-            f"data.image_size is {image_size}, and the data is {x.dtype} of shape {x.shape}. Only 8-bit images "
-            "[N, height, width, 1 or 3] can be resized, to 1 pixel or more."
-        )
-    return np.stack([resize_image(image, image_size) for image in x])
-
-
-def resize_image(image: np.ndarray, image_size: int) -> np.ndarray:
-    """One uint8 image `[H, W, C]`, cropped to its central square and resized to `[image_size, image_size, C]`."""
-    height, width, channels = image.shape
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    square = Image.fromarray(image[top : top + side, left : left + side].squeeze())
-    small = square.resize(
-        (image_size, image_size), Image.Resampling.BOX if side > image_size else Image.Resampling.BILINEAR
-    )
-    return np.asarray(small).reshape(image_size, image_size, channels)
 
 
 def _names(array: np.ndarray | None, path: Path) -> tuple[str, ...]:
@@ -124,44 +102,3 @@ def _pixels(x: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):  # becomes infinite, and is then refused as such
             x = x.astype(np.float32)
     return x[..., None] if x.ndim == 3 else x
-
-
-def _folder(path: Path, image_size: int) -> Split:
-    names = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-    images, kept, broken = [], [], []
-    for name, image in _decoded(names):
-        if image is None:
-            broken.append(name.name)
-        else:
-            images.append(resize_image(image, image_size) if image_size else image)
-            kept.append(name)
-    if broken:
-        print(f"skipped {len(broken)} unreadable images in '{path}', the first: {broken[0]}", file=sys.stderr)
-    if not images:
-        raise UserError(f"The folder '{path}' holds no readable image ({', '.join(sorted(IMAGE_SUFFIXES))}).")
-    if max(image.shape[-1] for image in images) == 3:
-        images = [np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image for image in images]
-    shapes = sorted({image.shape for image in images})
-    if len(shapes) > 1:
-        raise UserError(
-            f"The images in '{path}' have {len(shapes)} sizes, among them {shapes[:3]}. Set data.image_size to "
-            "resize them."
-        )
-    folders = sorted({name.parent for name in kept})
-    label = np.array([folders.index(name.parent) for name in kept], np.int32) if len(folders) > 1 else None
-    return Split(np.stack(images), label)
-
-
-def _decoded(names: list[Path]) -> Iterator[tuple[Path, np.ndarray | None]]:
-    """Each file with its pixels `[H, W, 1 or 3]`, or with None where it is broken."""
-    for name in names:
-        try:
-            with Image.open(name) as image:
-                if image.mode.startswith("I;16"):  # Pillow would cut these off at 255
-                    pixels = np.round(np.asarray(image, np.float32) / 257).astype(np.uint8)
-                else:
-                    pixels = np.asarray(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
-        except (UnidentifiedImageError, OSError, ValueError):
-            yield name, None
-        else:
-            yield name, pixels[..., None] if pixels.ndim == 2 else pixels

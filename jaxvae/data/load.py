@@ -10,11 +10,11 @@ import numpy as np
 
 from jaxvae.data import cache, files, shapes, tfds_images
 from jaxvae.data.preprocess import binarize
-from jaxvae.data.split import Dataset, Split, check, check_names
+from jaxvae.data.resize import resize
+from jaxvae.data.split import TEST_FRACTION, Dataset, Split, check, check_names, cut_rows
+from jaxvae.data.stream import Rows, Source
 from jaxvae.errors import UserError
 
-SPLIT_SEED = 0  # splits are part of the data: the same in every run
-TEST_FRACTION = 0.2  # where the data has no test set of its own
 CHECKED_BYTES = 2**26  # of larger data every nth row goes into the checksum
 
 
@@ -26,6 +26,7 @@ def load(
     image_size: int = 0,
     validation_fraction: float = 0.1,
     binarization: str = "none",
+    stream: bool = False,
 ) -> Dataset:
     """Loads a data set and splits it the same way every time.
 
@@ -38,19 +39,26 @@ def load(
       image_size: where above 0, images are cropped to their central square and resized to this many pixels.
       validation_fraction: the part of the training data held out where there is no validation set; 0 for none.
       binarization: see `binarize`; "dynamic" is done later, inside the training step.
+      stream: the images of a TFDS set or of a folder stay where they are, and are decoded whenever they are needed.
 
     Raises:
       UserError: nothing is there, or what is there is no usable data.
     """
     if not 0 <= validation_fraction < 1:
         raise UserError(f"data.validation_fraction is {validation_fraction}; it must be in [0, 1).")
+    place = Path(path).expanduser()
+    if stream and (not place.is_dir() if path else name in BUNDLED):
+        raise UserError(
+            f"data.stream is True, but '{path or name}' is read at once: only TFDS data sets and folders of images can "
+            "be streamed."
+        )
     if path:
-        splits, factor_names = files.read(Path(path).expanduser(), image_size)
+        splits, factor_names = files.read(place, image_size, stream, cache_dir)
     elif name in BUNDLED:
         whole, factor_names = BUNDLED[name]()
-        splits = {"train": whole._replace(x=files.resize(whole.x, image_size))}
+        splits = {"train": whole._replace(x=resize(whole.x, image_size))}
     else:
-        splits, factor_names = tfds_images.read(name, data_dir, cache_dir, image_size)
+        splits, factor_names = tfds_images.read(name, data_dir, cache_dir, image_size, stream)
     max_value = 16.0 if name == "digits" and not path else _max_value(splits)
     return prepare(name, splits, max_value, validation_fraction, binarization, factor_names)
 
@@ -62,12 +70,13 @@ def prepare(
     validation_fraction: float = 0.1,
     binarization: str = "none",
     factor_names: Sequence[str] = (),
+    is_sequence: bool = False,
 ) -> Dataset:
     """Checks the arrays, cuts what splits are missing out of "train", and binarises where that is done once."""
     if "train" not in splits:
         raise UserError(f"'{name}' has no split 'train', but {', '.join(splits) or 'nothing'}.")
     for key, split in splits.items():
-        check(key, split, splits["train"].x)
+        check(key, split, splits["train"].x, -1 if is_sequence else 0)
     factor_names = check_names(splits, factor_names)
     train = splits["train"]
     # A set of its own for testing comes shuffled by its makers; otherwise the cut is a fixed permutation.
@@ -82,6 +91,11 @@ def prepare(
                 f"The {key} split of '{name}' is empty: {len(splits['train'].x)} examples are too few to split with "
                 f"data.validation_fraction={validation_fraction}. Give more data, or another fraction (0 for none)."
             )
+        if isinstance(split.x, Rows) and binarization in ("threshold", "static"):
+            raise UserError(
+                f"data.binarization is '{binarization}', which is done once, but streamed images are read anew each "
+                "time. Take 'dynamic' or 'none', or data.stream=False."
+            )
         x, new_max = binarize(split.x, max_value, binarization)
         factors = None if split.factors is None else split.factors.astype(np.int32, copy=False)
         done[key] = Split(x, split.label, factors)
@@ -90,11 +104,12 @@ def prepare(
 
 def from_sources(
     name: str,
-    sources: Mapping[str, Sequence],
+    sources: Mapping[str, Source],
     folder: Path,
     image_size: int = 0,
     validation_fraction: float = 0.1,
     factor_names: Sequence[str] = (),
+    stream: bool = False,
 ) -> Dataset:
     """A data set from anything with length and items `{"image", "label"?}`, decoded once into `folder`.
 
@@ -105,11 +120,12 @@ def from_sources(
       image_size: as in `load`.
       validation_fraction: as in `load`.
       factor_names: what in the items, beside the label, are known generative factors: whole numbers.
+      stream: as in `load`; `folder` then holds no images, and the sources must pickle.
 
     Raises:
       UserError: no items, items that cannot be read, factors that they do not have, or images of unequal sizes.
     """
-    found = cache.decoded(folder, lambda: dict(sources), image_size, factor_names)
+    found = cache.decoded(folder, lambda: dict(sources), image_size, factor_names, stream)
     return prepare(name, found, _max_value(found), validation_fraction, factor_names=factor_names)
 
 
@@ -140,15 +156,19 @@ def _max_value(splits: dict[str, Split]) -> float:
     """255 for 8-bit pixels, 1 for floats and for 8-bit values that are only 0 and 1, the greatest of larger counts."""
     if greatest := max((int(s.x.max()) for s in splits.values() if s.x.dtype == np.int32 and s.x.size), default=0):
         return float(greatest)
-    eight_bit = [np.atleast_1d(s.x) for s in splits.values() if s.x.dtype == np.uint8]  # not yet checked
+    eight_bit = [s.x for s in splits.values() if s.x.dtype == np.uint8 and s.x.ndim]  # not yet checked
     # In slices: the first one ends the search, unless the data is binary.
     slices = (x[i : i + 1024] for x in eight_bit for i in range(0, len(x), 1024))
     return 255.0 if any(part.size and part.max() > 1 for part in slices) else 1.0
 
 
 def _cut(split: Split, fraction: float) -> tuple[Split, Split]:
-    order = np.random.Generator(np.random.PCG64(SPLIT_SEED)).permutation(len(split.x))
-    size = round(len(order) * fraction)
-    parts = np.sort(order[size:]), np.sort(order[:size])
-    rest, cut = (Split(split.x[p], *(None if a is None else a[p] for a in split[1:])) for p in parts)
-    return (split, cut) if not size else (rest, cut)
+    rest, cut = (
+        Split(_rows(split.x, p), *(None if a is None else a[p] for a in split[1:]))
+        for p in cut_rows(len(split.x), fraction)
+    )
+    return (rest, cut) if len(cut.x) else (split, cut)
+
+
+def _rows(array: np.ndarray | Rows, rows: np.ndarray) -> Any:
+    return array.select(rows) if isinstance(array, Rows) else array[rows]

@@ -1,11 +1,14 @@
 """What every source of data gives: splits of plain arrays, and what is refused."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxvae.errors import UserError
+
+SPLIT_SEED = 0  # splits are part of the data: the same in every run
+TEST_FRACTION = 0.2  # where the data has no test set of its own
 
 
 class Split(NamedTuple):
@@ -29,7 +32,11 @@ class Split(NamedTuple):
 
 
 class Dataset(NamedTuple):
-    """Three splits; the stored values lie in [0, max_value]; `factor_names` are those of the columns of `factors`."""
+    """Three splits; the stored values lie in [0, max_value]; `factor_names` are those of the columns of `factors`.
+
+    `sequence` is "text" or "music" where examples are sequences, padded with -1; `vocabulary` are the words of the
+    tokens; `notes` say what became of the data as it was read.
+    """
 
     name: str
     train: Split
@@ -37,6 +44,9 @@ class Dataset(NamedTuple):
     test: Split
     max_value: float
     factor_names: tuple[str, ...] = ()
+    sequence: str = ""
+    vocabulary: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def levels(self) -> int:
@@ -49,13 +59,32 @@ class Dataset(NamedTuple):
         return self.train.x.shape[1:]
 
 
-def check(key: str, split: Split, train: np.ndarray) -> None:
+def cut_rows(num: int, fraction: float) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of `num` that stay, and those, `fraction` of them, that are cut off; always the same."""
+    order = np.random.Generator(np.random.PCG64(SPLIT_SEED)).permutation(num)
+    size = round(num * fraction)
+    return np.sort(order[size:]), np.sort(order[:size])
+
+
+def with_missing(found: Mapping[str, Sequence[Any]], validation_fraction: float) -> dict[str, list[Any]]:
+    """Lists of examples by split, with what splits are missing cut out of "train"; not those that would be empty."""
+    lists = {key: list(items) for key, items in found.items()}
+    for key, fraction in (("test", TEST_FRACTION), ("validation", validation_fraction)):
+        rest, cut = cut_rows(len(lists["train"]), fraction)
+        if key not in lists and len(cut):
+            whole = lists["train"]
+            lists |= {"train": [whole[i] for i in rest], key: [whole[i] for i in cut]}
+    return lists
+
+
+def check(key: str, split: Split, train: np.ndarray, least: int = 0) -> None:
     """Refuses what is no usable data.
 
     Args:
       key: the name of the split.
       split: its arrays.
       train: the training examples, which it must be like.
+      least: the least whole number there may be: -1, which is padding, in sequences.
 
     Raises:
       UserError: see there.
@@ -76,7 +105,7 @@ def check(key: str, split: Split, train: np.ndarray) -> None:
         raise UserError(f"The {key} data has {len(x)} examples but {len(label)} labels.")
     if split.factors is not None:
         _check_factors(key, split.factors, len(x))
-    _check_values(key, x)
+    _check_values(key, x, least)
 
 
 def _check_factors(key: str, factors: np.ndarray, num: int) -> None:
@@ -109,11 +138,11 @@ def check_names(splits: Mapping[str, Split], names: Sequence[str]) -> tuple[str,
     return names
 
 
-def _check_values(key: str, x: np.ndarray) -> None:
+def _check_values(key: str, x: np.ndarray, least: int) -> None:
     if x.dtype == np.uint8:
         return
     if x.dtype == np.int32:
-        if x.size and x.min() < 0:
+        if x.size and x.min() < least:
             raise UserError(f"The {key} data holds whole numbers from {x.min()} to {x.max()}; counts are 0 or more.")
         return
     if x.dtype != np.float32:

@@ -3,34 +3,37 @@
 import hashlib
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxvae.data.cache import UnreadableItemsError, cache_folder, decoded
+from jaxvae.data.cache import cache_folder, decoded
 from jaxvae.data.split import Split
+from jaxvae.data.stream import Source, UnreadableItemsError
 from jaxvae.errors import UserError
 
 SPLITS = ("train", "validation", "test")
 FACTOR = "label_"  # what the names of factors begin with
+ATTRIBUTES = "attributes"  # a dictionary of yes or no: factors, too
 
 
 def read(
-    name: str, data_dir: str = "", cache_dir: str = "", image_size: int = 0
+    name: str, data_dir: str = "", cache_dir: str = "", image_size: int = 0, stream: bool = False
 ) -> tuple[dict[str, Split], tuple[str, ...]]:
     """The splits of a prepared TFDS data set, from the cache where it was decoded before, and the names of its factors.
+
+    Where `stream` is set, the cache holds no images: they are read from the prepared files whenever they are needed.
 
     Raises:
       UserError: the data set is not prepared on this machine, or not in a random-access format.
     """
     folder = find_prepared(name, data_dir)
     root = Path(cache_dir or cache_folder()).expanduser() / "data"
-    size = f"-{image_size}px" if image_size else ""
-    cached = root / f"{name.replace('/', '_')}-{folder.name}{size}-{_fingerprint(folder)}"
+    form = (f"-{image_size}px" if image_size else "") + ("-labels" if stream else "")
+    cached = root / f"{name.replace('/', '_')}-{folder.name}{form}-{_fingerprint(folder)}"
     try:
         factors = _factors(folder)
-        names = tuple(key.removeprefix(FACTOR) for key in factors)
-        return decoded(cached, lambda: _sources(folder), image_size, factors), names
+        names = tuple(key.removeprefix(FACTOR).removeprefix(f"{ATTRIBUTES}/") for key in factors)
+        return decoded(cached, lambda: _sources(folder), image_size, factors, stream), names
     except UnreadableItemsError as error:
         raise UserError(f"The TFDS data set in '{folder}' is damaged: {error} {_again(folder)}") from error
     except OSError as error:
@@ -65,10 +68,13 @@ def _fingerprint(folder: Path) -> str:
 
 
 def _factors(folder: Path) -> list[str]:
-    """The features `label_*` that are classes: dSprites, 3D Shapes and small NORB name their factors so."""
+    """The features `label_*` that are classes, as in dSprites, 3D Shapes and small NORB, and CelebA's `attributes`."""
     try:
         features = json.loads((folder / "features.json").read_text())["featuresDict"]["features"]
-        return sorted(key for key, kind in features.items() if key.startswith(FACTOR) and "classLabel" in kind)
+        classes = sorted(key for key, kind in features.items() if key.startswith(FACTOR) and "classLabel" in kind)
+        attributes = features.get(ATTRIBUTES, {}).get("featuresDict", {}).get("features", {})
+        yes_or_no = sorted(key for key, kind in attributes.items() if kind.get("tensor", {}).get("dtype") == "bool")
+        return classes + [f"{ATTRIBUTES}/{key}" for key in yes_or_no]
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return []  # of an older form, or damaged, which shows when it is decoded
 
@@ -78,7 +84,7 @@ def _again(folder: Path) -> str:
     return f"Prepare it again with: tfds build {folder.parent.name} {options}"
 
 
-def _sources(folder: Path) -> dict[str, Sequence]:
+def _sources(folder: Path) -> dict[str, Source]:
     """The splits of a prepared data set, as random-access sources."""
     import tensorflow_datasets as tfds  # not needed, nor imported, once the cache is there
     from absl import logging

@@ -124,6 +124,10 @@ class CategoricalLevels(_Levels):
         return jnp.sum(jnp.where(chosen, self.logits, 0.0), axis=-1) - jax.nn.logsumexp(self.logits, axis=-1)
 
     @property
+    def mode(self):
+        return self._value(jnp.argmax(self.logits, axis=-1))
+
+    @property
     def mean(self):
         return jnp.sum(jax.nn.softmax(self.logits) * self._value(jnp.arange(self.levels)), axis=-1)
 

@@ -1,7 +1,31 @@
 """Encoders, decoders and the networks inside flows: the only place that imports flax.linen."""
 
 from jaxvae.networks.base import Network, Pure, check_widths
+from jaxvae.networks.conv import conv, conv_pool
+from jaxvae.networks.convolution import convolve, convolve_transposed
+from jaxvae.networks.hierarchical import HierarchicalDecoder, hierarchical
 from jaxvae.networks.masked import CodeMade, CouplingNet, Made
 from jaxvae.networks.mlp import MLP, mlp
+from jaxvae.networks.recurrent import SequenceDecoder, SequenceEncoder, lstm
+from jaxvae.networks.resnet import resnet
 
-__all__ = ["MLP", "CodeMade", "CouplingNet", "Made", "Network", "Pure", "check_widths", "mlp"]
+__all__ = [
+    "MLP",
+    "CodeMade",
+    "CouplingNet",
+    "HierarchicalDecoder",
+    "Made",
+    "Network",
+    "Pure",
+    "SequenceDecoder",
+    "SequenceEncoder",
+    "check_widths",
+    "conv",
+    "conv_pool",
+    "convolve",
+    "convolve_transposed",
+    "hierarchical",
+    "lstm",
+    "mlp",
+    "resnet",
+]

@@ -24,10 +24,16 @@ class Network(NamedTuple):
       encoder: `(data_shape, num_outputs) -> Module`, a map from `[..., *data_shape]` to `[..., num_outputs]`.
       decoder: `(latent_shape, output_shape) -> Module`, a map from `[..., *latent_shape]` to `[..., *output_shape]`.
     Both modules take an optional `context` `[..., C]`, which conditions them.
+      is_sequential: whether the decoder writes a sequence step by step, as `SequenceDecoder` does: it is then a map
+        from z `[N, *latent_shape]` and x `[N, *data_shape]` to `[N, *output_shape]`, each step from the steps before
+        it, and has the methods `start(z, context) -> state` and `step(state, before) -> (state, outputs)`.
+      loops: False where XLA on CPU runs the modules badly inside `lax.scan`: convolutions, some 40 times as long.
     """
 
     encoder: Callable[[tuple[int, ...], int], nn.Module]
     decoder: Callable[[tuple[int, ...], tuple[int, ...]], nn.Module]
+    is_sequential: bool = False
+    loops: bool = True
 
 
 @dataclasses.dataclass(frozen=True)

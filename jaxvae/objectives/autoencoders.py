@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxvae.errors import UserError, unknown
-from jaxvae.model import Model, centre, forward, reparameterize
+from jaxvae.model import Model, centre, forward, noise_key, reparameterize
 from jaxvae.objectives.base import UNCHANGED, Objective, of_model
 from jaxvae.objectives.elbo import check_weights
 from jaxvae.objectives.spectral import spectral_normalisation
@@ -21,8 +21,7 @@ def reconstruction(model: Model) -> Objective:
     """-log p(x|z) alone: the autoencoder's loss. With a stochastic posterior z is drawn once per example."""
 
     def terms(params, batch, key, ctx):
-        del ctx
-        out = forward(model, params, key, batch["x"])
+        out = forward(model, params, key, batch["x"], is_training=ctx.is_training)
         return out.posterior, {"loss": -out.log_likelihood[0], "reconstruction": -out.log_likelihood[0]}
 
     return of_model(model, terms)
@@ -40,7 +39,8 @@ def denoising(
       level: its strength.
 
     Raises:
-      UserError: an unknown noise, a level out of its range, or Gaussian noise on data that cannot be negative.
+      UserError: an unknown noise, a level out of its range, Gaussian noise on data that cannot be negative, or data
+        that is sequences.
     """
     if noise not in NOISES:
         raise unknown("noise", noise, NOISES)
@@ -53,12 +53,19 @@ def denoising(
             "Counts with Gaussian noise can be negative, and their encoder takes a logarithm: take "
             "objective.noise=masking."
         )
+    if model.is_sequential:
+        raise UserError(
+            "The objective 'denoising' adds noise to single values, which would make other words or pieces of a "
+            "sequence. Take 'reconstruction' or 'elbo', and network.word_dropout."
+        )
 
     def terms(params, batch, key, ctx):
-        del ctx
-        noise_key, sample_key = jax.random.split(key)
-        posterior = model.encode(params, corrupt(noise_key, batch["x"], noise, level, pixel_range))
-        loss = -jnp.asarray(model.decode(params, reparameterize(sample_key, posterior)).log_prob(batch["x"]))
+        corrupt_key, sample_key = jax.random.split(key)
+        posterior = model.encode(params, corrupt(corrupt_key, batch["x"], noise, level, pixel_range))
+        likelihood = model.decode(
+            params, reparameterize(sample_key, posterior), key=noise_key(key) if ctx.is_training else None
+        )
+        loss = -jnp.asarray(likelihood.log_prob(batch["x"]))
         return posterior, {"loss": loss, "reconstruction": loss}
 
     return of_model(model, terms)
@@ -84,7 +91,7 @@ def contractive(model: Model, weight: float = 0.1) -> Objective:
     z of the Jacobian is the centre of q(z|x). It costs one backward pass through the encoder for each latent dimension.
 
     Raises:
-      UserError: a weight below 0, or latents that are codes.
+      UserError: a weight below 0, latents that are codes, or data that is text.
     """
     check_weights("contractive", weight=weight)
     if model.posterior.space == CODES:
@@ -92,10 +99,14 @@ def contractive(model: Model, weight: float = 0.1) -> Objective:
             "The objective 'contractive' penalises the Jacobian of z with respect to x, and codes change in steps: "
             "take a posterior with continuous latents, 'delta' for example."
         )
+    if model.is_sequential and len(model.data_shape) == 1:
+        raise UserError(
+            "The objective 'contractive' penalises the Jacobian of z with respect to x, and tokens are whole numbers, "
+            "in which there is no slope: take 'reconstruction' or 'elbo'."
+        )
 
     def terms(params, batch, key, ctx):
-        del ctx
-        out = forward(model, params, key, batch["x"])
+        out = forward(model, params, key, batch["x"], is_training=ctx.is_training)
         penalty = squared_jacobian(lambda x: centre(model.encode(params, x)), batch["x"])
         return out.posterior, {
             "loss": weight * penalty - out.log_likelihood[0],
@@ -141,9 +152,8 @@ def rae(model: Model, penalty: str = "l2", latent_weight: float = 1e-4, weight: 
         )
 
     def terms(params, batch, key, ctx):
-        del ctx
         pass_key, direction_key = jax.random.split(key)
-        out = forward(model, params, pass_key, batch["x"])
+        out = forward(model, params, pass_key, batch["x"], is_training=ctx.is_training)
         z, reconstruction = out.z[0], -out.log_likelihood[0]
         squares = 0.5 * jnp.sum(jnp.square(z), axis=tuple(range(1, z.ndim)))
         metrics = {"reconstruction": reconstruction, "latent_norm": squares}

@@ -12,10 +12,17 @@ from jaxvae.types import Array, Key, Params, Tree
 
 
 class StepContext(NamedTuple):
-    """What an objective may know beside its batch: the step (for schedules), the training-set size (for β-TC)."""
+    """What an objective may know beside its batch.
+
+    Attributes:
+      step: for schedules.
+      train_size: examples in the training set, for estimates of the aggregate posterior.
+      is_training: whether the decoder's own noise (word dropout) is wanted.
+    """
 
     step: Array
     train_size: int
+    is_training: bool = False
 
 
 class Loss(NamedTuple):

@@ -57,7 +57,7 @@ def beta_tcvae(
     def terms(params, batch, key, ctx):
         if len(batch["x"]) < 2:
             raise UserError("The objective 'beta_tcvae' estimates q(z) from a batch: it needs 2 examples at least.")
-        out = forward(model, params, key, batch["x"])
+        out = forward(model, params, key, batch["x"], is_training=ctx.is_training)
         q, p = _factors(out.posterior, "posterior"), _factors(out.prior, "prior")
         z = out.z[0]
         # [B, B, D]: log q(z_d|x) of the row's z under the column's posterior
@@ -148,7 +148,7 @@ def dip_vae(
     kl_terms = kl_estimator(kl_estimate)
 
     def terms(params, batch, key, ctx):
-        out = forward(model, params, key, batch["x"])
+        out = forward(model, params, key, batch["x"], is_training=ctx.is_training)
         groups = kl_terms(out)
         mean, covariance = _moments(out.posterior)
         centred = mean - jnp.mean(mean, axis=0)

@@ -39,7 +39,7 @@ def elbo(
     kl_terms = kl_estimator(kl_estimate, gradient)
 
     def terms(params, batch, key, ctx):
-        out = forward(model, params, key, batch["x"], num_samples)
+        out = forward(model, params, key, batch["x"], num_samples, is_training=ctx.is_training)
         groups = kl_terms(out)
         metrics = bound_metrics(model, out.log_likelihood, jnp.sum(groups, axis=0))
         return out.posterior, {"loss": metrics["reconstruction"] + kl.term(groups, ctx.step), **metrics}

@@ -54,7 +54,7 @@ def info_vae(
 
     def terms(params, batch, key, ctx):
         pass_key, prior_key = jax.random.split(key)
-        out = forward(model, params, pass_key, batch["x"])
+        out = forward(model, params, pass_key, batch["x"], is_training=ctx.is_training)
         distance = mmd(*_both(out, prior_key), kernel, variance)
         groups = kl_terms(out)
         metrics = bound_metrics(model, out.log_likelihood, jnp.sum(groups, axis=0))
@@ -106,9 +106,8 @@ def _matched(model: Model, name: str, metric: str, weight: float, distance: Call
     needs_fixed_prior(model, name, BY_SAMPLES)
 
     def terms(params, batch, key, ctx):
-        del ctx
         pass_key, prior_key, distance_key = jax.random.split(key, 3)
-        out = forward(model, params, pass_key, batch["x"])
+        out = forward(model, params, pass_key, batch["x"], is_training=ctx.is_training)
         value = distance(distance_key, *_both(out, prior_key))
         reconstruction = -out.log_likelihood[0]
         return out.posterior, {"loss": reconstruction + weight * value, "reconstruction": reconstruction, metric: value}

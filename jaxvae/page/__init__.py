@@ -18,8 +18,9 @@ from jaxvae.page.maps import POINTS, latent_map, plane
 from jaxvae.page.pictures import png, png_uri
 from jaxvae.posteriors import EUCLIDEAN
 from jaxvae.results import label
+from jaxvae.showing import as_text, sheet
 from jaxvae.subject import Subject
-from jaxvae.tools import Outcome, sheet
+from jaxvae.tools import Outcome
 from jaxvae.tools.repair import impute
 from jaxvae.tools.walks import interpolate, traverse
 
@@ -41,14 +42,15 @@ def write_report(path: Path, subject: Subject, results: Mapping[str, Any], pictu
       path: where to.
       subject: the run.
       results: what `results.json` holds.
-      pictures: PNG files to show, in this order; those that CAPTIONS names get a caption.
+      pictures: PNG and text files to show, in this order; those that CAPTIONS names get a caption.
     """
     config, model = subject.config, subject.model
     parts = [config["model"][kind]["name"] for kind in ("posterior", "prior", "likelihood")]
     parts += [config["network"]["name"], config["objective"]["name"]]
     used = results["checkpoint"]
-    shown = [(CAPTIONS.get(p.stem, p.stem), p.read_bytes()) for p in pictures if p.exists()]
-    walks, left_out = _walks(subject)
+    shown = [(CAPTIONS.get(p.stem, p.stem), p.read_bytes()) for p in pictures if p.suffix == ".png" and p.exists()]
+    texts = [p.read_text(encoding="utf-8") for p in pictures if p.suffix == ".txt"]
+    walks, spoken, left_out = _walks(subject)
     data: dict[str, Any] = {}
     explorer = mapped = ""
     if model.posterior.space == EUCLIDEAN and len(subject.dataset.test.x) > 2:
@@ -77,7 +79,7 @@ def write_report(path: Path, subject: Subject, results: Mapping[str, Any], pictu
         notes=_paragraphs("quiet", notes),
         explorer=explorer,
         map=mapped,
-        figures=_figures(shown + walks),
+        figures=_figures(shown + walks) + "".join(map(_text, texts + spoken)),
         left_out=f"<section><h2>Left out</h2>{_paragraphs('quiet', left_out)}</section>" if left_out else "",
         # "</" would end the script
         data=json.dumps(data, allow_nan=False, separators=(",", ":")).replace("</", "<\\/"),
@@ -125,11 +127,16 @@ def _figures(shown: Sequence[tuple[str, bytes]]) -> str:
     return f"<section><h2>Pictures</h2>{''.join(made)}</section>"
 
 
-def _walks(subject: Subject) -> tuple[list[tuple[str, bytes]], list[str]]:
-    """Interpolations, traversals and imputations, as far as the model knows them; a sentence for each that it lacks."""
-    if not figures.are_images(subject.model.data_shape):
-        return [], ["Interpolation, traversal and imputation were left out: the data is not made of images."]
-    found, left_out = [], []
+def _text(text: str) -> str:
+    return f"<section><pre>{html.escape(text)}</pre></section>"
+
+
+def _walks(subject: Subject) -> tuple[list[tuple[str, bytes]], list[str], list[str]]:
+    """Interpolations, traversals and imputations, as far as the model knows them: pictures, texts, what is left out."""
+    spec = subject.experiment.spec
+    if not spec.sequence and not figures.are_images(subject.model.data_shape):
+        return [], [], ["Interpolation, traversal and imputation were left out: the data is not made of images."]
+    found, texts, left_out = [], [], []
     asked: dict[str, Callable[[], Outcome]] = {
         "interpolate": lambda: interpolate(subject, num=6),
         "traverse": lambda: traverse(subject, num=10),
@@ -141,10 +148,13 @@ def _walks(subject: Subject) -> tuple[list[tuple[str, bytes]], list[str]]:
         except UserError as error:
             left_out.append(f"'{name}' was left out: {error}")
             continue
-        picture = sheet(outcome.rows)
+        title = f"{name}: {outcome.title}"
+        picture = sheet(spec, outcome.rows, outcome.rows.shape[1])
         if picture is not None:
-            found.append((f"{name}: {outcome.title}", png(np.kron(picture, np.ones((2, 2, 1), np.uint8)))))
-    return found, left_out
+            found.append((title, png(np.kron(picture, np.ones((2, 2, 1), np.uint8)))))
+        else:
+            texts.append(as_text(subject.config, spec, outcome.rows, title))
+    return found, texts, left_out
 
 
 def _impute(subject: Subject) -> Outcome:

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from jaxvae.tools.base import Outcome, sheet
+from jaxvae.tools.base import Outcome
 from jaxvae.tools.repair import denoise, impute, search
 from jaxvae.tools.walks import analogy, attribute, interpolate, traverse
 
@@ -20,4 +20,4 @@ def resolved(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": spec["name"], **defaults, **spec}
 
 
-__all__ = ["TOOLS", "Outcome", "resolved", "sheet"]
+__all__ = ["TOOLS", "Outcome", "resolved"]

@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxvae import figures
 from jaxvae.errors import UserError
 from jaxvae.subject import Subject
 
@@ -14,7 +13,7 @@ class Outcome(NamedTuple):
 
     Attributes:
       arrays: `{name: array}`, written as an `.npz`; images and other data lie in [0, 1].
-      rows: `[rows, columns, *data_shape]` in [0, 1], drawn as a sheet where the data is made of images.
+      rows: `[rows, columns, *data_shape]` as viewed, to be looked at.
       title: what the sheet shows.
       numbers: `{name: value}`, printed and written as JSON.
     """
@@ -23,13 +22,6 @@ class Outcome(NamedTuple):
     rows: np.ndarray
     title: str
     numbers: dict[str, float] = {}  # noqa: RUF012 (never changed)
-
-
-def sheet(rows: np.ndarray) -> np.ndarray | None:
-    """The rows of an outcome as one RGB picture; None where the data is not made of images."""
-    if not figures.are_images(rows.shape[2:]):
-        return None
-    return figures.tile(figures.as_pictures(rows.reshape(-1, *rows.shape[2:])), rows.shape[1])
 
 
 def chosen(subject: Subject, tool: str, **indices: int) -> list[int]:
@@ -43,3 +35,9 @@ def chosen(subject: Subject, tool: str, **indices: int) -> list[int]:
         if not 0 <= index < size:
             raise UserError(f"The tool '{tool}' got {name}={index}; the test set has the examples 0 to {size - 1}.")
     return list(indices.values())
+
+
+def refuse_sequences(subject: Subject, tool: str) -> None:
+    """Raises UserError where the data is text or music, whose values have no noise and no distance."""
+    if kind := subject.experiment.spec.sequence:
+        raise UserError(f"The tool '{tool}' changes single values of an example, and this data is {kind}.")

@@ -13,7 +13,7 @@ from jaxvae.ranges import between, check, within
 from jaxvae.search import class_log_probability
 from jaxvae.search import search as gradient_search
 from jaxvae.subject import Subject
-from jaxvae.tools.base import Outcome
+from jaxvae.tools.base import Outcome, refuse_sequences
 from jaxvae.tools.classify import linear_classifier
 
 METHODS = {"metropolis": imputation.metropolis_within_gibbs, "pseudo_gibbs": imputation.pseudo_gibbs}
@@ -56,6 +56,7 @@ def impute(
         raise unknown("method of the tool 'impute'", method, METHODS)
     if not mask.endswith(".npy") and mask not in MASKS:
         raise unknown("mask (or .npy file) of the tool 'impute'", mask, MASKS)
+    refuse_sequences(subject, "impute")
     check(
         "tool", "impute", part=(part, between(0, 1)), num=(num, within(1)), steps=(steps, within(1)),
         burn_in=(burn_in, within(0)), chains=(chains, within(1)), nll_samples=(nll_samples, within(0)),
@@ -119,9 +120,10 @@ def denoise(subject: Subject, level: float = 0.3, num: int = 16, steps: int = 1)
     The examples are `num` at random, always the same; `index` in the arrays says which.
 
     Raises:
-      UserError: a level below 0, fewer than 1 example or step.
+      UserError: a level below 0, fewer than 1 example or step, data that is sequences.
     """
     check("tool", "denoise", level=(level, within(0)), num=(num, within(1)), steps=(steps, within(1)))
+    refuse_sequences(subject, "denoise")
     index = subject.some("test", num)
     x = subject.x("test", index)
     low, high = subject.experiment.spec.pixel_range(subject.config)

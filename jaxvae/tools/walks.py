@@ -39,10 +39,12 @@ def interpolate(subject: Subject, num: int = 8, steps: int = 9, path: str = "lin
     x = subject.x("test", first + 2 * pairs)[first:]
     curve = curves.interpolate(subject.model, subject.params, x[::2], x[1::2], steps, path)
     rows = jnp.concatenate([x[::2, None], curve.mean, x[1::2, None]], axis=1)
-    lengths = curves.curve_length(curve.mean)
     title = f"between two test examples (first and last column), {path} path"
     arrays = {"z": np.asarray(curve.z), "mean": subject.unit(curve.mean)}
-    return Outcome(arrays, subject.unit(rows), title, {"mean_decoded_length": float(jnp.mean(lengths))})
+    numbers = {}
+    if not subject.experiment.spec.sequence:  # sentences have no distance
+        numbers["mean_decoded_length"] = float(jnp.mean(curves.curve_length(curve.mean)))
+    return Outcome(arrays, subject.unit(rows), title, numbers)
 
 
 def traverse(subject: Subject, index: int = 0, num: int = 12, steps: int = 11, span: float = 3.0) -> Outcome:
@@ -74,12 +76,18 @@ def traverse(subject: Subject, index: int = 0, num: int = 12, steps: int = 11, s
 
 
 def attribute(
-    subject: Subject, positive: int = 1, negative: int = -1, num: int = 12, steps: int = 8, strength: float = 3.5
+    subject: Subject,
+    positive: int = 1,
+    negative: int = -1,
+    num: int = 12,
+    steps: int = 8,
+    strength: float = 3.5,
+    factor: str = "",
 ) -> Outcome:
     """Adds the direction towards a class to examples without it, or takes it away (arXiv:1512.09300, section 4).
 
     Args:
-      subject: the run; its training set needs labels.
+      subject: the run; its training set needs labels, or factors.
       positive: the class to move towards.
       negative: the class to start from; -1 for all others.
       num: test examples shown, taken at random, always the same.
@@ -87,6 +95,7 @@ def attribute(
       strength: the last one. 1 moves the mean of the rest onto the mean of the class, which takes about a third of
         the examples there; on MNIST 3.5 takes nine in ten of them to any class. Below 0, examples of the class are
         moved away from it.
+      factor: the name of a factor whose values are the classes, "Smiling" of CelebA for example, in place of labels.
 
     `numbers` has the part of the test examples to be moved, reconstructed, that a scikit-learn classifier, trained on
     the training data, takes for the class: `before`, and `after` at the last strength.
@@ -101,7 +110,7 @@ def attribute(
     if positive == negative:
         raise UserError(f"The tool 'attribute' got positive={positive} and negative={negative}; they must differ.")
     latents.require_euclidean(subject.model, "Arithmetic with attributes")
-    labels = {name: subject.labels(name) for name in ("train", "test")}
+    labels = {name: subject.labels(name, factor) for name in ("train", "test")}
     other = None if negative < 0 else negative
     vector = latents.attribute_vector(jnp.asarray(subject.codes("train")), labels["train"], positive, other)
     is_there = labels["test"] == positive
@@ -120,7 +129,7 @@ def attribute(
     num = len(shown_rows)
     path = latents.move(codes[shown_rows], vector, jnp.linspace(0.0, strength, steps))
     shown = subject.unit(subject.decode(path.reshape(num * steps, -1))).reshape(num, steps, *subject.model.data_shape)
-    title = f"{'towards' if strength > 0 else 'away from'} class {positive}, strength 0 to {strength:g}"
+    title = f"{'towards' if strength > 0 else 'away from'} {factor or 'class'} {positive}, strength 0 to {strength:g}"
     return Outcome({"vector": np.asarray(vector), "mean": shown}, shown, title, dict(zip(names, found, strict=True)))
 
 

@@ -1,0 +1,67 @@
+"""Batches of sequences of like length, so that little of a batch is padding."""
+
+import numpy as np
+
+from jaxvae.data.feed import Feed
+from jaxvae.data.split import Split
+from jaxvae.errors import UserError
+from jaxvae.sequences import PADDING
+
+BUCKETS = 6  # each is a shape that the step is compiled for
+
+
+def lengths(x: np.ndarray) -> np.ndarray:
+    """How many steps of each of the sequences x `[N, T]` or `[N, T, D]` are no padding, `[N]`."""
+    return np.sum(x.reshape(*x.shape[:2], -1)[..., 0] > PADDING, axis=1)
+
+
+def bucket_edges(of_rows: np.ndarray, num_buckets: int = BUCKETS) -> np.ndarray:
+    """The greatest length in each bucket, rising; buckets have about equally many sequences."""
+    return np.unique(np.quantile(of_rows, np.arange(1, num_buckets + 1) / num_buckets, method="higher"))
+
+
+def bucket_batches(of_rows: np.ndarray, edges: np.ndarray, batch_size: int, seed: int, epoch: int) -> np.ndarray:
+    """Rows `[N // batch_size, batch_size]` of an epoch: a permutation, cut bucket by bucket, the batches shuffled.
+
+    What is left of each bucket fills batches of its own, shortest first.
+    """
+    rng = np.random.Generator(np.random.PCG64([seed, epoch]))
+    order = rng.permutation(len(of_rows)).astype(np.int32)
+    order = order[: len(order) // batch_size * batch_size]  # what is left out is of any length
+    bucket = np.searchsorted(edges, of_rows[order])
+    batches, left = [], []
+    for i in range(len(edges)):
+        rows = order[bucket == i]
+        whole = len(rows) // batch_size * batch_size
+        batches.append(rows[:whole])
+        left.append(rows[whole:])
+    cut = np.concatenate([*batches, *left]).reshape(-1, batch_size)
+    return cut[rng.permutation(len(cut))]
+
+
+def make_bucket_feed(split: Split, batch_size: int, seed: int) -> Feed:
+    """Sequences, gathered on the host and cut to the length of the longest bucket among the steps asked for.
+
+    Raises:
+      UserError: the batch is below 1 or larger than the data.
+    """
+    num = len(split.x)
+    if not 1 <= batch_size <= num:
+        raise UserError(f"train.batch_size is {batch_size}, but there are {num} training examples; take 1 to {num}.")
+    of_rows = lengths(split.x)
+    edges, per_epoch = bucket_edges(of_rows), num // batch_size
+    known: dict[int, np.ndarray] = {}
+
+    def epoch_batches(epoch):
+        if epoch not in known:
+            known.clear()
+            known[epoch] = bucket_batches(of_rows, edges, batch_size, seed, epoch)
+        return known[epoch]
+
+    def items(step, num_steps):
+        rows = np.stack([epoch_batches(s // per_epoch)[s % per_epoch] for s in range(step, step + num_steps)])
+        length = edges[np.searchsorted(edges, of_rows[rows].max())]
+        batch = {name: array[rows] for name, array in split.arrays.items()}
+        return {**batch, "x": batch["x"][:, :, :length]}
+
+    return Feed({}, items, lambda _, item: item, per_epoch)

@@ -1,0 +1,183 @@
+"""Music as frames of 88 pitches with padding of -1: from an .npz, or from MIDI files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxvae.data.files import SPLIT_NAMES
+from jaxvae.data.midi import LOWEST, PITCHES, UnreadableMidiError, check_rate, read_midi
+from jaxvae.data.split import Split, with_missing
+from jaxvae.data.text import pad
+from jaxvae.errors import UserError
+from jaxvae.sequences import PADDING
+
+SUFFIXES = (".mid", ".midi")
+
+
+class Counts(NamedTuple):
+    """What became of one split.
+
+    Attributes:
+      pieces: those read.
+      segments: what they were cut into: the sequences of the split.
+      frames: all in the segments.
+      notes: the pitches that sound in these frames.
+      silent: segments left out because nothing sounds in them.
+      outside: notes left out because they are no key of a piano.
+      short: notes left out because they sound between two frames; more frames a beat would keep them.
+      skipped: why files could not be read, by name.
+    """
+
+    pieces: int
+    segments: int
+    frames: int
+    notes: int
+    silent: int = 0
+    outside: int = 0
+    short: int = 0
+    skipped: Mapping[str, str] = {}  # never changed
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        first = f", the first: {next(iter(self.skipped.values()))}" if self.skipped else ""
+        return (
+            f"{self.pieces:,} pieces as {self.segments:,} sequences of {self.frames / max(self.segments, 1):.1f} "
+            f"frames with {self.notes / max(self.frames, 1):.2f} pitches each; left out: {self.silent:,} silent "
+            f"sequences, {self.outside:,} notes outside {LOWEST} to {LOWEST + PITCHES - 1}, {self.short:,} between "
+            f"frames, {len(self.skipped):,} files{first}"
+        )
+
+
+class Music(NamedTuple):
+    """Splits of `[N, T, 88]` int32 with one T, and what became of each."""
+
+    splits: dict[str, Split]
+    counts: dict[str, Counts]
+
+
+def read(path: Path, max_length: int = 0, frames_per_beat: int = 1, validation_fraction: float | None = None) -> Music:
+    """The pieces of an `.npz`, of a MIDI file, or of all MIDI files in a folder and its subfolders.
+
+    - `.npz`: `train`, `valid` (`validation`, `val`) and `test`, each `[N, T, 88]` of 0 and 1, with `train_len` `[N]`
+      and so on; without lengths, frames of -1 or 0 at the end are padding. Pieces one after the other, `[sum of the
+      lengths, 88]`, do as well; without lengths these are one piece. Pickles are refused.
+    - A folder: what is in its subfolders `valid` (`validation`, `val`) and `test` makes these splits, all else "train".
+
+    Args:
+      path: where it is.
+      max_length: longer pieces are cut into segments of this many frames, the last one shorter; 0 leaves them whole.
+      frames_per_beat: frames of a quarter note; for MIDI files alone, see `read_midi`.
+      validation_fraction: where given, the splits that are missing are cut out of "train", by whole pieces.
+
+    Raises:
+      UserError: there is nothing, or nothing readable, or arrays of another form.
+    """
+    if max_length < 0:
+        raise UserError(f"The greatest length is {max_length} frames; it must be 1 or more, or 0 for whole pieces.")
+    check_rate(frames_per_beat)
+    if not path.exists():
+        raise UserError(
+            f"There is nothing at '{path}'. Give an .npz of frames, a MIDI file, or a folder of MIDI files."
+        )
+    if path.is_dir() or path.suffix.lower() in SUFFIXES:
+        found, counts = _midi(path, frames_per_beat)
+    elif path.suffix == ".npz":
+        found = _npz(path)
+        counts = {split: Counts(len(pieces), 0, 0, 0) for split, pieces in found.items()}
+    else:
+        raise UserError(f"'{path}' is no .npz of frames, no MIDI file ({', '.join(SUFFIXES)}) and no folder.")
+    if validation_fraction is not None:
+        found = with_missing(found, validation_fraction)
+    cut = {split: [s for piece in pieces for s in _segments(piece, max_length)] for split, pieces in found.items()}
+    kept = {split: [s for s in segments if s.any()] for split, segments in cut.items()}
+    for split, segments in kept.items():
+        if not segments:
+            raise UserError(f"The split '{split}' of '{path}' has {len(found[split])} pieces, in which nothing sounds.")
+        counts[split] = counts.get(split, Counts(0, 0, 0, 0))._replace(
+            pieces=len(found[split]),
+            segments=len(segments),
+            frames=sum(map(len, segments)),
+            notes=sum(int(s.sum()) for s in segments),
+            silent=len(cut[split]) - len(segments),
+        )
+    longest = max(len(s) for segments in kept.values() for s in segments)
+    return Music({split: Split(pad(segments, longest)) for split, segments in kept.items()}, counts)
+
+
+def _segments(piece: np.ndarray, max_length: int) -> list[np.ndarray]:
+    step = max_length or max(len(piece), 1)
+    return [piece[i : i + step] for i in range(0, max(len(piece), 1), step)]
+
+
+def _midi(path: Path, frames_per_beat: int) -> tuple[dict[str, list[np.ndarray]], dict[str, Counts]]:
+    names = [p for p in sorted(path.rglob("*")) if p.suffix.lower() in SUFFIXES] if path.is_dir() else [path]
+    found, counts = {}, {}
+    for split in SPLIT_NAMES:
+        mine = [name for name in names if _split_of(name.relative_to(path)) == split]
+        pieces, skipped = [], {}
+        for name in mine:
+            try:
+                pieces.append(read_midi(name, frames_per_beat))
+            except UnreadableMidiError as error:
+                skipped[str(name)] = str(error)
+        if not pieces and (mine or split == "train"):
+            raise UserError(
+                f"'{path}' has no readable MIDI file for the split '{split}'; files {', '.join(SUFFIXES)} there: "
+                f"{len(mine)}. {' '.join(list(skipped.values())[:3])}".strip()
+            )
+        if pieces:
+            found[split] = [piece.frames for piece in pieces]
+            outside, short = sum(p.outside for p in pieces), sum(p.short for p in pieces)
+            counts[split] = Counts(len(pieces), 0, 0, 0, 0, outside, short, skipped)
+    return found, counts
+
+
+def _split_of(name: Path) -> str:
+    folder = name.parts[0].lower() if len(name.parts) > 1 else ""
+    return next((split for split, spellings in SPLIT_NAMES.items() if folder in spellings), "train")
+
+
+def _npz(path: Path) -> dict[str, list[np.ndarray]]:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as loaded:
+            arrays = {key: loaded[key] for key in loaded.files}
+    except Exception as error:  # zip, header and pickle errors are all of different types
+        # NumPy's own text would advise to allow pickles.
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+        raise UserError(
+            f"'{path}' cannot be read as plain arrays (objects and pickles are refused): {reason}."
+        ) from error
+    keys = {split: next((s for s in spellings if s in arrays), "") for split, spellings in SPLIT_NAMES.items()}
+    if not keys["train"]:
+        listed = ", ".join(f"{key} {array.shape}" for key, array in arrays.items()) or "nothing"
+        raise UserError(f"'{path}' holds {listed}. Name the arrays 'train', 'valid' and 'test', and 'train_len' ...")
+    return {
+        split: _pieces(arrays[key], arrays.get(f"{key}_len"), f"'{key}' of '{path}'")
+        for split, key in keys.items()
+        if key
+    }
+
+
+def _pieces(x: np.ndarray, lengths: np.ndarray | None, where: str) -> list[np.ndarray]:
+    if x.ndim not in (2, 3) or x.shape[-1] != PITCHES or x.dtype.kind not in "biuf" or not np.isin(x, (-1, 0, 1)).all():
+        raise UserError(
+            f"{where} is {x.dtype} {x.shape}; it must be [N, T, {PITCHES}] of 0 and 1, where the first pitch is MIDI "
+            f"note {LOWEST}."
+        )
+    x = x.astype(np.int8)
+    flat = x.ndim == 2 and lengths is not None  # the pieces stand one after the other
+    x = x if x.ndim == 3 or flat else x[None]
+    if lengths is None:
+        sounds = (x == 1).any(-1)
+        lengths = np.where(sounds.any(-1), sounds.shape[1] - sounds[:, ::-1].argmax(-1), 0)
+    fits = lengths.ndim == 1 and lengths.dtype.kind in "iu" and (lengths >= 0).all()
+    fits = fits and (lengths.sum() == len(x) if flat else len(lengths) == len(x) and (lengths <= x.shape[1]).all())
+    if not fits:
+        raise UserError(f"The lengths of {where}, {x.shape}, do not fit: {lengths.dtype} {lengths.shape}.")
+    pieces = np.split(x, np.cumsum(lengths)[:-1]) if flat else [row[:n] for row, n in zip(x, lengths, strict=True)]
+    if any((piece == PADDING).any() for piece in pieces):
+        raise UserError(f"{where} has -1 before the end of a piece; -1 is for the padding after it.")
+    return pieces

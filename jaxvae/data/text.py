@@ -1,0 +1,307 @@
+"""Text, a sentence a line, as arrays of token numbers with padding of -1."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxvae.data.files import SPLIT_NAMES
+from jaxvae.data.split import Split
+from jaxvae.errors import UserError, unknown
+from jaxvae.sequences import END, PADDING
+
+UNKNOWN = 1  # the number of the token for all others
+SPECIAL = ("<eos>", "<unk>")  # the tokens END and UNKNOWN
+SEPARATORS = {"word": " ", "character": ""}  # what stands between two tokens
+MAX_BYTES = 2**35  # of one padded array
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The tokens in the order of their numbers; `<eos>`, the end of a sentence, is 0 and `<unk>`, any other token, 1.
+
+    Attributes:
+      tokens: `<eos>`, `<unk>`, then all others.
+      unit: "word" (what stands between white space) or "character".
+
+    Raises:
+      UserError: the tokens do not begin so or are not distinct strings, or the unit is another.
+    """
+
+    tokens: tuple[str, ...]
+    unit: str = "word"
+
+    def __post_init__(self):
+        if self.unit not in SEPARATORS:
+            raise unknown("unit of text", self.unit, SEPARATORS)
+        strings = all(isinstance(token, str) for token in self.tokens)
+        if not strings or self.tokens[:2] != SPECIAL or len(set(self.tokens)) < len(self.tokens):
+            raise UserError(f"A vocabulary must begin with {' and '.join(SPECIAL)} and hold no token twice.")
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {token: i for i, token in enumerate(self.tokens) if i != END}  # text itself ends no sentence
+
+    def encode(self, sentence: str) -> np.ndarray:
+        """The numbers of the tokens and of `<eos>` after them: int32 `[T]`."""
+        return self.numbers(tokenize(sentence, self.unit))
+
+    def numbers(self, tokens: Sequence[str]) -> np.ndarray:
+        """As `encode`, of tokens already apart."""
+        numbers = self._numbers
+        return np.array([*(numbers.get(token, UNKNOWN) for token in tokens), END], np.int32)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of the numbers before the first `<eos>` or padding.
+
+        Raises:
+          UserError: a number has no token.
+        """
+        tokens = []
+        for i in ids:
+            if i in (END, PADDING):
+                break
+            if not 0 < i < len(self):
+                raise UserError(
+                    f"{i} is no token; the {len(self)} tokens of this vocabulary have 0 to {len(self) - 1}."
+                )
+            tokens.append(self.tokens[i])
+        return SEPARATORS[self.unit].join(tokens)
+
+    def to_json(self) -> str:
+        """What `from_json` reads."""
+        return json.dumps({"unit": self.unit, "tokens": self.tokens}, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Vocabulary":
+        """The vocabulary that `to_json` wrote.
+
+        Raises:
+          UserError: the text is something else.
+        """
+        try:
+            kept = json.loads(text)
+            return cls(tuple(kept["tokens"]), kept["unit"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"This is no vocabulary as a run saves it: {error}.") from error
+
+
+class Counts(NamedTuple):
+    """What became of one split.
+
+    Attributes:
+      sentences: those kept.
+      tokens: all in them, with one `<eos>` each.
+      unknown: how many of these are `<unk>`.
+      replaced: how many of these `<unk>` are so because the vocabulary has no such token; the others stood in the text.
+      too_long: sentences left out because they have more than `max_length` tokens.
+      empty: lines with nothing in them, left out.
+    """
+
+    sentences: int
+    tokens: int
+    unknown: int
+    replaced: int
+    too_long: int
+    empty: int
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return (
+            f"{self.sentences:,} sentences of {self.tokens / max(self.sentences, 1):.1f} tokens with <eos>; <unk> "
+            f"{self.unknown:,} ({self.replaced:,} by the vocabulary); left out: {self.too_long:,} too long, "
+            f"{self.empty:,} empty"
+        )
+
+
+class Text(NamedTuple):
+    """Splits of `[N, T]` int32 with one T, what their numbers mean, and what became of each split."""
+
+    splits: dict[str, Split]
+    vocabulary: Vocabulary
+    counts: dict[str, Counts]
+
+
+def read(
+    path: Path,
+    max_length: int = 0,
+    vocabulary_size: int = 0,
+    min_count: int = 1,
+    unit: str = "word",
+    vocabulary: Vocabulary | None = None,
+) -> Text:
+    """The sentences of a file or a folder, a sentence a line; see `read_lines` and `from_sentences`."""
+    return from_sentences(read_lines(path), max_length, vocabulary_size, min_count, unit, vocabulary)
+
+
+def read_lines(path: Path) -> dict[str, list[str]]:
+    """The lines of a UTF-8 file, which are all "train", or of a folder.
+
+    In a folder, the `.txt` files with the word train, validation (valid, val) or test in their names are read, such as
+    `ptb.train.txt` or `train_1.txt`; those of one split one after the other. Others are passed over.
+
+    Raises:
+      UserError: there is nothing, no training file, no sentence, or no UTF-8.
+    """
+    if not path.exists():
+        raise UserError(f"There is nothing at '{path}'. Give a text file with a sentence a line, or a folder of such.")
+    found = _folder(path) if path.is_dir() else {"train": _lines(path)}
+    for split, lines in found.items():
+        if not any(map(str.strip, lines)):
+            raise UserError(f"The {split} text of '{path}' is empty. Give a sentence a line.")
+    return found
+
+
+def _folder(path: Path) -> dict[str, list[str]]:
+    names = sorted(p for p in path.iterdir() if p.suffix.lower() == ".txt" and p.is_file())
+    words = {name: set(re.split(r"[^a-z]+", name.stem.lower())) for name in names}
+    found: dict[str, list[str]] = {}
+    for split, spellings in SPLIT_NAMES.items():
+        if mine := [name for name in names if words[name] & set(spellings)]:
+            found[split] = [line for name in mine for line in _lines(name)]
+        names = [name for name in names if name not in mine]
+    if "train" not in found:
+        listed = ", ".join(name.name for name in words) or "none"
+        raise UserError(
+            f"The folder '{path}' has no training text; its .txt files: {listed}. Name the files train.txt, valid.txt "
+            "and test.txt, with other words beside as in 'ptb.train.txt', or give one file."
+        )
+    return found
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"'{path}' cannot be read: {error.strerror}.") from error
+    if b"\0" in content:
+        raise UserError(f"'{path}' holds zero bytes: it is no UTF-8 text, but UTF-16 or no text at all.")
+    lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    lines = lines[:-1] if lines[-1] == b"" else lines  # a line ends with its \n
+    try:
+        return [line.decode() for line in lines]
+    except UnicodeDecodeError:
+        number, reason = next((i, e) for i, line in enumerate(lines, 1) if (e := _reason(line)))
+        raise UserError(
+            f"Line {number} of '{path}' is not UTF-8 ({reason}). Save the file as UTF-8, for example with: "
+            "iconv -f latin1 -t utf-8."
+        ) from None
+
+
+def _reason(line: bytes) -> str:
+    try:
+        line.decode()
+    except UnicodeDecodeError as error:
+        return f"byte 0x{line[error.start]:02x} at {error.start + 1}"
+    return ""
+
+
+def tokenize(sentence: str, unit: str = "word") -> list[str]:
+    """The words between white space, as they stand, or the characters without white space at the ends.
+
+    Words that shall be cut otherwise (punctuation, case, subwords) come from a tokenizer of one's own, with spaces
+    between the tokens. An `<eos>` that ends the line is left out: every sentence has one anyway.
+    """
+    if unit == "character":
+        return list(sentence.strip())
+    tokens = sentence.split()
+    return tokens[:-1] if tokens[-1:] == [SPECIAL[END]] else tokens
+
+
+def make_vocabulary(
+    sentences: Iterable[Sequence[str]], size: int = 0, min_count: int = 1, unit: str = "word"
+) -> Vocabulary:
+    """The commonest tokens first, those of equal counts in the order of their text.
+
+    Args:
+      sentences: tokens.
+      size: how many tokens at most, `<eos>` and `<unk>` among them; 0 for all.
+      min_count: how often a token must occur.
+      unit: what the tokens are.
+
+    Raises:
+      UserError: a size that has no room for a token of the text.
+    """
+    if size < 0 or 0 < size <= len(SPECIAL):
+        raise UserError(f"The vocabulary size is {size}; it must be above 2, for <eos> and <unk> are in it, or 0.")
+    counted = Counter(token for tokens in sentences for token in tokens)
+    order = sorted(
+        (t for t, n in counted.items() if n >= min_count and t not in SPECIAL), key=lambda t: (-counted[t], t)
+    )
+    return Vocabulary((*SPECIAL, *order[: size - len(SPECIAL) if size else None]), unit)
+
+
+def from_sentences(
+    sentences: Mapping[str, Iterable[str]],
+    max_length: int = 0,
+    vocabulary_size: int = 0,
+    min_count: int = 1,
+    unit: str = "word",
+    vocabulary: Vocabulary | None = None,
+) -> Text:
+    """Sentences as numbers: each ends with `<eos>`, and is padded with -1 to the longest of all splits.
+
+    Args:
+      sentences: by split; "train" must be there.
+      max_length: sentences of more tokens, `<eos>` not counted, are left out; 0 keeps all.
+      vocabulary_size: see `make_vocabulary`; the training sentences that are kept make the vocabulary.
+      min_count: see `make_vocabulary`.
+      unit: "word" or "character".
+      vocabulary: one made before, such as a saved run's; the three settings before it are then not used.
+
+    Raises:
+      UserError: a split has no sentence, or a setting is none of those allowed.
+    """
+    unit = vocabulary.unit if vocabulary else unit
+    if unit not in SEPARATORS:
+        raise unknown("unit of text", unit, SEPARATORS)
+    if max_length < 0:
+        raise UserError(f"The greatest length of a sentence is {max_length}; it must be 1 or more, or 0 for any.")
+    kept, left_out = {}, {}
+    for split, lines in sentences.items():
+        found = [tokenize(line, unit) for line in lines]
+        some = [tokens for tokens in found if tokens]
+        kept[split] = [tokens for tokens in some if not max_length or len(tokens) <= max_length]
+        left_out[split] = len(some) - len(kept[split]), len(found) - len(some)
+        if not kept[split]:
+            raise UserError(
+                f"The split '{split}' has no sentence left: of {len(found)} lines {len(found) - len(some)} are empty, "
+                f"and {len(some)} have more than {max_length} tokens. Give more text, or a greater length (0 for any)."
+            )
+    vocabulary = vocabulary or make_vocabulary(kept["train"], vocabulary_size, min_count, unit)
+    ids = {split: [vocabulary.numbers(tokens) for tokens in found] for split, found in kept.items()}
+    longest = max(len(row) for rows in ids.values() for row in rows)
+    counts = {}
+    for split, rows in ids.items():
+        unk = sum(int((row == UNKNOWN).sum()) for row in rows)
+        stood = sum(tokens.count(SPECIAL[UNKNOWN]) for tokens in kept[split])
+        counts[split] = Counts(len(rows), sum(map(len, rows)), unk, unk - stood, *left_out[split])
+    return Text({split: Split(pad(rows, longest)) for split, rows in ids.items()}, vocabulary, counts)
+
+
+def pad(sequences: Sequence[np.ndarray], length: int) -> np.ndarray:
+    """Sequences `[T_i, ...]` of whole numbers as one array `[N, length, ...]` int32, with -1 after their ends.
+
+    Raises:
+      UserError: the array would have more than 32 GiB.
+    """
+    shape = (len(sequences), length, *sequences[0].shape[1:])
+    if 4 * np.prod(shape, dtype=np.float64) > MAX_BYTES:
+        raise UserError(
+            f"{len(sequences):,} sequences padded to the longest, {length:,} steps, would have {shape} numbers, more "
+            f"than {MAX_BYTES // 2**30} GiB. Set a smaller greatest length."
+        )
+    padded = np.full(shape, PADDING, np.int32)
+    for row, sequence in zip(padded, sequences, strict=True):
+        row[: len(sequence)] = sequence
+    return padded

@@ -1,0 +1,117 @@
+"""Sequences, each step from the steps before it: an autoregressive decoder as a distribution."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+from numpyro.distributions import constraints
+
+from jaxvae.distributions.discretized import CategoricalLevels
+from jaxvae.distributions.pixels import Bernoulli
+from jaxvae.sequences import END, PADDING, is_present
+from jaxvae.types import Array
+
+Pick = Callable[[Any, Any], Array]  # (key, p(x_t | ...)) -> x_t
+
+
+def draw_step(key: Any, step: Any) -> Array:
+    """A draw from p(x_t | ...)."""
+    return step.sample(key)
+
+
+def mode(step: Any) -> Array:
+    """The likeliest value of a step where there is a formula for it, or the mean; of a frame that of each pitch."""
+    if isinstance(step, Bernoulli):
+        return jnp.where(jnp.asarray(step.logits) > 0, 1.0, 0.0)
+    return step.mode if isinstance(step, CategoricalLevels) else step.mean  # NumPyro's have a `mode` that only raises
+
+
+class Sequence(dist.Distribution):
+    """P(x|z) = prod_t p(x_t | x_1 .. x_(t-1), z), of event shape `[T]` (tokens) or `[T, D]` (frames).
+
+    Padding counts nothing: log_prob takes sequences of any length, and padding changes none of its numbers. A sentence
+    ends with the token END, after which only padding is drawn; frames are drawn to the last one.
+
+    Attributes:
+      params: of the decoder.
+      likelihood: the parameters of p(x_t | ...), beside the decoder's outputs.
+      z: `[*batch, *latent_shape]`.
+      context: `[*batch, C]`, or None.
+      key: of the noise that regularises the decoder in training, or None: no noise.
+      decoder: a module with the methods of `networks.SequenceDecoder`.
+      build: `(likelihood, outputs) -> p(x_t | ...)`.
+      write: `(key, sequence) -> x`, what stands in the place of a mean, which would be no sequence; see `decoding`.
+    """
+
+    pytree_data_fields = ("params", "likelihood", "z", "context", "key")
+    pytree_aux_fields = ("decoder", "build", "write")
+
+    def __init__(self, params, likelihood, z, context, key, decoder, build, write, batch_shape, event_shape):
+        self.params, self.likelihood, self.z, self.context, self.key = params, likelihood, z, context, key
+        self.decoder, self.build, self.write = decoder, build, write
+        super().__init__(tuple(batch_shape), tuple(event_shape))
+
+    @property
+    def support(self):
+        return constraints.independent(constraints.real, self.event_dim)
+
+    @property
+    def is_text(self) -> bool:
+        return self.event_dim == 1
+
+    def log_prob(self, value):
+        """Nats; value `[..., T']` or `[..., T', D]` of any T'."""
+        value = jnp.asarray(value)
+        event = value.shape[value.ndim - self.event_dim :]
+        batch = jnp.broadcast_shapes(self.batch_shape, value.shape[: value.ndim - self.event_dim])
+        x = _flat(value, batch, self.event_dim)
+        z, context = self.inputs(batch)
+        noise = {} if self.key is None else {"dropout": self.key}
+        outputs = self.decoder.apply({"params": self.params}, z, x, context, rngs=noise)
+        steps = self.build(self.likelihood, outputs).log_prob(x)
+        steps = steps if self.is_text else jnp.sum(steps, axis=-1)
+        return jnp.sum(jnp.where(is_present(x, len(event)), steps, 0.0), axis=-1).reshape(batch)
+
+    def sample(self, key: Any, sample_shape=(), pick: Pick = draw_step):
+        """`[*sample_shape, *batch, T, ...]`, each step chosen by `pick`."""
+        batch = (*sample_shape, *self.batch_shape)
+        state = self.start(batch)
+        num = len(jax.tree.leaves(state)[0])
+        before = jnp.full((num, *self.event_shape[1:]), float(PADDING))
+
+        def one(carry, key):
+            state, before, ended = carry
+            state, step = self.step(state, before)
+            x = pick(key, step).astype(before.dtype)
+            x = jnp.where(ended, PADDING, x) if self.is_text else x
+            return (state, x, ended | (x == END) if self.is_text else ended), x
+
+        carry = state, before, jnp.zeros(num, bool)
+        x = jax.lax.scan(one, carry, jax.random.split(key, self.event_shape[0]))[1]
+        return jnp.moveaxis(x, 0, 1).reshape(*batch, *self.event_shape)
+
+    @property
+    def mean(self):
+        """One sequence that `write` makes, the same at each call."""
+        return self.write(jax.random.key(0), self)
+
+    def start(self, batch):
+        """The decoder's state before the first step, `batch` flattened to one axis."""
+        return self.decoder.apply({"params": self.params}, *self.inputs(batch), method="start")
+
+    def step(self, state, before):
+        """From the value one step before (-1: none) to the next state and p(x_t | ...)."""
+        state, outputs = self.decoder.apply({"params": self.params}, state, before, method="step")
+        return state, self.build(self.likelihood, outputs)
+
+    def inputs(self, batch):
+        """Z and context, broadcast to `batch` and flattened to one batch axis."""
+        z = _flat(self.z, batch, self.z.ndim - len(self.batch_shape))
+        return z, None if self.context is None else _flat(self.context, batch, 1)
+
+
+def _flat(array: Array, batch: tuple[int, ...], event_ndim: int) -> Array:
+    event = array.shape[array.ndim - event_ndim :]
+    return jnp.broadcast_to(array, (*batch, *event)).reshape(-1, *event)

@@ -1,0 +1,123 @@
+"""A decoder of two levels for music: a conductor over bars, then the steps of each bar (MusicVAE, arXiv:1803.05428)."""
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxvae.networks.base import Network
+from jaxvae.networks.recurrent import LSTM, Embedding, SequenceEncoder, check_sequence, drop, steps_before
+from jaxvae.ranges import FRACTION, check, within
+from jaxvae.types import Array
+
+
+class HierarchicalDecoder(nn.Module):
+    """The conductor, an LSTM that starts from z, gives each bar a vector; a second LSTM, begun anew from that vector in
+    each bar, reads it and the step before (section 3.2): what joins the bars, but for that step, goes through z.
+
+    Its methods are those of `SequenceDecoder`.
+    """
+
+    num_tokens: int
+    num_bars: int
+    bar: int
+    embed_dim: int
+    hidden: int
+    conductor: int
+    outputs: tuple[int, ...]  # of one step
+    dropout: float
+    word_dropout: float
+
+    def setup(self):
+        self.embed, self.layer = Embedding(self.num_tokens, self.embed_dim), LSTM(self.hidden)
+        self.leader, self.of_latent = LSTM(self.conductor), nn.Dense(2 * self.conductor)
+        self.of_bar, self.head = nn.Dense(2 * self.hidden), nn.Dense(math.prod(self.outputs))
+
+    def __call__(self, z: Array, x: Array, context: Array | None = None) -> Array:
+        """Z `[N, ...]` and x `[N, T]` or `[N, T, D]` to `[N, T, *outputs]`."""
+        before, keep = steps_before(self, x, self.word_dropout)
+        vectors = drop(self, self.embed(before, keep), self.dropout)
+        num, length, _ = vectors.shape
+        some = -(-length // self.bar)  # bars
+        vectors = jnp.pad(vectors, ((0, 0), (0, some * self.bar - length), (0, 0)))
+        bars = self._bars(z, context, some).reshape(num * some, -1)
+        inputs = self._inputs(vectors.reshape(num * some, self.bar, -1), bars[:, None])
+        hidden = self.layer(inputs, self._first(bars))[0].reshape(num, some * self.bar, -1)[:, :length]
+        return self._out(drop(self, hidden, self.dropout))
+
+    def start(self, z: Array, context: Array | None = None):
+        """The state before the first step."""
+        bars = self._bars(z, context, self.num_bars)
+        return bars, self._first(bars[:, 0]), jnp.zeros(len(z), jnp.int32)
+
+    def step(self, state, before: Array):
+        """From the step before, `[N]` or `[N, D]` (-1: none), to the next state and outputs `[N, *outputs]`."""
+        bars, carry, t = state
+        bar = jnp.take_along_axis(bars, (t // self.bar)[:, None, None], axis=1)[:, 0]
+        is_new = (t % self.bar == 0)[:, None]
+        carry = jax.tree.map(lambda new, old: jnp.where(is_new, new, old), self._first(bar), carry)
+        carry = self.layer.step(carry, self._inputs(self.embed(before), bar))
+        return (bars, carry, t + 1), self._out(carry[1])
+
+    def _bars(self, z: Array, context: Array | None, num: int) -> Array:
+        """The first `num` bars' vectors, `[N, num, conductor]`."""
+        z = z.reshape(len(z), -1)
+        z = z if context is None else jnp.concatenate([z, context], axis=-1)
+        cell, hidden = jnp.split(jnp.tanh(self.of_latent(z)), 2, axis=-1)
+        return self.leader(jnp.repeat(z[:, None], num, axis=1), (cell, hidden))[0]
+
+    def _first(self, bar: Array) -> tuple[Array, Array]:
+        cell, hidden = jnp.split(jnp.tanh(self.of_bar(bar)), 2, axis=-1)
+        return cell, hidden
+
+    def _inputs(self, vectors: Array, bar: Array) -> Array:
+        return jnp.concatenate([vectors, jnp.broadcast_to(bar, (*vectors.shape[:-1], bar.shape[-1]))], axis=-1)
+
+    def _out(self, hidden: Array) -> Array:
+        return self.head(hidden).reshape(*hidden.shape[:-1], *self.outputs)
+
+
+def hierarchical(
+    data_shape: tuple[int, ...],
+    levels: int,
+    bar: int = 4,
+    embed_dim: int = 128,
+    hidden: int = 256,
+    conductor: int = 256,
+    encoder_hidden: int = 0,
+    dropout: float = 0.0,
+    word_dropout: float = 0.0,
+) -> Network:
+    """A bidirectional LSTM that encodes, and a decoder of two levels (arXiv:1803.05428).
+
+    Args:
+      data_shape: `(T,)` for tokens, `(T, D)` for frames.
+      levels: of tokens, the size of the vocabulary.
+      bar: steps in a bar.
+      embed_dim: of the vectors that stand for tokens or frames.
+      hidden: of the state of the lower LSTM.
+      conductor: of the state of the upper one.
+      encoder_hidden: of the encoder's, each way; 0 for as many as `hidden`.
+      dropout: of embeddings and outputs of the decoder, in training.
+      word_dropout: the part of the steps that is hidden from the decoder, in training.
+
+    Raises:
+      UserError: a size below 1, a rate outside [0, 1), or data that is no sequence.
+    """
+    check_sequence("hierarchical", data_shape)
+    check(
+        "network", "hierarchical", bar=(bar, within(1)), embed_dim=(embed_dim, within(1)), hidden=(hidden, within(1)),
+        conductor=(conductor, within(1)), encoder_hidden=(encoder_hidden, within(0)), dropout=(dropout, FRACTION),
+        word_dropout=(word_dropout, FRACTION),
+    )  # fmt: skip
+    num_tokens, num_bars = levels if len(data_shape) == 1 else 0, -(-data_shape[0] // bar)
+    return Network(
+        encoder=lambda _, num_outputs: SequenceEncoder(
+            len(data_shape), num_tokens, embed_dim, encoder_hidden or hidden, num_outputs
+        ),
+        decoder=lambda _, output_shape: HierarchicalDecoder(
+            num_tokens, num_bars, bar, embed_dim, hidden, conductor, tuple(output_shape[1:]), dropout, word_dropout
+        ),
+        is_sequential=True,
+    )

@@ -1,0 +1,233 @@
+"""LSTM networks for sequences: tokens `[T]` or frames `[T, D]`, whose padding, at the end, is -1."""
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxvae.errors import UserError
+from jaxvae.networks.base import Network
+from jaxvae.ranges import FRACTION, check, within
+from jaxvae.sequences import PADDING, is_present, shifted
+from jaxvae.types import Array
+
+Carry = tuple[Array, Array]
+
+
+class LSTM(nn.Module):
+    """One layer (Hochreiter & Schmidhuber 1997, with forget gates); the products with the inputs are done at once."""
+
+    features: int
+
+    def setup(self):
+        self.of_input = nn.Dense(4 * self.features, kernel_init=nn.initializers.glorot_uniform())
+        self.kernel = self.param("kernel", nn.initializers.orthogonal(), (self.features, 4 * self.features))
+
+    def _next(self, kernel: Array, carry: Carry, gates: Array) -> Carry:
+        cell, hidden = carry
+        i, f, g, o = jnp.split(gates + hidden @ kernel, 4, axis=-1)
+        cell = jax.nn.sigmoid(f + 1) * cell + jax.nn.sigmoid(i) * jnp.tanh(g)  # + 1: it starts by remembering
+        return cell, jax.nn.sigmoid(o) * jnp.tanh(cell)
+
+    def step(self, carry: Carry, x: Array) -> Carry:
+        """One step: x `[N, D]`; the second of the pair returned is the output."""
+        return self._next(self.kernel, carry, self.of_input(x))
+
+    def __call__(self, x: Array, carry: Carry, present: Array | None = None, reverse: bool = False):
+        """X `[N, T, D]` to outputs `[N, T, features]` and the last carry; steps that are not present change nothing."""
+        kernel, gates = self.kernel, jnp.moveaxis(self.of_input(x), -2, 0)
+
+        def step(carry, inputs):
+            following = self._next(kernel, carry, inputs[0])
+            if present is not None:
+                following = jax.tree.map(lambda a, b: jnp.where(inputs[1][:, None], a, b), following, carry)
+            return following, following[1]
+
+        inputs = (gates,) if present is None else (gates, present.T)
+        carry, outputs = jax.lax.scan(step, carry, inputs, reverse=reverse)
+        return jnp.moveaxis(outputs, 0, -2), carry
+
+    def zeros(self, num: int, dtype: jnp.dtype) -> Carry:
+        """The carry before the first step."""
+        return jnp.zeros((num, self.features), dtype), jnp.zeros((num, self.features), dtype)
+
+
+class Embedding(nn.Module):
+    """Tokens `[...]` or frames `[..., D]` to vectors `[..., features]`; padding and dropped steps to zeros."""
+
+    num_tokens: int  # 0 for frames
+    features: int
+
+    def setup(self):
+        self.table = nn.Embed(self.num_tokens, self.features) if self.num_tokens else nn.Dense(self.features)
+
+    def __call__(self, x: Array, keep: Array | bool = True) -> Array:
+        present = (x if self.num_tokens else x[..., 0]) > PADDING
+        known = jnp.maximum(x, 0)
+        return jnp.where(
+            (present & keep)[..., None], self.table(known.astype(jnp.int32) if self.num_tokens else known), 0
+        )
+
+    def attend(self, vectors: Array) -> Array:
+        """The products `[..., num_tokens]` of vectors `[..., features]` with those of the tokens."""
+        return self.table.attend(vectors)
+
+
+class SequenceEncoder(nn.Module):
+    """A bidirectional LSTM; its two last states, in a dense layer, become the posterior's numbers."""
+
+    event_ndim: int
+    num_tokens: int
+    embed_dim: int
+    hidden: int
+    num_outputs: int
+
+    @nn.compact
+    def __call__(self, x: Array, context: Array | None = None) -> Array:
+        batch = x.shape[: x.ndim - self.event_ndim]
+        x = x.reshape(-1, *x.shape[len(batch) :])
+        present = is_present(x, self.event_ndim)
+        vectors = Embedding(self.num_tokens, self.embed_dim)(x)
+        ends = []
+        for reverse in (False, True):
+            layer = LSTM(self.hidden)
+            ends.append(layer(vectors, layer.zeros(len(x), vectors.dtype), present, reverse)[1][1])
+        features = jnp.concatenate(ends, axis=-1).reshape(*batch, -1)
+        if context is not None:
+            features = jnp.concatenate([features, jnp.broadcast_to(context, (*batch, context.shape[-1]))], axis=-1)
+        return nn.Dense(self.num_outputs)(features)
+
+
+class SequenceDecoder(nn.Module):
+    """An LSTM that reads z and the step before at each step, and starts from z.
+
+    Called with z and the whole sequence it gives the outputs of all steps, each from the steps before it ("teacher
+    forcing"); `start` and `step` give them one by one. Where a "dropout" key is there, steps before are hidden from it
+    with probability `word_dropout` (Bowman et al. 2016, arXiv:1511.06349, section 3.1: the latent must tell), and
+    embeddings and outputs are dropped with probability `dropout`.
+    """
+
+    num_tokens: int
+    embed_dim: int
+    hidden: int
+    outputs: tuple[int, ...]  # of one step
+    dropout: float
+    word_dropout: float
+    use_latent: bool
+    tied: bool
+
+    def setup(self):
+        self.embed, self.layer = Embedding(self.num_tokens, self.embed_dim), LSTM(self.hidden)
+        self.of_latent = nn.Dense(2 * self.hidden)
+        self.head = nn.Dense(self.embed_dim if self.tied else math.prod(self.outputs))
+        if self.tied:
+            self.bias = self.param("bias", nn.initializers.zeros, (self.num_tokens,))
+
+    def __call__(self, z: Array, x: Array, context: Array | None = None) -> Array:
+        """Z `[N, ...]` and x `[N, T]` or `[N, T, D]` to `[N, T, *outputs]`."""
+        z, (before, keep) = self._latent(z, context), steps_before(self, x, self.word_dropout)
+        vectors = drop(self, self.embed(before, keep), self.dropout)
+        inputs = jnp.concatenate([vectors, jnp.broadcast_to(z[:, None], (*vectors.shape[:2], z.shape[-1]))], axis=-1)
+        return self._out(drop(self, self.layer(inputs, self._first(z))[0], self.dropout))
+
+    def start(self, z: Array, context: Array | None = None):
+        """The carry before the first step."""
+        z = self._latent(z, context)
+        return z, self._first(z)
+
+    def step(self, carry, before: Array):
+        """From the step before, `[N]` or `[N, D]` (-1: none), to the next carry and outputs `[N, *outputs]`."""
+        z, state = carry
+        state = self.layer.step(state, jnp.concatenate([self.embed(before), z], axis=-1))
+        return (z, state), self._out(state[1])
+
+    def _latent(self, z: Array, context: Array | None) -> Array:
+        z = z.reshape(len(z), -1) * self.use_latent
+        return z if context is None else jnp.concatenate([z, context], axis=-1)
+
+    def _first(self, z: Array) -> Carry:
+        cell, hidden = jnp.split(jnp.tanh(self.of_latent(z)), 2, axis=-1)
+        return cell, hidden
+
+    def _out(self, hidden: Array) -> Array:
+        outputs = self.head(hidden)
+        if self.tied:
+            outputs = self.embed.attend(outputs) + self.bias
+        return outputs.reshape(*hidden.shape[:-1], *self.outputs)
+
+
+def steps_before(module: nn.Module, x: Array, word_dropout: float) -> tuple[Array, Array | bool]:
+    """What stands one step before in x `[N, T, ...]`, and which of it, `[N, T]`, the decoder is shown."""
+    before = shifted(x)
+    if not word_dropout or not module.has_rng("dropout"):
+        return before, True
+    return before, _kept(module, word_dropout, before.shape[:2])
+
+
+def drop(module: nn.Module, x: Array, rate: float) -> Array:
+    """Dropout of x `[N, T, ...]`, where `module` has a key for it."""
+    if not rate or not module.has_rng("dropout"):
+        return x
+    return jnp.where(_kept(module, rate, x.shape), x / (1 - rate), 0)
+
+
+def _kept(module: nn.Module, rate: float, shape: tuple[int, ...]) -> Array:
+    """What of `[N, T, ...]` is not dropped; drawn step after step, so that more padding changes nothing before it."""
+    num, length, *others = shape
+    return jnp.moveaxis(jax.random.bernoulli(module.make_rng("dropout"), 1 - rate, (length, num, *others)), 0, 1)
+
+
+def lstm(
+    data_shape: tuple[int, ...],
+    levels: int,
+    embed_dim: int = 128,
+    hidden: int = 256,
+    encoder_hidden: int = 0,
+    dropout: float = 0.0,
+    word_dropout: float = 0.0,
+    use_latent: bool = True,
+    tied: bool = False,
+) -> Network:
+    """A bidirectional LSTM that encodes, and an autoregressive one that decodes (arXiv:1511.06349).
+
+    Args:
+      data_shape: `(T,)` for tokens, `(T, D)` for frames.
+      levels: of tokens, the size of the vocabulary.
+      embed_dim: of the vectors that stand for tokens or frames.
+      hidden: of the decoder's state.
+      encoder_hidden: of the encoder's, each way; 0 for as many as `hidden`.
+      dropout: of embeddings and outputs of the decoder, in training.
+      word_dropout: the part of the steps that is hidden from the decoder, in training.
+      use_latent: False for a plain language model, whose decoder does not see z.
+      tied: whether a token's logit is a product with its own vector (arXiv:1608.05859); for text only.
+
+    Raises:
+      UserError: a size below 1, a rate outside [0, 1), or data that is no sequence.
+    """
+    check_sequence("lstm", data_shape)
+    check(
+        "network", "lstm", embed_dim=(embed_dim, within(1)), hidden=(hidden, within(1)),
+        encoder_hidden=(encoder_hidden, within(0)), dropout=(dropout, FRACTION), word_dropout=(word_dropout, FRACTION),
+    )  # fmt: skip
+    if tied and len(data_shape) != 1:
+        raise UserError("The network 'lstm' got tied=True, which is for tokens; set it to False for frames.")
+    num_tokens = levels if len(data_shape) == 1 else 0
+    return Network(
+        encoder=lambda _, num_outputs: SequenceEncoder(
+            len(data_shape), num_tokens, embed_dim, encoder_hidden or hidden, num_outputs
+        ),
+        decoder=lambda _, output_shape: SequenceDecoder(
+            num_tokens, embed_dim, hidden, tuple(output_shape[1:]), dropout, word_dropout, use_latent, tied
+        ),
+        is_sequential=True,
+    )
+
+
+def check_sequence(name: str, data_shape: tuple[int, ...]) -> None:
+    """Raises UserError unless examples are tokens `[T]` or frames `[T, D]`."""
+    if len(data_shape) not in (1, 2):
+        raise UserError(
+            f"The network '{name}' reads sequences, tokens [T] or frames [T, D], but the data has the shape "
+            f"{data_shape}. Take the network 'mlp' or 'conv', or data.kind=text or music."
+        )

@@ -1,0 +1,69 @@
+"""What the tests of sequences share: tiny models of text and music, and their numbers by plain loops."""
+
+import functools
+import itertools
+
+import numpy as np
+
+from jaxvae import likelihoods, networks, posteriors, priors
+from jaxvae.model import make_model
+
+SHAPES = {"text": (5,), "music": (5, 3)}  # the bars of two steps do not fill it
+V = 6
+NETWORKS = {
+    "lstm": functools.partial(networks.lstm, embed_dim=3, hidden=4, encoder_hidden=5),
+    "tied": functools.partial(networks.lstm, embed_dim=3, hidden=4, tied=True),
+    "hierarchical": functools.partial(networks.hierarchical, bar=2, embed_dim=3, hidden=4, conductor=5),
+}
+CASES = [("text", "lstm"), ("text", "tied"), ("text", "hierarchical"), ("music", "lstm"), ("music", "hierarchical")]
+
+
+def categorical(levels=V):
+    return likelihoods.categorical(levels, (0.0, levels - 1.0))
+
+
+def small(
+    kind="text", network="lstm", shape=None, levels=V, likelihood=None, posterior=None, latent=2, write=None, **options
+):
+    """Five words of a vocabulary of six, or five frames of three pitches; two latent dimensions."""
+    shape = shape or SHAPES[kind]
+    levels = levels if kind == "text" else 2
+    likelihood = likelihood or (categorical(levels) if kind == "text" else likelihoods.bernoulli())
+    part = (posterior or posteriors.diagonal_gaussian)(latent)
+    made = NETWORKS[network](shape, levels, **options)
+    return make_model(part, priors.standard_normal(latent), likelihood, made, data_shape=shape, write=write)
+
+
+def batch(kind="text", lengths=(5, 1, 3, 4), seed=0):
+    """Sequences of these lengths, `[N, 5]` or `[N, 5, 3]`; a sentence that does not fill the row ends with 0."""
+    rng = np.random.default_rng(seed)
+    x = np.full((len(lengths), *SHAPES[kind]), -1, np.float32)
+    for row, length in zip(x, lengths, strict=True):
+        row[:length] = rng.integers(1, V, length) if kind == "text" else rng.integers(0, 2, (length, 3))
+        if kind == "text" and length < len(row):
+            row[length - 1] = 0
+    return x
+
+
+def sentences(length, levels):
+    """All that can be written: those that end, and those cut at `length`; `[S, length]`."""
+    words = range(1, levels)
+    ended = [(*s, 0) for n in range(length) for s in itertools.product(words, repeat=n)]
+    every = [*ended, *itertools.product(words, repeat=length)]
+    return np.array([[*s, *[-1] * (length - len(s))] for s in every], np.float32)
+
+
+def conditionals(x, probabilities, levels):
+    """`{beginning: p(token | beginning) [levels]}`, from the probabilities `[S]` of all sentences x `[S, T]`."""
+    mass: dict[tuple, float] = {}
+    for s, p in zip(x.astype(int).tolist(), probabilities, strict=True):
+        for n in range(s.index(-1) + 1 if -1 in s else len(s) + 1):
+            mass[tuple(s[:n])] = mass.get(tuple(s[:n]), 0.0) + p
+    inner = {s[:-1] for s in mass if s}
+    return {s: np.array([mass[(*s, token)] for token in range(levels)]) / mass[s] for s in inner}
+
+
+def joined(x, steps):
+    """The probabilities `[S]` of the sentences x that these p(token | beginning) make."""
+    rows = [[t for t in s if t >= 0] for s in x.astype(int).tolist()]
+    return np.array([np.prod([steps[tuple(s[:n])][s[n]] for n in range(len(s))]) for s in rows])

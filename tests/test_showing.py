@@ -1,0 +1,123 @@
+"""Examples in files: text to read, music to see and to hear, images to see."""
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from configs import base
+from jaxvae import showing
+from jaxvae.build import DataSpec
+from jaxvae.data.midi import read_midi
+from jaxvae.errors import UserError
+
+WORDS = DataSpec((4,), 5, False, "text", ("<eos>", "<unk>", "the", "cat", "été"))
+MUSIC = DataSpec((6, 88), 2, False, "music")
+
+
+def config(unit="word", rate=1, pixel_range=()):
+    made = base.get_config("test").to_dict()
+    made["data"].update(pixel_range=pixel_range, sequence={"unit": unit, "frames_per_beat": rate})
+    return made
+
+
+def pieces(num):
+    """Frames `[num, 6, 88]`, the last of them not silent; the first piece ends after four."""
+    frames = (np.random.default_rng(0).random((num, 6, 88)) < 0.1).astype(np.int32)
+    frames[:, 3:, 40] = 1
+    frames[0, 4:] = -1
+    return frames
+
+
+def test_text_stands_in_blocks_of_lines(tmp_path):
+    rows = [[[2, 3, 0, -1], [2, 1, 4, 3]], [[0, -1, -1, -1], [0, 3, 3, 3]], [[-1, -1, -1, -1], [4, -1, 2, 0]]]
+    made = showing.save(tmp_path / "samples", config(), WORDS, np.array(rows), "a title")
+    assert made == [tmp_path / "samples.txt"]
+    assert made[0].read_text(encoding="utf-8") == (
+        "a title\n\nthe cat\nthe <unk> été cat\n\n(empty)\n(empty)\n\n(empty)\nété\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["samples.txt"]
+
+
+def test_characters_stand_without_spaces():
+    letters = WORDS._replace(vocabulary=("<eos>", "<unk>", "a", " ", "b"))
+    assert showing.as_text(config("character"), letters, np.array([[[2, 3, 4, 4]]]), "t") == "t\n\na bb\n"
+
+
+def test_a_number_without_a_word_is_refused():
+    with pytest.raises(UserError, match="5 is no token"):
+        showing.as_text(config(), WORDS, np.array([[[5, 0, -1, -1]]]), "t")
+
+
+@pytest.mark.parametrize("rate", [1, 4])
+def test_music_comes_back_from_its_files(tmp_path, rate):
+    frames = pieces(6)
+    made = showing.save(tmp_path / "music", config(rate=rate), MUSIC, frames.reshape(3, 2, 6, 88), "a title")
+    assert made == [tmp_path / "music.png", tmp_path / "music"]
+    names = sorted(path.name for path in made[1].iterdir())
+    assert names == [f"{i:02d}-{j:02d}.mid" for i in range(3) for j in range(2)]
+    for name, piece in zip(names, frames, strict=True):
+        np.testing.assert_array_equal(read_midi(made[1] / name, rate).frames, piece[piece[:, 0] >= 0])
+    picture = imread(made[0])
+    assert picture.shape[1] == 1080  # 9 inches at 120 dots
+    assert np.unique(picture[..., :3]).size > 2
+    again = showing.save(tmp_path / "music", config(rate=rate), MUSIC, frames.reshape(3, 2, 6, 88), "a title")
+    assert again == made
+
+
+def test_silence_can_be_shown(tmp_path):
+    silent = np.zeros((1, 1, 6, 88), np.int32)
+    picture, folder = showing.save(tmp_path / "music", config(), MUSIC, silent, "silence")
+    assert picture.exists()
+    assert (folder / "00-00.mid").exists()
+    roll = showing.rolls(silent[0])
+    assert roll.shape == (1, 88 + 2, 6 + 2, 1)
+    assert np.all(roll[:, 1:-1, 1:-1] == 1)
+
+
+def test_rolls_have_time_to_the_right_and_low_keys_below():
+    frames = np.zeros((2, 4, 88), np.int32)
+    frames[0, 1, 30] = frames[1, 2, 33] = 1
+    frames[1, 3] = -1
+    framed = showing.rolls(frames)
+    roll, keys = framed[:, 1:-1, 1:-1, 0], 33 - 30 + 1 + 2 * showing.MARGIN
+    assert framed.shape == (2, keys + 2, 4 + 2, 1)
+    np.testing.assert_array_equal(np.argwhere(roll[0] < 0.5), [[keys - 1 - showing.MARGIN, 1]])
+    np.testing.assert_array_equal(np.argwhere(roll[1] < 0.5), [[showing.MARGIN, 2]])
+    np.testing.assert_array_equal(roll[1, :, 3], showing.SILENT)
+    assert roll[0, 0, 0] == 1
+    at_the_edges = np.zeros((1, 1, 88), np.int32)
+    at_the_edges[0, 0, [0, 87]] = 1
+    assert showing.rolls(at_the_edges).shape == (1, 88 + 2, 1 + 2, 1)
+
+
+def test_pairs_stand_one_above_the_other():
+    frames = np.zeros((3, 2, 6, 88), np.int32)
+    frames[:, 0, :, 50] = 1  # the inputs hold one note, the outputs none
+    high, wide = 1 + 2 * showing.MARGIN + 2 + 1, 6 + 2 + 1  # a roll, its frame and a gap
+    pairs = showing.sheet(MUSIC, frames)
+    assert pairs.shape == (2 * high + 1, 3 * wide + 1, 3)
+    dark = pairs[..., 0] < 128
+    assert dark[:high].sum() == 3 * 6
+    assert not dark[high:].any()
+    assert showing.sheet(MUSIC, frames, 2).shape == (3 * high + 1, 2 * wide + 1, 3)
+    assert showing.sheet(MUSIC, frames[:, :1]).shape == (high + 1, 8 * wide + 1, 3)
+
+
+def test_text_and_plain_arrays_have_no_picture(tmp_path):
+    assert showing.sheet(WORDS, np.zeros((1, 1, 4), np.int32)) is None
+    assert showing.sheet(DataSpec((6,)), np.zeros((1, 1, 6))) is None
+    assert showing.save(tmp_path / "x", config(), DataSpec((6,)), np.zeros((1, 1, 6)), "t") == []
+    assert not list(tmp_path.iterdir())
+    images = np.linspace(0, 1, 2 * 64).reshape(2, 1, 8, 8, 1)
+    assert showing.save(tmp_path / "x", config(), DataSpec((8, 8, 1)), images, "t") == [tmp_path / "x.png"]
+
+
+def test_what_the_model_sees_is_kept_as_whole_numbers_or_in_the_unit_range():
+    written = np.array([[2.0, 1.0000001, 0.0, -1.0]], np.float32)
+    found = showing.viewed(config(), WORDS, written)
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found, [[2, 1, 0, -1]])
+    x = np.linspace(-1, 1, 8, dtype=np.float32).reshape(1, 8)
+    np.testing.assert_allclose(
+        showing.viewed(config(pixel_range=(-1.0, 1.0)), DataSpec((8,)), x)[0], np.linspace(0, 1, 8), atol=1e-6
+    )
