@@ -202,16 +202,17 @@ def forward(
     chex.assert_shape(x, (None, *model.given_shape))
     posterior = model.encode(params, x, context)
     z, log_posterior = draw(key, posterior, num_samples)
-    noise = noise_key(key) if is_training else None
-    prior, likelihood = model.prior(params), model.decode(params, z, context, noise)
+    prior, likelihood = model.prior(params), model.decode(params, z, context, **noise(model, key, is_training))
     terms: Any = likelihood.log_prob(x), prior.log_prob(z), log_posterior
     chex.assert_shape(terms, (num_samples, x.shape[0]))
     return Pass(posterior, prior, likelihood, z, *terms)
 
 
-def noise_key(key: Key) -> Key:
-    """The key of the decoder's own noise, beside that of the latents."""
-    return jax.random.fold_in(key, 2**31 - 1)  # no number that `split` would reach
+def noise(model: Model, key: Key, is_training: bool) -> dict[str, Key]:
+    """The further argument of `model.decode`: the key of a decoder's own noise, beside that of z."""
+    if not is_training or not model.is_sequential:
+        return {}
+    return {"key": jax.random.fold_in(key, 2**31 - 1)}  # no number that `split` would reach
 
 
 def draw_prior(model: Model, params: Params, key: Key, num: int, temperature: float | Array = 1.0) -> Array:

@@ -1,12 +1,14 @@
-"""What the tests of sequences share: tiny models of text and music, and their numbers by plain loops."""
+"""What the tests of sequences share: tiny models of text and music, their configs, and their numbers by plain loops."""
 
 import functools
 import itertools
 
 import numpy as np
 
-from jaxvae import likelihoods, networks, posteriors, priors
+from configs import base, text_vae
+from jaxvae import build, likelihoods, networks, posteriors, priors
 from jaxvae.model import make_model
+from jaxvae.objectives import KL_WEIGHTS, StepContext
 
 SHAPES = {"text": (5,), "music": (5, 3)}  # the bars of two steps do not fill it
 V = 6
@@ -16,6 +18,14 @@ NETWORKS = {
     "hierarchical": functools.partial(networks.hierarchical, bar=2, embed_dim=3, hidden=4, conductor=5),
 }
 CASES = [("text", "lstm"), ("text", "tied"), ("text", "hierarchical"), ("music", "lstm"), ("music", "hierarchical")]
+ONE = KL_WEIGHTS["constant"]()
+TRAINING, JUDGING = StepContext(0, 100, True), StepContext(0, 100)
+NOISY = {"dropout": 0.5, "word_dropout": 0.5}
+SPECS = {
+    "text": build.DataSpec((5,), V, False, "text", ("<eos>", "<unk>", "a", "b", "c", "d")),
+    "music": build.DataSpec((5, 3), 2, False, "music"),
+    "images": build.DataSpec((8, 8, 1), 17),
+}
 
 
 def categorical(levels=V):
@@ -67,3 +77,17 @@ def joined(x, steps):
     """The probabilities `[S]` of the sentences x that these p(token | beginning) make."""
     rows = [[t for t in s if t >= 0] for s in x.astype(int).tolist()]
     return np.array([np.prod([steps[tuple(s[:n])][s[n]] for n in range(len(s))]) for s in rows])
+
+
+def config(kind="text", **sections):
+    """Of tiny networks; a section replaces a part of the config."""
+    made = text_vae.get_config().to_dict() if kind != "images" else base.get_config("test").to_dict()
+    if kind != "images":
+        made["network"] = {"name": "lstm", "embed_dim": 3, "hidden": 4, **NOISY}
+        made["kl"] = {"name": "constant"}
+        made["model"].update(latent_dim=2, likelihood={"name": "categorical" if kind == "text" else "bernoulli"})
+        made["train"]["batch_size"] = 4
+    for name, value in sections.items():
+        section, _, key = name.rpartition("__")
+        (made[section] if section else made)[key] = value
+    return made

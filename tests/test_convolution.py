@@ -11,7 +11,7 @@ from jax import lax
 
 from jaxvae import networks
 from jaxvae.errors import UserError
-from jaxvae.networks.convolution import window
+from jaxvae.networks.convolution_window import window
 
 SIZES, KERNELS, STRIDES = ((8, 8), (7, 5)), ((4, 4), (3, 3), (5, 2), (1, 1)), (1, 2, (3, 2))
 PADDINGS, CHANNELS = ("SAME", "VALID", ((2, 1), (0, 3))), ((1, 3), (9, 2))

@@ -1,9 +1,6 @@
-"""Steps outside a loop, bfloat16, accumulation, rematerialisation, averages and skipped updates do what they say."""
+"""Steps outside a loop, bfloat16, accumulation and rematerialisation do what they say."""
 
 import functools
-import json
-import shutil
-import time
 from pathlib import Path
 
 import flax.linen as nn
@@ -14,80 +11,28 @@ import numpy as np
 import objective_tools as tools
 import optax
 import pytest
+from numerics_tools import (
+    IMAGES,
+    MLP,
+    WAYS,
+    assert_close,
+    assert_same,
+    equations,
+    identity,
+    launched,
+    objective_of,
+    rows_of,
+    small,
+    trainer,
+)
 
-import jaxvae
-import launch
-from configs import base
-from jaxvae import data, likelihoods, networks, posteriors, priors, sharding, train
-from jaxvae.checkpoint_reader import Reader
+from jaxvae import networks, sharding, train
 from jaxvae.errors import UserError
 from jaxvae.gradients import check_accumulate
-from jaxvae.model import make_model
 from jaxvae.objectives import Loss, Objective
-from jaxvae.optimizers import constant, make_optimizer
 from jaxvae.parts import PARTS
 from jaxvae.precision import Computed, computed
-from jaxvae.recorder import join_state, make_validation, split_state
-from jaxvae.settings import ADDED
-from jaxvae.updates import exchanged
-from jaxvae.workdir import restore_run
 
-IMAGES = np.random.default_rng(0).uniform(size=(96, 6)).astype(np.float32)
-BATCH = 32
-WAYS = {"jit": sharding.global_view, "pmap": sharding.per_device}
-
-
-def small(network, point=False):
-    """Six values of data; with `point` a plain autoencoder, which draws nothing."""
-    if point:
-        parts = posteriors.delta(2), priors.standard_normal(2), likelihoods.squared_error()
-    else:
-        parts = posteriors.diagonal_gaussian(2), priors.standard_normal(2), likelihoods.bernoulli()
-    return make_model(*parts, network, data_shape=(6,))
-
-
-def objective_of(network, point=False):
-    return tools.make("reconstruction" if point else "elbo", small(network, point))
-
-
-def identity(key, x):
-    del key
-    return x
-
-
-def trainer(objective, parallel, optimizer=None, **options):
-    """`(start, run)` of a training on IMAGES in batches of BATCH."""
-    optimizer = optimizer or optax.adam(1e-2)
-    feed = data.make_feed(data.Split(IMAGES), BATCH, seed=0)
-    run = train.make_trainer(objective, optimizer, identity, feed, jax.random.key(1), len(IMAGES), parallel, **options)
-    start = train.init_state(objective, optimizer, jax.random.key(0))
-
-    def on_host(state, first, num):
-        state, metrics = run(parallel.replicate(state), first, num)
-        return jax.device_get((parallel.collect(state), metrics))
-
-    return jax.device_get(start), on_host  # on the host nothing is donated
-
-
-def assert_close(a, b, rtol=1e-5, atol=1e-6):
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=rtol, atol=atol), a, b)
-
-
-def assert_same(a, b):
-    jax.tree.map(np.testing.assert_array_equal, a, b)
-
-
-def equations(jaxpr):
-    """Every equation of a jaxpr, those of inner ones too."""
-    for equation in jaxpr.eqns:
-        yield equation
-        for value in jax.tree.leaves(equation.params, is_leaf=lambda leaf: hasattr(leaf, "eqns")):
-            inner = getattr(value, "jaxpr", value)
-            if hasattr(inner, "eqns"):
-                yield from equations(inner)
-
-
-MLP = networks.mlp((8,), "tanh")
 UNLOOPED = MLP._replace(loops=False)
 
 # Steps outside a loop.
@@ -350,230 +295,3 @@ def num_residuals(loss, params):
     pullback = jax.eval_shape(lambda p: jax.vjp(lambda q: loss(q)[0], p)[1], params)
     own = sum(leaf.size for leaf in jax.tree.leaves(params))
     return sum(leaf.size for leaf in jax.tree.leaves(pullback)) - own
-
-
-# The average of parameters.
-
-
-def updated(optimizer, gradients, start=1.0):
-    """The states after each of the gradients, `[(params, opt_state)]`."""
-    params, states = {"a": jnp.asarray(start)}, []
-    state = optimizer.init(params)
-    for gradient in gradients:
-        updates, state = optimizer.update({"a": jnp.asarray(gradient, jnp.float32)}, state, params)
-        params = optax.apply_updates(params, updates)
-        states.append((params, state))
-    return states
-
-
-def make(update=optax.sgd, **options):
-    return make_optimizer(update, constant, learning_rate=0.1, total_steps=100, **options)
-
-
-@pytest.mark.parametrize("decay", [0.5, 0.99, 0.99999])
-def test_the_average_of_a_straight_line(decay):
-    for t, (params, state) in enumerate(updated(make(ema_decay=decay), [2.0] * 30), start=1):
-        lag = t / -np.expm1(t * np.log(decay)) - decay / (1 - decay)  # the mean of i with weights decay^(t - i)
-        assert params["a"] == pytest.approx(1 - 0.2 * t, rel=1e-5, abs=1e-5)
-        assert exchanged(params, state)[0]["a"] == pytest.approx(1 - 0.2 * lag, rel=1e-4, abs=1e-5)
-
-
-def test_the_average_changes_no_update_and_its_decay_zero_nothing():
-    gradients = np.random.default_rng(0).normal(size=20)
-    averaged, plain = updated(make(optax.adam, ema_decay=0.9), gradients), updated(make(optax.adam), gradients)
-    assert_same([params for params, _ in averaged], [params for params, _ in plain])
-    params, state = plain[-1]
-    assert_same(exchanged(params, state), (params, state))
-    zero = make(optax.adam, ema_decay=0.0, skip_norm=0.0)
-    assert jax.tree.structure(zero.init(params)) == jax.tree.structure(state)
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_a_state_taken_apart_and_put_together_goes_on_with_the_same_bits(way):
-    optimizer = make(optax.adam, ema_decay=0.9, skip_norm=100.0, clip_norm=1.0)
-    start, run = trainer(objective_of(MLP), WAYS[way](), optimizer)
-    state, _ = run(start, 0, 3)
-    weights, rest = split_state(state)
-    kernel = ("model", "encoder", "Dense_0", "kernel")
-    average, raw = (functools.reduce(dict.__getitem__, kernel, tree) for tree in (weights["params"], state.params))
-    assert 0 < np.abs(average - raw).max() < 0.1
-    assert_same(join_state(weights, rest), state)
-    assert_same(run(join_state(weights, rest), 3, 3), run(state, 3, 3))
-
-
-# Skipped updates.
-
-
-def test_too_large_and_broken_gradients_change_nothing():
-    optimizer = make(optax.adam, skip_norm=3.0, ema_decay=0.9)
-    gradients = [1.0, 5.0, -2.9, np.nan, np.inf, -3.1, 1e30, 0.5]
-    taken = [1.0, -2.9, 0.5]
-    states, expected = updated(optimizer, gradients), updated(make(optax.adam, ema_decay=0.9), taken)
-    for i, number in enumerate([1, 1, 2, 2, 2, 2, 2, 3]):
-        params, state = states[i]
-        assert_same((params, state.inner), expected[number - 1])
-        assert state.skipped == (abs(gradients[i]) > 3 or np.isnan(gradients[i]))
-
-
-def test_the_norm_is_the_one_before_clipping():
-    (small, _), (large, state) = updated(make(clip_norm=1.0, skip_norm=3.0), [2.0, 5.0])
-    assert small["a"] == pytest.approx(0.9)  # clipped to 1
-    assert state.skipped
-    assert large["a"] == small["a"]
-    assert updated(make(clip_norm=1.0), [2.0, 5.0])[1][0]["a"] == pytest.approx(0.8)
-
-
-def test_a_skipped_step_moves_the_step_alone():
-    def loss(params, extra, batch, key, ctx):
-        del key, ctx
-        value = jnp.sqrt(params["model"] * batch["x"][:, 0])  # at 0 it is finite, its slope is not
-        return Loss({"model": value}, {"loss": value}, {"seen": extra["seen"] + 1})
-
-    objective = Objective(lambda key: ({"model": jnp.ones(())}, {"seen": jnp.zeros(())}), loss)
-    optimizer = make(skip_norm=3.0)
-    step = jax.jit(train.make_step(objective, optimizer, identity, jax.random.key(0), 1))
-    state = train.init_state(objective, optimizer, jax.random.key(0))
-    seen = []
-    for x in (1.0, 0.0, 100.0, 4.0):  # of slope 1/2, none, 5, 1
-        before = state
-        state, metrics = step(state, {"x": jnp.full((2, 1), x)})
-        assert jnp.isfinite(metrics["loss"])
-        assert state.step == before.step + 1
-        same = state.params["model"] == before.params["model"]
-        assert same == (state.extra["seen"] == before.extra["seen"]) == bool(metrics["skipped"])
-        seen.append(float(metrics["skipped"]))
-    assert seen == [0, 1, 1, 0]
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [({"ema_decay": value}, f"optimizer.ema_decay is {value}; it must be 0") for value in (-0.1, 1.0, 2.0, np.nan)]
-    + [({"skip_norm": value}, f"optimizer.skip_norm is {value}; it must be 0") for value in (-1.0, np.nan, np.inf)],
-)
-def test_numbers_out_of_their_range_are_refused(options, said):
-    with pytest.raises(UserError, match=said):
-        make(**options)
-
-
-# Whole runs.
-
-
-def launched(workdir, *settings, mode="train"):
-    short = ["evaluate.metrics=", "evaluate.report=False", "evaluate.nll_samples=2", "train.eval_every_epochs=1"]
-    config = [f"--config={Path(__file__).parents[1]}/configs/vae.py"] if mode == "train" else []
-    chosen = [*short, "network.hidden=(8,)", *settings] if mode == "train" else settings
-    argv = ["launch.py", *config, f"--mode={mode}", f"--workdir={workdir}", *(f"--config.{s}" for s in chosen)]
-    assert launch.main(argv, time.time()) == 0
-
-
-def rows_of(workdir, split=None):
-    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    return [row for row in rows if split in (None, row["split"])]
-
-
-def checksums(workdir):
-    reader = Reader(workdir / "checkpoints")
-    try:
-        return {step: reader.info(step)["checksums"] for step in reader.steps()}
-    finally:
-        reader.close()
-
-
-ALL = ("train.num_epochs=3", "optimizer.ema_decay=0.9", "optimizer.skip_norm=1e6", "train.compute_dtype=bfloat16",
-       "train.accumulate=2", "train.remat=True", "evaluate.checkpoint=last")  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def with_all(tmp_path_factory):
-    """A run with every setting of this file."""
-    workdir = tmp_path_factory.mktemp("all")
-    launched(workdir, *ALL)
-    return workdir
-
-
-def test_a_run_validates_saves_and_samples_with_the_average(with_all):
-    restored = restore_run(with_all, "last")
-    reader = Reader(with_all / "checkpoints")
-    experiment = jaxvae.experiment.setup(restored.config)
-    optimizer = jaxvae.build.optimizer(restored.config, experiment.total_steps)
-    init = functools.partial(train.init_state, experiment.objective, optimizer)
-    template = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), jax.eval_shape(init, jax.random.key(0)))
-    weights, rest = split_state(template)
-    found = reader.arrays(30, weights=weights, rest=rest)
-    reader.close()
-    state = join_state(found["weights"], found["rest"])
-    assert_same(exchanged(state.params, state.opt_state)[0], restored.weights["params"])
-    validate = make_validation(experiment)
-    losses = [validate(params, {}, np.int32(30))["loss"] for params in (restored.weights["params"], state.params)]
-    last = rows_of(with_all, "validation")[-1]
-    assert last["loss"] == pytest.approx(losses[0], rel=1e-6)
-    assert abs(last["loss"] - losses[1]) > 0.05
-    model, params = jaxvae.restore(with_all, "last")
-    assert_same(params, restored.weights["params"]["model"])
-    launched(with_all, "sample.num=4", "evaluate.checkpoint=last", mode="sample")
-    key = train.streams(0)["sample"]
-    drawn = np.load(with_all / "samples.npz")
-    np.testing.assert_allclose(
-        drawn[drawn.files[0]].reshape(4, -1), np.asarray(jaxvae.sample(model, params, key, 4)).reshape(4, -1), atol=1e-6
-    )
-
-
-def test_its_rows_count_the_skipped_updates(with_all, tmp_path):
-    assert [row["skipped"] for row in rows_of(with_all, "train")] == [0.0] * 3
-    assert not any("skipped" in row for row in rows_of(with_all, "validation"))
-    launched(tmp_path, "train.num_epochs=1", "optimizer.skip_norm=1e-6")
-    assert [row["skipped"] for row in rows_of(tmp_path, "train")] == [1.0]
-    first, last = (sums["weights"] for sums in checksums(tmp_path).values())
-    assert first == last
-
-
-def test_it_goes_on_from_a_checkpoint_to_the_same_bits(with_all, tmp_path):
-    workdir = tmp_path / "run"
-    shutil.copytree(with_all, workdir)
-    expected, rows = checksums(workdir), rows_of(workdir)
-    shutil.rmtree(workdir / "checkpoints/30")
-    launched(workdir, *ALL)
-    assert checksums(workdir) == expected
-    assert [{**row, "seconds": 0} for row in rows_of(workdir)] == [{**row, "seconds": 0} for row in rows]
-
-
-def test_a_run_from_before_these_settings_is_used_as_ever(tmp_path):
-    default = base.get_config("").to_dict()
-    assert {path: default[path.split(".")[0]][path.split(".")[1]] for path in ADDED} == ADDED
-    launched(tmp_path, "train.num_epochs=1")
-    results = json.loads((tmp_path / "results.json").read_text())["test"]
-    config = json.loads((tmp_path / "config.json").read_text())
-    for path in ADDED:
-        section, _, key = path.partition(".")
-        del config[section][key]
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    before = checksums(tmp_path)
-    launched(tmp_path, mode="evaluate")
-    assert json.loads((tmp_path / "results.json").read_text())["test"] == results
-    launched(tmp_path, "sample.num=2", mode="sample")
-    jaxvae.restore(tmp_path)
-    launched(tmp_path, "train.num_epochs=1")  # goes on: there is nothing left to do
-    assert checksums(tmp_path) == before
-    assert json.loads((tmp_path / "config.json").read_text()) == config
-
-
-@pytest.mark.parametrize(
-    ("override", "said"),
-    [
-        ("train.compute_dtype=float16", "Unknown value of train.compute_dtype 'float16'. Did you mean 'bfloat16'?"),
-        ("train.accumulate=0", "train.accumulate is 0"),
-        ("train.accumulate=5", "8 devices with train.accumulate=5"),
-        ("train.remat=2", "train.remat"),
-        ("optimizer.ema_decay=1", "optimizer.ema_decay is 1.0"),
-        ("optimizer.skip_norm=-1", "optimizer.skip_norm is -1.0"),
-    ],
-)
-def test_a_run_with_a_setting_out_of_its_range_is_not_started(refused, workdir, override, said):
-    assert said in refused(f"--config={Path(__file__).parents[1]}/configs/vae.py", f"--config.{override}")
-    assert not workdir.exists()
-
-
-def test_an_objective_of_the_whole_batch_is_not_accumulated(refused, workdir):
-    config = f"--config={Path(__file__).parents[1]}/configs/beta_tcvae.py"
-    assert "needs the whole batch at once" in refused(config, "--config.train.accumulate=2")
-    assert not workdir.exists()

@@ -7,8 +7,9 @@ import pytest
 
 from jaxvae import UserError
 from jaxvae.data import text
+from jaxvae.data.padding import pad
 from jaxvae.data.sentences import ADJECTIVES, NOUNS, PLACES, TIMES, VERBS, make_sentences
-from jaxvae.data.text import Vocabulary
+from jaxvae.data.vocabulary import Vocabulary, make_vocabulary
 
 TRAIN = ["the cat sat", "", " the\tdog  sat ", "a <unk> cat", "  ", "one two three four five six"]
 TEST = ["the bird <unk>", "cat", "bird a"]
@@ -51,7 +52,7 @@ def test_the_longest_sentence_of_all_splits_is_the_length():
 def test_a_vocabulary_has_the_commonest_tokens_first(size, min_count, tokens):
     sentences = [s.split() for s in ("c b a", "c a <eos> <unk>", "b c", "d")]
     order = sorted(tokens, key=lambda t: (-sum(s.count(t) for s in sentences), t))
-    assert text.make_vocabulary(sentences, size, min_count).tokens == ("<eos>", "<unk>", *order)
+    assert make_vocabulary(sentences, size, min_count).tokens == ("<eos>", "<unk>", *order)
 
 
 def test_an_eos_in_the_text_ends_no_sentence():
@@ -161,7 +162,7 @@ def test_a_path_to_nothing_is_refused(tmp_path):
 def test_an_array_that_no_machine_holds_is_refused_before_it_is_made():
     sequences = [np.broadcast_to(np.int32(0), (10**8,))] * 100
     with pytest.raises(UserError, match=r"more than 32 GiB. Set a smaller greatest length"):
-        text.pad(sequences, 10**8)
+        pad(sequences, 10**8)
 
 
 def test_the_bundled_sentences_are_the_same_ones_everywhere():

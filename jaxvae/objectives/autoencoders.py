@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxvae.errors import UserError, unknown
-from jaxvae.model import Model, centre, forward, noise_key, reparameterize
+from jaxvae.model import Model, centre, forward, reparameterize
 from jaxvae.objectives.base import UNCHANGED, Objective, of_model
 from jaxvae.objectives.elbo import check_weights
 from jaxvae.objectives.spectral import spectral_normalisation
@@ -60,12 +60,10 @@ def denoising(
         )
 
     def terms(params, batch, key, ctx):
+        del ctx
         corrupt_key, sample_key = jax.random.split(key)
         posterior = model.encode(params, corrupt(corrupt_key, batch["x"], noise, level, pixel_range))
-        likelihood = model.decode(
-            params, reparameterize(sample_key, posterior), key=noise_key(key) if ctx.is_training else None
-        )
-        loss = -jnp.asarray(likelihood.log_prob(batch["x"]))
+        loss = -jnp.asarray(model.decode(params, reparameterize(sample_key, posterior)).log_prob(batch["x"]))
         return posterior, {"loss": loss, "reconstruction": loss}
 
     return of_model(model, terms)

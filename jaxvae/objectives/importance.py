@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from jaxvae import losses
 from jaxvae.errors import UserError, unknown
-from jaxvae.model import Model, draw, noise_key
+from jaxvae.model import Model, draw, noise
 from jaxvae.objectives.base import Objective, bound_metrics, of_model
 from jaxvae.objectives.elbo import (
     check_prior_gradient,
@@ -100,10 +100,10 @@ def _weighted(model, kl, name, num_bounds, num_samples, gradient, combine, one_b
         posterior = model.encode(params, x)
         check_prior_gradient(posterior, model.prior(params))
         z, log_posterior = draw(key, posterior, total)
-        noise = noise_key(key) if ctx.is_training else None
+        own = noise(model, key, ctx.is_training)
 
         def log_joint(params, z):
-            return model.decode(params, z, key=noise).log_prob(x), model.prior(params).log_prob(z)
+            return model.decode(params, z, **own).log_prob(x), model.prior(params).log_prob(z)
 
         log_likelihood, log_prior = log_joint(params, z)
         if gradient == "pathwise" and one_bound:
