@@ -20,7 +20,7 @@ from jaxvae.subject import Subject
 from jaxvae.types import Params
 from jaxvae.workdir import read_metrics, write_json
 
-PICTURES = 64
+PICTURES, ROLLS = 64, 16
 RECONSTRUCTIONS = "test data, each row above its reconstructions"
 
 
@@ -57,10 +57,11 @@ def examples(experiment: Experiment, params: Params) -> dict[str, np.ndarray]:
     The latents of the samples are the same at every call, so that one sees how training changes what they become.
     """
     key = train.streams(experiment.config["seed"])["sample"]
-    drawn = sample(experiment.model, params, key, PICTURES)
+    num = ROLLS if experiment.spec.sequence == "music" else PICTURES
+    drawn = sample(experiment.model, params, key, num)
     return {
         "samples": showing.viewed(experiment.config, experiment.spec, drawn)[:, None],
-        "reconstructions": _reconstructions(experiment, params, experiment.dataset.test.x[:PICTURES]),
+        "reconstructions": _reconstructions(experiment, params, experiment.dataset.test.x[:num]),
     }
 
 

@@ -11,8 +11,9 @@ from jaxvae import figures
 from jaxvae.build import DataSpec
 from jaxvae.data import to_unit_range
 from jaxvae.data.midi import write_midi
-from jaxvae.data.text import Vocabulary
+from jaxvae.data.vocabulary import Vocabulary
 
+ROLL_WIDTH = 240  # frames side by side, at most
 BORDER = 0.7  # grey of a roll's frame
 SILENT = 0.93  # grey of a roll after the end of its piece
 MARGIN = 2  # keys above and below those that sound
@@ -60,17 +61,21 @@ def as_text(config: Mapping[str, Any], spec: DataSpec, rows: np.ndarray, title: 
 def sheet(spec: DataSpec, rows: np.ndarray, columns: int = 0) -> np.ndarray | None:
     """The pictures `[rows, columns, *shape]` as one; None for text, and for arrays that are no images.
 
-    `columns` of them stand in a row; 0 for pairs one above the other, and for 8 where they are no pairs.
+    `columns` of them stand in a row; 0 for pairs one above the other, and for 8 in a row where they are no pairs. Of
+    piano rolls there are only so many in a row as can be read.
     """
     x = rows.reshape(-1, *rows.shape[2:])
+    most = 8 if rows.shape[1] == 1 else 16
     if spec.sequence == "music":
         x = rolls(x)
+        most = min(most, max(1, ROLL_WIDTH // x.shape[2]))
+        columns = min(columns, most)
     elif spec.sequence or not figures.are_images(x.shape[1:]):
         return None
     pictures = figures.as_pictures(x)
     if not columns and rows.shape[1] == 2:
-        return figures.beside(pictures[::2], pictures[1::2])
-    return figures.tile(pictures, columns or 8)
+        return figures.beside(pictures[::2], pictures[1::2], most)
+    return figures.tile(pictures, columns or most)
 
 
 def rolls(frames: np.ndarray) -> np.ndarray:

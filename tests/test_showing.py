@@ -121,3 +121,9 @@ def test_what_the_model_sees_is_kept_as_whole_numbers_or_in_the_unit_range():
     np.testing.assert_allclose(
         showing.viewed(config(pixel_range=(-1.0, 1.0)), DataSpec((8,)), x)[0], np.linspace(0, 1, 8), atol=1e-6
     )
+
+
+def test_rolls_stand_in_a_row_as_far_as_they_can_be_read():
+    rows = np.zeros((1, 7, 100, 88), np.int32)
+    assert showing.sheet(MUSIC, rows, 7).shape[1] == 2 * (100 + 2 + 1) + 1
+    assert showing.sheet(MUSIC, rows[:, :, :10], 7).shape[1] == 7 * (10 + 2 + 1) + 1

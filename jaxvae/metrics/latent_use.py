@@ -59,7 +59,8 @@ def collapse(
         prior sets the scale of z (q is no density, or picks codes of a book) 0.01 is a share of the largest variance.
       "mutual_information": of x and z under q, in nats, see `aggregate_kl`; None where q has no density at any z.
       "decoder_variation": the variance over x of the reconstruction from the code, as a share of the data's, both
-        summed over values: 0 where the decoder ignores z, towards 1 where it tells the examples apart.
+        summed over values: 0 where the decoder ignores z, towards 1 where it tells the examples apart; None for
+        sequences.
       "warning": a sentence with these numbers on the first that holds, or "". All latent variables have a KL below
         0.01 nats, or the mutual information is below 0.05 nats; the decoder's variation is below 1%; more than half of
         the latent variables have a KL below 0.01 nats; more than half of the units, in R^n and with a KL, are not
@@ -76,7 +77,8 @@ def collapse(
         posterior, prior = model.encode(params, x), model.prior(params)
         codes = centre(posterior)
         groups = _kl_groups(posterior, prior) if model.posterior.is_density else None
-        return codes, model.decode(params, codes).mean, groups
+        # Sequences are written with noise, or padded: their variance would say nothing.
+        return codes, x if model.is_sequential else model.decode(params, codes).mean, groups
 
     codes, groups, moments = [], [], np.zeros((2, 2, *model.data_shape))  # [first or second, data or decoded, ...]
     shift = np.asarray(batches[0][0], np.float64)  # near the data, so that the second moments keep their digits
@@ -108,7 +110,7 @@ def collapse(
         "active_units": active,
         "num_units": units,
         "mutual_information": information,
-        "decoder_variation": float(decoded / data) if data > 0 else 0.0,
+        "decoder_variation": None if model.is_sequential else float(decoded / data) if data > 0 else 0.0,
     }
     return {**report, "warning": _warning(report, model.posterior.space)}
 
@@ -124,12 +126,13 @@ def _warning(report: dict[str, Any], space: str) -> str:
         )
     if information is not None:
         numbers.append(f"x and z share {information:.3g} nats")
-    share = f"{100 * variation:.3g}% of" if variation < 1 else "more than"
-    numbers.append(f"the decoder's outputs vary by {share} the data's variance")
+    if variation is not None:
+        share = f"{100 * variation:.3g}% of" if variation < 1 else "more than"
+        numbers.append(f"the decoder's outputs vary by {share} the data's variance")
     known = f" ({'; '.join(numbers)})."
     if (information is not None and information < UNINFORMATIVE_NATS) or (kl is not None and unused == 1):
         return f"Posterior collapse: q(z|x) hardly depends on x{known}"
-    if variation < IGNORED:
+    if variation is not None and variation < IGNORED:
         return f"The decoder ignores z{known}"
     if kl is not None and unused > MOST:
         return f"More than half of the latent variables are not used{known}"

@@ -39,7 +39,7 @@ def interpolate(subject: Subject, num: int = 8, steps: int = 9, path: str = "lin
     x = subject.x("test", first + 2 * pairs)[first:]
     curve = curves.interpolate(subject.model, subject.params, x[::2], x[1::2], steps, path)
     rows = jnp.concatenate([x[::2, None], curve.mean, x[1::2, None]], axis=1)
-    title = f"between two test examples (first and last column), {path} path"
+    title = f"between two test examples, the first and the last of each row, {path} path"
     arrays = {"z": np.asarray(curve.z), "mean": subject.unit(curve.mean)}
     numbers = {}
     if not subject.experiment.spec.sequence:  # sentences have no distance
