@@ -50,10 +50,8 @@ class DataSpec(NamedTuple):
         return tuple(config["data"]["pixel_range"]) or self.stored_range
 
 
-OF_STEPS = {
-    "text": "Take 'categorical'.",
-    "music": "Take 'bernoulli', or another whose probability is a product over the values of a step.",
-}
+COMPUTING = {"dtype": "compute_dtype", "remat": "remat"}  # arguments of `computed` and their settings
+OF_STEPS = {"text": ("categorical",), "music": ("bernoulli", "categorical")}  # the likelihoods of a step
 
 
 def model(config: Mapping[str, Any], data: DataSpec) -> Model:
@@ -67,6 +65,8 @@ def model(config: Mapping[str, Any], data: DataSpec) -> Model:
         raise UserError(f"model.latent_dim is {latent_dim}; a latent space needs at least 1 dimension.")
     given = {"latent_dim": latent_dim, "data_shape": data.shape, "levels": data.levels}
     given["pixel_range"] = data.pixel_range(config)
+    if data.sequence:
+        _check_step(specs["likelihood"]["name"], data)
     likelihood = part("likelihood", specs["likelihood"], given)()
     _check_support(specs["likelihood"]["name"], likelihood, given["pixel_range"], data)
     posterior = part("posterior", specs["posterior"], given)()
@@ -79,10 +79,11 @@ def model(config: Mapping[str, Any], data: DataSpec) -> Model:
             f"'{specs['prior']['name']}' in {prior.space}. Priors that fit this posterior: {', '.join(fitting)}."
         )
     network = part("network", config["network"], given)()
-    _check_sequence(config, network, likelihood, data)
-    settings = config["train"]
-    network = computed(network, settings["compute_dtype"], settings["remat"], tokens=data.sequence == "text")
-    write = part("decoding", config["sample"]["decoding"])()
+    _check_sequence(config, network, data)
+    # A config of one's own may have the sections of the model alone.
+    computing = {key: config["train"][name] for key, name in COMPUTING.items() if name in config.get("train", {})}
+    network = computed(network, **computing, tokens=data.sequence == "text")
+    write = part("decoding", config.get("sample", {}).get("decoding", {"name": "greedy"}))()
     made = make_model(posterior, prior, likelihood, network, data_shape=data.shape, write=write)
     if made.is_sequential:  # a way to write that does not fit is refused now
         params = jax.eval_shape(made.init, jax.random.key(0))
@@ -101,33 +102,30 @@ def _check_support(name: str, likelihood: Likelihood, pixel_range: tuple[float, 
                 f"data.pixel_range to () for whole numbers as stored, {others}"
             )
     elif pixel_range[0] < low or pixel_range[1] > high:
-        if data.sequence:
-            raise UserError(f"The likelihood '{name}' is not one for {data.sequence}. {OF_STEPS[data.sequence]}")
         raise UserError(
             f"The likelihood '{name}' needs data in {[low, high]}, but data.pixel_range is {list(pixel_range)}. Set "
             f"data.pixel_range to (0.0, 1.0), {others}"
         )
 
 
-def _check_sequence(config: Mapping[str, Any], network: Network, likelihood: Likelihood, data: DataSpec) -> None:
-    """Raises UserError where some of data, network and likelihood are about sequences, and others are not."""
-    name, of_steps = config["network"]["name"], config["model"]["likelihood"]["name"]
+def _check_sequence(config: Mapping[str, Any], network: Network, data: DataSpec) -> None:
+    """Raises UserError where data and network are not both about sequences, or the prior cannot learn from tokens."""
+    name = config["network"]["name"]
     if bool(data.sequence) != network.is_sequential:
         is_, other = ("sequences", "lstm") if data.sequence else ("no sequences", "mlp")
         raise UserError(f"The network '{name}' does not fit this data, which is {is_}: take the network '{other}'.")
-    if not network.is_sequential:
-        return
-    outputs = jnp.zeros((1,) if likelihood.outputs_per_value == 1 else (1, likelihood.outputs_per_value))
-    own = jax.eval_shape(likelihood.init, jax.random.key(0))
-    by_value = any(leaf.ndim for leaf in jax.tree.leaves(own))  # of the longest sequence, not of a step
-    wrong = by_value or not likelihood.is_density or (data.sequence == "text" and of_steps != "categorical")
-    if wrong or jax.eval_shape(likelihood.build, own, outputs).event_shape:
-        raise UserError(f"The likelihood '{of_steps}' is not one for {data.sequence}. {OF_STEPS[data.sequence]}")
     if data.sequence == "text" and config["model"]["prior"]["name"] == "vamp":
         raise UserError(
             "The prior 'vamp' learns pseudo-inputs by their slope, and tokens are whole numbers, which have none: "
             "take 'standard_normal', 'mixture_of_gaussians' or 'flow'."
         )
+
+
+def _check_step(name: str, data: DataSpec) -> None:
+    """Raises UserError where a likelihood that there is cannot tell the next step of a sequence."""
+    if name in PARTS["likelihood"] and name not in OF_STEPS[data.sequence]:
+        fitting = " or ".join(repr(each) for each in OF_STEPS[data.sequence])
+        raise UserError(f"The likelihood '{name}' is not one for a step of {data.sequence}: take {fitting}.")
 
 
 def _fits_by_default(name: str, given: Mapping[str, Any], posterior: Posterior) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxvae import build, data
-from jaxvae.errors import UserError
+from jaxvae.errors import UserError, unknown
 from jaxvae.model import Model
 from jaxvae.objectives import Objective
 
@@ -26,7 +26,8 @@ class Experiment(NamedTuple):
 
 AT_LEAST_ONE = ("train.num_epochs", "train.steps_per_call", "train.eval_every_epochs",
                 "evaluate.batch_size", "evaluate.nll_samples", "evaluate.max_examples", "evaluate.ais_examples",
-                "evaluate.ais_chains", "evaluate.ais_temperatures", "sample.num")  # fmt: skip
+                "evaluate.ais_chains", "evaluate.ais_temperatures", "sample.num", "data.sequence.min_count",
+                "data.sequence.frames_per_beat")  # fmt: skip
 
 NOT_OF_IMAGES = ("kind", "sequence", "pixel_range", "workers")
 
@@ -35,8 +36,9 @@ def check_ranges(config: Mapping[str, Any]) -> None:
     """Raises UserError for a number that no part of the library looks at before work begins."""
 
     def need(key: str, fits: Callable[[Any], bool], allowed: str) -> None:
-        section, _, name = key.rpartition(".")
-        value = config[section][name] if section else config[name]
+        value: Any = config
+        for name in key.split("."):
+            value = value[name]
         if not fits(value):
             raise UserError(f"{key} is {value!r}; it must be {allowed}.")
 
@@ -47,6 +49,7 @@ def check_ranges(config: Mapping[str, Any]) -> None:
     need("evaluate.checkpoint", lambda value: value in ("best", "last") or value.isdigit(), "'best', 'last' or a step")
     need("sample.temperature", lambda value: value >= 0, "0 or more")
     need("data.image_size", lambda value: value >= 0, "0 (as stored) or a number of pixels")
+    need("data.validation_fraction", lambda value: 0 <= value < 1, "from 0 to below 1")
 
 
 def setup(config: Mapping[str, Any]) -> Experiment:
@@ -57,7 +60,7 @@ def setup(config: Mapping[str, Any]) -> Experiment:
     """
     check_ranges(config)
     preprocess = data.make_preprocess(1.0, "none", config["data"]["pixel_range"])  # refused before anything is read
-    dataset = _load(config["data"])
+    dataset = load_data(config["data"])
     preprocess = data.make_preprocess(dataset.max_value, config["data"]["binarization"], config["data"]["pixel_range"])
     levels = 2 if config["data"]["binarization"] == "dynamic" else dataset.levels
     is_float = dataset.train.x.dtype == np.float32 and levels > 2
@@ -65,10 +68,18 @@ def setup(config: Mapping[str, Any]) -> Experiment:
     model = build.model(config, spec)
     total_steps = config["train"]["num_epochs"] * (len(dataset.train.x) // max(config["train"]["batch_size"], 1))
     objective = build.objective(config, model, spec, total_steps)
-    return Experiment(config, dataset, model, objective, preprocess, total_steps, spec, data.checksum(dataset.train))
+    checksum = data.checksum(dataset.train, dataset.vocabulary)
+    return Experiment(config, dataset, model, objective, preprocess, total_steps, spec, checksum)
 
 
-def _load(settings: Mapping[str, Any]) -> data.Dataset:
+def load_data(settings: Mapping[str, Any]) -> data.Dataset:
+    """The data set that the section `data` of a config names.
+
+    Raises:
+      UserError: nothing usable is there, or a setting does not fit its kind.
+    """
+    if settings["kind"] not in data.KINDS:
+        raise unknown("data.kind", settings["kind"], data.KINDS)
     kind, sequence = settings["kind"], settings["sequence"]
     if kind == "images":
         return data.load(**{key: value for key, value in settings.items() if key not in NOT_OF_IMAGES})

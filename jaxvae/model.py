@@ -33,7 +33,7 @@ class Model(NamedTuple):
       likelihood: the part.
       has_likelihood: whether bounds on log p(x) mean something: q(z|x) and p(x|z) are densities or mass functions.
       is_sequential: whether the data is sequences, which the decoder writes step by step.
-      loops: whether XLA on CPU runs the networks well inside `lax.scan`.
+      loops: whether XLA on CPU trains the networks well inside `lax.scan`.
     """
 
     init: Callable[..., Params]
@@ -212,7 +212,12 @@ def noise(model: Model, key: Key, is_training: bool) -> dict[str, Key]:
     """The further argument of `model.decode`: the key of a decoder's own noise, beside that of z."""
     if not is_training or not model.is_sequential:
         return {}
-    return {"key": jax.random.fold_in(key, 2**31 - 1)}  # no number that `split` would reach
+    return {"key": noise_key(key)}
+
+
+def noise_key(key: Key) -> Key:
+    """A key beside those that `key` is split into."""
+    return jax.random.fold_in(key, 2**31 - 1)  # no number that `split` would reach
 
 
 def draw_prior(model: Model, params: Params, key: Key, num: int, temperature: float | Array = 1.0) -> Array:
@@ -223,7 +228,7 @@ def draw_prior(model: Model, params: Params, key: Key, num: int, temperature: fl
 
 
 def sample(model: Model, params: Params, key: Key, num: int, temperature: float = 1.0) -> Array:
-    """New data: the mean of p(x|z), `[num, *data_shape]`, for z drawn from the prior.
+    """New data: the mean of p(x|z), `[num, *data_shape]`, for z drawn from the prior; sequences as they are written.
 
     `temperature` scales z about the prior's mean: below 1 gives safer, less varied samples.
 
@@ -232,7 +237,12 @@ def sample(model: Model, params: Params, key: Key, num: int, temperature: float 
     """
     if model.posterior.space != EUCLIDEAN and temperature != 1.0:
         raise UserError(f"sample.temperature is {temperature}, but latents in {model.posterior.space} take only 1.")
-    return model.decode(params, draw_prior(model, params, key, num, temperature)).mean
+    return written(key, model.decode(params, draw_prior(model, params, key, num, temperature)))
+
+
+def written(key: Key, likelihood: Any) -> Array:
+    """What is shown of p(x|z): its mean, or sequences as the model writes them, by chance with this key."""
+    return likelihood.write(noise_key(key), likelihood) if isinstance(likelihood, Sequence) else likelihood.mean
 
 
 def reconstruct(model: Model, params: Params, x: Array, key: Key | None = None) -> Array:

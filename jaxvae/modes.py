@@ -1,6 +1,7 @@
 """What `launch.py` does in each mode, from a plain dictionary of settings."""
 
 import contextlib
+import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -38,6 +39,8 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
     _check_asked(experiment)
     settings = config["train"]
     feed = _make_feed(experiment)
+    if jax.process_index() == 0:
+        print("\n".join(experiment.dataset.notes), file=sys.stderr, end="\n" if experiment.dataset.notes else "")
     parallel = sharding.make_parallel(config["parallel"], settings["batch_size"], experiment.objective.whole_batch)
     check_accumulate(
         settings["accumulate"], settings["batch_size"], parallel.num_devices, experiment.objective.whole_batch

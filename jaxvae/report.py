@@ -21,6 +21,8 @@ from jaxvae.types import Params
 from jaxvae.workdir import read_metrics, write_json
 
 PICTURES, ROLLS = 64, 16
+# Compiled once for a model, not at each picture of a training.
+_sample, _reconstruct = jax.jit(sample, static_argnums=(0, 3)), jax.jit(reconstruct, static_argnums=0)
 RECONSTRUCTIONS = "test data, each row above its reconstructions"
 
 
@@ -58,7 +60,7 @@ def examples(experiment: Experiment, params: Params) -> dict[str, np.ndarray]:
     """
     key = train.streams(experiment.config["seed"])["sample"]
     num = ROLLS if experiment.spec.sequence == "music" else PICTURES
-    drawn = sample(experiment.model, params, key, num)
+    drawn = _sample(experiment.model, params, key, num)
     return {
         "samples": showing.viewed(experiment.config, experiment.spec, drawn)[:, None],
         "reconstructions": _reconstructions(experiment, params, experiment.dataset.test.x[:num]),
@@ -154,5 +156,5 @@ def _write_arrays(
 def _reconstructions(experiment: Experiment, params: Params, raw: np.ndarray) -> np.ndarray:
     key = jax.random.fold_in(train.streams(experiment.config["seed"])["test"], 0)
     x = experiment.preprocess(key, jax.numpy.asarray(raw))
-    both = x, reconstruct(experiment.model, params, x)
+    both = x, _reconstruct(experiment.model, params, x)
     return np.stack([showing.viewed(experiment.config, experiment.spec, values) for values in both], axis=1)

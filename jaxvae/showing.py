@@ -45,6 +45,8 @@ def save(
     if not spec.sequence:
         return [path.with_suffix(".png")]
     path.mkdir(exist_ok=True)
+    for old in path.glob("[0-9][0-9]-[0-9][0-9].mid"):
+        old.unlink()
     rate = config["data"]["sequence"]["frames_per_beat"]
     for i, j in np.ndindex(rows.shape[:2]):
         write_midi(path / f"{i:02d}-{j:02d}.mid", rows[i, j], frames_per_beat=rate)

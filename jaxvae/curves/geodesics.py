@@ -47,9 +47,11 @@ def geodesic(
     energy is never above that line's. A local minimum: on which side an obstacle is passed, the start decides.
 
     Raises:
-      UserError: latents that are codes, num below 2, or fewer than 0 steps.
+      UserError: latents that are codes, data that is sequences, num below 2, or fewer than 0 steps.
     """
     space = chart(model, params, "A geodesic")
+    if model.is_sequential:
+        raise UserError("A geodesic is short for the decoder's means, and sequences have none: take path=linear.")
     if steps < 0:
         raise UserError(f"A geodesic got steps={steps}; the optimiser needs 0 or more.")
     fine = along(space.line, z_a, z_b, (num - 1) * SUBDIVISIONS + 1 if num > 1 else num)

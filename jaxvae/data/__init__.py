@@ -4,10 +4,11 @@ from jaxvae.data.buckets import make_bucket_feed
 from jaxvae.data.feed import Feed, batch_indices, make_feed
 from jaxvae.data.load import Dataset, Split, checksum, from_sources, load, prepare
 from jaxvae.data.preprocess import BINARIZATIONS, PIXEL_RANGES, binarize, make_preprocess, to_unit_range
+from jaxvae.data.sequential import KINDS
 from jaxvae.data.sequential import load as load_sequences
 
 __all__ = [
-    "BINARIZATIONS", "PIXEL_RANGES", "Dataset", "Feed", "Split", "batch_indices", "binarize", "checksum",
+    "BINARIZATIONS", "KINDS", "PIXEL_RANGES", "Dataset", "Feed", "Split", "batch_indices", "binarize", "checksum",
     "from_sources", "load", "load_sequences", "make_bucket_feed", "make_feed", "make_preprocess", "prepare",
     "to_unit_range",
 ]  # fmt: skip

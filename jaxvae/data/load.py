@@ -143,12 +143,14 @@ BUNDLED: dict[str, Callable[[], tuple[Split, tuple[str, ...]]]] = {
 }
 
 
-def checksum(split: Split) -> int:
-    """Changes with the shape, the values and the labels of a split, so that a changed file is noticed."""
+def checksum(split: Split, vocabulary: Sequence[str] = ()) -> int:
+    """Changes with the shape, the values and the labels of a split, and with the words that its tokens stand for."""
     value = zlib.crc32(repr([(name, a.shape, a.dtype.str) for name, a in split.arrays.items()]).encode())
     for array in split.arrays.values():
         stride = -(-array.nbytes // CHECKED_BYTES) or 1
         value = zlib.crc32(array[::stride].tobytes(), value)
+    if vocabulary:
+        value = zlib.crc32("\n".join(vocabulary).encode(), value)
     return value
 
 

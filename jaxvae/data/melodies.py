@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 
 from jaxvae.data.midi import LOWEST, PITCHES
-from jaxvae.data.text import pad
+from jaxvae.data.padding import pad
 
 SEED = 0
 BEATS = 4  # of a bar; a frame is a beat

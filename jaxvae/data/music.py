@@ -8,8 +8,8 @@ import numpy as np
 
 from jaxvae.data.files import SPLIT_NAMES
 from jaxvae.data.midi import LOWEST, PITCHES, UnreadableMidiError, check_rate, read_midi
+from jaxvae.data.padding import pad
 from jaxvae.data.split import Split, with_missing
-from jaxvae.data.text import pad
 from jaxvae.errors import UserError
 from jaxvae.sequences import PADDING
 
@@ -42,12 +42,12 @@ class Counts(NamedTuple):
     @property
     def summary(self) -> str:
         """One line for people."""
-        first = f", the first: {next(iter(self.skipped.values()))}" if self.skipped else ""
+        names = f" ({', '.join(self.skipped)}; the first: {next(iter(self.skipped.values()))})" if self.skipped else ""
         return (
             f"{self.pieces:,} pieces as {self.segments:,} sequences of {self.frames / max(self.segments, 1):.1f} "
             f"frames with {self.notes / max(self.frames, 1):.2f} pitches each; left out: {self.silent:,} silent "
             f"sequences, {self.outside:,} notes outside {LOWEST} to {LOWEST + PITCHES - 1}, {self.short:,} between "
-            f"frames, {len(self.skipped):,} files{first}"
+            f"frames, {len(self.skipped):,} files{names}"
         )
 
 

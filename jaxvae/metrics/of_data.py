@@ -14,7 +14,7 @@ from jaxvae import data
 from jaxvae.data.load import BUNDLED
 from jaxvae.data.tfds_images import find_prepared
 from jaxvae.errors import UserError
-from jaxvae.experiment import Experiment
+from jaxvae.experiment import Experiment, load_data
 from jaxvae.metrics import features, fidelity
 from jaxvae.metrics import sample_quality as quality
 from jaxvae.metrics.auroc import outlier_auroc
@@ -123,9 +123,8 @@ def outliers(subject: Subject) -> dict[str, Any]:
 
 def _other_data(subject: Subject) -> data.Dataset:
     name = subject.config["evaluate"]["outliers"]
-    source = {key: value for key, value in subject.config["data"].items() if key != "pixel_range"}
     where = {"path": name} if Path(name).expanduser().exists() else {"name": name, "path": ""}
-    other = data.load(**{**source, **where})
+    other = load_data({**subject.config["data"], **where})
     if other.shape != subject.dataset.shape:
         raise UserError(
             f"evaluate.outliers is '{name}', whose examples have the shape {list(other.shape)}, but the run's have "

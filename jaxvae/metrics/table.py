@@ -59,6 +59,7 @@ NEEDS: dict[str, tuple[Callable[[Experiment], bool], str]] = {
     "density": (_of_shapes(knows_density), "a posterior that knows its density at any z"),
     "labels": (lambda e: e.dataset.test.label is not None, "labels, which the data lacks"),
     "factors": (lambda e: e.dataset.test.factors is not None, "true factors, which the data lacks"),
+    "values": (lambda e: not e.spec.sequence, "data that is no text or music, whose values have no distance"),
     "images": (lambda e: len(e.dataset.shape) == 3, "images [height, width, channels]"),
     "outliers": (lambda e: bool(e.config["evaluate"]["outliers"]), "another data set in evaluate.outliers"),
 }
@@ -76,10 +77,10 @@ METRICS: dict[str, Metric] = {
         name: Metric(score, ("factors",), enough=of_run.check_factor_rows)
         for name, score in of_run.FACTOR_SCORES.items()
     },
-    "frechet": Metric(of_data.frechet, check=of_data.check_features),
-    "prdc": Metric(of_data.prdc, check=of_data.check_features, enough=of_data.check_prdc_rows),
+    "frechet": Metric(of_data.frechet, ("values",), check=of_data.check_features),
+    "prdc": Metric(of_data.prdc, ("values",), check=of_data.check_features, enough=of_data.check_prdc_rows),
     "fidelity": Metric(of_data.reconstruction_fidelity, ("images",)),
-    "outliers": Metric(of_data.outliers, ("outliers",), of_data.check_outliers),
+    "outliers": Metric(of_data.outliers, ("outliers", "values"), of_data.check_outliers),
 }
 
 

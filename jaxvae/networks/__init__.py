@@ -1,7 +1,8 @@
 """Encoders, decoders and the networks inside flows: the only place that imports flax.linen."""
 
 from jaxvae.networks.base import Network, Pure, check_widths
-from jaxvae.networks.conv import conv, conv_pool
+from jaxvae.networks.conv import conv
+from jaxvae.networks.conv_pool import conv_pool
 from jaxvae.networks.convolution import convolve, convolve_transposed
 from jaxvae.networks.hierarchical import HierarchicalDecoder, hierarchical
 from jaxvae.networks.masked import CodeMade, CouplingNet, Made

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 import flax.linen as nn
 
 from jaxvae.networks.base import Network, check_widths
-from jaxvae.networks.conv import OUTPUT_SCALE, Conv, Stage, check_options, image_size, strided
-from jaxvae.networks.convolution import Pair, window
+from jaxvae.networks.conv import check_options, image_size, strided
+from jaxvae.networks.conv_modules import OUTPUT_SCALE, Conv, Stage
+from jaxvae.networks.convolution_window import Pair, window
 from jaxvae.networks.mlp import ACTIVATIONS, MLP
 from jaxvae.types import Array
 

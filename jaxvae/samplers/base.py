@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from jaxvae.errors import UserError
-from jaxvae.model import Model, centre
+from jaxvae.model import Model, centre, written
 from jaxvae.types import Array, Key, Params, Tree
 
 CHUNK = 512  # latents drawn and decoded at a time, always as many: one compilation, and more samples begin with fewer
@@ -93,9 +93,9 @@ def sample_with(model: Model, params: Params, draw: Draw, key: Key, num: int, te
     """
     if num < 1:
         raise UserError(f"sample.num is {num}; it must be at least 1.")
-    decode = jax.jit(lambda params, z: model.decode(params, z).mean)
+    decode = jax.jit(lambda params, key, z: written(key, model.decode(params, z)))
     keys = (jax.random.fold_in(key, i) for i in range(-(-num // CHUNK)))
-    return np.concatenate([np.asarray(decode(params, draw(k, CHUNK, temperature))) for k in keys])[:num]
+    return np.concatenate([np.asarray(decode(params, k, draw(k, CHUNK, temperature))) for k in keys])[:num]
 
 
 def compiled(

@@ -1,0 +1,124 @@
+"""The tokens of text and their numbers."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from jaxvae.errors import UserError, unknown
+from jaxvae.sequences import END, PADDING
+
+UNKNOWN = 1  # the number of the token for all others
+SPECIAL = ("<eos>", "<unk>")  # the tokens END and UNKNOWN
+SEPARATORS = {"word": " ", "character": ""}  # what stands between two tokens
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The tokens in the order of their numbers; `<eos>`, the end of a sentence, is 0 and `<unk>`, any other token, 1.
+
+    Attributes:
+      tokens: `<eos>`, `<unk>`, then all others.
+      unit: "word" (what stands between white space) or "character".
+
+    Raises:
+      UserError: the tokens do not begin so or are not distinct strings, or the unit is another.
+    """
+
+    tokens: tuple[str, ...]
+    unit: str = "word"
+
+    def __post_init__(self):
+        if self.unit not in SEPARATORS:
+            raise unknown("unit of text", self.unit, SEPARATORS)
+        strings = all(isinstance(token, str) for token in self.tokens)
+        if not strings or self.tokens[:2] != SPECIAL or len(set(self.tokens)) < len(self.tokens):
+            raise UserError(f"A vocabulary must begin with {' and '.join(SPECIAL)} and hold no token twice.")
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {token: i for i, token in enumerate(self.tokens) if i != END}  # text itself ends no sentence
+
+    def encode(self, sentence: str) -> np.ndarray:
+        """The numbers of the tokens and of `<eos>` after them: int32 `[T]`."""
+        return self.numbers(tokenize(sentence, self.unit))
+
+    def numbers(self, tokens: Sequence[str]) -> np.ndarray:
+        """As `encode`, of tokens already apart."""
+        numbers = self._numbers
+        return np.array([*(numbers.get(token, UNKNOWN) for token in tokens), END], np.int32)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of the numbers before the first `<eos>` or padding.
+
+        Raises:
+          UserError: a number has no token.
+        """
+        tokens = []
+        for i in ids:
+            if i in (END, PADDING):
+                break
+            if not 0 < i < len(self):
+                raise UserError(
+                    f"{i} is no token; the {len(self)} tokens of this vocabulary have 0 to {len(self) - 1}."
+                )
+            tokens.append(self.tokens[i])
+        return SEPARATORS[self.unit].join(tokens)
+
+    def to_json(self) -> str:
+        """What `from_json` reads."""
+        return json.dumps({"unit": self.unit, "tokens": self.tokens}, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Vocabulary":
+        """The vocabulary that `to_json` wrote.
+
+        Raises:
+          UserError: the text is something else.
+        """
+        try:
+            kept = json.loads(text)
+            return cls(tuple(kept["tokens"]), kept["unit"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"This is no vocabulary as a run saves it: {error}.") from error
+
+
+def tokenize(sentence: str, unit: str = "word") -> list[str]:
+    """The words between white space, as they stand, or the characters without white space at the ends.
+
+    Words that shall be cut otherwise (punctuation, case, subwords) come from a tokenizer of one's own, with spaces
+    between the tokens. An `<eos>` that ends the line is left out: every sentence has one anyway.
+    """
+    if unit == "character":
+        return list(sentence.strip())
+    tokens = sentence.split()
+    return tokens[:-1] if tokens[-1:] == [SPECIAL[END]] else tokens
+
+
+def make_vocabulary(
+    sentences: Iterable[Sequence[str]], size: int = 0, min_count: int = 1, unit: str = "word"
+) -> Vocabulary:
+    """The commonest tokens first, those of equal counts in the order of their text.
+
+    Args:
+      sentences: tokens.
+      size: how many tokens at most, `<eos>` and `<unk>` among them; 0 for all.
+      min_count: how often a token must occur.
+      unit: what the tokens are.
+
+    Raises:
+      UserError: a size that has no room for a token of the text.
+    """
+    if size < 0 or 0 < size <= len(SPECIAL):
+        raise UserError(f"The vocabulary size is {size}; it must be above 2, for <eos> and <unk> are in it, or 0.")
+    counted = Counter(token for tokens in sentences for token in tokens)
+    order = sorted(
+        (t for t, n in counted.items() if n >= min_count and t not in SPECIAL), key=lambda t: (-counted[t], t)
+    )
+    return Vocabulary((*SPECIAL, *order[: size - len(SPECIAL) if size else None]), unit)

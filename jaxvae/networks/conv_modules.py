@@ -1,0 +1,115 @@
+"""Convolutions with a bias, and encoders and decoders of several."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import flax.linen as nn
+
+from jaxvae.networks.convolution import convolve, convolve_transposed
+from jaxvae.networks.convolution_window import Pair, Window
+from jaxvae.networks.mlp import MLP
+from jaxvae.types import Array
+
+# Of He's variance in hidden layers and of Glorot's in the last one, which starts near grey, as in `MLP`.
+HIDDEN_SCALE, OUTPUT_SCALE = 1.0, 1 / 10
+
+
+class Conv(nn.Module):
+    """A convolution of images `[N, H, W, C]` with a bias; where `transposed`, from the window's output to its input."""
+
+    window: Window
+    channels: int
+    transposed: bool = False
+    scale: float = 2 * HIDDEN_SCALE
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        sizes = self.window
+        area = math.prod(sizes.kernel)
+        # Pixels that one output sums over; overlapping windows of a transposed one take turns.
+        fan_in = x.shape[-1] * (area / math.prod(sizes.stride) if self.transposed else area)
+        shape = (self.channels, x.shape[-1]) if self.transposed else (x.shape[-1], self.channels)
+        init = nn.initializers.truncated_normal(math.sqrt(self.scale / max(fan_in, 1)))
+        kernel = self.param("kernel", init, (*sizes.kernel, *shape)).astype(x.dtype)
+        bias = self.param("bias", nn.initializers.zeros, (self.channels,)).astype(x.dtype)
+        if self.transposed:
+            return convolve_transposed(x, kernel, sizes.stride, sizes.padding, sizes.size) + bias
+        return convolve(x, kernel, sizes.stride, sizes.padding) + bias
+
+
+class Stage(NamedTuple):
+    """A convolution to so many channels, and the side and the stride of the max-pooling after it (1, 1: none)."""
+
+    window: Window
+    channels: int
+    pool: Pair = (1, 1)
+
+    @property
+    def out(self) -> tuple[int, int, int]:
+        """The shape after it."""
+        side, stride = self.pool
+        rows, columns = ((n - min(side, n)) // stride + 1 for n in self.window.out)
+        return rows, columns, self.channels
+
+
+class Encoder(nn.Module):
+    """Images `[..., H, W, C]` to `[..., num_outputs]`: convolutions, then dense layers, which see the context too.
+
+    Where what comes out of the convolutions is as large as the outputs, and `keep_size`, no dense layer follows.
+    """
+
+    data_shape: tuple[int, ...]
+    stages: tuple[Stage, ...]
+    hidden: tuple[int, ...]
+    num_outputs: int
+    activation: Callable[[Array], Array]
+    groups: int = 0
+    keep_size: bool = False
+
+    @nn.compact
+    def __call__(self, x: Array, context: Array | None = None) -> Array:
+        batch = x.shape[: x.ndim - len(self.data_shape)]
+        x = x.reshape(math.prod(batch), *self.data_shape)
+        for stage in self.stages:
+            x = Conv(stage.window, stage.channels)(x)
+            x = self.activation(nn.GroupNorm(self.groups)(x) if self.groups else x)
+            if stage.pool != (1, 1):
+                side, stride = stage.pool
+                x = nn.max_pool(x, (min(side, x.shape[1]), min(side, x.shape[2])), (stride, stride))
+        x = x.reshape(*batch, math.prod(x.shape[1:]))
+        if self.keep_size and context is None and not self.hidden and x.shape[-1] == self.num_outputs:
+            return x
+        return MLP(x.shape[-1:], self.hidden, (self.num_outputs,), self.activation)(x, context)
+
+
+class Decoder(nn.Module):
+    """Latents `[..., *latent_shape]` to `[..., *output_shape]`: dense layers, then transposed convolutions, cropped."""
+
+    latent_shape: tuple[int, ...]
+    stages: tuple[Stage, ...]  # each from its window's output to its input, the first with `start` channels
+    start: int
+    hidden: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    activation: Callable[[Array], Array]
+    groups: int = 0
+    keep_size: bool = False
+
+    @nn.compact
+    def __call__(self, z: Array, context: Array | None = None) -> Array:
+        batch = z.shape[: z.ndim - len(self.latent_shape)]
+        start = (*self.stages[0].window.out, self.start)
+        if not (
+            self.keep_size and context is None and not self.hidden and math.prod(self.latent_shape) == math.prod(start)
+        ):
+            z = self.activation(MLP(self.latent_shape, self.hidden, start, self.activation)(z, context))
+        x = z.reshape(math.prod(batch), *start)
+        for i, (win, channels, _) in enumerate(self.stages):
+            if i == len(self.stages) - 1:
+                x = Conv(win, channels, transposed=True, scale=OUTPUT_SCALE)(x)
+            else:
+                x = Conv(win, channels, transposed=True)(x)
+                x = self.activation(nn.GroupNorm(self.groups)(x) if self.groups else x)
+        rows, columns = self.output_shape[:2]
+        top, left = (x.shape[1] - rows) // 2, (x.shape[2] - columns) // 2
+        return x[:, top : top + rows, left : left + columns].reshape(*batch, *self.output_shape)
