@@ -56,11 +56,11 @@ def impute(
         raise unknown("method of the tool 'impute'", method, METHODS)
     if not mask.endswith(".npy") and mask not in MASKS:
         raise unknown("mask (or .npy file) of the tool 'impute'", mask, MASKS)
-    refuse_sequences(subject, "impute")
     check(
         "tool", "impute", part=(part, between(0, 1)), num=(num, within(1)), steps=(steps, within(1)),
         burn_in=(burn_in, within(0)), chains=(chains, within(1)), nll_samples=(nll_samples, within(0)),
     )  # fmt: skip
+    refuse_sequences(subject, "impute")
     rows = subject.some("test", num)
     x = subject.x("test", rows)
     observed = jnp.broadcast_to(_mask(subject, mask, part, len(rows)), x.shape)
