@@ -10,7 +10,7 @@ DATASETS = {
     "frey": {"num_epochs": 1000, "eval_every_epochs": 20, "nll_samples": 1000, "validation_fraction": 0.1},
     "celeb_a": {"num_epochs": 20, "eval_every_epochs": 1, "nll_samples": 10, "validation_fraction": 0.1},
     "sentences": {"num_epochs": 40, "eval_every_epochs": 4, "nll_samples": 100, "validation_fraction": 0.1},
-    "ptb": {"num_epochs": 8, "eval_every_epochs": 1, "nll_samples": 20, "validation_fraction": 0.1},
+    "ptb": {"num_epochs": 8, "eval_every_epochs": 1, "nll_samples": 5, "validation_fraction": 0.1},
     "melodies": {"num_epochs": 100, "eval_every_epochs": 10, "nll_samples": 100, "validation_fraction": 0.1},
     "jsb": {"num_epochs": 100, "eval_every_epochs": 5, "nll_samples": 100, "validation_fraction": 0.1},
 }
