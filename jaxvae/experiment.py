@@ -49,7 +49,7 @@ def check_ranges(config: Mapping[str, Any]) -> None:
     need("evaluate.checkpoint", lambda value: value in ("best", "last") or value.isdigit(), "'best', 'last' or a step")
     need("sample.temperature", lambda value: value >= 0, "0 or more")
     need("data.image_size", lambda value: value >= 0, "0 (as stored) or a number of pixels")
-    need("data.validation_fraction", lambda value: 0 <= value < 1, "from 0 to below 1")
+    need("data.validation_fraction", lambda value: 0 <= value < 1, "in [0, 1)")
 
 
 def setup(config: Mapping[str, Any]) -> Experiment:
