@@ -1,6 +1,8 @@
 """What every objective is, and the frame of those that train nothing but the model."""
 
+import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +13,9 @@ from jaxvae.model import Model, with_state
 from jaxvae.types import Array, Key, Params, Tree
 
 
-class StepContext(NamedTuple):
+@partial(jax.tree_util.register_dataclass, data_fields=("step", "train_size"), meta_fields=("is_training",))
+@dataclasses.dataclass(frozen=True)
+class StepContext:
     """What an objective may know beside its batch.
 
     Attributes:
@@ -22,7 +26,7 @@ class StepContext(NamedTuple):
 
     step: Array
     train_size: int
-    is_training: bool = False
+    is_training: bool = False  # static under jit
 
 
 class Loss(NamedTuple):
