@@ -64,7 +64,7 @@ def read(path):
 @pytest.fixture
 def still(monkeypatch):
     """No walks, which cost most of the time, and a map of few examples."""
-    monkeypatch.setattr(page, "_walks", lambda subject: ([], []))
+    monkeypatch.setattr(page, "_walks", lambda subject: ([], [], []))
     monkeypatch.setattr(maps, "POINTS", 60)
 
 
