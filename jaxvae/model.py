@@ -51,7 +51,7 @@ class Model(NamedTuple):
     @property
     def given_shape(self) -> tuple[int | None, ...]:
         """What each example is checked against: sequences can have any length."""
-        return (None, *self.data_shape[1:]) if self.is_sequential else self.data_shape
+        return _given_shape(self.data_shape, self.is_sequential)
 
 
 def make_model(
@@ -73,7 +73,7 @@ def make_model(
     per_value, num_values = likelihood.outputs_per_value, math.prod(data_shape)
     encoder = network.encoder(data_shape, posterior.num_outputs)
     decoder = network.decoder(posterior.latent_shape, data_shape if per_value == 1 else (*data_shape, per_value))
-    given_shape = (None, *data_shape[1:]) if network.is_sequential else data_shape
+    given_shape = _given_shape(data_shape, network.is_sequential)
     write = write or greedy()
 
     def init(key: Key, context: Array | None = None) -> Params:
@@ -132,6 +132,10 @@ def make_model(
         is_sequential=network.is_sequential,
         loops=network.loops,
     )
+
+
+def _given_shape(data_shape: tuple[int, ...], is_sequential: bool) -> tuple[int | None, ...]:
+    return (None, *data_shape[1:]) if is_sequential else data_shape
 
 
 def with_state(params: Params, state: Tree) -> Params:

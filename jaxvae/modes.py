@@ -39,8 +39,8 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
     _check_asked(experiment)
     settings = config["train"]
     feed = _make_feed(experiment)
-    if jax.process_index() == 0:
-        print("\n".join(experiment.dataset.notes), file=sys.stderr, end="\n" if experiment.dataset.notes else "")
+    for note in experiment.dataset.notes if jax.process_index() == 0 else ():
+        print(note, file=sys.stderr)
     parallel = sharding.make_parallel(config["parallel"], settings["batch_size"], experiment.objective.whole_batch)
     check_accumulate(
         settings["accumulate"], settings["batch_size"], parallel.num_devices, experiment.objective.whole_batch

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from jaxvae.data.feed import Feed
+from jaxvae.data.feed import Feed, check_fits
 from jaxvae.data.split import Split
-from jaxvae.errors import UserError
 from jaxvae.sequences import PADDING
 
 BUCKETS = 6  # each is a shape that the step is compiled for
@@ -46,8 +45,7 @@ def make_bucket_feed(split: Split, batch_size: int, seed: int) -> Feed:
       UserError: the batch is below 1 or larger than the data.
     """
     num = len(split.x)
-    if not 1 <= batch_size <= num:
-        raise UserError(f"train.batch_size is {batch_size}, but there are {num} training examples; take 1 to {num}.")
+    check_fits(batch_size, num)
     of_rows = lengths(split.x)
     edges, per_epoch = bucket_edges(of_rows), num // batch_size
     known: dict[int, np.ndarray] = {}
@@ -61,7 +59,7 @@ def make_bucket_feed(split: Split, batch_size: int, seed: int) -> Feed:
     def items(step, num_steps):
         rows = np.stack([epoch_batches(s // per_epoch)[s % per_epoch] for s in range(step, step + num_steps)])
         length = edges[np.searchsorted(edges, of_rows[rows].max())]
-        batch = {name: array[rows] for name, array in split.arrays.items()}
-        return {**batch, "x": batch["x"][:, :, :length]}
+        arrays = {**split.arrays, "x": split.x[:, :length]}  # no padding is gathered that is cut off at once
+        return {name: array[rows] for name, array in arrays.items()}
 
     return Feed({}, items, lambda _, item: item, per_epoch)

@@ -42,6 +42,12 @@ def batch_indices(seed: int, num_examples: int, batch_size: int, step: int, num_
     return np.stack(rows)
 
 
+def check_fits(batch_size: int, num: int) -> None:
+    """Raises UserError unless a batch of this size can be made of `num` training examples."""
+    if not 1 <= batch_size <= num:
+        raise UserError(f"train.batch_size is {batch_size}, but there are {num} training examples; take 1 to {num}.")
+
+
 def make_feed(split: Split, batch_size: int, seed: int, resident_bytes: int = RESIDENT_BYTES, workers: int = 0) -> Feed:
     """Small data is gathered on the device by row number; large data on the host from its memory map.
 
@@ -54,8 +60,7 @@ def make_feed(split: Split, batch_size: int, seed: int, resident_bytes: int = RE
     if workers < 0:
         raise UserError(f"data.workers is {workers}; it must be 0 (none) or a number of processes.")
     num = len(split.x)
-    if not 1 <= batch_size <= num:
-        raise UserError(f"train.batch_size is {batch_size}, but there are {num} training examples; take 1 to {num}.")
+    check_fits(batch_size, num)
     arrays = split.arrays
 
     def rows(step, num_steps):

@@ -1,13 +1,25 @@
 """A decoder of two levels for music: a conductor over bars, then the steps of each bar (MusicVAE, arXiv:1803.05428)."""
 
 import math
+from functools import partial
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jaxvae.networks.base import Network
-from jaxvae.networks.recurrent import LSTM, Embedding, SequenceEncoder, check_sequence, drop, steps_before
+from jaxvae.networks.recurrent import (
+    LSTM,
+    Embedding,
+    as_carry,
+    beside,
+    check_sequence,
+    drop,
+    flat_latent,
+    sequence_encoder,
+    steps_before,
+    token_count,
+)
 from jaxvae.ranges import FRACTION, check, within
 from jaxvae.types import Array
 
@@ -42,7 +54,7 @@ class HierarchicalDecoder(nn.Module):
         some = -(-length // self.bar)  # bars
         vectors = jnp.pad(vectors, ((0, 0), (0, some * self.bar - length), (0, 0)))
         bars = self._bars(z, context, some).reshape(num * some, -1)
-        inputs = self._inputs(vectors.reshape(num * some, self.bar, -1), bars[:, None])
+        inputs = beside(vectors.reshape(num * some, self.bar, -1), bars[:, None])
         hidden = self.layer(inputs, self._first(bars))[0].reshape(num, some * self.bar, -1)[:, :length]
         return self._out(drop(self, hidden, self.dropout))
 
@@ -57,22 +69,16 @@ class HierarchicalDecoder(nn.Module):
         bar = jnp.take_along_axis(bars, (t // self.bar)[:, None, None], axis=1)[:, 0]
         is_new = (t % self.bar == 0)[:, None]
         carry = jax.tree.map(lambda new, old: jnp.where(is_new, new, old), self._first(bar), carry)
-        carry = self.layer.step(carry, self._inputs(self.embed(before), bar))
+        carry = self.layer.step(carry, beside(self.embed(before), bar))
         return (bars, carry, t + 1), self._out(carry[1])
 
     def _bars(self, z: Array, context: Array | None, num: int) -> Array:
         """The first `num` bars' vectors, `[N, num, conductor]`."""
-        z = z.reshape(len(z), -1)
-        z = z if context is None else jnp.concatenate([z, context], axis=-1)
-        cell, hidden = jnp.split(jnp.tanh(self.of_latent(z)), 2, axis=-1)
-        return self.leader(jnp.repeat(z[:, None], num, axis=1), (cell, hidden))[0]
+        z = flat_latent(z, context)
+        return self.leader(jnp.repeat(z[:, None], num, axis=1), as_carry(self.of_latent(z)))[0]
 
     def _first(self, bar: Array) -> tuple[Array, Array]:
-        cell, hidden = jnp.split(jnp.tanh(self.of_bar(bar)), 2, axis=-1)
-        return cell, hidden
-
-    def _inputs(self, vectors: Array, bar: Array) -> Array:
-        return jnp.concatenate([vectors, jnp.broadcast_to(bar, (*vectors.shape[:-1], bar.shape[-1]))], axis=-1)
+        return as_carry(self.of_bar(bar))
 
     def _out(self, hidden: Array) -> Array:
         return self.head(hidden).reshape(*hidden.shape[:-1], *self.outputs)
@@ -111,11 +117,9 @@ def hierarchical(
         conductor=(conductor, within(1)), encoder_hidden=(encoder_hidden, within(0)), dropout=(dropout, FRACTION),
         word_dropout=(word_dropout, FRACTION),
     )  # fmt: skip
-    num_tokens, num_bars = levels if len(data_shape) == 1 else 0, -(-data_shape[0] // bar)
+    num_tokens, num_bars = token_count(data_shape, levels), -(-data_shape[0] // bar)
     return Network(
-        encoder=lambda _, num_outputs: SequenceEncoder(
-            len(data_shape), num_tokens, embed_dim, encoder_hidden or hidden, num_outputs
-        ),
+        encoder=partial(sequence_encoder, num_tokens=num_tokens, embed_dim=embed_dim, hidden=encoder_hidden or hidden),
         decoder=lambda _, output_shape: HierarchicalDecoder(
             num_tokens, num_bars, bar, embed_dim, hidden, conductor, tuple(output_shape[1:]), dropout, word_dropout
         ),

@@ -1,6 +1,7 @@
 """LSTM networks for sequences: tokens `[T]` or frames `[T, D]`, whose padding, at the end, is -1."""
 
 import math
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -95,7 +96,7 @@ class SequenceEncoder(nn.Module):
             ends.append(layer(vectors, layer.zeros(len(x), vectors.dtype), present, reverse)[1][1])
         features = jnp.concatenate(ends, axis=-1).reshape(*batch, -1)
         if context is not None:
-            features = jnp.concatenate([features, jnp.broadcast_to(context, (*batch, context.shape[-1]))], axis=-1)
+            features = beside(features, context)
         return nn.Dense(self.num_outputs)(features)
 
 
@@ -128,8 +129,7 @@ class SequenceDecoder(nn.Module):
         """Z `[N, ...]` and x `[N, T]` or `[N, T, D]` to `[N, T, *outputs]`."""
         z, (before, keep) = self._latent(z, context), steps_before(self, x, self.word_dropout)
         vectors = drop(self, self.embed(before, keep), self.dropout)
-        inputs = jnp.concatenate([vectors, jnp.broadcast_to(z[:, None], (*vectors.shape[:2], z.shape[-1]))], axis=-1)
-        return self._out(drop(self, self.layer(inputs, self._first(z))[0], self.dropout))
+        return self._out(drop(self, self.layer(beside(vectors, z[:, None]), self._first(z))[0], self.dropout))
 
     def start(self, z: Array, context: Array | None = None):
         """The carry before the first step."""
@@ -139,22 +139,37 @@ class SequenceDecoder(nn.Module):
     def step(self, carry, before: Array):
         """From the step before, `[N]` or `[N, D]` (-1: none), to the next carry and outputs `[N, *outputs]`."""
         z, state = carry
-        state = self.layer.step(state, jnp.concatenate([self.embed(before), z], axis=-1))
+        state = self.layer.step(state, beside(self.embed(before), z))
         return (z, state), self._out(state[1])
 
     def _latent(self, z: Array, context: Array | None) -> Array:
-        z = z.reshape(len(z), -1) * self.use_latent
-        return z if context is None else jnp.concatenate([z, context], axis=-1)
+        return flat_latent(z * self.use_latent, context)
 
     def _first(self, z: Array) -> Carry:
-        cell, hidden = jnp.split(jnp.tanh(self.of_latent(z)), 2, axis=-1)
-        return cell, hidden
+        return as_carry(self.of_latent(z))
 
     def _out(self, hidden: Array) -> Array:
         outputs = self.head(hidden)
         if self.tied:
             outputs = self.embed.attend(outputs) + self.bias
         return outputs.reshape(*hidden.shape[:-1], *self.outputs)
+
+
+def flat_latent(z: Array, context: Array | None) -> Array:
+    """Z `[N, *latent_shape]` as `[N, D]`, with its context."""
+    z = z.reshape(len(z), -1)
+    return z if context is None else jnp.concatenate([z, context], axis=-1)
+
+
+def as_carry(outputs: Array) -> Carry:
+    """The carry `[N, H]` twice that outputs `[N, 2 H]` of a dense layer stand for."""
+    cell, hidden = jnp.split(jnp.tanh(outputs), 2, axis=-1)
+    return cell, hidden
+
+
+def beside(vectors: Array, others: Array) -> Array:
+    """`vectors` `[..., D]` and, beside each, `others`, whose other axes are broadcast."""
+    return jnp.concatenate([vectors, jnp.broadcast_to(others, (*vectors.shape[:-1], others.shape[-1]))], axis=-1)
 
 
 def steps_before(module: nn.Module, x: Array, word_dropout: float) -> tuple[Array, Array | bool]:
@@ -212,16 +227,26 @@ def lstm(
     )  # fmt: skip
     if tied and len(data_shape) != 1:
         raise UserError("The network 'lstm' got tied=True, which is for tokens; set it to False for frames.")
-    num_tokens = levels if len(data_shape) == 1 else 0
+    num_tokens = token_count(data_shape, levels)
     return Network(
-        encoder=lambda _, num_outputs: SequenceEncoder(
-            len(data_shape), num_tokens, embed_dim, encoder_hidden or hidden, num_outputs
-        ),
+        encoder=partial(sequence_encoder, num_tokens=num_tokens, embed_dim=embed_dim, hidden=encoder_hidden or hidden),
         decoder=lambda _, output_shape: SequenceDecoder(
             num_tokens, embed_dim, hidden, tuple(output_shape[1:]), dropout, word_dropout, use_latent, tied
         ),
         is_sequential=True,
     )
+
+
+def token_count(data_shape: tuple[int, ...], levels: int) -> int:
+    """How many tokens there are; 0 for frames."""
+    return levels if len(data_shape) == 1 else 0
+
+
+def sequence_encoder(
+    data_shape: tuple[int, ...], num_outputs: int, num_tokens: int, embed_dim: int, hidden: int
+) -> SequenceEncoder:
+    """The encoder of every network for sequences."""
+    return SequenceEncoder(len(data_shape), num_tokens, embed_dim, hidden, num_outputs)
 
 
 def check_sequence(name: str, data_shape: tuple[int, ...]) -> None:
