@@ -28,6 +28,20 @@ def test_sentences_become_numbers_that_end_with_eos_and_then_padding():
     assert "1 too long, 2 empty" in found.counts["train"].summary
 
 
+def test_missing_splits_are_cut_out_of_what_is_kept():
+    """Words of the test set alone are unknown; empty and over-long lines take no place in a split."""
+    lines = [line for i in range(50) for line in (f"word w{i}", "", "one line that is too long")]
+    found = text.from_sentences({"train": lines}, max_length=2, validation_fraction=0.1)
+    assert {split: counts.sentences for split, counts in found.counts.items()} == {
+        "train": 36, "validation": 4, "test": 10
+    }  # fmt: skip
+    assert {split: (c.too_long, c.empty) for split, c in found.counts.items()} == {
+        "train": (50, 50), "validation": (0, 0), "test": (0, 0)
+    }  # fmt: skip
+    assert found.counts["test"].replaced == 10
+    assert len(found.vocabulary) == 2 + 1 + 36
+
+
 @pytest.mark.parametrize("unit", ["word", "character"])
 def test_text_comes_back_from_its_numbers(unit):
     sentences = [*make_sentences(200), "l'été, déjà 日本 🎵"]
@@ -67,27 +81,18 @@ def test_the_marks_are_ordinary_text_among_characters():
     assert found.counts["train"].unknown == 0
 
 
-def test_a_saved_vocabulary_is_used_as_it_is():
-    before = text.from_sentences({"train": ["x ça", "é"]}, unit="character").vocabulary
-    after = Vocabulary.from_json(before.to_json())
-    assert after == before
-    found = text.from_sentences({"test": ["xyz"]}, vocabulary_size=3, vocabulary=after)
-    assert found.vocabulary is after
-    assert after.decode(found.splits["test"].x[0]) == "x<unk><unk>"
-
-
 @pytest.mark.parametrize(
-    "saved",
+    ("tokens", "unit", "said"),
     [
-        "", "3", "[]", '{"tokens": ["<eos>", "<unk>"]}', '{"unit": "word", "tokens": ["a", "b"]}',
-        '{"unit": "word", "tokens": "<eos>"}', '{"unit": "word", "tokens": ["<eos>", "<unk>", "a", "a"]}',
-        '{"unit": "word", "tokens": ["<eos>", "<unk>", 3]}', '{"unit": "word", "tokens": ["<eos>", "<unk>", ["a"]]}',
-        '{"unit": "line", "tokens": ["<eos>", "<unk>"]}', '{"unit": [], "tokens": ["<eos>", "<unk>"]}',
+        (("a", "b"), "word", "must begin with <eos> and <unk>"),
+        (("<eos>", "<unk>", "a", "a"), "word", "hold no token twice"),
+        (("<eos>", "<unk>", 3), "word", "must begin with"),
+        (("<eos>", "<unk>"), "line", "Unknown unit of text 'line'"),
     ],
-)  # fmt: skip
-def test_what_is_no_saved_vocabulary_is_refused(saved):
-    with pytest.raises(UserError, match="This is no vocabulary as a run saves it"):
-        Vocabulary.from_json(saved)
+)
+def test_what_is_no_vocabulary_is_refused(tokens, unit, said):
+    with pytest.raises(UserError, match=said):
+        Vocabulary(tokens, unit)
 
 
 @pytest.mark.parametrize("number", [3, -2])
@@ -100,7 +105,7 @@ def test_a_number_without_a_token_is_refused(number):
 def test_a_file_is_all_train_whatever_ends_its_lines(tmp_path, content):
     path = tmp_path / "some.text"
     path.write_bytes(content)
-    found = text.read(path)
+    found = text.from_sentences(text.read_lines(path))
     assert [found.vocabulary.decode(row) for row in found.splits["train"].x] == ["a b", "c"]
     assert list(found.splits) == ["train"]
     assert found.counts["train"].empty == 0
@@ -123,7 +128,7 @@ def test_the_files_of_a_folder_are_known_by_a_word_of_their_names(tmp_path, name
 def test_training_files_follow_one_another_and_alone_make_the_vocabulary(tmp_path):
     for name, content in {"train2.txt": "c d\n", "train1.txt": "a\n\nb\n", "test.txt": "a e\n"}.items():
         (tmp_path / name).write_text(content)
-    found = text.read(tmp_path)
+    found = text.from_sentences(text.read_lines(tmp_path))
     assert found.vocabulary.tokens[2:] == ("a", "b", "c", "d")
     assert [found.vocabulary.decode(row) for row in found.splits["train"].x] == ["a", "b", "c d"]
     assert found.counts["train"].empty == found.counts["test"].replaced == 1
@@ -150,13 +155,13 @@ def test_what_is_no_usable_text_is_refused(tmp_path, files, settings, said):
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=said) as raised:
-        text.read(tmp_path, **settings)
+        text.from_sentences(text.read_lines(tmp_path), **settings)
     assert "\n" not in str(raised.value)
 
 
 def test_a_path_to_nothing_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"There is nothing at '.*none.txt'"):
-        text.read(tmp_path / "none.txt")
+        text.read_lines(tmp_path / "none.txt")
 
 
 def test_an_array_that_no_machine_holds_is_refused_before_it_is_made():

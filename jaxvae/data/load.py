@@ -11,7 +11,7 @@ import numpy as np
 from jaxvae.data import cache, files, shapes, tfds_images
 from jaxvae.data.preprocess import binarize
 from jaxvae.data.resize import resize
-from jaxvae.data.split import TEST_FRACTION, Dataset, Split, check, check_names, cut_rows
+from jaxvae.data.split import Dataset, Split, check, check_names, rows_of_splits
 from jaxvae.data.stream import Rows, Source
 from jaxvae.errors import UserError
 
@@ -78,14 +78,10 @@ def prepare(
     for key, split in splits.items():
         check(key, split, splits["train"].x, -1 if is_sequence else 0)
     factor_names = check_names(splits, factor_names)
-    train = splits["train"]
-    # A set of its own for testing comes shuffled by its makers; otherwise the cut is a fixed permutation.
-    if "test" not in splits:
-        train, splits["test"] = _cut(train, TEST_FRACTION)
-    if "validation" not in splits:
-        train, splits["validation"] = _cut(train, validation_fraction)
     done = {}
-    for key, split in {**splits, "train": train}.items():
+    # A set of its own for testing comes shuffled by its makers; otherwise the cut is a fixed permutation.
+    for key, (source, rows) in rows_of_splits({k: len(s.x) for k, s in splits.items()}, validation_fraction).items():
+        split = _select(splits[source], rows)
         if not len(split.x) and (key != "validation" or validation_fraction > 0):
             raise UserError(
                 f"The {key} split of '{name}' is empty: {len(splits['train'].x)} examples are too few to split with "
@@ -164,13 +160,8 @@ def _max_value(splits: dict[str, Split]) -> float:
     return 255.0 if any(part.size and part.max() > 1 for part in slices) else 1.0
 
 
-def _cut(split: Split, fraction: float) -> tuple[Split, Split]:
-    rest, cut = (
-        Split(_rows(split.x, p), *(None if a is None else a[p] for a in split[1:]))
-        for p in cut_rows(len(split.x), fraction)
-    )
-    return (rest, cut) if len(cut.x) else (split, cut)
-
-
-def _rows(array: np.ndarray | Rows, rows: np.ndarray) -> Any:
-    return array.select(rows) if isinstance(array, Rows) else array[rows]
+def _select(split: Split, rows: np.ndarray) -> Split:
+    if len(rows) == len(split.x):
+        return split
+    x: Any = split.x.select(rows) if isinstance(split.x, Rows) else split.x[rows]
+    return Split(x, *(None if array is None else array[rows] for array in split[1:]))

@@ -6,7 +6,7 @@ from typing import Any
 
 from jaxvae.data import melodies, music, sentences, text
 from jaxvae.data.load import prepare
-from jaxvae.data.split import Dataset, Split, with_missing
+from jaxvae.data.split import Dataset, Split
 from jaxvae.errors import UserError
 
 KINDS = ("images", "text", "music")
@@ -19,7 +19,7 @@ def load(kind: str, name: str, path: str, validation_fraction: float, options: M
     Args:
       kind: "text" or "music".
       name: of the bundled data, "sentences" or "melodies"; only a label where a path is given.
-      path: see `text.read` and `music.read`.
+      path: see `text.read_lines` and `music.read`.
       validation_fraction: of "train", where there is no validation set.
       options: of `text.from_sentences` ("max_length", "vocabulary_size", "min_count", "unit") or of `music.read`
         ("max_length", "frames_per_beat"); what belongs to the other kind is not looked at.
@@ -32,15 +32,11 @@ def load(kind: str, name: str, path: str, validation_fraction: float, options: M
             f"data.kind is '{kind}', and no data of that kind is called '{name}': take '{BUNDLED[kind]}', which is "
             "bundled, or set data.path."
         )
-    place, empty = Path(path).expanduser(), 0
+    place = Path(path).expanduser()
     if kind == "text":
         own = {key: options[key] for key in ("max_length", "vocabulary_size", "min_count", "unit") if key in options}
         lines = text.read_lines(place) if path else {"train": sentences.make_sentences()}
-        given = sum(map(len, lines.values()))
-        lines = {split: [line for line in some if line.strip()] for split, some in lines.items()}
-        empty = given - sum(map(len, lines.values()))
-        # Cut first: words of the test set alone are unknown.
-        found = text.from_sentences(with_missing(lines, validation_fraction), **own)
+        found = text.from_sentences(lines, **own, validation_fraction=validation_fraction)
         splits, max_value, vocabulary = found.splits, len(found.vocabulary) - 1, found.vocabulary.tokens
         if len(vocabulary) <= len(text.SPECIAL):
             raise UserError("No word is left in the vocabulary: lower data.sequence.min_count, or give more text.")
@@ -50,6 +46,5 @@ def load(kind: str, name: str, path: str, validation_fraction: float, options: M
         found = music.read(place, **own, validation_fraction=validation_fraction) if path else made
         splits, max_value, vocabulary = found.splits, 1, ()
     notes = tuple(f"{split}: {counts.summary}" for split, counts in found.counts.items())
-    notes += (f"{empty:,} empty lines were left out",) if empty else ()
     whole = prepare(name, splits, float(max_value), validation_fraction, is_sequence=True)
     return whole._replace(sequence=kind, vocabulary=vocabulary, notes=notes)

@@ -66,15 +66,21 @@ def cut_rows(num: int, fraction: float) -> tuple[np.ndarray, np.ndarray]:
     return np.sort(order[size:]), np.sort(order[:size])
 
 
-def with_missing(found: Mapping[str, Sequence[Any]], validation_fraction: float) -> dict[str, list[Any]]:
-    """Lists of examples by split, with what splits are missing cut out of "train"; not those that would be empty."""
-    lists = {key: list(items) for key, items in found.items()}
+def rows_of_splits(sizes: Mapping[str, int], validation_fraction: float) -> dict[str, tuple[str, np.ndarray]]:
+    """`{split: (the given split whose examples it has, which rows)}`: those missing are cut out of "train"."""
+    rows = {key: (key, np.arange(size)) for key, size in sizes.items()}
     for key, fraction in (("test", TEST_FRACTION), ("validation", validation_fraction)):
-        rest, cut = cut_rows(len(lists["train"]), fraction)
-        if key not in lists and len(cut):
-            whole = lists["train"]
-            lists |= {"train": [whole[i] for i in rest], key: [whole[i] for i in cut]}
-    return lists
+        if key not in rows:
+            train = rows["train"][1]
+            rest, cut = cut_rows(len(train), fraction)
+            rows |= {"train": ("train", train[rest]), key: ("train", train[cut])}
+    return rows
+
+
+def with_missing(found: Mapping[str, Sequence[Any]], validation_fraction: float) -> dict[str, list[Any]]:
+    """Lists of examples by split, by `rows_of_splits`; not those splits that would be empty."""
+    rows = rows_of_splits({key: len(items) for key, items in found.items()}, validation_fraction)
+    return {key: [found[source][i] for i in of] for key, (source, of) in rows.items() if len(of)}
 
 
 def check(key: str, split: Split, train: np.ndarray, least: int = 0) -> None:

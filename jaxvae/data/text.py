@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from jaxvae.data.files import SPLIT_NAMES
 from jaxvae.data.padding import pad
-from jaxvae.data.split import Split
+from jaxvae.data.split import Split, with_missing
 from jaxvae.data.vocabulary import SEPARATORS, SPECIAL, UNKNOWN, Vocabulary, make_vocabulary, tokenize
 from jaxvae.errors import UserError, unknown
 
@@ -22,6 +22,8 @@ class Counts(NamedTuple):
       replaced: how many of these `<unk>` are so because the vocabulary has no such token; the others stood in the text.
       too_long: sentences left out because they have more than `max_length` tokens.
       empty: lines with nothing in them, left out.
+
+    What is left out is counted where it stood: of a split that was cut out of "train", with "train".
     """
 
     sentences: int
@@ -47,18 +49,6 @@ class Text(NamedTuple):
     splits: dict[str, Split]
     vocabulary: Vocabulary
     counts: dict[str, Counts]
-
-
-def read(
-    path: Path,
-    max_length: int = 0,
-    vocabulary_size: int = 0,
-    min_count: int = 1,
-    unit: str = "word",
-    vocabulary: Vocabulary | None = None,
-) -> Text:
-    """The sentences of a file or a folder, a sentence a line; see `read_lines` and `from_sentences`."""
-    return from_sentences(read_lines(path), max_length, vocabulary_size, min_count, unit, vocabulary)
 
 
 def read_lines(path: Path) -> dict[str, list[str]]:
@@ -129,7 +119,7 @@ def from_sentences(
     vocabulary_size: int = 0,
     min_count: int = 1,
     unit: str = "word",
-    vocabulary: Vocabulary | None = None,
+    validation_fraction: float | None = None,
 ) -> Text:
     """Sentences as numbers: each ends with `<eos>`, and is padded with -1 to the longest of all splits.
 
@@ -139,12 +129,11 @@ def from_sentences(
       vocabulary_size: see `make_vocabulary`; the training sentences that are kept make the vocabulary.
       min_count: see `make_vocabulary`.
       unit: "word" or "character".
-      vocabulary: one made before, such as a saved run's; the three settings before it are then not used.
+      validation_fraction: where given, the splits that are missing are cut out of "train", of what is kept of it.
 
     Raises:
       UserError: a split has no sentence, or a setting is none of those allowed.
     """
-    unit = vocabulary.unit if vocabulary else unit
     if unit not in SEPARATORS:
         raise unknown("unit of text", unit, SEPARATORS)
     if max_length < 0:
@@ -160,12 +149,14 @@ def from_sentences(
                 f"The split '{split}' has no sentence left: of {len(found)} lines {len(found) - len(some)} are empty, "
                 f"and {len(some)} have more than {max_length} tokens. Give more text, or a greater length (0 for any)."
             )
-    vocabulary = vocabulary or make_vocabulary(kept["train"], vocabulary_size, min_count, unit)
+    if validation_fraction is not None:
+        kept = with_missing(kept, validation_fraction)
+    vocabulary = make_vocabulary(kept["train"], vocabulary_size, min_count, unit)
     ids = {split: [vocabulary.numbers(tokens) for tokens in found] for split, found in kept.items()}
     longest = max(len(row) for rows in ids.values() for row in rows)
     counts = {}
     for split, rows in ids.items():
         unk = sum(int((row == UNKNOWN).sum()) for row in rows)
         stood = sum(tokens.count(SPECIAL[UNKNOWN]) for tokens in kept[split])
-        counts[split] = Counts(len(rows), sum(map(len, rows)), unk, unk - stood, *left_out[split])
+        counts[split] = Counts(len(rows), sum(map(len, rows)), unk, unk - stood, *left_out.get(split, (0, 0)))
     return Text({split: Split(pad(rows, longest)) for split, rows in ids.items()}, vocabulary, counts)

@@ -1,6 +1,5 @@
 """The tokens of text and their numbers."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -70,23 +69,6 @@ class Vocabulary:
                 )
             tokens.append(self.tokens[i])
         return SEPARATORS[self.unit].join(tokens)
-
-    def to_json(self) -> str:
-        """What `from_json` reads."""
-        return json.dumps({"unit": self.unit, "tokens": self.tokens}, ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> "Vocabulary":
-        """The vocabulary that `to_json` wrote.
-
-        Raises:
-          UserError: the text is something else.
-        """
-        try:
-            kept = json.loads(text)
-            return cls(tuple(kept["tokens"]), kept["unit"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"This is no vocabulary as a run saves it: {error}.") from error
 
 
 def tokenize(sentence: str, unit: str = "word") -> list[str]:
