@@ -38,10 +38,10 @@ def save(
         path = path.with_suffix(".txt")
         path.write_text(as_text(config, spec, rows, title), encoding="utf-8")
         return [path]
-    pictures = sheet(spec, rows, columns)
-    if pictures is None:
+    picture = sheet(spec, rows, columns)
+    if picture is None:
         return []
-    figures.save_sheet(path.with_suffix(".png"), pictures, title)
+    figures.save_sheet(path.with_suffix(".png"), picture, title)
     if not spec.sequence:
         return [path.with_suffix(".png")]
     path.mkdir(exist_ok=True)
@@ -54,10 +54,16 @@ def save(
 
 
 def as_text(config: Mapping[str, Any], spec: DataSpec, rows: np.ndarray, title: str) -> str:
-    """The sentences of `[rows, columns, T]` tokens: a block of lines for each row, under the title."""
+    """The sentences of `[rows, columns, T]` tokens, under the title: a line each, in blocks where a row has several."""
+    blocks = ["\n".join(sentences(config, spec, row)) for row in rows]
+    between = "\n" if rows.shape[1] == 1 else "\n\n"
+    return f"{title}\n\n{between.join(blocks)}\n"
+
+
+def sentences(config: Mapping[str, Any], spec: DataSpec, tokens: np.ndarray) -> list[str]:
+    """The sentences of tokens `[N, T]`."""
     words = Vocabulary(spec.vocabulary, config["data"]["sequence"]["unit"])
-    blocks = ["\n".join(words.decode(x) or "(empty)" for x in row) for row in rows.tolist()]
-    return "\n\n".join([title, *blocks]) + "\n"
+    return [words.decode(row) or "(empty)" for row in tokens.tolist()]
 
 
 def sheet(spec: DataSpec, rows: np.ndarray, columns: int = 0) -> np.ndarray | None:
@@ -66,18 +72,23 @@ def sheet(spec: DataSpec, rows: np.ndarray, columns: int = 0) -> np.ndarray | No
     `columns` of them stand in a row; 0 for pairs one above the other, and for 8 in a row where they are no pairs. Of
     piano rolls there are only so many in a row as can be read.
     """
-    x = rows.reshape(-1, *rows.shape[2:])
-    most = 8 if rows.shape[1] == 1 else 16
-    if spec.sequence == "music":
-        x = rolls(x)
-        most = min(most, max(1, ROLL_WIDTH // x.shape[2]))
-        columns = min(columns, most)
-    elif spec.sequence or not figures.are_images(x.shape[1:]):
+    found = pictures(spec, rows.reshape(-1, *rows.shape[2:]))
+    if found is None:
         return None
-    pictures = figures.as_pictures(x)
+    most = 8 if rows.shape[1] == 1 else 16
+    if spec.sequence:
+        most = min(most, max(1, ROLL_WIDTH // found.shape[2]))
+        columns = min(columns, most)
     if not columns and rows.shape[1] == 2:
-        return figures.beside(pictures[::2], pictures[1::2], most)
-    return figures.tile(pictures, columns or most)
+        return figures.beside(found[::2], found[1::2], most)
+    return figures.tile(found, columns or most)
+
+
+def pictures(spec: DataSpec, x: np.ndarray) -> np.ndarray | None:
+    """What was `viewed`, `[N, *shape]`, as RGB `[N, H, W, 3]`, uint8; None for text, and for what is no image."""
+    if spec.sequence == "music":
+        return figures.as_pictures(rolls(x))
+    return None if spec.sequence or not figures.are_images(x.shape[1:]) else figures.as_pictures(x)
 
 
 def rolls(frames: np.ndarray) -> np.ndarray:

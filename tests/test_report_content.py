@@ -64,7 +64,7 @@ def read(path):
 @pytest.fixture
 def still(monkeypatch):
     """No walks, which cost most of the time, and a map of few examples."""
-    monkeypatch.setattr(page, "_walks", lambda subject: ([], [], []))
+    monkeypatch.setattr(page, "_walks", lambda subject: ([], []))
     monkeypatch.setattr(maps, "POINTS", 60)
 
 
@@ -211,5 +211,6 @@ def test_data_without_pictures_says_so(tmp_path):
     data = f"--config.data.path={tmp_path / 'rows.npz'}", "--config.train.batch_size=8"
     text, found = read(trained(tmp_path / "run", "--config=configs/vae_2d.py", *data) / "report.html")
     assert "Interpolation, traversal and imputation were left out: the data is not made of images." in text
-    assert found["map"]["thumb"] == [1, 1]
+    assert found["map"]["thumbs"] is None
+    assert found["map"]["captions"] == [f"example {row}" for row in found["map"]["rows"]]
     assert jax.tree.leaves(found["map"]["maps"])

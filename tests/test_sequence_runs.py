@@ -1,6 +1,7 @@
 """Runs on text and music from start to end, through `launch.py`, and what they refuse."""
 
 import json
+import re
 import time
 
 import numpy as np
@@ -12,7 +13,8 @@ from jaxvae.data.midi import read_midi, write_midi
 
 SHORT = ("--config.train.num_epochs=1", "--config.train.eval_every_epochs=1", "--config.train.batch_size=8",
          "--config.evaluate.nll_samples=2", "--config.network.hidden=8", "--config.network.embed_dim=4",
-         "--config.model.latent_dim=3")  # fmt: skip
+         "--config.model.latent_dim=3", "--config.evaluate.ais_examples=4", "--config.evaluate.ais_chains=2",
+         "--config.evaluate.ais_temperatures=3")  # fmt: skip
 WORDS = ("the cat sat", "a dog ran away", "the bird sings", "a cat ran", "the dog sat down")
 
 
@@ -50,7 +52,11 @@ def test_a_text_run_says_what_became_of_the_text_and_how_likely_it_is(text):
     words = {word for line in WORDS for word in line.split()} | {"<unk>", "(empty)"}
     assert len(lines) == 12
     assert {word for pair in lines for word in pair.split()} <= words
-    assert "<pre>" in (text / "report.html").read_text()
+    page = (text / "report.html").read_text()
+    assert page.count("<pre ") == page.count("<figcaption>") - page.count("<img ") == 4
+    points = json.loads(re.search(r'<script id="data" type="application/json">(.*?)</script>', page, re.S)[1])["map"]
+    assert points["thumbs"] is None
+    assert {word for caption in points["captions"] for word in caption.split()} <= words
 
 
 def test_the_vocabulary_comes_with_the_run_and_the_seed_changes_what_is_written(text, capsys):

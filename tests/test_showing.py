@@ -40,7 +40,10 @@ def test_text_stands_in_blocks_of_lines(tmp_path):
 
 def test_characters_stand_without_spaces():
     letters = WORDS._replace(vocabulary=("<eos>", "<unk>", "a", " ", "b"))
-    assert showing.as_text(config("character"), letters, np.array([[[2, 3, 4, 4]]]), "t") == "t\n\na bb\n"
+    assert (
+        showing.as_text(config("character"), letters, np.array([[[2, 3, 4, 4]], [[4, 0, 0, 0]]]), "t")
+        == "t\n\na bb\nb\n"
+    )
 
 
 def test_a_number_without_a_word_is_refused():

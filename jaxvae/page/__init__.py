@@ -27,7 +27,7 @@ from jaxvae.tools.walks import interpolate, traverse
 SLIDERS = 12
 CAPTIONS = {
     "curves": "Loss and its parts by epoch.",
-    "samples": "Samples: the decoder's means for z drawn from the prior.",
+    "samples": "Samples: what the decoder makes of z drawn from the prior.",
     "reconstructions": "Test data, each row above its reconstructions.",
     "latent_scatter": "Posterior means of the test set.",
     "latent_grid": "The decoder's means over the prior's quantiles.",
@@ -48,9 +48,11 @@ def write_report(path: Path, subject: Subject, results: Mapping[str, Any], pictu
     parts = [config["model"][kind]["name"] for kind in ("posterior", "prior", "likelihood")]
     parts += [config["network"]["name"], config["objective"]["name"]]
     used = results["checkpoint"]
-    shown = [(CAPTIONS.get(p.stem, p.stem), p.read_bytes()) for p in pictures if p.suffix == ".png" and p.exists()]
-    texts = [p.read_text(encoding="utf-8") for p in pictures if p.suffix == ".txt"]
-    walks, spoken, left_out = _walks(subject)
+    shown: list[tuple[str, bytes | str]] = [
+        (CAPTIONS.get(p.stem, p.stem), p.read_bytes()) for p in pictures if p.suffix == ".png" and p.exists()
+    ]
+    shown += [_of_text(p.read_text(encoding="utf-8")) for p in pictures if p.suffix == ".txt"]
+    walks, left_out = _walks(subject)
     data: dict[str, Any] = {}
     explorer = mapped = ""
     if model.posterior.space == EUCLIDEAN and len(subject.dataset.test.x) > 2:
@@ -79,7 +81,7 @@ def write_report(path: Path, subject: Subject, results: Mapping[str, Any], pictu
         notes=_paragraphs("quiet", notes),
         explorer=explorer,
         map=mapped,
-        figures=_figures(shown + walks) + "".join(map(_text, texts + spoken)),
+        figures=_figures(shown + walks),
         left_out=f"<section><h2>Left out</h2>{_paragraphs('quiet', left_out)}</section>" if left_out else "",
         # "</" would end the script
         data=json.dumps(data, allow_nan=False, separators=(",", ":")).replace("</", "<\\/"),
@@ -119,24 +121,33 @@ def _cell(value: float | str) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.3f}"
 
 
-def _figures(shown: Sequence[tuple[str, bytes]]) -> str:
+def _figures(shown: Sequence[tuple[str, bytes | str]]) -> str:
+    """Captions, with a PNG or a text each."""
     if not shown:
         return ""
-    figure = '<figure><img alt="{0}" src="{1}"><figcaption>{0}</figcaption></figure>'
-    made = (figure.format(html.escape(caption), png_uri(data)) for caption, data in shown)
-    return f"<section><h2>Pictures</h2>{''.join(made)}</section>"
+    image, text = '<img alt="{0}" src="{1}">', '<pre tabindex="0" aria-label="{0}">{1}</pre>'
+    figure, made = "<figure>{1}<figcaption>{0}</figcaption></figure>", []
+    for caption, data in shown:
+        name = html.escape(caption)
+        what = text.format(name, html.escape(data)) if isinstance(data, str) else image.format(name, png_uri(data))
+        made.append(figure.format(name, what))
+    heading = "Pictures and texts" if any(isinstance(data, str) for _, data in shown) else "Pictures"
+    return f"<section><h2>{heading}</h2>{''.join(made)}</section>"
 
 
-def _text(text: str) -> str:
-    return f"<section><pre>{html.escape(text)}</pre></section>"
+def _of_text(text: str) -> tuple[str, str]:
+    """Its title and what follows."""
+    title, _, body = text.partition("\n\n")
+    return title, body.rstrip()
 
 
-def _walks(subject: Subject) -> tuple[list[tuple[str, bytes]], list[str], list[str]]:
-    """Interpolations, traversals and imputations, as far as the model knows them: pictures, texts, what is left out."""
+def _walks(subject: Subject) -> tuple[list[tuple[str, bytes | str]], list[str]]:
+    """Interpolations, traversals and imputations, as far as the model knows them; and what is left out."""
     spec = subject.experiment.spec
     if not spec.sequence and not figures.are_images(subject.model.data_shape):
-        return [], [], ["Interpolation, traversal and imputation were left out: the data is not made of images."]
-    found, texts, left_out = [], [], []
+        return [], ["Interpolation, traversal and imputation were left out: the data is not made of images."]
+    found: list[tuple[str, bytes | str]] = []
+    left_out: list[str] = []
     asked: dict[str, Callable[[], Outcome]] = {
         "interpolate": lambda: interpolate(subject, num=6),
         "traverse": lambda: traverse(subject, num=10),
@@ -153,8 +164,8 @@ def _walks(subject: Subject) -> tuple[list[tuple[str, bytes]], list[str], list[s
         if picture is not None:
             found.append((title, png(np.kron(picture, np.ones((2, 2, 1), np.uint8)))))
         else:
-            texts.append(as_text(subject.config, spec, outcome.rows, title))
-    return found, texts, left_out
+            found.append(_of_text(as_text(subject.config, spec, outcome.rows, title)))
+    return found, left_out
 
 
 def _impute(subject: Subject) -> Outcome:

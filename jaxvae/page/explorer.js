@@ -138,13 +138,13 @@
     show();
   }
 
-  // Points in a plane, by maps that one can switch between; under the pointer the nearest one's picture.
+  // Points in a plane, by maps that one can switch between; under the pointer the nearest one.
   function map(spec) {
     const canvas = document.getElementById("map"), context = canvas.getContext("2d");
     const tip = document.getElementById("tip"), caption = document.getElementById("caption");
-    const thumbs = new Image();
-    thumbs.src = spec.thumbs;
-    const [height, width] = spec.thumb;
+    const thumbs = new Image(), picture = tip.querySelector("canvas");
+    if (spec.thumbs) thumbs.src = spec.thumbs;
+    else picture.hidden = true;
     let at = [], chosen = 0;
 
     function draw() {
@@ -174,12 +174,14 @@
       });
       tip.hidden = best < 0;
       if (best < 0) return;
-      const picture = tip.querySelector("canvas");
-      picture.width = width;
-      picture.height = height;
-      picture.getContext("2d").drawImage(thumbs, (best % spec.columns) * width, Math.floor(best / spec.columns) * height, width, height, 0, 0, width, height);
-      caption.textContent = spec.labels ? `label ${spec.names[spec.labels[best]]}` : `example ${spec.rows[best]}`;
-      tip.style.left = `${Math.min(at[best][0] + 14, box.width - 110)}px`;
+      if (spec.thumbs) {
+        const [height, width] = spec.thumb, column = best % spec.columns, row = Math.floor(best / spec.columns);
+        picture.width = width;
+        picture.height = height;
+        picture.getContext("2d").drawImage(thumbs, column * width, row * height, width, height, 0, 0, width, height);
+      }
+      caption.textContent = spec.captions[best];
+      tip.style.left = `${Math.max(Math.min(at[best][0] + 14, box.width - tip.offsetWidth - 10), 0)}px`;
       tip.style.top = `${Math.max(at[best][1] - 60, 0)}px`;
     }
     canvas.addEventListener("pointermove", hover);

@@ -6,12 +6,13 @@ import numpy as np
 
 from jaxvae import figures
 from jaxvae.page.pictures import png, png_uri, shrunk
+from jaxvae.showing import pictures, sentences
 from jaxvae.subject import Subject
 
 POINTS = 1000  # of a map
 THUMBNAIL = 64  # pixels a side, at most
 COLUMNS = 40  # of the sheet of thumbnails
-AT_A_TIME = 100  # pictures shrunk
+AT_A_TIME = 100  # images shrunk
 FLAT = 1e-6  # a spread below this part of the codes' size is the rounding of float32
 COLORS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf")
 
@@ -46,13 +47,19 @@ def latent_map(subject: Subject) -> tuple[dict[str, Any], list[str]]:
         else:
             left_out.append("The map by t-SNE was left out: the codes of all test examples are the same.")
     out: dict[str, Any] = {"maps": maps, "rows": rows.tolist(), "colors": list(COLORS), "labels": None, "names": []}
-    label = subject.dataset.test.label
-    if label is not None:
+    captions = [f"example {row}" for row in rows]
+    if subject.experiment.spec.sequence == "text":
+        captions = sentences(subject.config, subject.experiment.spec, subject.unit(subject.x("test", rows)))
+    elif (label := subject.dataset.test.label) is not None:
         names, index = np.unique(label[rows], return_inverse=True)
         out |= {"labels": index.tolist(), "names": [str(name) for name in names]}
-    pictures = _thumbnails(subject, rows)
-    sprite = png_uri(png(figures.tile(pictures, COLUMNS, gap=0)))
-    return out | {"thumbs": sprite, "thumb": list(pictures.shape[1:3]), "columns": COLUMNS}, left_out
+        captions = [f"label {names[i]}" for i in index]
+    out["captions"], out["thumbs"] = captions, None
+    thumbs = _thumbnails(subject, rows)
+    if thumbs is not None:
+        sprite = png_uri(png(figures.tile(thumbs, COLUMNS, gap=0)))
+        out |= {"thumbs": sprite, "thumb": list(thumbs.shape[1:3]), "columns": COLUMNS}
+    return out, left_out
 
 
 def _tsne(codes: np.ndarray) -> np.ndarray:
@@ -62,10 +69,9 @@ def _tsne(codes: np.ndarray) -> np.ndarray:
     return TSNE(perplexity=perplexity, init="pca", random_state=0, n_jobs=1).fit_transform(codes).astype(float)
 
 
-def _thumbnails(subject: Subject, rows: np.ndarray) -> np.ndarray:
-    """`[N, H, W, 3]`; a white pixel each where the data is not made of images."""
-    if not figures.are_images(subject.model.data_shape):
-        return np.full((len(rows), 1, 1, 3), 255, np.uint8)
-    x = subject.x("test", rows)
-    parts = (subject.unit(x[i : i + AT_A_TIME]) for i in range(0, len(x), AT_A_TIME))
-    return np.concatenate([shrunk(figures.as_pictures(part), THUMBNAIL) for part in parts])
+def _thumbnails(subject: Subject, rows: np.ndarray) -> np.ndarray | None:
+    """`[N, H, W, 3]`; None where the data has no pictures."""
+    spec, x = subject.experiment.spec, subject.x("test", rows)
+    size = len(x) if spec.sequence else AT_A_TIME  # all piano rolls have the same keys
+    found = [pictures(spec, subject.unit(x[i : i + size])) for i in range(0, len(x), size)]
+    return None if found[0] is None else np.concatenate([shrunk(some, THUMBNAIL) for some in found if some is not None])
