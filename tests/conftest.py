@@ -23,6 +23,14 @@ jax.config.update("jax_enable_x64", False)
 jax.config.update("jax_debug_key_reuse", True)  # a key used twice is an error; a test that wants so makes the key anew
 
 
+@pytest.fixture(scope="module")
+def quick_compilation():
+    """Half the time to compile, and slower programs: for a module that compiles much and runs little."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture
 def strict_ranks():
     """Implicit rank promotion is an error. For our own arithmetic only: NumPyro's distributions promote."""

@@ -19,6 +19,8 @@ from configs import base
 from jaxvae import build, checkpoint, data, train
 from jaxvae.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 CONFIGS = sorted(
     path.stem for path in pathlib.Path("configs").glob("*.py") if path.stem not in ("__init__", "base", "flags")
 )
