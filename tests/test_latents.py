@@ -19,6 +19,8 @@ from jaxvae.errors import UserError
 from jaxvae.kl import analytic_kl
 from jaxvae.model import sample
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 def normals(*shape, seed=0):
     return np.random.default_rng((seed, *shape)).normal(size=shape).astype(np.float32)

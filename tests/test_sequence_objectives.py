@@ -13,6 +13,8 @@ from jaxvae import build, objectives, posteriors
 from jaxvae.evaluate import importance_nll
 from jaxvae.train import init_state, make_step
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 def test_training_has_noise_and_judging_has_none(random_like):
     noisy, plain = (

@@ -10,6 +10,8 @@ from sequence_tools import CASES, NOISY, ONE, SHAPES, TRAINING, V, batch, small
 from jaxvae import likelihoods, objectives
 from jaxvae.networks.recurrent import LSTM, drop, steps_before
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 RNG = np.random.default_rng(0)
 
 
