@@ -186,7 +186,7 @@ def test_every_config_takes_any_data_set_and_says_its_source(name):
 @pytest.mark.parametrize(
     "options",
     [
-        ("poincare_vae",),
+        pytest.param(("poincare_vae",), marks=pytest.mark.slow),
         pytest.param(("svae", "--config.model.latent_dim=2"), marks=pytest.mark.slow),
         pytest.param(("flow_prior", "--config.model.latent_dim=2"), marks=pytest.mark.slow),
         ("vq_vae",),
