@@ -134,12 +134,13 @@ def run_sample(config: Mapping[str, Any], workdir: Path, started: float) -> None
     restored = restore_run(workdir, config["evaluate"]["checkpoint"])
     settings, name = config["sample"], config["sample"]["sampler"]["name"]
     build.part("sampler", settings["sampler"])()  # refused before anything is read
+    model = build.model(config, restored.spec)  # which writes sequences as the settings now say
     key = train.streams(config["seed"] if settings["seed"] < 0 else settings["seed"])["sample"]
     if name == "prior":
-        x = sample(restored.model, restored.params, key, settings["num"], settings["temperature"])
+        x = sample(model, restored.params, key, settings["num"], settings["temperature"])
     else:
         subject = Subject(_same_data(setup(config), restored, workdir), restored)
-        x = sample_with(restored.model, restored.params, subject.draw(), key, settings["num"], settings["temperature"])
+        x = sample_with(model, restored.params, subject.draw(), key, settings["num"], settings["temperature"])
     report.write_samples(workdir, config, restored.spec, x, name)
 
 

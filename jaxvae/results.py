@@ -41,7 +41,10 @@ def evaluate(subject: Subject) -> tuple[dict[str, Any], list[str]]:
             f"elbo and nll are null: the posterior or the reconstruction loss is no density, so {bounding} log p(x)."
         )
     elif dataset.sequence:
-        test["nats_per_step"] = -test["elbo"] / float(np.mean(lengths(dataset.test.x)))
+        bound = test["nll"] if test["elbo"] is None else -test["elbo"]
+        if test["elbo"] is None:
+            notes.append("The objective gives no elbo: the nats per step are those of nll.")
+        test["nats_per_step"] = bound / float(np.mean(lengths(dataset.test.x)))
         if dataset.sequence == "text":
             test["perplexity"] = math.exp(min(test["nats_per_step"], 700.0))
     elif model.likelihood.is_discrete and not grey:

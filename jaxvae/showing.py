@@ -1,5 +1,6 @@
 """Examples as people see or hear them: pictures, lines of text, music."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from jaxvae.data.vocabulary import Vocabulary
 ROLL_WIDTH = 240  # frames side by side, at most
 BORDER = 0.7  # grey of a roll's frame
 SILENT = 0.93  # grey of a roll after the end of its piece
+MOST_ROWS = 256  # of a picture; files of numbers and of music hold all
 MARGIN = 2  # keys above and below those that sound
 
 
@@ -38,15 +40,17 @@ def save(
         path = path.with_suffix(".txt")
         path.write_text(as_text(config, spec, rows, title), encoding="utf-8")
         return [path]
-    picture = sheet(spec, rows, columns)
+    picture = sheet(spec, rows[:MOST_ROWS], columns)
     if picture is None:
         return []
+    title += f" (the first {MOST_ROWS} of {len(rows):,})" if len(rows) > MOST_ROWS else ""
     figures.save_sheet(path.with_suffix(".png"), picture, title)
     if not spec.sequence:
         return [path.with_suffix(".png")]
     path.mkdir(exist_ok=True)
-    for old in path.glob("[0-9][0-9]-[0-9][0-9].mid"):
-        old.unlink()
+    for old in path.glob("*.mid"):
+        if re.fullmatch(r"\d+-\d+", old.stem):
+            old.unlink()
     rate = config["data"]["sequence"]["frames_per_beat"]
     for i, j in np.ndindex(rows.shape[:2]):
         write_midi(path / f"{i:02d}-{j:02d}.mid", rows[i, j], frames_per_beat=rate)

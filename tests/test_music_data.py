@@ -249,6 +249,17 @@ def test_long_pieces_are_cut_and_silent_parts_left_out(tmp_path):
     assert found.counts["train"] == music.Counts(3, 6, 20, int((expected == 1).sum()), silent=2)
 
 
+def test_segments_are_split_where_pieces_are_too_few(tmp_path):
+    """Three pieces of ten segments: one piece to test, none to validate, so that segments of the others do."""
+    np.savez(tmp_path / "a.npz", train=np.ones((3, 20, 88), np.uint8))
+    found = music.read(tmp_path / "a.npz", max_length=2, validation_fraction=0.1)
+    assert {split: (c.pieces, c.segments) for split, c in found.counts.items()} == {
+        "train": (2, 18), "test": (1, 10), "validation": (0, 2)
+    }  # fmt: skip
+    assert {split: len(s.x) for split, s in found.splits.items()} == {"train": 18, "test": 10, "validation": 2}
+    assert found.counts["validation"].summary.startswith("out of the train pieces, too few to give whole ones, 2 seq")
+
+
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [
@@ -269,7 +280,9 @@ def test_long_pieces_are_cut_and_silent_parts_left_out(tmp_path):
         ({"train": EXPECTED, "train_len": np.full(3, 12)}, "has -1 before the end of a piece"),
         ({"train": np.where(np.arange(88) == 3, -1, EXPECTED)}, "has -1 before the end of a piece"),
         ({"train": PADDED, "test": 0 * PADDED}, "'test' of '.*' has 3 pieces, in which nothing sounds"),
-        ({"train": PADDED[:0]}, "'train' of '.*' has 0 pieces"),
+        ({"train": PADDED[:0]}, r"'train' of '.*' is \(0, 12, 88\): there is nothing in it"),
+        ({"train": PADDED, "test": PADDED[:, :0]}, r"'test' of '.*' is \(3, 0, 88\): there is nothing in it"),
+        ({"train": PADDED[0, :0]}, r"\(0, 88\): there is nothing in it"),
         ({"train": PADDED, "test": np.array([None])}, "objects and pickles are refused"),
     ],
 )  # fmt: skip

@@ -16,7 +16,7 @@ import launch
 from jaxvae import page
 from jaxvae.errors import UserError
 from jaxvae.experiment import setup
-from jaxvae.page import maps
+from jaxvae.page import decoder, maps
 from jaxvae.page.pictures import shrunk
 from jaxvae.results import label
 from jaxvae.subject import Subject, some_rows
@@ -155,6 +155,25 @@ def test_codes_that_are_not_finite_have_no_map(workdir, tmp_path, still):
     assert "The explorer and the maps were left out: some codes of the test set are NaN or infinite." in text
     assert 'id="map"' not in text
     assert 'id="decoded"' not in text
+
+
+def test_no_text_of_the_data_ends_the_page(workdir, tmp_path, still, monkeypatch):
+    captions = ["<!-- a", "b <script>", "</script> c"]
+    monkeypatch.setattr(page, "latent_map", lambda subject: ({"captions": captions}, []))
+    text, data = written(subject_of(workdir), results_of(workdir), tmp_path / "report.html")
+    assert data["map"]["captions"] == captions
+    assert "<!--" not in text
+    assert text.count("<script") == text.count("</script") == 2
+
+
+def test_pictures_that_are_too_large_have_no_explorer(workdir, tmp_path, still, monkeypatch):
+    monkeypatch.setattr(decoder, "MAX_WEIGHTS", 0)
+    for most, explored in ((5 * 5 * 64, True), (5 * 5 * 64 - 1, False)):
+        monkeypatch.setattr(decoder, "MAX_GRID_VALUES", most)
+        text, data = written(subject_of(workdir), results_of(workdir), tmp_path / "report.html")
+        assert ("explorer" in data) == ('id="decoded"' in text) == explored
+        assert ("The explorer was left out: pictures of (8, 8, 1) are too large for it." in text) == (not explored)
+        assert "map" in data
 
 
 def test_the_map_is_of_examples_at_random(workdir, monkeypatch):

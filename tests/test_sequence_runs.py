@@ -10,6 +10,7 @@ import pytest
 import jaxvae
 import launch
 from jaxvae.data.midi import read_midi, write_midi
+from jaxvae.experiment import load_data
 
 SHORT = ("--config.train.num_epochs=1", "--config.train.eval_every_epochs=1", "--config.train.batch_size=8",
          "--config.evaluate.nll_samples=2", "--config.network.hidden=8", "--config.network.embed_dim=4",
@@ -68,6 +69,27 @@ def test_the_vocabulary_comes_with_the_run_and_the_seed_changes_what_is_written(
     model, params = jaxvae.restore(text)
     z = np.zeros((2, 3), np.float32)
     assert model.decode(params, z).mean.shape == (2, *model.data_shape)
+
+
+def test_sampling_writes_as_it_is_told_now(text, capsys):
+    written = []
+    for options in ("greedy",), ("random",), ("random", "--config.sample.decoding.temperature=20.0"):
+        assert run(f"--workdir={text}", "--mode=sample", f"--config.sample.decoding={options[0]}", *options[1:]) == 0
+        written.append((text / "figures/samples.txt").read_text())
+    assert len(set(written)) == 3
+    assert run(f"--workdir={text}", "--mode=sample", "--config.sample.decoding=nonsense") == 2
+    assert "nonsense" in capsys.readouterr().err
+
+
+def test_without_an_elbo_the_nats_per_step_are_those_of_the_likelihood(sentences, tmp_path):
+    options = "--config.objective=reconstruction", "--config.kl=constant", "--config.evaluate.report=False"
+    argv = "--config=configs/text_vae.py", f"--config.data.path={sentences}", f"--workdir={tmp_path / 'run'}"
+    assert run(*argv, *SHORT, *options) == 0
+    found = json.loads((tmp_path / "run/results.json").read_text())
+    x = load_data(json.loads((tmp_path / "run/config.json").read_text())["data"]).test.x
+    assert found["test"]["elbo"] is None
+    assert found["test"]["nats_per_step"] == pytest.approx(found["test"]["nll"] / (x >= 0).sum(1).mean())
+    assert "The objective gives no elbo: the nats per step are those of nll." in found["notes"]
 
 
 @pytest.mark.parametrize("tool", ["interpolate", "traverse", "analogy"])

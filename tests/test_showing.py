@@ -67,6 +67,19 @@ def test_music_comes_back_from_its_files(tmp_path, rate):
     assert again == made
 
 
+def test_a_picture_shows_the_first_of_many_and_old_music_goes(tmp_path):
+    frames = np.repeat(pieces(1)[None, :, :, :], 300, axis=0)
+    picture, folder = showing.save(tmp_path / "music", config(), MUSIC, frames, "a title")
+    assert len(list(folder.iterdir())) == 300
+    (folder / "mine.mid").write_bytes(b"")
+    few, _ = showing.save(
+        tmp_path / "few", config(), MUSIC, frames[: showing.MOST_ROWS], "a title (the first 256 of 300)"
+    )
+    np.testing.assert_array_equal(imread(picture), imread(few))
+    showing.save(tmp_path / "music", config(), MUSIC, frames[:2], "a title")
+    assert sorted(path.name for path in folder.iterdir()) == ["00-00.mid", "01-00.mid", "mine.mid"]
+
+
 def test_silence_can_be_shown(tmp_path):
     silent = np.zeros((1, 1, 6, 88), np.int32)
     picture, folder = showing.save(tmp_path / "music", config(), MUSIC, silent, "silence")

@@ -20,7 +20,7 @@ class Counts(NamedTuple):
     """What became of one split.
 
     Attributes:
-      pieces: those read.
+      pieces: those read; 0 where there were too few, and the segments of the training pieces are split.
       segments: what they were cut into: the sequences of the split.
       frames: all in the segments.
       notes: the pitches that sound in these frames.
@@ -43,8 +43,9 @@ class Counts(NamedTuple):
     def summary(self) -> str:
         """One line for people."""
         names = f" ({', '.join(self.skipped)}; the first: {next(iter(self.skipped.values()))})" if self.skipped else ""
+        pieces = f"{self.pieces:,} pieces as" if self.pieces else "out of the train pieces, too few to give whole ones,"
         return (
-            f"{self.pieces:,} pieces as {self.segments:,} sequences of {self.frames / max(self.segments, 1):.1f} "
+            f"{pieces} {self.segments:,} sequences of {self.frames / max(self.segments, 1):.1f} "
             f"frames with {self.notes / max(self.frames, 1):.2f} pitches each; left out: {self.silent:,} silent "
             f"sequences, {self.outside:,} notes outside {LOWEST} to {LOWEST + PITCHES - 1}, {self.short:,} between "
             f"frames, {len(self.skipped):,} files{names}"
@@ -70,7 +71,7 @@ def read(path: Path, max_length: int = 0, frames_per_beat: int = 1, validation_f
       path: where it is.
       max_length: longer pieces are cut into segments of this many frames, the last one shorter; 0 leaves them whole.
       frames_per_beat: frames of a quarter note; for MIDI files alone, see `read_midi`.
-      validation_fraction: where given, the splits that are missing are cut out of "train", by whole pieces.
+      validation_fraction: where given, missing splits are cut out of "train", by whole pieces as far as they go.
 
     Raises:
       UserError: there is nothing, or nothing readable, or arrays of another form.
@@ -93,15 +94,19 @@ def read(path: Path, max_length: int = 0, frames_per_beat: int = 1, validation_f
         found = with_missing(found, validation_fraction)
     cut = {split: [s for piece in pieces for s in _segments(piece, max_length)] for split, pieces in found.items()}
     kept = {split: [s for s in segments if s.any()] for split, segments in cut.items()}
+    silent = {split: len(cut[split]) - len(segments) for split, segments in kept.items()}
     for split, segments in kept.items():
         if not segments:
             raise UserError(f"The split '{split}' of '{path}' has {len(found[split])} pieces, in which nothing sounds.")
+    if validation_fraction is not None:  # of too few pieces the segments are split
+        kept = with_missing(kept, validation_fraction)
+    for split, segments in kept.items():
         counts[split] = counts.get(split, Counts(0, 0, 0, 0))._replace(
-            pieces=len(found[split]),
+            pieces=len(found.get(split, ())),
             segments=len(segments),
             frames=sum(map(len, segments)),
             notes=sum(int(s.sum()) for s in segments),
-            silent=len(cut[split]) - len(segments),
+            silent=silent.get(split, 0),
         )
     longest = max(len(s) for segments in kept.values() for s in segments)
     return Music({split: Split(pad(segments, longest)) for split, segments in kept.items()}, counts)
@@ -167,6 +172,8 @@ def _pieces(x: np.ndarray, lengths: np.ndarray | None, where: str) -> list[np.nd
             f"{where} is {x.dtype} {x.shape}; it must be [N, T, {PITCHES}] of 0 and 1, where the first pitch is MIDI "
             f"note {LOWEST}."
         )
+    if 0 in x.shape:
+        raise UserError(f"{where} is {x.shape}: there is nothing in it.")
     x = x.astype(np.int8)
     flat = x.ndim == 2 and lengths is not None  # the pieces stand one after the other
     x = x if x.ndim == 3 or flat else x[None]

@@ -42,8 +42,10 @@ def load(kind: str, name: str, path: str, validation_fraction: float, options: M
             raise UserError("No word is left in the vocabulary: lower data.sequence.min_count, or give more text.")
     else:
         own = {key: options[key] for key in ("max_length", "frames_per_beat") if key in options}
-        made = music.Music({"train": Split(melodies.make_melodies())}, {})
-        found = music.read(place, **own, validation_fraction=validation_fraction) if path else made
+        if path:
+            found = music.read(place, **own, validation_fraction=validation_fraction)
+        else:
+            found = music.Music({"train": Split(melodies.make_melodies())}, {})
         splits, max_value, vocabulary = found.splits, 1, ()
     notes = tuple(f"{split}: {counts.summary}" for split, counts in found.counts.items())
     whole = prepare(name, splits, float(max_value), validation_fraction, is_sequence=True)

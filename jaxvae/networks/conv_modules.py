@@ -11,7 +11,7 @@ from jaxvae.networks.convolution_window import Pair, Window
 from jaxvae.networks.mlp import MLP
 from jaxvae.types import Array
 
-# Of He's variance in hidden layers and of Glorot's in the last one, which starts near grey, as in `MLP`.
+# In 2 / fan_in, before truncation takes a quarter, and for the last layer, which starts near grey, in 1 / fan_in.
 HIDDEN_SCALE, OUTPUT_SCALE = 1.0, 1 / 10
 
 

@@ -60,8 +60,11 @@ def write_report(path: Path, subject: Subject, results: Mapping[str, Any], pictu
             left_out.append("The explorer and the maps were left out: some codes of the test set are NaN or infinite.")
         else:
             if len(model.latent_shape) == 1 and model.latent_shape[0] > 1 and figures.are_images(model.data_shape):
-                data["explorer"] = _explorer(subject)
-                explorer = _asset("explorer.html")
+                try:
+                    data["explorer"] = _explorer(subject)
+                    explorer = _asset("explorer.html")
+                except UserError as error:
+                    left_out.append(str(error))
             data["map"], no_maps = latent_map(subject)
             left_out += no_maps
             mapped = _asset("map.html")
@@ -83,8 +86,8 @@ def write_report(path: Path, subject: Subject, results: Mapping[str, Any], pictu
         map=mapped,
         figures=_figures(shown + walks),
         left_out=f"<section><h2>Left out</h2>{_paragraphs('quiet', left_out)}</section>" if left_out else "",
-        # "</" would end the script
-        data=json.dumps(data, allow_nan=False, separators=(",", ":")).replace("</", "<\\/"),
+        # "</" would end the script, and "<!--" begin what does not end with it
+        data=json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
         script=_asset("explorer.js"),
     )
     scratch = path.with_suffix(".tmp")

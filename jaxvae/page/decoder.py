@@ -6,11 +6,13 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxvae.errors import UserError
 from jaxvae.subject import Subject
 from jaxvae.types import Params
 
 MAX_WEIGHTS = 4_000_000  # 21 MB of text in the page
 MAX_GRID_VALUES = 4_000_000  # at 2 bytes
+LEAST_SIDE = 5
 OUTPUTS = {"identity": lambda x: x, "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "tanh": np.tanh}
 ACTIVATIONS = {
     "relu": lambda x: np.maximum(x, 0),
@@ -54,6 +56,9 @@ def export(subject: Subject, centre: np.ndarray, axes: np.ndarray, spans: np.nda
       `{"kind": "weights", "layers", "activation", "output", "low", "high"}` where dense layers give the decoder's
       means (checked here against the decoder itself); else `{"kind": "grid", "side", "values", ...}`, the means over
       an even grid of the plane, between which the page interpolates.
+
+    Raises:
+      UserError: the network is neither, and its pictures are too large for a grid of them in a page.
     """
     low, high = subject.experiment.spec.pixel_range(subject.config)
     network = layers(subject.params)
@@ -77,7 +82,10 @@ def export(subject: Subject, centre: np.ndarray, axes: np.ndarray, spans: np.nda
 
 
 def _grid(subject: Subject, centre: np.ndarray, axes: np.ndarray, spans: np.ndarray) -> dict[str, Any]:
-    side = int(np.clip(np.sqrt(MAX_GRID_VALUES / max(np.prod(subject.model.data_shape), 1)), 5, 25))
+    shape = subject.model.data_shape
+    side = min(int(np.sqrt(MAX_GRID_VALUES / max(np.prod(shape), 1))), 25)
+    if side < LEAST_SIDE:
+        raise UserError(f"The explorer was left out: pictures of {shape} are too large for it.")
     steps = np.linspace(-1, 1, side)
     right, up = np.meshgrid(steps, steps)
     z = centre + right.reshape(-1, 1) * spans[0] * axes[0] + up.reshape(-1, 1) * spans[1] * axes[1]
