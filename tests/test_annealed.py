@@ -88,6 +88,7 @@ def test_bidirectional_is_both_bounds_of_the_simulated_data():
     assert gap.mean() < 0.3
 
 
+@pytest.mark.slow
 def test_memory_changes_nothing_but_rounding():
     def bounds(memory_mb):
         options = {"num_temperatures": 6, "num_chains": 3, "num_leapfrog": 2, "memory_mb": memory_mb}

@@ -103,8 +103,12 @@ sys.exit(launch.main(sys.argv[2:], time.time()))
 
 @pytest.mark.parametrize(
     ("limit", "after", "hidden"),
-    [(1_000, 0, 400), (20_000, 0, 400), (50_000, 0, 4), (20_000, 20, 400)],
-    ids=["config", "first checkpoint", "log", "later checkpoint"],
+    [
+        pytest.param(1_000, 0, 400, id="config"),
+        pytest.param(20_000, 0, 400, id="first checkpoint", marks=pytest.mark.slow),
+        pytest.param(50_000, 0, 4, id="log", marks=pytest.mark.slow),
+        pytest.param(20_000, 20, 400, id="later checkpoint"),
+    ],
 )
 def test_a_full_disk_ends_the_run_politely(workdir, limit, after, hidden):
     """No file may grow above the limit, from the start or from a step on."""

@@ -14,6 +14,8 @@ from jaxvae import decoding, likelihoods
 from jaxvae.errors import UserError
 from jaxvae.model import sample
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 T, LEVELS, DRAWS = 3, 3, 20_000
 Z = np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
 X = sentences(T, LEVELS)

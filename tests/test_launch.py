@@ -190,7 +190,7 @@ def test_every_config_takes_any_data_set_and_says_its_source(name):
         pytest.param(("svae", "--config.model.latent_dim=2"), marks=pytest.mark.slow),
         pytest.param(("flow_prior", "--config.model.latent_dim=2"), marks=pytest.mark.slow),
         ("vq_vae",),
-        ("count_vae",),
+        pytest.param(("count_vae",), marks=pytest.mark.slow),
         pytest.param(("wae_mmd",), marks=pytest.mark.slow),
     ],
     ids=lambda options: options[0],

@@ -23,6 +23,8 @@ from jaxvae.distributions.pixels import Shaped
 from jaxvae.distributions.ssim import FLOOR, MsSsim, ms_ssim, scales_and_window
 from jaxvae.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 RNG = np.random.default_rng(0)
 LEVELS, IMAGE, UNIT = 16, (12, 12, 1), (0.0, 1.0)
 CASES = {

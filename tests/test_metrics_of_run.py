@@ -137,6 +137,7 @@ def test_evaluation_leaves_the_run_as_it_was(everything):
     assert before == after
 
 
+@pytest.mark.slow
 def test_evaluation_gives_the_same_bits_twice(digits, everything):
     first, *_ = everything
     again = evaluated(digits, "all")
@@ -161,6 +162,7 @@ def test_the_rate_distortion_curve_is_drawn_and_in_the_report(tiny):
     assert base64.b64encode(picture).decode() in (tiny / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_all_on_an_autoencoder_and_on_codes_leaves_out_what_does_not_fit(plain, codes):
     found = evaluated(plain, "all")
     assert not {"ais", "aggregate_kl"} & set(found["metrics"])
@@ -193,6 +195,7 @@ def test_one_device_gives_what_eight_give(digits, everything):
     assert_same_on_one_device(digits, ",".join(("collapse", "aggregate_kl", *OF_CODES)), everything[0])
 
 
+@pytest.mark.slow
 def test_one_device_gives_of_the_factor_scores_what_eight_give(shapes, all_of_shapes):
     assert_same_on_one_device(shapes, ",".join(FACTOR_SCORES), all_of_shapes, FEW)
 
@@ -368,6 +371,7 @@ def test_annealing_agrees_with_importance_sampling_and_its_curve_falls(digits):
     assert curve["distortion_unit"] == "nats"
 
 
+@pytest.mark.slow
 def test_an_autoencoder_with_a_density_is_annealed_from_its_prior(tmp_path_factory, on_tiny):
     gaussian = "--config.model.likelihood=gaussian", "--config.model.likelihood.variance=0.1"
     found = evaluated(train(tmp_path_factory, *on_tiny, *gaussian), "ais")

@@ -17,6 +17,8 @@ from jaxvae.errors import UserError
 from jaxvae.model import reparameterize
 from jaxvae.objectives import KL_WEIGHTS, OBJECTIVES, Loss, Objective
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 @pytest.fixture
 def params(random_like):

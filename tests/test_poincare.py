@@ -109,7 +109,7 @@ def test_density_integrates_to_one_by_volume(c):
 
 
 @pytest.mark.parametrize("c", CURVATURES)
-@pytest.mark.parametrize("dim", [1, 2, 5])
+@pytest.mark.parametrize("dim", [1, 2, pytest.param(5, marks=pytest.mark.slow)])
 def test_log_prob_is_the_change_of_variables_of_the_sampling_map(c, dim):
     loc = ball_points(1, dim, c, 2.0)[0]
     scale = np.linspace(0.4, 0.9, dim).astype(np.float32)

@@ -199,6 +199,7 @@ def test_thumbnails_are_small():
     assert shrunk(pictures[:, :100, :1], 64).shape == (3, 64, 1, 3)
 
 
+@pytest.mark.slow
 def test_the_map_of_large_pictures_has_small_ones(tmp_path):
     x = np.random.default_rng(0).random((40, 80, 100, 1)).astype(np.float32)
     np.savez(tmp_path / "large.npz", x=x)
@@ -225,6 +226,7 @@ def test_walks_that_the_model_lacks_are_named_and_imputation_has_a_second_way(wo
     assert left_out == ["&#x27;traverse&#x27; was left out: It has no &lt;dimensions&gt;."]
 
 
+@pytest.mark.slow
 def test_data_without_pictures_says_so(tmp_path):
     np.savez(tmp_path / "rows.npz", x=np.random.default_rng(0).random((60, 5), dtype=np.float32))
     data = f"--config.data.path={tmp_path / 'rows.npz'}", "--config.train.batch_size=8"

@@ -112,7 +112,7 @@ def test_killed_at_three_moments_it_ends_with_the_same_bits(whole, tmp_path):
     assert_same_end(tmp_path, whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGINT])
 def test_a_signal_saves_within_an_epoch_and_the_run_goes_on_to_the_same_bits(number, whole, tmp_path):
     process = start(tmp_path)
     wait_for_rows(process, tmp_path, 7)
@@ -138,6 +138,7 @@ def test_a_finished_run_started_again_trains_no_further(whole):
     assert json.loads((whole / "results.json").read_text())["seconds_to_first_step"] is None
 
 
+@pytest.mark.slow
 def test_seconds_add_up_over_the_calls_and_an_evaluation_keeps_them(tmp_path):
     process = start(tmp_path)
     wait_for_rows(process, tmp_path, 7)

@@ -67,14 +67,13 @@ def test_music_comes_back_from_its_files(tmp_path, rate):
     assert again == made
 
 
-def test_a_picture_shows_the_first_of_many_and_old_music_goes(tmp_path):
-    frames = np.repeat(pieces(1)[None, :, :, :], 300, axis=0)
+def test_a_picture_shows_the_first_of_many_and_old_music_goes(tmp_path, monkeypatch):
+    monkeypatch.setattr(showing, "MOST_ROWS", 3)
+    frames = np.repeat(pieces(1)[None, :, :, :], 120, axis=0)
     picture, folder = showing.save(tmp_path / "music", config(), MUSIC, frames, "a title")
-    assert len(list(folder.iterdir())) == 300
+    assert len(list(folder.iterdir())) == 120
     (folder / "mine.mid").write_bytes(b"")
-    few, _ = showing.save(
-        tmp_path / "few", config(), MUSIC, frames[: showing.MOST_ROWS], "a title (the first 256 of 300)"
-    )
+    few, _ = showing.save(tmp_path / "few", config(), MUSIC, frames[:3], "a title (the first 3 of 120)")
     np.testing.assert_array_equal(imread(picture), imread(few))
     showing.save(tmp_path / "music", config(), MUSIC, frames[:2], "a title")
     assert sorted(path.name for path in folder.iterdir()) == ["00-00.mid", "01-00.mid", "mine.mid"]

@@ -144,6 +144,7 @@ def test_impute_takes_a_mask_of_ones_own(digits, tmp_path):
     np.testing.assert_array_equal(arrays["observed"], np.broadcast_to(observed, (5, 8, 8, 1)))
 
 
+@pytest.mark.slow
 def test_a_mean_without_error_has_no_ratio(tmp_path):
     """Rows of pixels that are the same in all examples; 200 / 255 has a rounding error."""
     x = np.random.default_rng(0).integers(0, 256, size=(60, 8, 6, 1), dtype=np.uint8)
@@ -328,6 +329,7 @@ def test_few_examples_of_a_class_are_enough_and_no_images_no_picture(tmp_path, c
     assert "needs data with columns" in message
 
 
+@pytest.mark.slow
 def test_an_attribute_can_be_a_factor_by_its_name(tmp_path, capsys):
     rng = np.random.default_rng(0)
     x = rng.random((500, 4, 4, 1), np.float32)
