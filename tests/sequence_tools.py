@@ -91,3 +91,8 @@ def config(kind="text", **sections):
         section, _, key = name.rpartition("__")
         (made[section] if section else made)[key] = value
     return made
+
+
+def pitches(frames):
+    """The MIDI notes that sound in each frame."""
+    return [(np.flatnonzero(frame) + 21).tolist() for frame in frames]

@@ -8,6 +8,7 @@ from jaxvae import figures
 from jaxvae.page.pictures import png, png_uri, shrunk
 from jaxvae.showing import pictures, sentences
 from jaxvae.subject import Subject
+from jaxvae.types import Array
 
 POINTS = 1000  # of a map
 THUMBNAIL = 64  # pixels a side, at most
@@ -47,15 +48,15 @@ def latent_map(subject: Subject) -> tuple[dict[str, Any], list[str]]:
         else:
             left_out.append("The map by t-SNE was left out: the codes of all test examples are the same.")
     out: dict[str, Any] = {"maps": maps, "rows": rows.tolist(), "colors": list(COLORS), "labels": None, "names": []}
-    captions = [f"example {row}" for row in rows]
+    x, captions = subject.x("test", rows), [f"example {row}" for row in rows]
     if subject.experiment.spec.sequence == "text":
-        captions = sentences(subject.config, subject.experiment.spec, subject.unit(subject.x("test", rows)))
+        captions = sentences(subject.config, subject.experiment.spec, subject.unit(x))
     elif (label := subject.dataset.test.label) is not None:
         names, index = np.unique(label[rows], return_inverse=True)
         out |= {"labels": index.tolist(), "names": [str(name) for name in names]}
         captions = [f"label {names[i]}" for i in index]
     out["captions"], out["thumbs"] = captions, None
-    thumbs = _thumbnails(subject, rows)
+    thumbs = _thumbnails(subject, x)
     if thumbs is not None:
         sprite = png_uri(png(figures.tile(thumbs, COLUMNS, gap=0)))
         out |= {"thumbs": sprite, "thumb": list(thumbs.shape[1:3]), "columns": COLUMNS}
@@ -69,9 +70,9 @@ def _tsne(codes: np.ndarray) -> np.ndarray:
     return TSNE(perplexity=perplexity, init="pca", random_state=0, n_jobs=1).fit_transform(codes).astype(float)
 
 
-def _thumbnails(subject: Subject, rows: np.ndarray) -> np.ndarray | None:
-    """`[N, H, W, 3]`; None where the data has no pictures."""
-    spec, x = subject.experiment.spec, subject.x("test", rows)
+def _thumbnails(subject: Subject, x: Array) -> np.ndarray | None:
+    """`[N, H, W, 3]` of what the model sees; None where the data has no pictures."""
+    spec = subject.experiment.spec
     size = len(x) if spec.sequence else AT_A_TIME  # all piano rolls have the same keys
     found = [pictures(spec, subject.unit(x[i : i + size])) for i in range(0, len(x), size)]
     return None if found[0] is None else np.concatenate([shrunk(some, THUMBNAIL) for some in found if some is not None])
