@@ -3,12 +3,10 @@
 import contextlib
 import sys
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from jaxvae import build, data, loop, report, sharding, train
 from jaxvae.checkpoint import Checkpoints
@@ -17,9 +15,10 @@ from jaxvae.experiment import Experiment, check_ranges, setup
 from jaxvae.gradients import check_accumulate
 from jaxvae.metrics.table import check as check_metrics
 from jaxvae.model import sample
-from jaxvae.recorder import Recorder, join_state, make_validation, split_state
+from jaxvae.recorder import Recorder, make_validation
 from jaxvae.samplers import sample_with
 from jaxvae.signals import Signals, Stopped
+from jaxvae.start import check_data, start, weights_of
 from jaxvae.subject import Subject
 from jaxvae.tools import TOOLS
 from jaxvae.workdir import Restored, claim, load_config, lock, read_results, restore_run
@@ -39,7 +38,9 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
     _check_asked(experiment)
     settings = config["train"]
     feed = _make_feed(experiment)
-    for note in experiment.dataset.notes if jax.process_index() == 0 else ():
+    given, notes = weights_of(experiment, workdir)
+    first_host = jax.process_index() == 0
+    for note in (*experiment.dataset.notes, *notes) if first_host else ():
         print(note, file=sys.stderr)
     parallel = sharding.make_parallel(config["parallel"], settings["batch_size"], experiment.objective.whole_batch)
     check_accumulate(
@@ -51,11 +52,10 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
             "evaluate.checkpoint must be 'best' or 'last' while training; a step can be named with --mode=evaluate."
         )
     validate = make_validation(experiment)
-    first_host = jax.process_index() == 0
     claim(workdir, config, write=first_host)
     with lock(workdir) if first_host else contextlib.nullcontext():
         sharding.wait_for_all("claimed")
-        timing = _train(experiment, optimizer, feed, parallel, validate, workdir, started)
+        timing = _train(experiment, optimizer, feed, parallel, validate, workdir, started, given)
         sharding.wait_for_all("trained")
         report.finish(Subject(experiment, restore_run(workdir, config["evaluate"]["checkpoint"])), workdir, timing)
 
@@ -68,13 +68,13 @@ def _make_feed(experiment: Experiment) -> data.Feed:
 
 
 def _train(
-    experiment: Experiment, optimizer, feed, parallel, validate, workdir: Path, started: float
+    experiment: Experiment, optimizer, feed, parallel, validate, workdir: Path, started: float, given: Mapping
 ) -> dict[str, Any]:
     """From the newest checkpoint to the last epoch; returns how long it took."""
     settings, keys = experiment.config["train"], train.streams(experiment.config["seed"])
     total = experiment.total_steps
     checkpoints = Checkpoints(workdir / "checkpoints")
-    state, step, before = _start(experiment, optimizer, keys["init"], checkpoints)
+    state, step, before = start(experiment, optimizer, keys["init"], checkpoints, given)
     run = train.make_trainer(
         experiment.objective,
         optimizer,
@@ -166,37 +166,9 @@ MODES = {
 }  # fmt: skip
 
 
-def _start(experiment, optimizer, key, checkpoints) -> tuple[train.TrainState, int, dict[str, Any]]:
-    """The newest saved state, or the initial one: `(state, step, what was noted with it)`.
-
-    Raises:
-      UserError: the run saw other data than this so far.
-    """
-
-    def check(info: dict[str, Any]) -> None:
-        _check_data(info, experiment.data_checksum, checkpoints.folder.parent)
-
-    init = partial(train.init_state, experiment.objective, optimizer)
-    template = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), jax.eval_shape(init, key))
-    found = checkpoints.restore_latest(*split_state(template), check)
-    if found is None:
-        return jax.jit(init)(key), 0, {}
-    step, weights, rest, info = found
-    return join_state(weights, rest), step, info
-
-
 def _same_data(experiment: Experiment, restored: Restored, workdir: Path) -> Experiment:
-    _check_data(restored.info, experiment.data_checksum, workdir)
+    check_data(restored.info, experiment.data_checksum, workdir)
     return experiment
-
-
-def _check_data(info: Mapping[str, Any], checksum: int, workdir: Path) -> None:
-    """Raises UserError where a run was trained on other data than is here now."""
-    if info["data_checksum"] != checksum:
-        raise UserError(
-            f"The training data is not the one that the run in '{workdir}' has seen so far: its values, its labels or "
-            "its size changed. Nothing was changed there. Give the former data, or another --workdir."
-        )
 
 
 def _check_asked(experiment: Experiment) -> None:

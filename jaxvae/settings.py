@@ -11,6 +11,7 @@ ADDED = {
     "train.compute_dtype": "float32",
     "train.accumulate": 1,
     "train.remat": False,
+    "train.start_from": "",
     "optimizer.ema_decay": 0.0,
     "optimizer.skip_norm": 0.0,
     "sample.decoding": {"name": "greedy"},

@@ -1,6 +1,6 @@
 """The train state, the pure step, and how the devices run it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -38,9 +38,22 @@ def streams(seed: int) -> dict[str, Key]:
     return dict(zip(names, jax.random.split(jax.random.key(seed), len(names)), strict=True))
 
 
-def init_state(objective: Objective, optimizer: optax.GradientTransformation, key: Key) -> TrainState:
-    """The state before the first step."""
-    params, extra = objective.init(key)
+def init_state(
+    objective: Objective, optimizer: optax.GradientTransformation, key: Key, given: Mapping[str, Tree] | None = None
+) -> TrainState:
+    """The state before the first step.
+
+    Args:
+      objective: draws the parameters.
+      optimizer: its state is that of no step.
+      key: of what is drawn.
+      given: parts that take the place of those drawn, `{"params": {group: {part: tree}}, "extra": ...}`.
+    """
+    drawn, given = dict(zip(("params", "extra"), objective.init(key), strict=True)), given or {}
+    params, extra = (
+        {group: {**parts, **given.get(kind, {}).get(group, {})} for group, parts in groups.items()}
+        for kind, groups in drawn.items()
+    )
     state = TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), extra)
     # A weak type, of a number in an initialiser, would become a strong one in the first step, and compile it twice.
     return jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, leaf.dtype), state)

@@ -1,0 +1,111 @@
+"""`train.start_from`: a run that begins with the parameters of another."""
+
+import contextlib
+import shutil
+import time
+
+import numpy as np
+import pytest
+
+import launch
+from jaxvae.checkpoint_reader import Reader
+from jaxvae.trees import flatten
+from jaxvae.workdir import read_metrics
+
+SMALL = (
+    "--config.train.num_epochs=1", "--config.network.hidden=(30,)", "--config.model.latent_dim=3",
+    "--config.evaluate.report=False", "--config.evaluate.metrics=", "--config.evaluate.nll_samples=2",
+    "--config.train.batch_size=128",
+)  # fmt: skip
+
+
+def trains(config, workdir, *more):
+    return launch.main(["launch.py", f"--config=configs/{config}.py", f"--workdir={workdir}", *SMALL, *more],
+                       time.time())  # fmt: skip
+
+
+def weights(workdir, which):
+    with contextlib.closing(Reader(workdir / "checkpoints")) as reader:
+        return flatten(reader.weights(which)[1])
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("other") / "vae"
+    assert trains("vae", workdir, "--config.train.num_epochs=20", "--config.optimizer.ema_decay=0.9") == 0
+    return workdir
+
+
+def same(found, expected):
+    return all(np.array_equal(found[key], value) for key, value in expected.items())
+
+
+def test_training_starts_from_the_best_weights_of_the_other_run(other, workdir, capsys):
+    assert trains("iwae", workdir, "--config.data.binarization=none", f"--config.train.start_from={other}") == 0
+    assert f"Starts from the run in '{other}', step " in capsys.readouterr().err
+    best = weights(other, "best")
+    assert weights(workdir, "0").keys() == best.keys()
+    assert same(weights(workdir, "0"), best)
+    assert not same(weights(workdir, "last"), best)
+    fresh = workdir.parent / "fresh"
+    assert trains("iwae", fresh, "--config.data.binarization=none") == 0
+    assert read_metrics(workdir)[0]["loss"] < read_metrics(fresh)[0]["loss"] - 2
+
+
+def test_parts_that_the_other_run_lacks_begin_as_ever(other, workdir):
+    assert trains("mog_prior", workdir, f"--config.train.start_from={other}") == 0
+    fresh = workdir.parent / "fresh"
+    assert trains("mog_prior", fresh) == 0
+    best, started, drawn = weights(other, "best"), weights(workdir, "0"), weights(fresh, "0")
+    assert same(started, best)
+    new = {key: value for key, value in drawn.items() if key not in best}
+    assert new
+    assert all(".prior." in key for key in new)
+    assert same(started, new)
+
+
+def test_a_codebook_and_its_statistics_are_taken_too(workdir):
+    first = workdir.parent / "first"
+    assert trains("vq_vae", first) == 0
+    assert trains("vq_vae", workdir, f"--config.train.start_from={first}") == 0
+    started, best = weights(workdir, "0"), weights(first, "best")
+    assert any(key.startswith("extra.") for key in best)
+    assert started.keys() == best.keys()
+    assert same(started, best)
+
+
+def test_a_run_that_goes_on_does_not_need_the_other(other, workdir):
+    copy = workdir.parent / "copy"
+    shutil.copytree(other, copy)
+    assert trains("vae", workdir, f"--config.train.start_from={copy}") == 0
+    before = weights(workdir, "last")
+    shutil.rmtree(copy)
+    assert trains("vae", workdir, f"--config.train.start_from={copy}") == 0
+    assert same(weights(workdir, "last"), before)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (("--config.train.start_from=/nowhere",), "train.start_from cannot be used: '/nowhere' holds no run"),
+        (("--config.network.hidden=(31,)",), "decoder.Dense_0.bias is [30] float32 there and [31] float32 here"),
+        (("--config.network.hidden=(30, 30)",), "another network"),
+        (("--config.model.posterior=full_covariance",), "another network"),
+    ],
+)
+def test_what_cannot_be_started_from(other, workdir, refused, more, told):
+    given = more if "start_from" in more[0] else (*more, f"--config.train.start_from={other}")
+    assert told in refused("--config=configs/vae.py", *SMALL, *given)
+    assert not workdir.exists()
+
+
+@pytest.mark.slow  # a run of an LSTM
+def test_words_of_another_vocabulary(workdir, refused, capsys):
+    first = workdir.parent / "first"
+    words = ("--config.data.sequence.vocabulary_size=50",)
+    assert trains("text_vae", first, "--config.network.hidden=8", *words) == 0
+    capsys.readouterr()
+    more = ("--config.data.sequence.vocabulary_size=60", f"--config.train.start_from={first}")
+    message = refused("--config=configs/text_vae.py", *more)
+    assert "its parameters belong to other words" in message
+    assert not workdir.exists()
