@@ -1,4 +1,4 @@
-"""The one linear classifier that metrics ask: a logistic regression on standardised codes."""
+"""The one linear classifier that metrics and tools ask: a logistic regression on standardised codes."""
 
 import warnings
 from typing import Any

@@ -20,14 +20,14 @@ def linear_classifier(codes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray
     Raises:
       UserError: fewer than two classes.
     """
-    from sklearn.linear_model import LogisticRegression  # its import costs half a second: only where it is used
+    from jaxvae.metrics.linear import fit_linear  # scikit-learn's import costs half a second: only where it is used
 
     _check(labels)
     rows = some_rows(len(codes), LARGEST)
     codes, labels = codes[rows], labels[rows]
     mean, scale = codes.mean(axis=0), codes.std(axis=0) + 1e-6  # standardised, so that it converges
     with threadpool_limits(1):  # threads add up in any order, and the last bits with them
-        fitted = LogisticRegression(max_iter=1000).fit((codes - mean) / scale, labels)
+        fitted = fit_linear((codes - mean) / scale, labels)
     weights = fitted.coef_ / scale
     return weights, fitted.intercept_ - weights @ mean, fitted.classes_
 
