@@ -105,33 +105,61 @@ def _weighted(model, kl, name, num_bounds, num_samples, gradient, combine, one_b
         def log_joint(params, z):
             return model.decode(params, z, **own).log_prob(x), model.prior(params).log_prob(z)
 
+        to_add = 0.0
+        if gradient == "dreg":
+            z, to_add = _squares_weights(z, jnp.zeros_like(log_posterior), jnp.asarray(beta, log_posterior.dtype))
         log_likelihood, log_prior = log_joint(params, z)
-        if gradient == "pathwise" and one_bound:
-            log_weights = log_likelihood + beta * (log_prior - log_posterior)
-            loss = -combine(bounds(log_weights))[0]
+        if one_bound:
+            log_q = log_posterior if gradient == "pathwise" else path_log_prob(posterior, z)
+            loss = -combine(bounds(log_likelihood + beta * (log_prior - log_q) + to_add))[0]
         else:
-            loss, log_weights = _two_paths(params, posterior, z, log_joint, log_posterior, beta)
+            loss = _two_paths(params, z, log_joint, log_posterior, beta)
         kl_estimate = jnp.mean(log_posterior - log_prior, axis=0)
         metrics = bound_metrics(model, log_likelihood, kl_estimate)
         if model.has_likelihood:
             metrics["iwae"] = losses.iwae_bound(log_likelihood + log_prior - log_posterior)
         return posterior, {"loss": loss, **metrics}
 
-    def _two_paths(params, posterior, z, log_joint, log_posterior, beta):
-        """The model's parameters follow one bound, the encoder another or another estimator, at the same samples."""
+    def _two_paths(params, z, log_joint, log_posterior, beta):
+        """The model's parameters follow one bound and the encoder another, at the same samples."""
         stop = jax.lax.stop_gradient
         likelihood, prior = log_joint(params, stop(z))
         of_model_ = likelihood + beta * (prior - stop(log_posterior))
         likelihood, prior = log_joint(stop(params), z)
-        log_q = log_posterior if gradient == "pathwise" else path_log_prob(posterior, z)
-        of_encoder = likelihood + beta * (prior - log_q)
+        of_encoder = likelihood + beta * (prior - log_posterior)
         weights = stop(of_model_)
         for_model = jax.grad(lambda w: jnp.sum(combine(bounds(w))[0]))(weights)
         for_encoder = jax.grad(lambda w: jnp.sum(combine(bounds(w))[1]))(weights)
-        if gradient == "dreg":  # the score's beta (w - w^2) taken from w, which is the paper's w^2 for beta = 1
-            for_encoder = (1 - beta) * for_encoder + beta * jnp.square(for_encoder)
         surrogate = jnp.sum(stop(for_model) * of_model_ + stop(for_encoder) * of_encoder, axis=0)
         value = combine(bounds(weights))[0]
-        return -(stop(value) + surrogate - stop(surrogate)), weights
+        return -(stop(value) + surrogate - stop(surrogate))
 
     return of_model(model, terms)
+
+
+@jax.custom_vjp
+def _squares_weights(z: Array, zeros: Array, beta: Array) -> tuple[Array, Array]:
+    """`(z, zeros)`: the gradient through z `[K, B, ...]` is that of "dreg" where the zeros `[K, B]` are added to log w.
+
+    What comes back through the zeros is the normalised importance weight w of each sample, but for a factor that all
+    samples of an example share, and w sums to 1. So one pass back through the decoder serves both: the parameters'
+    gradient has the weights w, that through z has (1 - beta) w + beta w^2: the score's beta (w - w^2) taken from w,
+    which is the paper's w^2 for beta = 1.
+    """
+    del beta
+    return z, zeros
+
+
+def _squares_weights_forward(z, zeros, beta):
+    return (z, zeros), beta
+
+
+def _squares_weights_backward(beta, slopes):
+    of_z, of_weights = slopes
+    total = jnp.sum(of_weights, axis=0)
+    weights = of_weights / jnp.where(total == 0, 1.0, total)
+    factor = (1 - beta) + beta * weights
+    return of_z * factor.reshape(factor.shape + (1,) * (of_z.ndim - factor.ndim)), of_weights, jnp.zeros_like(beta)
+
+
+_squares_weights.defvjp(_squares_weights_forward, _squares_weights_backward)
