@@ -70,20 +70,21 @@ def weights_of(experiment: Experiment, workdir: Path) -> tuple[dict[str, Tree], 
         )
     weights = {}
     kinds = zip(("params", "extra"), jax.eval_shape(experiment.objective.init, jax.random.key(0)), strict=True)
-    for kind, groups in kinds:
+    for kind, here in kinds:
         there = other.weights.get(kind) or {}
-        weights[kind] = {group: _common(parts, there.get(group, {}), folder) for group, parts in groups.items()}
+        weights[kind] = {name: _common(name, here[name], there[name], folder) for name in here if name in there}
     return weights, [f"Starts from the run in '{folder}', step {other.step}."]
 
 
-def _common(here: Tree, there: Tree, folder: str) -> Tree:
-    """The parts of `there` that are here too.
+def _common(group: str, here: Tree, there: Tree, folder: str) -> Tree:
+    """The parts of a group that are here and there, or the group where it has no parts, as they are there.
 
     Raises:
       UserError: one of them has other shapes.
     """
-    common = {part: there[part] for part in here if part in there}
-    new, old = flatten(shapes({part: here[part] for part in common})), flatten(shapes(common))
+    if isinstance(here, dict) and isinstance(there, dict):
+        here, there = ({part: tree[part] for part in here if part in there} for tree in (here, there))
+    new, old = flatten({group: shapes(here)}), flatten({group: shapes(there)})
     differing = [key for key in (new | old) if new.get(key) != old.get(key)]
     if differing:
         key = differing[0]
@@ -92,7 +93,7 @@ def _common(here: Tree, there: Tree, folder: str) -> Tree:
             f"train.start_from: the run in '{folder}' has another network: {key} is {sizes[0]} there and {sizes[1]} "
             f"here ({len(differing)} arrays differ). Give a run with the same model and network settings."
         )
-    return common
+    return there
 
 
 def check_data(info: Mapping[str, Any], checksum: int, workdir: Path) -> None:

@@ -49,14 +49,18 @@ def init_state(
       key: of what is drawn.
       given: parts that take the place of those drawn, `{"params": {group: {part: tree}}, "extra": ...}`.
     """
-    drawn, given = dict(zip(("params", "extra"), objective.init(key), strict=True)), given or {}
-    params, extra = (
-        {group: {**parts, **given.get(kind, {}).get(group, {})} for group, parts in groups.items()}
-        for kind, groups in drawn.items()
-    )
+    drawn = objective.init(key)
+    params, extra = _with({"params": drawn[0], "extra": drawn[1]}, given or {}).values()
     state = TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), extra)
     # A weak type, of a number in an initialiser, would become a strong one in the first step, and compile it twice.
     return jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, leaf.dtype), state)
+
+
+def _with(drawn: Tree, given: Tree) -> Tree:
+    """`drawn`, with what `given` has in its place."""
+    if not isinstance(drawn, dict):
+        return given
+    return {name: _with(value, given[name]) if name in given else value for name, value in drawn.items()}
 
 
 def make_step(

@@ -3,12 +3,18 @@
 import contextlib
 import shutil
 import time
+from types import SimpleNamespace
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import launch
 from jaxvae.checkpoint_reader import Reader
+from jaxvae.train import init_state
 from jaxvae.trees import flatten
 from jaxvae.workdir import read_metrics
 
@@ -88,7 +94,7 @@ def test_a_run_that_goes_on_does_not_need_the_other(other, workdir):
     ("more", "told"),
     [
         (("--config.train.start_from=/nowhere",), "train.start_from cannot be used: '/nowhere' holds no run"),
-        (("--config.network.hidden=(31,)",), "decoder.Dense_0.bias is [30] float32 there and [31] float32 here"),
+        (("--config.network.hidden=(31,)",), "model.decoder.Dense_0.bias is [30] float32 there and [31] float32 here"),
         (("--config.network.hidden=(30, 30)",), "another network"),
         (("--config.model.posterior=full_covariance",), "another network"),
     ],
@@ -97,6 +103,18 @@ def test_what_cannot_be_started_from(other, workdir, refused, more, told):
     given = more if "start_from" in more[0] else (*more, f"--config.train.start_from={other}")
     assert told in refused("--config=configs/vae.py", *SMALL, *given)
     assert not workdir.exists()
+
+
+def test_what_is_given_takes_the_place_of_what_is_drawn_and_of_nothing_else():
+    drawn = {"whole": jnp.zeros(2), "parts": {"one": {"a": jnp.zeros(3), "b": jnp.zeros(1)}, "other": jnp.zeros(4)}}
+    objective: Any = SimpleNamespace(init=lambda key: (drawn, {"count": jnp.zeros(())}))
+    given = {"params": {"whole": np.ones(2, np.float32), "parts": {"one": {"a": np.ones(3, np.float32)}}}}
+    state = init_state(objective, optax.sgd(0.1, momentum=0.9), jax.random.key(0), given)
+    expected = {"whole": np.ones(2), "parts": {"one": {"a": np.ones(3), "b": np.zeros(1)}, "other": np.zeros(4)}}
+    assert jax.tree.structure(state.params) == jax.tree.structure(expected)
+    jax.tree.map(np.testing.assert_array_equal, state.params, expected)
+    assert state.extra["count"] == 0
+    assert state.step == 0
 
 
 @pytest.mark.slow  # a run of an LSTM
