@@ -18,6 +18,8 @@ from jaxvae.metrics.annealed import ais, bidirectional, reverse_ais, simulate
 from jaxvae.metrics.paths import STARTS, paths
 from jaxvae.metrics.rate_distortion import rate_distortion
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 WRONG, SHORT = lg.params(0.4, 0.3), {"num_chains": 1, "num_leapfrog": 3}
 
 

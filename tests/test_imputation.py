@@ -16,6 +16,8 @@ from jaxvae import likelihoods, posteriors, priors
 from jaxvae.errors import UserError
 from jaxvae.imputation import gibbs, metropolis_within_gibbs, missing_log_likelihood, pseudo_gibbs, value_log_probs
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 OBSERVED = np.asarray([True, False, True, False, False])
 CHAINS = 4000  # independent, so that their last states need no effective sample size
 

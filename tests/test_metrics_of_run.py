@@ -22,6 +22,8 @@ from jaxvae.metrics.of_run import FACTOR_SCORES
 from jaxvae.metrics.table import METRICS
 from jaxvae.results import label, table
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 ROOT = Path(__file__).parents[1]
 QUICK = (
     "--config.evaluate.report=False", "--config.evaluate.nll_samples=5", "--config.evaluate.max_examples=1000",

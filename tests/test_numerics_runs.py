@@ -19,6 +19,8 @@ from jaxvae.settings import ADDED
 from jaxvae.updates import exchanged
 from jaxvae.workdir import restore_run
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 def checksums(workdir):
     reader = Reader(workdir / "checkpoints")

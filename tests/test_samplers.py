@@ -15,6 +15,8 @@ from jaxvae.model import centre, make_model, with_state
 from jaxvae.objectives.distances import mmd
 from jaxvae.samplers.base import CHUNK
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 CURVATURE = 0.7
 FEW = {"steps": 2}
 QUICK = {

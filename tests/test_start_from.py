@@ -18,6 +18,8 @@ from jaxvae.train import init_state
 from jaxvae.trees import flatten
 from jaxvae.workdir import read_metrics
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 SMALL = (
     "--config.train.num_epochs=1", "--config.network.hidden=(30,)", "--config.model.latent_dim=3",
     "--config.evaluate.report=False", "--config.evaluate.metrics=", "--config.evaluate.nll_samples=2",
