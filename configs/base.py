@@ -63,7 +63,7 @@ def get_config(name: str, dataset: str = "") -> ConfigDict:
         },
         "train": {
             "num_epochs": sizes["num_epochs"],
-            "start_from": "",  # the folder of a run with the same network: training starts from its parameters
+            "start_from": "",  # the folder of a run with the same network, whose parameters training starts from
             "batch_size": 128,
             "accumulate": 1,  # equal parts of a batch that go through the network one after the other
             "compute_dtype": "float32",  # or bfloat16, of the networks; parameters and losses stay float32

@@ -3,8 +3,8 @@
 python launch.py --config=configs/iwae.py        # 8x8 digits, bundled: test loss 22.55, NLL 22.37
 python launch.py --config=configs/iwae.py:mnist
 
-k = 50, both with --config.train.eval_every_epochs=5 --config.evaluate.nll_samples=5000:
-200 epochs: NLL 86.53; 200 epochs from the same net's 2,000 as a VAE (docs/results.md): NLL 85.11.
+k = 50 (--config.train.num_epochs=200 --config.train.eval_every_epochs=5 --config.evaluate.nll_samples=5000):
+NLL 86.53; the same from the net's 2,000 epochs as a VAE (options in docs/results.md): NLL 85.11.
 Published 84.78 after 3,280 epochs.
 """
 

@@ -18,7 +18,7 @@ from jaxvae.model import sample
 from jaxvae.recorder import Recorder, make_validation
 from jaxvae.samplers import sample_with
 from jaxvae.signals import Signals, Stopped
-from jaxvae.start import check_data, start, weights_of
+from jaxvae.start import check_data, other_weights, start
 from jaxvae.subject import Subject
 from jaxvae.tools import TOOLS
 from jaxvae.workdir import Restored, claim, load_config, lock, read_results, restore_run
@@ -37,10 +37,11 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
     experiment = setup(config)
     _check_asked(experiment)
     settings = config["train"]
+    if settings["start_from"] and not (workdir / "config.json").exists():
+        other_weights(experiment)  # refused before anything is written
     feed = _make_feed(experiment)
-    given, notes = weights_of(experiment, workdir)
     first_host = jax.process_index() == 0
-    for note in (*experiment.dataset.notes, *notes) if first_host else ():
+    for note in experiment.dataset.notes if first_host else ():
         print(note, file=sys.stderr)
     parallel = sharding.make_parallel(config["parallel"], settings["batch_size"], experiment.objective.whole_batch)
     check_accumulate(
@@ -55,7 +56,7 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
     claim(workdir, config, write=first_host)
     with lock(workdir) if first_host else contextlib.nullcontext():
         sharding.wait_for_all("claimed")
-        timing = _train(experiment, optimizer, feed, parallel, validate, workdir, started, given)
+        timing = _train(experiment, optimizer, feed, parallel, validate, workdir, started)
         sharding.wait_for_all("trained")
         report.finish(Subject(experiment, restore_run(workdir, config["evaluate"]["checkpoint"])), workdir, timing)
 
@@ -68,13 +69,13 @@ def _make_feed(experiment: Experiment) -> data.Feed:
 
 
 def _train(
-    experiment: Experiment, optimizer, feed, parallel, validate, workdir: Path, started: float, given: Mapping
+    experiment: Experiment, optimizer, feed, parallel, validate, workdir: Path, started: float
 ) -> dict[str, Any]:
     """From the newest checkpoint to the last epoch; returns how long it took."""
     settings, keys = experiment.config["train"], train.streams(experiment.config["seed"])
     total = experiment.total_steps
     checkpoints = Checkpoints(workdir / "checkpoints")
-    state, step, before = start(experiment, optimizer, keys["init"], checkpoints, given)
+    state, step, before = start(experiment, optimizer, keys["init"], checkpoints)
     run = train.make_trainer(
         experiment.objective,
         optimizer,

@@ -49,8 +49,8 @@ def init_state(
       key: of what is drawn.
       given: parts that take the place of those drawn, `{"params": {group: {part: tree}}, "extra": ...}`.
     """
-    drawn = objective.init(key)
-    params, extra = _with({"params": drawn[0], "extra": drawn[1]}, given or {}).values()
+    kept = _with(dict(zip(("params", "extra"), objective.init(key), strict=True)), given or {})
+    params, extra = kept["params"], kept["extra"]
     state = TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), extra)
     # A weak type, of a number in an initialiser, would become a strong one in the first step, and compile it twice.
     return jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, leaf.dtype), state)

@@ -123,6 +123,58 @@ def test_dreg_has_the_mean_of_the_plain_gradient_at_any_beta_and_stl_has_not(bet
     assert away.max() > 8
 
 
+@pytest.mark.parametrize("gradient", ["stl", "dreg"])
+def test_the_estimators_leave_all_but_the_encoders_gradient_alone(gradient):
+    model, kl = tools.mixture_model(), KL_WEIGHTS["constant"](0.7)
+    params = model.init(jax.random.key(3))
+
+    def slopes(gradient):
+        objective = tools.make("iwae", model, kl, num_samples=4, gradient=gradient)
+
+        def loss(params):
+            out = objective.loss({"model": params}, {}, {"x": tools.X}, jax.random.key(1), tools.CTX)
+            return jnp.sum(out.losses["model"])
+
+        return jax.grad(loss)(params)
+
+    plain, other = slopes("pathwise"), slopes(gradient)
+    for part in ("decoder", "prior"):
+        assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(plain[part])) > 0.1
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), other[part], plain[part])
+    assert np.abs(other["encoder"]["Dense_1"]["bias"] - plain["encoder"]["Dense_1"]["bias"]).max() > 0.01
+
+
+@pytest.mark.parametrize("beta", [1.0, 0.7])
+def test_dreg_is_the_written_out_sum_over_the_samples(beta):
+    """Tucker et al. 2018, equation 8: the squared weights times the slopes of log w, which z alone carries."""
+    model, samples = tools.mixture_model(), 4
+    params = model.init(jax.random.key(3))
+    objective = tools.make("iwae", model, KL_WEIGHTS["constant"](beta), num_samples=samples, gradient="dreg")
+
+    def loss(encoder):
+        given = {"model": {**params, "encoder": encoder}}
+        return jnp.sum(objective.loss(given, {}, {"x": tools.X}, jax.random.key(1), tools.CTX).losses["model"])
+
+    fixed = model.encode(params, tools.X)
+
+    def log_weights(z):
+        log_prior, log_posterior = model.prior(params).log_prob(z), fixed.log_prob(z)
+        return model.decode(params, z).log_prob(tools.X) + beta * (log_prior - log_posterior)
+
+    def written_out(encoder):
+        key = jax.random.split(jax.random.key(1))[0]
+        z, _ = draw(key, model.encode({**params, "encoder": encoder}, tools.X), samples)
+        at = jax.lax.stop_gradient(z)
+        weights = jax.nn.softmax(log_weights(at), axis=0)
+        factor = (1 - beta) * weights + beta * weights**2
+        slopes = jax.grad(lambda z: jnp.sum(log_weights(z)))(at)
+        return -jnp.sum(factor[..., None] * slopes * z)
+
+    found, expected = jax.grad(loss)(params["encoder"]), jax.grad(written_out)(params["encoder"])
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), found, expected)
+    assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(expected)) > 0.01
+
+
 @pytest.mark.parametrize("beta", [1.0, 0.5])
 def test_stl_of_one_sample_has_the_mean_of_the_plain_gradient(beta, assert_mean):
     kl = KL_WEIGHTS["constant"](beta)

@@ -16,7 +16,7 @@ import launch
 from jaxvae.checkpoint_reader import Reader
 from jaxvae.train import init_state
 from jaxvae.trees import flatten
-from jaxvae.workdir import read_metrics
+from jaxvae.workdir import read_metrics, restore_run
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -60,7 +60,7 @@ def test_training_starts_from_the_best_weights_of_the_other_run(other, workdir, 
     assert read_metrics(workdir)[0]["loss"] < read_metrics(fresh)[0]["loss"] - 2
 
 
-def test_parts_that_the_other_run_lacks_begin_as_ever(other, workdir):
+def test_parts_that_the_other_run_lacks_begin_as_ever(other, workdir, capsys):
     assert trains("mog_prior", workdir, f"--config.train.start_from={other}") == 0
     fresh = workdir.parent / "fresh"
     assert trains("mog_prior", fresh) == 0
@@ -70,6 +70,7 @@ def test_parts_that_the_other_run_lacks_begin_as_ever(other, workdir):
     assert new
     assert all(".prior." in key for key in new)
     assert same(started, new)
+    assert "; anew: model.prior." in capsys.readouterr().err
 
 
 def test_a_codebook_and_its_statistics_are_taken_too(workdir):
@@ -80,6 +81,46 @@ def test_a_codebook_and_its_statistics_are_taken_too(workdir):
     assert any(key.startswith("extra.") for key in best)
     assert started.keys() == best.keys()
     assert same(started, best)
+
+
+def test_a_codebook_that_is_averaged_in_one_run_alone_is_named_or_refused(workdir, capsys, refused):
+    averaged, learned = workdir.parent / "averaged", workdir.parent / "learned"
+    codebook = "--config.model.posterior.ema=False"
+    assert trains("vq_vae", learned, codebook) == 0
+    assert trains("vq_vae", averaged, f"--config.train.start_from={learned}") == 0
+    assert "; anew: model.posterior." in capsys.readouterr().err
+    nets = {k: v for k, v in weights(learned, "best").items() if ".decoder." in k or ".encoder." in k}
+    assert same(weights(averaged, "0"), nets)
+    more = (*SMALL, codebook, f"--config.train.start_from={averaged}")
+    assert "model.posterior.counts is [128] float32 there and missing here" in refused(
+        "--config=configs/vq_vae.py", *more
+    )
+
+
+def test_a_decoder_that_is_divided_by_its_norms_starts_as_it_is_used(workdir):
+    first = workdir.parent / "first"
+    assert trains("rae_l2", first, "--config.objective.penalty=spectral") == 0
+    assert trains("rae_l2", workdir, f"--config.train.start_from={first}") == 0
+    used = flatten({"params": {"model": restore_run(first).params}})
+    assert not same(weights(first, "best"), used)
+    assert same(weights(workdir, "0"), used)
+
+
+@pytest.mark.parametrize("broken", ["half written", "unreadable"])
+def test_a_first_start_that_broke_off_starts_from_the_other_run_again(other, workdir, capsys, broken):
+    assert trains("vae", workdir, f"--config.train.start_from={other}") == 0
+    kept = workdir / "checkpoints" / "0"
+    for folder in (workdir / "checkpoints").iterdir():
+        if folder != kept:
+            shutil.rmtree(folder)
+    if broken == "half written":
+        kept.rename(kept.with_name("0.orbax-checkpoint-tmp"))
+    else:
+        (kept / "info" / "metadata").write_text("{")
+    capsys.readouterr()
+    assert trains("vae", workdir, f"--config.train.start_from={other}") == 0
+    assert f"Starts from the run in '{other}'" in capsys.readouterr().err
+    assert same(weights(workdir, "0"), weights(other, "best"))
 
 
 def test_a_run_that_goes_on_does_not_need_the_other(other, workdir):

@@ -107,7 +107,9 @@ def _weighted(model, kl, name, num_bounds, num_samples, gradient, combine, one_b
 
         to_add = 0.0
         if gradient == "dreg":
-            z, to_add = _squares_weights(z, jnp.zeros_like(log_posterior), jnp.asarray(beta, log_posterior.dtype))
+            z, to_add = _doubly_reparameterized(
+                z, jnp.zeros_like(log_posterior), jnp.asarray(beta, log_posterior.dtype)
+            )
         log_likelihood, log_prior = log_joint(params, z)
         if one_bound:
             log_q = log_posterior if gradient == "pathwise" else path_log_prob(posterior, z)
@@ -138,23 +140,23 @@ def _weighted(model, kl, name, num_bounds, num_samples, gradient, combine, one_b
 
 
 @jax.custom_vjp
-def _squares_weights(z: Array, zeros: Array, beta: Array) -> tuple[Array, Array]:
-    """`(z, zeros)`: the gradient through z `[K, B, ...]` is that of "dreg" where the zeros `[K, B]` are added to log w.
+def _doubly_reparameterized(z: Array, zeros: Array, beta: Array) -> tuple[Array, Array]:
+    """`(z, zeros)`: what follows has the gradient of "dreg", if z is used from here on and the zeros added to log w.
 
-    What comes back through the zeros is the normalised importance weight w of each sample, but for a factor that all
-    samples of an example share, and w sums to 1. So one pass back through the decoder serves both: the parameters'
-    gradient has the weights w, that through z has (1 - beta) w + beta w^2: the score's beta (w - w^2) taken from w,
-    which is the paper's w^2 for beta = 1.
+    What comes back through the zeros `[K, B]` of one IWAE bound is the normalised importance weight w of each sample,
+    but for a factor that all samples of an example share; and w sums to 1. So one pass back through the decoder serves
+    both: the parameters' gradient has the weights w, that through z `[K, B, ...]` has (1 - beta) w + beta w^2, which is
+    the score's beta (w - w^2) taken from w, and the paper's w^2 for beta = 1.
     """
     del beta
     return z, zeros
 
 
-def _squares_weights_forward(z, zeros, beta):
+def _doubly_reparameterized_forward(z, zeros, beta):
     return (z, zeros), beta
 
 
-def _squares_weights_backward(beta, slopes):
+def _doubly_reparameterized_backward(beta, slopes):
     of_z, of_weights = slopes
     total = jnp.sum(of_weights, axis=0)
     weights = of_weights / jnp.where(total == 0, 1.0, total)
@@ -162,4 +164,4 @@ def _squares_weights_backward(beta, slopes):
     return of_z * factor.reshape(factor.shape + (1,) * (of_z.ndim - factor.ndim)), of_weights, jnp.zeros_like(beta)
 
 
-_squares_weights.defvjp(_squares_weights_forward, _squares_weights_backward)
+_doubly_reparameterized.defvjp(_doubly_reparameterized_forward, _doubly_reparameterized_backward)
