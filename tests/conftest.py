@@ -16,6 +16,7 @@ avoid_wrong_sums()
 import jax
 import numpy as np
 import pytest
+from stream_tools import image_folder, memory_and_streamed
 
 import launch
 
@@ -67,6 +68,18 @@ def random_like():
 @pytest.fixture
 def workdir(tmp_path):
     return tmp_path / "run"
+
+
+@pytest.fixture
+def images(tmp_path):
+    """The folder of images of `stream_tools`."""
+    return image_folder(tmp_path / "images")
+
+
+@pytest.fixture
+def both(images):
+    """`(**options) -> (in memory, streamed)` of that folder."""
+    return memory_and_streamed(images)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from stream_tools import NUM, assert_same, draw, image_folder, memory_and_streamed
+from stream_tools import NUM, assert_same, draw
 from test_tfds import IMAGES, LABELS, write_tfds
 
 import launch
@@ -21,16 +21,6 @@ from jaxvae.data import folders
 from jaxvae.data.stream import Rows
 
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture
-def images(tmp_path):
-    return image_folder(tmp_path / "images")
-
-
-@pytest.fixture
-def both(images):
-    return memory_and_streamed(images)
 
 
 @pytest.mark.parametrize("size", [0, 4, 9])

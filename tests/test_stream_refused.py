@@ -5,22 +5,12 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from stream_tools import assert_same, draw, image_folder, memory_and_streamed
+from stream_tools import assert_same, draw
 from test_tfds import IMAGES
 
 from jaxvae import UserError, data
 from jaxvae.data import cache
 from jaxvae.data.stream import Rows, make_items
-
-
-@pytest.fixture
-def images(tmp_path):
-    return image_folder(tmp_path / "images")
-
-
-@pytest.fixture
-def both(images):
-    return memory_and_streamed(images)
 
 
 def test_streamed_images_of_unequal_sizes_are_refused_naming_two(both, images):
