@@ -14,10 +14,10 @@ from pathlib import Path
 
 from absl import flags, logging
 
-from configs import base
-from configs.flags import parse
-from jaxvae.errors import UserError, advice
-from jaxvae.platform import avoid_wrong_sums
+from jaxvae.cli.flags import parse
+from jaxvae.common.errors import UserError, advice
+from jaxvae.common.platform import avoid_wrong_sums
+from jaxvae.experiment import defaults
 
 MODES = ["train", "evaluate", "sample", "reconstruct", "tool"]
 
@@ -33,21 +33,19 @@ def main(argv: list[str], started: float) -> int:
     if {"--help", "-h", "-help", "--helpfull", "--helpshort"} & set(argv):
         print(f"{__doc__}\nflags:\n{values.get_help()}")
         print(
-            f"settings, each as --config.KEY=VALUE, with the defaults of configs/base.py:\n\n{base.get_config('NAME')}"
+            f"settings, each as --config.KEY=VALUE, with its default:\n\n{defaults.get_config('NAME')}"
         )
         return 0
     try:
         config = parse(argv, values)
         avoid_wrong_sums()
-        from jaxvae import (
-            modes,
-            sharding,
-        )  # brings JAX: only now, so that help and mistakes in the flags answer at once
+        from jaxvae.cli import commands
+        from jaxvae.train import sharding  # brings JAX: only now, so that help and mistakes in the flags answer at once
 
         _say_things_once()
         _keep_compiled()
         sharding.start_hosts(values.coordinator, values.num_processes, values.process_id)
-        modes.MODES[values.mode](config.to_dict(), Path(values.workdir or f"runs/{config.name}"), started)
+        commands.MODES[values.mode](config.to_dict(), Path(values.workdir or f"runs/{config.name}"), started)
     except UserError as error:
         return _say(f"error: {' '.join(str(error).split())}", 2)
     except OSError as error:

@@ -29,12 +29,12 @@ import optax
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # configs/ is not installed with the library
 
-from jaxvae.platform import avoid_wrong_sums
+from jaxvae.common.platform import avoid_wrong_sums
 
 avoid_wrong_sums()
 
-from configs import base
-from jaxvae import build, train
+from jaxvae import train
+from jaxvae.experiment import build, defaults
 
 SIDE, COLORS, LATENT, BATCH = 64, 3, 64, 128
 CHANNELS = (32, 64, 128, 256)
@@ -48,7 +48,7 @@ ROWS = {
 
 def jaxvae_step(images: np.ndarray) -> Callable[[], float]:
     """A step of the library's own training."""
-    config = base.get_config("conv_speed").to_dict()
+    config = defaults.get_config("conv_speed").to_dict()
     config["model"]["latent_dim"] = LATENT
     config["network"] = {"name": "conv", "channels": CHANNELS, "kernel": 4, "stride": 2}
     spec = build.DataSpec(images.shape[1:])

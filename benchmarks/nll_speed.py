@@ -21,15 +21,17 @@ import jax
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # configs/ is not installed with the library
 
-from jaxvae.platform import avoid_wrong_sums
+from jaxvae.common.platform import avoid_wrong_sums
 
 avoid_wrong_sums()
 
 from train_speed import MATMUL_SIZE, load_images, product_seconds, timed
 
 from configs import vae
-from jaxvae import build, data, sharding
-from jaxvae.evaluate import mean_over, nll_metrics
+from jaxvae import data
+from jaxvae.experiment import build
+from jaxvae.train import sharding
+from jaxvae.train.validation import mean_over, nll_metrics
 
 
 def test_nll(num_examples: int, num_samples: int, memory_mb: float) -> tuple[Callable[[], float], float]:

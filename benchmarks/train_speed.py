@@ -30,13 +30,15 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # configs/ is not installed with the library
 
-from jaxvae.platform import avoid_wrong_sums
+from jaxvae.common.platform import avoid_wrong_sums
 
 avoid_wrong_sums()
 
 from configs import vae
-from jaxvae import build, data, loop, sharding, train
-from jaxvae.errors import UserError
+from jaxvae import data, train
+from jaxvae.common.errors import UserError
+from jaxvae.experiment import build
+from jaxvae.train import loop, sharding
 
 MATMUL_SIZE = 2048
 ROWS = {

@@ -4,11 +4,11 @@ python launch.py --config=configs/ae.py             # 8x8 digits, bundled: test 
 python launch.py --config=configs/ae.py:mnist       # test loss 101.50 after 20 epochs
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("ae", dataset)
+    config = defaults.get_config("ae", dataset)
     config.data.pixel_range = (-1.0, 1.0)
     config.model.latent_dim = 3
     config.model.posterior = {"name": "delta"}

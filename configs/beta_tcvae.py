@@ -4,11 +4,11 @@ python launch.py --config=configs/beta_tcvae.py        # 8x8 digits, bundled: te
 python launch.py --config=configs/beta_tcvae.py:mnist
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("beta_tcvae", dataset)
+    config = defaults.get_config("beta_tcvae", dataset)
     config.model.latent_dim = 10
     config.network = {"name": "mlp", "hidden": (400,), "activation": "relu"}
     config.objective = {"name": "beta_tcvae", "beta": 6.0}

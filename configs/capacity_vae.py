@@ -4,11 +4,11 @@ python launch.py --config=configs/capacity_vae.py        # 8x8 digits, bundled: 
 python launch.py --config=configs/capacity_vae.py:mnist
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("capacity_vae", dataset)
+    config = defaults.get_config("capacity_vae", dataset)
     config.model.latent_dim = 10
     config.network = {"name": "mlp", "hidden": (400,), "activation": "relu"}
     config.kl = {"name": "capacity", "nats": 25.0, "gamma": 30.0}

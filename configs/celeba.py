@@ -6,11 +6,11 @@ python launch.py --config=configs/celeba.py           # 8x8 digits, bundled: tes
 --config.data.stream=True keeps no decoded copy on the disk, and --config.data.workers=8 decodes in so many processes.
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("celeba", dataset)
+    config = defaults.get_config("celeba", dataset)
     config.data.image_size = 64 if dataset else 0
     config.model.latent_dim = 64
     config.model.likelihood = {"name": "gaussian", "activation": "sigmoid", "variance": 0.05, "learn": "shared"}

@@ -4,11 +4,11 @@ python launch.py --config=configs/ciwae.py        # 8x8 digits, bundled: test lo
 python launch.py --config=configs/ciwae.py:mnist
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("ciwae", dataset)
+    config = defaults.get_config("ciwae", dataset)
     config.data.binarization = "dynamic"
     config.model.latent_dim = 50
     config.network = {"name": "mlp", "hidden": (200, 200), "activation": "tanh"}

@@ -4,11 +4,11 @@ python launch.py --config=configs/conv_ae.py         # 8x8 digits, bundled: test
 python launch.py --config=configs/conv_ae.py:mnist   # test loss 135.72 after 2 epochs (num_epochs=2)
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("conv_ae", dataset)
+    config = defaults.get_config("conv_ae", dataset)
     config.data.pixel_range = (-1.0, 1.0)
     config.model.latent_dim = 32  # the last feature map of 28 x 28 pixels has as many values
     config.model.posterior = {"name": "delta"}

@@ -6,11 +6,11 @@ python launch.py --config=configs/conv_vae.py:mnist   # test loss 95.90 after 20
 configs/vae.py:mnist, of dense layers and as many latents, reaches 103.11, and 121.68 (--config.train.num_epochs=2).
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("conv_vae", dataset)
+    config = defaults.get_config("conv_vae", dataset)
     config.model.latent_dim = 20
     config.network = {"name": "conv", "hidden": (), "activation": "relu"}
     return config

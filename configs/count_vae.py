@@ -4,11 +4,11 @@ python launch.py --config=configs/count_vae.py        # 8x8 digits, bundled: tes
 python launch.py --config=configs/count_vae.py:mnist
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("count_vae", dataset)
+    config = defaults.get_config("count_vae", dataset)
     config.data.pixel_range = ()  # as stored
     config.model.latent_dim = 10
     config.model.likelihood = {"name": "negative_binomial"}

@@ -4,11 +4,11 @@ python launch.py --config=configs/dae.py        # 8x8 digits, bundled: test loss
 python launch.py --config=configs/dae.py:mnist
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("dae", dataset)
+    config = defaults.get_config("dae", dataset)
     config.model.latent_dim = 32
     config.model.posterior = {"name": "delta"}
     config.network = {"name": "mlp", "hidden": (400,), "activation": "relu"}

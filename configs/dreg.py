@@ -4,11 +4,11 @@ python launch.py --config=configs/dreg.py        # 8x8 digits, bundled: test los
 python launch.py --config=configs/dreg.py:mnist
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("dreg", dataset)
+    config = defaults.get_config("dreg", dataset)
     config.data.binarization = "dynamic"
     config.model.latent_dim = 50
     config.network = {"name": "mlp", "hidden": (200, 200), "activation": "tanh"}

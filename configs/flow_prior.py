@@ -4,11 +4,11 @@ python launch.py --config=configs/flow_prior.py        # 8x8 digits, bundled: te
 python launch.py --config=configs/flow_prior.py:mnist
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("flow_prior", dataset)
+    config = defaults.get_config("flow_prior", dataset)
     config.data.binarization = "dynamic"
     config.model.latent_dim = 20
     config.model.prior = {"name": "flow", "kind": "autoregressive"}

@@ -7,11 +7,11 @@ python launch.py --config=configs/frey.py        # 8x8 digits, bundled: test los
 With one variance for all pixels (--config.model.likelihood.learn=shared): -978.65.
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("frey", dataset)
+    config = defaults.get_config("frey", dataset)
     config.model.latent_dim = 20
     config.model.likelihood = {"name": "gaussian", "activation": "sigmoid", "variance": 0.05, "learn": "pixel"}
     config.network = {"name": "mlp", "hidden": (200,), "activation": "tanh"}

@@ -4,11 +4,11 @@ python launch.py --config=configs/fsq.py        # 8x8 digits, bundled: test loss
 python launch.py --config=configs/fsq.py:mnist
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("fsq", dataset)
+    config = defaults.get_config("fsq", dataset)
     config.model.latent_dim = 16
     config.model.posterior = {"name": "finite_scalar", "grid": (8, 5, 5)}
     config.model.prior = {"name": "uniform_categorical"}

@@ -4,11 +4,11 @@ python launch.py --config=configs/full_cov.py        # 8x8 digits, bundled: test
 python launch.py --config=configs/full_cov.py:mnist
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("full_cov", dataset)
+    config = defaults.get_config("full_cov", dataset)
     config.data.binarization = "dynamic"
     config.model.latent_dim = 20
     config.model.posterior = {"name": "full_covariance"}

@@ -4,11 +4,11 @@ python launch.py --config=configs/hvae.py        # 8x8 digits, bundled: test los
 python launch.py --config=configs/hvae.py:mnist
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("hvae", dataset)
+    config = defaults.get_config("hvae", dataset)
     config.data.binarization = "dynamic"
     config.model.latent_dim = 20
     config.model.posterior = {"name": "hamiltonian", "num_steps": 3}

@@ -4,11 +4,11 @@ python launch.py --config=configs/iaf_vae.py        # 8x8 digits, bundled: test 
 python launch.py --config=configs/iaf_vae.py:mnist
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("iaf_vae", dataset)
+    config = defaults.get_config("iaf_vae", dataset)
     config.data.binarization = "dynamic"
     config.model.latent_dim = 20
     config.model.posterior = {"name": "inverse_autoregressive_flow", "num_flows": 2}

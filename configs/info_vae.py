@@ -4,11 +4,11 @@ python launch.py --config=configs/info_vae.py        # 8x8 digits, bundled: test
 python launch.py --config=configs/info_vae.py:mnist
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("info_vae", dataset)
+    config = defaults.get_config("info_vae", dataset)
     config.model.latent_dim = 10
     config.network = {"name": "mlp", "hidden": (400,), "activation": "relu"}
     config.objective = {"name": "info_vae", "lambda_": 10.0}

@@ -8,11 +8,11 @@ NLL 86.53; the same from the net's 2,000 epochs as a VAE (options in docs/result
 Published 84.78 after 3,280 epochs.
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("iwae", dataset)
+    config = defaults.get_config("iwae", dataset)
     config.data.binarization = "dynamic"
     config.model.latent_dim = 50
     config.network = {"name": "mlp", "hidden": (200, 200), "activation": "tanh"}

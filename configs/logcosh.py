@@ -4,11 +4,11 @@ python launch.py --config=configs/logcosh.py        # 8x8 digits, bundled: test 
 python launch.py --config=configs/logcosh.py:mnist
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("logcosh", dataset)
+    config = defaults.get_config("logcosh", dataset)
     config.model.latent_dim = 20
     config.model.likelihood = {"name": "log_cosh", "activation": "sigmoid", "a": 10.0}
     config.network = {"name": "mlp", "hidden": (400,), "activation": "relu"}

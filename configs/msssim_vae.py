@@ -4,11 +4,11 @@ python launch.py --config=configs/msssim_vae.py        # 8x8 digits, bundled: te
 python launch.py --config=configs/msssim_vae.py:mnist
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("msssim_vae", dataset)
+    config = defaults.get_config("msssim_vae", dataset)
     config.model.latent_dim = 20
     config.model.likelihood = {"name": "ms_ssim", "activation": "sigmoid"}
     config.network = {"name": "mlp", "hidden": (400,), "activation": "relu"}

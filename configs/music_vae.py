@@ -5,11 +5,11 @@ python launch.py --config=configs/music_vae.py --config.data.path=FOLDER_OF_MIDI
 python launch.py --config=configs/music_vae.py:jsb --config.data.path=JSB.npz     # one LSTM: 8.26 nats a frame
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("music_vae", dataset or "melodies")
+    config = defaults.get_config("music_vae", dataset or "melodies")
     config.data.kind = "music"
     config.data.pixel_range = ()
     config.model.latent_dim = 32

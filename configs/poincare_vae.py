@@ -4,11 +4,11 @@ python launch.py --config=configs/poincare_vae.py        # 8x8 digits, bundled: 
 python launch.py --config=configs/poincare_vae.py:mnist
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("poincare_vae", dataset)
+    config = defaults.get_config("poincare_vae", dataset)
     config.data.binarization = "dynamic"
     config.model.latent_dim = 2
     config.model.posterior = {"name": "wrapped_normal", "curvature": 1.0}

@@ -4,11 +4,11 @@ python launch.py --config=configs/radial_vae.py        # 8x8 digits, bundled: te
 python launch.py --config=configs/radial_vae.py:mnist
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("radial_vae", dataset)
+    config = defaults.get_config("radial_vae", dataset)
     config.data.binarization = "dynamic"
     config.model.latent_dim = 20
     config.model.posterior = {"name": "radial_flow", "num_flows": 10}

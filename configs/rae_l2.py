@@ -4,11 +4,11 @@ python launch.py --config=configs/rae_l2.py        # 8x8 digits, bundled: test l
 python launch.py --config=configs/rae_l2.py:mnist
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("rae_l2", dataset)
+    config = defaults.get_config("rae_l2", dataset)
     config.model.latent_dim = 16
     config.model.posterior = {"name": "delta"}
     config.model.likelihood = {"name": "squared_error", "activation": "sigmoid"}

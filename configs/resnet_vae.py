@@ -4,11 +4,11 @@ python launch.py --config=configs/resnet_vae.py         # 8x8 digits, bundled: t
 python launch.py --config=configs/resnet_vae.py:mnist
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("resnet_vae", dataset)
+    config = defaults.get_config("resnet_vae", dataset)
     config.model.latent_dim = 20
     config.network = {"name": "resnet", "hidden": (), "activation": "silu"}
     return config

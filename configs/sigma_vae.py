@@ -4,11 +4,11 @@ python launch.py --config=configs/sigma_vae.py        # 8x8 digits, bundled: tes
 python launch.py --config=configs/sigma_vae.py:mnist
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("sigma_vae", dataset)
+    config = defaults.get_config("sigma_vae", dataset)
     config.model.latent_dim = 20
     config.model.likelihood = {"name": "gaussian", "activation": "sigmoid", "variance": 0.05, "learn": "shared"}
     config.network = {"name": "mlp", "hidden": (400,), "activation": "relu"}

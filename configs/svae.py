@@ -4,11 +4,11 @@ python launch.py --config=configs/svae.py        # 8x8 digits, bundled: test los
 python launch.py --config=configs/svae.py:mnist
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("svae", dataset)
+    config = defaults.get_config("svae", dataset)
     config.data.binarization = "dynamic"
     config.model.latent_dim = 11  # a sphere of 10 dimensions
     config.model.posterior = {"name": "von_mises_fisher"}

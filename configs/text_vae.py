@@ -5,11 +5,11 @@ python launch.py --config=configs/text_vae.py:ptb --config.data.path=FOLDER
     # ptb.train.txt, ptb.valid.txt, ptb.test.txt: test ELBO -102.32 (KL 3.96) a sentence; published: 101 (KL 2)
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("text_vae", dataset or "sentences")
+    config = defaults.get_config("text_vae", dataset or "sentences")
     config.data.kind = "text"
     config.data.pixel_range = ()
     config.model.latent_dim = 16

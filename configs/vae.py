@@ -6,11 +6,11 @@ python launch.py --config=configs/vae.py:mnist      # test loss 103.11 after 20 
 After 10 epochs (--config.train.num_epochs=10): 105.13.
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("vae", dataset)
+    config = defaults.get_config("vae", dataset)
     config.model.latent_dim = 20
     config.network = {"name": "mlp", "hidden": (400,), "activation": "relu"}
     return config

@@ -4,11 +4,11 @@ python launch.py --config=configs/vae_2d.py         # 8x8 digits, bundled: test 
 python launch.py --config=configs/vae_2d.py:mnist   # test loss 156.26 nats after 20 epochs
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("vae_2d", dataset)
+    config = defaults.get_config("vae_2d", dataset)
     config.model.latent_dim = 2
     config.network = {"name": "mlp", "hidden": (256,), "activation": "tanh"}
     return config

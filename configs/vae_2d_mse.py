@@ -4,11 +4,11 @@ python launch.py --config=configs/vae_2d_mse.py        # 8x8 digits, bundled: te
 python launch.py --config=configs/vae_2d_mse.py:mnist  # test loss 39.11 after 20 epochs
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("vae_2d_mse", dataset)
+    config = defaults.get_config("vae_2d_mse", dataset)
     config.model.latent_dim = 2
     config.model.likelihood = {"name": "squared_error", "activation": "sigmoid"}
     config.network = {"name": "mlp", "hidden": (256,), "activation": "tanh"}

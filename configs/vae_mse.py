@@ -6,11 +6,11 @@ python launch.py --config=configs/vae_mse.py:mnist  # test loss 65.81 after 20 e
 After 100 epochs (--config.train.num_epochs=100): 62.46. The tutorial prints training losses of 61.6 to 64.7.
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("vae_mse", dataset)
+    config = defaults.get_config("vae_mse", dataset)
     config.data.pixel_range = (-1.0, 1.0)
     config.model.latent_dim = 20
     config.model.likelihood = {"name": "squared_error", "activation": "tanh"}

@@ -6,11 +6,11 @@ python launch.py --config=configs/vamp.py:mnist  # --config.train.num_epochs=50:
 With a standard prior on the same network (--config.model.prior=standard_normal): 95.44.
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("vamp", dataset)
+    config = defaults.get_config("vamp", dataset)
     config.data.binarization = "static"
     config.model.latent_dim = 40
     config.model.prior = {"name": "vamp", "components": 500}

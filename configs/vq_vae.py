@@ -4,11 +4,11 @@ python launch.py --config=configs/vq_vae.py        # 8x8 digits, bundled: test l
 python launch.py --config=configs/vq_vae.py:mnist  # 20 epochs: test loss 85.25, all 128 codes used
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("vq_vae", dataset)
+    config = defaults.get_config("vq_vae", dataset)
     config.model.latent_dim = 16
     config.model.posterior = {"name": "vector_quantized", "codebook_size": 128, "code_dim": 8}
     config.model.prior = {"name": "uniform_categorical"}

@@ -4,11 +4,11 @@ python launch.py --config=configs/wae_mmd.py        # 8x8 digits, bundled: test 
 python launch.py --config=configs/wae_mmd.py:mnist
 """
 
-from configs import base
+from jaxvae.experiment import defaults
 
 
 def get_config(dataset=""):
-    config = base.get_config("wae_mmd", dataset)
+    config = defaults.get_config("wae_mmd", dataset)
     config.model.latent_dim = 8
     config.model.posterior = {"name": "delta"}
     config.model.likelihood = {"name": "squared_error", "activation": "sigmoid"}

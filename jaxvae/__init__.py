@@ -7,23 +7,24 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jaxvae import data, evaluate, likelihoods, losses, networks, objectives, optimizers, posteriors, priors, train
-    from jaxvae.errors import UserError
-    from jaxvae.model import Model, make_model, reconstruct, reparameterize, sample
+    from jaxvae import data, likelihoods, losses, metrics, models, networks, objectives, posteriors, priors, train
+    from jaxvae.common.errors import UserError
+    from jaxvae.common.platform import avoid_wrong_sums
+    from jaxvae.models import Model, make_model, reconstruct, reparameterize, sample
     from jaxvae.objectives import Objective
-    from jaxvae.platform import avoid_wrong_sums
-    from jaxvae.workdir import restore
+    from jaxvae.runs.workdir import restore
 
 __version__ = "0.1.0"
 __all__ = [
-    "Model", "Objective", "UserError", "avoid_wrong_sums", "data", "evaluate", "likelihoods", "losses", "make_model",
-    "networks", "objectives", "optimizers", "posteriors", "priors", "reconstruct", "reparameterize", "restore",
-    "sample", "train",
+    "Model", "Objective", "UserError", "avoid_wrong_sums", "data", "likelihoods", "losses", "make_model", "metrics",
+    "models", "networks", "objectives", "posteriors", "priors", "reconstruct", "reparameterize", "restore", "sample",
+    "train",
 ]  # fmt: skip
 
 _HOME = {
-    "Model": "model", "make_model": "model", "reconstruct": "model", "reparameterize": "model", "sample": "model",
-    "Objective": "objectives", "avoid_wrong_sums": "platform", "UserError": "errors", "restore": "workdir",
+    **dict.fromkeys(("Model", "make_model", "reconstruct", "reparameterize", "sample"), "models"),
+    "Objective": "objectives", "UserError": "common.errors", "avoid_wrong_sums": "common.platform",
+    "restore": "runs.workdir",
 }  # fmt: skip
 
 

@@ -10,8 +10,9 @@ import objective_tools as tools
 import optax
 
 import launch
-from jaxvae import data, likelihoods, networks, posteriors, priors, sharding, train
-from jaxvae.model import make_model
+from jaxvae import data, likelihoods, networks, posteriors, priors, train
+from jaxvae.models.vae import make_model
+from jaxvae.train import sharding
 
 IMAGES = np.random.default_rng(0).uniform(size=(96, 6)).astype(np.float32)
 BATCH = 32

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from jaxvae import likelihoods, networks, posteriors, priors
-from jaxvae.model import make_model
+from jaxvae.models.vae import make_model
 from jaxvae.objectives import KL_WEIGHTS, OBJECTIVES, StepContext
 
 X = np.random.default_rng(0).uniform(size=(5, 6)).astype(np.float32)

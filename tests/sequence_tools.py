@@ -5,9 +5,10 @@ import itertools
 
 import numpy as np
 
-from configs import base, text_vae
-from jaxvae import build, likelihoods, networks, posteriors, priors
-from jaxvae.model import make_model
+from configs import text_vae
+from jaxvae import likelihoods, networks, posteriors, priors
+from jaxvae.experiment import build, defaults
+from jaxvae.models.vae import make_model
 from jaxvae.objectives import KL_WEIGHTS, StepContext
 
 SHAPES = {"text": (5,), "music": (5, 3)}  # the bars of two steps do not fill it
@@ -81,7 +82,7 @@ def joined(x, steps):
 
 def config(kind="text", **sections):
     """Of tiny networks; a section replaces a part of the config."""
-    made = text_vae.get_config().to_dict() if kind != "images" else base.get_config("test").to_dict()
+    made = text_vae.get_config().to_dict() if kind != "images" else defaults.get_config("test").to_dict()
     if kind != "images":
         made["network"] = {"name": "lstm", "embed_dim": 3, "hidden": 4, **NOISY}
         made["kl"] = {"name": "constant"}

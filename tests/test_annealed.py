@@ -10,13 +10,13 @@ import pytest
 from scipy import special
 
 from jaxvae import likelihoods, posteriors
+from jaxvae.common.errors import UserError
 from jaxvae.distributions import HamiltonianFlow
-from jaxvae.errors import UserError
-from jaxvae.evaluate import importance_nll
 from jaxvae.metrics import annealing
 from jaxvae.metrics.annealed import ais, bidirectional, reverse_ais, simulate
 from jaxvae.metrics.paths import STARTS, paths
 from jaxvae.metrics.rate_distortion import rate_distortion
+from jaxvae.train.validation import importance_nll
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

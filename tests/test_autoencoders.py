@@ -8,7 +8,7 @@ import pytest
 from scipy import special
 
 from jaxvae import likelihoods, posteriors
-from jaxvae.errors import UserError
+from jaxvae.common.errors import UserError
 from jaxvae.objectives import corrupt, squared_jacobian
 
 SIZE = 40_000

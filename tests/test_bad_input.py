@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import jaxvae
-from configs.flags import PARTS
-from jaxvae import modes
+from jaxvae.cli import commands
+from jaxvae.cli.flags import PARTS
 from jaxvae.tools import TOOLS
 
 ROOT = Path(__file__).parents[1]
@@ -168,7 +168,7 @@ def test_what_the_system_refuses_is_said_with_the_advice_that_helps(refused, mon
     def fail(*_):
         raise OSError(number, os.strerror(number), "/some/where")
 
-    monkeypatch.setitem(modes.MODES, "train", fail)
+    monkeypatch.setitem(commands.MODES, "train", fail)
     message = refused(VAE)
     assert said in message
     assert unsaid not in message

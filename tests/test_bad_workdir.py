@@ -16,7 +16,7 @@ from absl import flags
 
 import jaxvae
 import launch
-from configs.flags import parse
+from jaxvae.cli.flags import parse
 
 ROOT = Path(__file__).parents[1]
 VAE = f"--config={ROOT}/configs/vae.py"

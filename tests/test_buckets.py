@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from jaxvae.common.errors import UserError
 from jaxvae.data import Split, make_bucket_feed
 from jaxvae.data.buckets import BUCKETS, bucket_batches, bucket_edges, lengths
 from jaxvae.data.feed import batch_indices
-from jaxvae.errors import UserError
 
 N, B, T = 309, 16, 40
 

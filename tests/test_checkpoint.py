@@ -11,11 +11,13 @@ import pytest
 
 import jaxvae
 from configs import vae
-from jaxvae import UserError, build, sharding, train
-from jaxvae.checkpoint import Checkpoints
-from jaxvae.checkpoint_reader import Reader
-from jaxvae.figures import save_curves
-from jaxvae.workdir import MetricsLog, claim, read_metrics
+from jaxvae import UserError, train
+from jaxvae.experiment import build
+from jaxvae.report.figures import save_curves
+from jaxvae.runs.checkpoint_reader import Reader
+from jaxvae.runs.checkpoints import Checkpoints
+from jaxvae.runs.workdir import MetricsLog, claim, read_metrics
+from jaxvae.train import sharding
 
 WEIGHTS = {
     "params": {"model": {"a": np.arange(200_000, dtype=np.float32), "b": np.ones((3, 4), np.float32)}},

@@ -9,7 +9,7 @@ import pytest
 from scipy import special
 
 from jaxvae import posteriors, priors
-from jaxvae.evaluate import importance_nll
+from jaxvae.train.validation import importance_nll
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

@@ -9,9 +9,9 @@ import numpy as np
 import optax
 import pytest
 
-from configs import base
-from jaxvae import build, networks, train
-from jaxvae.errors import UserError
+from jaxvae import networks, train
+from jaxvae.common.errors import UserError
+from jaxvae.experiment import build, defaults
 from jaxvae.networks.conv import SMALL_SIDE, strided
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -114,7 +114,7 @@ def test_the_tutorials_autoencoder_is_that_of_torch():
 
 
 def small_model(network, data=(12, 9, 1), **settings):
-    config = base.get_config("test").to_dict()
+    config = defaults.get_config("test").to_dict()
     config["model"]["latent_dim"], config["network"] = 3, network
     for key, value in settings.items():
         config[key] = {**config[key], **value} if key == "model" else value

@@ -10,7 +10,7 @@ import pytest
 from jax import lax
 
 from jaxvae import networks
-from jaxvae.errors import UserError
+from jaxvae.common.errors import UserError
 from jaxvae.networks.convolution_window import window
 
 SIZES, KERNELS, STRIDES = ((8, 8), (7, 5)), ((4, 4), (3, 3), (5, 2), (1, 1)), (1, 2, (3, 2))

@@ -11,11 +11,11 @@ import pytest
 from latent_spaces import BALL, SPHERE, decoding
 from scipy import optimize
 
-from jaxvae import curves, posteriors, priors
-from jaxvae.curves.geodesics import _shorten
+from jaxvae import latent, posteriors, priors
+from jaxvae.common.errors import UserError
 from jaxvae.distributions.poincare import expmap0, logmap0
-from jaxvae.errors import UserError
-from jaxvae.model import centre
+from jaxvae.latent.geodesics import _shorten
+from jaxvae.models.vae import centre
 
 T = np.linspace(0, 1, 9)
 
@@ -36,7 +36,7 @@ def circle(angle):
 
 def slerp(z_a, z_b):
     a, b = (np.asarray(z, np.float32)[None] for z in (z_a, z_b))
-    return np.asarray(curves.slerp(a, b, jnp.asarray(T[:, None], jnp.float32)))
+    return np.asarray(latent.slerp(a, b, jnp.asarray(T[:, None], jnp.float32)))
 
 
 @pytest.mark.parametrize("turn", [0.0, 1e-8, 1e-3, 1.0, 3.0, math.pi])
@@ -63,39 +63,39 @@ def test_slerp_is_shoemakes_and_changes_lengths_evenly():
 
 def test_energy_and_length_are_those_of_a_polygon():
     curve = jnp.asarray([[[0.0, 0.0], [3.0, 4.0], [3.0, 16.0]]])
-    np.testing.assert_allclose(curves.curve_length(curve), [17.0])
-    np.testing.assert_allclose(curves.curve_energy(curve), [2 * (25 + 144)])
+    np.testing.assert_allclose(latent.curve_length(curve), [17.0])
+    np.testing.assert_allclose(latent.curve_energy(curve), [2 * (25 + 144)])
     even = jnp.linspace(0.0, 1.0, 5)[None, :, None, None, None] * jnp.ones((2, 1))
-    np.testing.assert_allclose(curves.curve_energy(even), curves.curve_length(even) ** 2, rtol=1e-6)
+    np.testing.assert_allclose(latent.curve_energy(even), latent.curve_length(even) ** 2, rtol=1e-6)
 
 
 def test_geodesics_of_a_globe_are_great_circles():
     model, num = decoding(on_sphere), 9
     z_a, z_b = jnp.asarray([[-1.2, 0.9], [-0.5, -0.8], [0.0, 0.0]]), jnp.asarray([[1.2, 0.9], [0.9, 1.0], [2.5, 0.4]])
-    z = curves.geodesic(model, {}, z_a, z_b, num)
+    z = latent.geodesic(model, {}, z_a, z_b, num)
     np.testing.assert_array_equal(z[:, [0, -1]], jnp.stack([z_a, z_b], axis=1))
     angle = np.arccos(np.sum(np.asarray(on_sphere(z_a) * on_sphere(z_b), np.float64), axis=-1))
     chords = 2 * (num - 1) * np.sin(angle / 2 / (num - 1))
-    decoded = curves.decode_path(model, {}, z)
-    np.testing.assert_allclose(curves.curve_length(decoded), chords, rtol=1e-3)
-    np.testing.assert_allclose(curves.curve_energy(decoded), chords**2, rtol=2e-3)  # at constant speed
+    decoded = latent.decode_path(model, {}, z)
+    np.testing.assert_allclose(latent.curve_length(decoded), chords, rtol=1e-3)
+    np.testing.assert_allclose(latent.curve_energy(decoded), chords**2, rtol=2e-3)  # at constant speed
     line = z_a[:, None] + T[None, :, None] * (z_b - z_a)[:, None]
-    np.testing.assert_array_less(chords * [1.15, 1.01, 1.02], curves.curve_length(on_sphere(line)))
-    assert curves.geodesic(model, {}, z_a, z_b, 2).shape == (3, 2, 2)
+    np.testing.assert_array_less(chords * [1.15, 1.01, 1.02], latent.curve_length(on_sphere(line)))
+    assert latent.geodesic(model, {}, z_a, z_b, 2).shape == (3, 2, 2)
 
 
 def test_a_geodesic_goes_round_a_hill_as_scipys_does():
-    model, fine = decoding(hill), 8 * curves.SUBDIVISIONS + 1
+    model, fine = decoding(hill), 8 * latent.SUBDIVISIONS + 1
     z_a, z_b = jnp.asarray([[-1.5, 0.2], [-1.0, -0.1]]), jnp.asarray([[1.5, 0.1], [1.2, 0.5]])
-    found = curves.geodesic(model, {}, z_a, z_b, 9)
+    found = latent.geodesic(model, {}, z_a, z_b, 9)
     line = z_a[:, None] + jnp.linspace(0, 1, fine)[:, None] * (z_b - z_a)[:, None]
     fine_found = _shorten(model, {}, line, 500, 0.01)
-    np.testing.assert_allclose(found, fine_found[:, :: curves.SUBDIVISIONS], atol=1e-3)
+    np.testing.assert_allclose(found, fine_found[:, :: latent.SUBDIVISIONS], atol=1e-3)
 
     @jax.jit
     def energy(inner, a, b):
         z = jnp.concatenate([a[None], inner.reshape(-1, 2), b[None]])
-        return curves.curve_energy(hill(z)[None])[0]
+        return latent.curve_energy(hill(z)[None])[0]
 
     slope = jax.jit(jax.value_and_grad(energy))
     for a, b, z in zip(z_a, z_b, fine_found, strict=True):
@@ -115,10 +115,10 @@ def test_the_geodesic_of_an_isometric_decoder_is_the_straight_line():
     z_a, z_b = jax.random.normal(jax.random.key(0), (2, 4, 3))
     z_b = z_b.at[0].set(z_a[0])  # a point stays one
     line = z_a[:, None] + T[None, :, None] * (z_b - z_a)[:, None]
-    z = curves.geodesic(model, {}, z_a, z_b, 9, steps=50)
+    z = latent.geodesic(model, {}, z_a, z_b, 9, steps=50)
     np.testing.assert_allclose(z, line, atol=2e-3)
-    decoded = curves.decode_path(model, {}, z)
-    np.testing.assert_allclose(curves.curve_length(decoded), jnp.linalg.norm(z_b - z_a, axis=-1), rtol=1e-5, atol=1e-6)
+    decoded = latent.decode_path(model, {}, z)
+    np.testing.assert_allclose(latent.curve_length(decoded), jnp.linalg.norm(z_b - z_a, axis=-1), rtol=1e-5, atol=1e-6)
 
 
 def test_interpolation_joins_the_centres_on_the_line_of_the_space(random_like):
@@ -126,7 +126,7 @@ def test_interpolation_joins_the_centres_on_the_line_of_the_space(random_like):
         model = small()
         params = random_like(model.init, jax.random.key(0))
         x_a, x_b = tools.X[:2], tools.X[2:4]
-        z, mean = curves.interpolate(model, params, x_a, x_b, 9, path)
+        z, mean = latent.interpolate(model, params, x_a, x_b, 9, path)
         assert z.shape == (2, 9, 2)
         assert mean.shape == (2, 9, 6)
         a, b = (np.asarray(centre(model.encode(params, x)), np.float64) for x in (x_a, x_b))
@@ -157,25 +157,25 @@ def test_geodesics_stay_on_the_sphere_and_in_the_ball(random_like):
     model = BALL()
     params = random_like(model.init, jax.random.key(0))
     a, b = expmap0(u)
-    z = curves.geodesic(decoding(logmap0, model), params, a, b, 9, steps=200)
+    z = latent.geodesic(decoding(logmap0, model), params, a, b, 9, steps=200)
     np.testing.assert_allclose(logmap0(z), u[0][:, None] + T[None, :, None] * (u[1] - u[0])[:, None], atol=0.02)
     model = SPHERE()
     a, b = u / jnp.linalg.norm(u, axis=-1, keepdims=True)
     stretched = decoding(lambda z: z * jnp.asarray([1.0, 0.3]), model)
-    z = curves.geodesic(stretched, random_like(model.init, jax.random.key(0)), a, b, 9, steps=100)
+    z = latent.geodesic(stretched, random_like(model.init, jax.random.key(0)), a, b, 9, steps=100)
     np.testing.assert_allclose(jnp.linalg.norm(z, axis=-1), 1.0, atol=1e-6)
-    gaps = jnp.linalg.norm(jnp.diff(curves.decode_path(stretched, {}, z), axis=1), axis=-1)
+    gaps = jnp.linalg.norm(jnp.diff(latent.decode_path(stretched, {}, z), axis=1), axis=-1)
     assert np.all(gaps.max(axis=1) < 1.2 * gaps.min(axis=1))  # about constant speed in the decoder's metric
 
 
 def interpolated(model, path="linear", num=3, x=tools.X):
     def run():
-        return curves.interpolate(model, model.init(jax.random.key(0)), x, tools.X, num, path)
+        return latent.interpolate(model, model.init(jax.random.key(0)), x, tools.X, num, path)
 
     return jax.eval_shape(run)  # nothing is computed
 
 
-@pytest.mark.parametrize("path", curves.PATHS)
+@pytest.mark.parametrize("path", latent.PATHS)
 def test_paths_in_every_space_exist_or_are_refused(path):
     for name in ("diagonal_gaussian", "full_covariance", "planar_flow", "radial_flow", "hamiltonian",
                  "inverse_autoregressive_flow", "delta"):  # fmt: skip
@@ -200,7 +200,7 @@ def test_bad_input_of_curves_is_refused():
     refused = {
         "Did you mean 'linear'": lambda: interpolated(model, "linaer"),
         "both must be": lambda: interpolated(model, x=tools.X[:2]),
-        "steps=-1": lambda: curves.geodesic(model, {}, codes, codes, 3, steps=-1),
+        "steps=-1": lambda: latent.geodesic(model, {}, codes, codes, 3, steps=-1),
     }
     for words, call in refused.items():
         with pytest.raises(UserError, match=words):

@@ -10,9 +10,10 @@ import pytest
 from scipy import stats
 from sequence_tools import V, conditionals, joined, sentences, small
 
-from jaxvae import decoding, likelihoods
-from jaxvae.errors import UserError
-from jaxvae.model import sample
+from jaxvae import likelihoods
+from jaxvae.common.errors import UserError
+from jaxvae.distributions import decoding
+from jaxvae.models.vae import sample
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jaxvae.errors import UserError
+from jaxvae.common.errors import UserError
 from jaxvae.metrics import information, predictors, predictors_votes
 
 METRICS = {

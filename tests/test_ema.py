@@ -10,11 +10,11 @@ import pytest
 from numerics_tools import MLP, WAYS, assert_same, identity, objective_of, trainer
 
 from jaxvae import train
-from jaxvae.errors import UserError
+from jaxvae.common.errors import UserError
 from jaxvae.objectives import Loss, Objective
-from jaxvae.optimizers import constant, make_optimizer
-from jaxvae.recorder import join_state, split_state
-from jaxvae.updates import exchanged
+from jaxvae.runs.recorder import join_state, split_state
+from jaxvae.train.optimizers import constant, make_optimizer
+from jaxvae.train.transforms import exchanged
 
 # The average of parameters.
 

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from scipy import special
 
-from jaxvae import evaluate, losses, objectives
+from jaxvae import losses, objectives
+from jaxvae.common.errors import UserError
 from jaxvae.data.load import Split
-from jaxvae.errors import UserError
-from jaxvae.evaluate import importance_nll, mean_over
-from jaxvae.model import forward, reparameterize
-from jaxvae.sharding import global_view
+from jaxvae.models.vae import forward, reparameterize
+from jaxvae.train import validation
+from jaxvae.train.sharding import global_view
+from jaxvae.train.validation import importance_nll, mean_over
 
 EXACT, WRONG = (0.0, 0.0), (0.4, 0.3)  # shift in posterior standard deviations, log ratio of variances
 ELBO, CTX = objectives.elbo(lg.MODEL, objectives.KL_WEIGHTS["constant"]()), objectives.StepContext(0, 100)
@@ -179,7 +180,9 @@ def test_mean_over_needs_a_batch_that_the_devices_can_share():
 
 def test_metrics_of_stored_values_are_those_of_the_preprocessed():
     params, batch = lg.params(*EXACT), {"x": 4 * lg.X}
-    nll_of_stored = jax.jit(lambda key: evaluate.nll_metrics(lg.MODEL, lambda _, x: x / 4, 10, 8.0, params, key, batch))
+    nll_of_stored = jax.jit(
+        lambda key: validation.nll_metrics(lg.MODEL, lambda _, x: x / 4, 10, 8.0, params, key, batch)
+    )
     np.testing.assert_allclose(nll_of_stored(jax.random.key(0))["nll"], -lg.LOG_PX, rtol=1e-5)
 
     def loss(params, extra, batch, key, ctx):
@@ -187,7 +190,7 @@ def test_metrics_of_stored_values_are_those_of_the_preprocessed():
         return objectives.Loss({}, metrics, extra)
 
     objective = ELBO._replace(loss=loss)
-    got = evaluate.objective_metrics(objective, lambda _, x: x / 4, 100, params, {}, 3, jax.random.key(0), batch)
+    got = validation.objective_metrics(objective, lambda _, x: x / 4, 100, params, {}, 3, jax.random.key(0), batch)
     for name, expected in (("per example", lg.X[:, 0]), ("whole batch", [lg.X.sum()] * 4), ("ctx", [103] * 4)):
         np.testing.assert_allclose(got[name], expected, rtol=1e-5)
         assert got[name].shape == (lg.BATCH,)

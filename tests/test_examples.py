@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from configs import vae
-from jaxvae import build, data, train
+from jaxvae import data, train
+from jaxvae.experiment import build
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "examples" / "own_loop.py"

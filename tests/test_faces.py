@@ -16,7 +16,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 import launch
 from configs import celeba, frey
 from jaxvae import UserError, data
-from jaxvae.experiment import setup
+from jaxvae.experiment.setup import setup
 from jaxvae.objectives import StepContext
 
 FEATURE = "tensorflow_datasets.core.features."

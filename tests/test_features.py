@@ -6,14 +6,13 @@ import jax
 import numpy as np
 import pytest
 
-from configs import base
-from jaxvae import build
-from jaxvae.checkpoint import Checkpoints
-from jaxvae.errors import UserError
+from jaxvae.common.errors import UserError
+from jaxvae.experiment import build, defaults
 from jaxvae.metrics.features import npz_features, pca_features, pixel_features, run_features
 from jaxvae.metrics.sample_quality import frechet_distance
-from jaxvae.model import centre
-from jaxvae.workdir import claim
+from jaxvae.models.vae import centre
+from jaxvae.runs.checkpoints import Checkpoints
+from jaxvae.runs.workdir import claim
 
 
 def normal(num, dim, seed=0):
@@ -97,7 +96,7 @@ def test_what_is_no_npz_is_refused(tmp_path):
 
 def start_run(workdir, pixel_range, likelihood, shape=(4, 4, 1)):
     """A run that has not trained yet: its folder, model and parameters."""
-    config = base.get_config("test").to_dict()
+    config = defaults.get_config("test").to_dict()
     config["model"] |= {"latent_dim": 3, "likelihood": {"name": likelihood}}
     config["network"]["hidden"], config["data"]["pixel_range"] = (8,), pixel_range
     spec = build.DataSpec(shape, 17)

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from jaxvae import likelihoods, networks, posteriors, priors, samplers
-from jaxvae.errors import UserError
-from jaxvae.model import make_model
+from jaxvae.common.errors import UserError
+from jaxvae.models.vae import make_model
 from jaxvae.samplers import fitting, flows
 from jaxvae.samplers.base import compiled
 

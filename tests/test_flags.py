@@ -10,8 +10,8 @@ import pytest
 from absl import flags
 
 import launch
-from configs.flags import PARTS, parse
-from jaxvae import build
+from jaxvae.cli.flags import PARTS, parse
+from jaxvae.experiment import build
 from jaxvae.tools import TOOLS
 
 ROOT = Path(__file__).parents[1]

@@ -15,9 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import base
-from jaxvae import build, checkpoint, data, train
-from jaxvae.errors import UserError
+from jaxvae import data, train
+from jaxvae.common.errors import UserError
+from jaxvae.experiment import build, defaults
+from jaxvae.runs import checkpoints
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -91,7 +92,7 @@ def named(name):
 
 def config_of(**parts):
     """A config with these parts, and others that go with them."""
-    config = base.get_config("test").to_dict()
+    config = defaults.get_config("test").to_dict()
     posterior = parts.get("posterior", "delta" if parts.get("objective") in ("reconstruction", "rae") else "")
     posterior = posterior or {"uniform_sphere": "von_mises_fisher", "wrapped_normal": "wrapped_normal",
                               "uniform_categorical": "finite_scalar", "autoregressive_codes": "finite_scalar",
@@ -189,12 +190,12 @@ def legal(config):
 def test_every_config(name, tmp_path):
     config = small(runpy.run_path(f"configs/{name}.py")["get_config"]().to_dict())
     state = check(config)
-    checkpoints = checkpoint.Checkpoints(tmp_path / "checkpoints")
+    kept = checkpoints.Checkpoints(tmp_path / "checkpoints")
     weights, rest = {"params": state.params, "extra": state.extra}, {"opt_state": state.opt_state, "step": state.step}
-    checkpoints.save(6, weights, rest, {})
-    checkpoints.wait()
-    step, *found, _ = checkpoints.restore_latest(weights, rest)
-    checkpoints.close()
+    kept.save(6, weights, rest, {})
+    kept.wait()
+    step, *found, _ = kept.restore_latest(weights, rest)
+    kept.close()
     assert step == 2 * STEPS
     for saved, got in zip(jax.tree.leaves((weights, rest)), jax.tree.leaves(tuple(found)), strict=True):
         np.testing.assert_array_equal(saved, got)

@@ -9,8 +9,8 @@ import pytest
 from scipy import special, stats
 
 from jaxvae import posteriors, priors
-from jaxvae.errors import UserError
-from jaxvae.model import draw
+from jaxvae.common.errors import UserError
+from jaxvae.models.vae import draw
 from jaxvae.objectives import KL_WEIGHTS
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

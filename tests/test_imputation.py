@@ -13,8 +13,14 @@ import pytest
 from scipy import special, stats
 
 from jaxvae import likelihoods, posteriors, priors
-from jaxvae.errors import UserError
-from jaxvae.imputation import gibbs, metropolis_within_gibbs, missing_log_likelihood, pseudo_gibbs, value_log_probs
+from jaxvae.common.errors import UserError
+from jaxvae.latent.imputation import (
+    gibbs,
+    metropolis_within_gibbs,
+    missing_log_likelihood,
+    pseudo_gibbs,
+    value_log_probs,
+)
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

@@ -7,7 +7,7 @@ import numpyro.distributions as dist
 import objective_tools as tools
 import pytest
 
-from jaxvae.errors import UserError
+from jaxvae.common.errors import UserError
 from jaxvae.objectives import KL_WEIGHTS, OBJECTIVES, StepContext
 
 KL = np.array([[0.05, 0.11, 0.02], [2.0, 1.0, 0.6]], np.float32)  # [L, B]

@@ -14,10 +14,10 @@ import pytest
 from scipy import special, stats
 
 from jaxvae import posteriors, priors
+from jaxvae.common.errors import UserError
 from jaxvae.distributions import Coded, GumbelSoftmax, HamiltonianFlow, nearest_code
-from jaxvae.errors import UserError
-from jaxvae.kl import analytic_kl
-from jaxvae.model import sample
+from jaxvae.distributions.kl import analytic_kl
+from jaxvae.models.vae import sample
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 import jaxvae
 import launch
-from configs import base
+from jaxvae.experiment import defaults
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = ["ae", "vae", "vae_2d", "vae_2d_mse", "vae_mse"]
@@ -180,7 +180,7 @@ def test_every_config_takes_any_data_set_and_says_its_source(name):
         assert config.data.name == (
             dataset or {"images": "digits", "text": "sentences", "music": "melodies"}[default.kind]
         )
-        assert config.keys() == base.get_config(name, dataset).keys()
+        assert config.keys() == defaults.get_config(name, dataset).keys()
 
 
 @pytest.mark.parametrize(

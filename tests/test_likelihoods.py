@@ -11,6 +11,7 @@ from jax.test_util import check_grads
 from scipy import integrate, stats
 
 from jaxvae import likelihoods
+from jaxvae.common.errors import UserError
 from jaxvae.distributions.continuous import (
     MIN_VARIANCE,
     ContinuousBernoulli,
@@ -21,7 +22,6 @@ from jaxvae.distributions.continuous import (
 )
 from jaxvae.distributions.pixels import Shaped
 from jaxvae.distributions.ssim import FLOOR, MsSsim, ms_ssim, scales_and_window
-from jaxvae.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

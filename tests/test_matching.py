@@ -7,8 +7,8 @@ import objective_tools as tools
 import pytest
 
 from jaxvae import likelihoods, posteriors
-from jaxvae.errors import UserError
-from jaxvae.model import forward
+from jaxvae.common.errors import UserError
+from jaxvae.models.vae import forward
 from jaxvae.objectives import KL_WEIGHTS, mmd, sliced_wasserstein
 
 RNG = np.random.default_rng(2)

@@ -3,18 +3,18 @@
 import numpy as np
 import pytest
 
-from configs import base
-from jaxvae.errors import UserError
-from jaxvae.experiment import setup
-from jaxvae.metrics.of_run import FACTOR_SCORES
-from jaxvae.metrics.table import METRICS, check
-from jaxvae.results import label
+from jaxvae.common.errors import UserError
+from jaxvae.evaluation.of_run import FACTOR_SCORES
+from jaxvae.evaluation.results import label
+from jaxvae.evaluation.table import METRICS, check
+from jaxvae.experiment import defaults
+from jaxvae.experiment.setup import setup
 
 OF_DIGITS = set(METRICS) - set(FACTOR_SCORES) - {"outliers"}
 
 
 def untrained(posterior="diagonal_gaussian", prior="standard_normal", **evaluate):
-    config = base.get_config("test").to_dict()
+    config = defaults.get_config("test").to_dict()
     config["model"] |= {"latent_dim": 4, "posterior": {"name": posterior}, "prior": {"name": prior}}
     config["network"]["hidden"] = (8,)
     if posterior == "delta":

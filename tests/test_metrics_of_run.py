@@ -18,9 +18,9 @@ from sklearn.preprocessing import StandardScaler
 
 import jaxvae
 import launch
-from jaxvae.metrics.of_run import FACTOR_SCORES
-from jaxvae.metrics.table import METRICS
-from jaxvae.results import label, table
+from jaxvae.evaluation.of_run import FACTOR_SCORES
+from jaxvae.evaluation.results import label, table
+from jaxvae.evaluation.table import METRICS
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from configs import base
-from jaxvae import build, distributions, likelihoods, networks, objectives, posteriors, priors
-from jaxvae.errors import UserError
-from jaxvae.kl import analytic_kl
-from jaxvae.model import forward, make_model, reconstruct, sample
+from jaxvae import distributions, likelihoods, networks, objectives, posteriors, priors
+from jaxvae.common.errors import UserError
+from jaxvae.distributions.kl import analytic_kl
+from jaxvae.experiment import build, defaults
+from jaxvae.models.vae import forward, make_model, reconstruct, sample
 
 RNG = np.random.default_rng(0)
 LATENT = 3
@@ -83,7 +83,7 @@ def test_context_conditions_encoder_and_decoder(random_like):
 
 @pytest.mark.parametrize("latent_dim", [0, -1])
 def test_a_latent_space_needs_a_dimension(latent_dim):
-    config = base.get_config("test").to_dict()
+    config = defaults.get_config("test").to_dict()
     config["model"]["latent_dim"] = latent_dim
     with pytest.raises(UserError, match=f"latent_dim is {latent_dim}"):
         build.model(config, build.DataSpec((6,)))

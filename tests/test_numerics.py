@@ -26,12 +26,13 @@ from numerics_tools import (
     trainer,
 )
 
-from jaxvae import networks, sharding, train
-from jaxvae.errors import UserError
-from jaxvae.gradients import check_accumulate
+from jaxvae import networks, train
+from jaxvae.common.errors import UserError
+from jaxvae.experiment.parts import PARTS
+from jaxvae.networks.precision import Computed, computed
 from jaxvae.objectives import Loss, Objective
-from jaxvae.parts import PARTS
-from jaxvae.precision import Computed, computed
+from jaxvae.train import sharding
+from jaxvae.train.gradients import check_accumulate
 
 UNLOOPED = MLP._replace(loops=False)
 

@@ -11,13 +11,13 @@ import pytest
 from numerics_tools import assert_same, launched, rows_of
 
 import jaxvae
-from configs import base
 from jaxvae import train
-from jaxvae.checkpoint_reader import Reader
-from jaxvae.recorder import join_state, make_validation, split_state
-from jaxvae.settings import ADDED
-from jaxvae.updates import exchanged
-from jaxvae.workdir import restore_run
+from jaxvae.experiment import defaults
+from jaxvae.experiment.plain import ADDED
+from jaxvae.runs.checkpoint_reader import Reader
+from jaxvae.runs.recorder import join_state, make_validation, split_state
+from jaxvae.runs.workdir import restore_run
+from jaxvae.train.transforms import exchanged
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -89,7 +89,7 @@ def test_it_goes_on_from_a_checkpoint_to_the_same_bits(with_all, tmp_path):
 
 
 def test_a_run_from_before_these_settings_is_used_as_ever(tmp_path):
-    default = base.get_config("").to_dict()
+    default = defaults.get_config("").to_dict()
     assert {path: default[path.split(".")[0]][path.split(".")[1]] for path in ADDED} == ADDED
     launched(tmp_path, "train.num_epochs=1")
     results = json.loads((tmp_path / "results.json").read_text())["test"]

@@ -13,8 +13,8 @@ from objective_tools import CTX, X, evaluate, small
 from scipy import special, stats
 
 from jaxvae import likelihoods, posteriors, priors, train
-from jaxvae.errors import UserError
-from jaxvae.model import reparameterize
+from jaxvae.common.errors import UserError
+from jaxvae.models.vae import reparameterize
 from jaxvae.objectives import KL_WEIGHTS, OBJECTIVES, Loss, Objective
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

@@ -8,8 +8,9 @@ import numpy as np
 import optax
 import pytest
 
-from jaxvae import build, optimizers
-from jaxvae.errors import UserError
+from jaxvae.common.errors import UserError
+from jaxvae.experiment import build
+from jaxvae.train import optimizers
 
 
 def rates(schedule, total_steps, num=None, **options):

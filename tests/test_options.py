@@ -2,8 +2,8 @@
 
 import pytest
 
-from jaxvae.errors import UserError
-from jaxvae.parts import part
+from jaxvae.common.errors import UserError
+from jaxvae.experiment.parts import part
 from jaxvae.samplers import SAMPLERS
 from jaxvae.tools import TOOLS
 

@@ -7,8 +7,9 @@ import numpyro.distributions as dist
 import optax
 import pytest
 
-from jaxvae import build, likelihoods, networks, posteriors, train
-from jaxvae.model import forward, make_model
+from jaxvae import likelihoods, networks, posteriors, train
+from jaxvae.experiment import build
+from jaxvae.models.vae import forward, make_model
 from jaxvae.objectives import Objective, of_model
 from jaxvae.priors import Prior
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 import jaxvae
 import launch
-from jaxvae.page import decoder
+from jaxvae.report import decoder
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")

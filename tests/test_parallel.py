@@ -14,7 +14,9 @@ import objective_tools as tools
 import pytest
 from twenty_steps import BATCH, given_noise, run
 
-from jaxvae import UserError, sharding, signals
+from jaxvae import UserError
+from jaxvae.runs import signals
+from jaxvae.train import sharding
 
 ROOT = Path(__file__).parents[1]
 

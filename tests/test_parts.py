@@ -11,9 +11,10 @@ import numpyro.distributions as dist
 import pytest
 from scipy import integrate, special, stats
 
-from jaxvae import build, likelihoods, losses, networks, posteriors, priors
-from jaxvae.errors import UserError
-from jaxvae.model import reparameterize
+from jaxvae import likelihoods, losses, networks, posteriors, priors
+from jaxvae.common.errors import UserError
+from jaxvae.experiment import build
+from jaxvae.models.vae import reparameterize
 
 RNG = np.random.default_rng(0)
 OUTPUTS = RNG.normal(size=(3, 4)).astype(np.float32)

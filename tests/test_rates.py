@@ -11,11 +11,11 @@ import objective_tools as tools
 import pytest
 
 from jaxvae import posteriors, priors
-from jaxvae.densities import knows_density
-from jaxvae.errors import UserError
-from jaxvae.kl import analytic_kl
+from jaxvae.common.errors import UserError
+from jaxvae.distributions.kl import analytic_kl
 from jaxvae.metrics.latent_use import active_units, collapse
 from jaxvae.metrics.rates import aggregate_kl
+from jaxvae.models.densities import knows_density
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

@@ -13,15 +13,14 @@ import pytest
 from PIL import Image
 
 import launch
-from jaxvae import page
-from jaxvae.errors import UserError
-from jaxvae.experiment import setup
-from jaxvae.page import decoder, maps
-from jaxvae.page.pictures import shrunk
-from jaxvae.results import label
-from jaxvae.subject import Subject, some_rows
+from jaxvae.common.errors import UserError
+from jaxvae.evaluation.results import label
+from jaxvae.experiment.setup import setup
+from jaxvae.report import decoder, maps, page
+from jaxvae.report.pictures import shrunk
+from jaxvae.runs.trained_run import Subject, some_rows
+from jaxvae.runs.workdir import restore_run
 from jaxvae.tools.repair import impute
-from jaxvae.workdir import restore_run
 
 SHORT = ("--config.train.num_epochs=2", "--config.train.eval_every_epochs=9", "--config.evaluate.nll_samples=2",
          "--config.network.hidden=(16,)")  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 from scipy.special import ndtr
 from sklearn.metrics import silhouette_samples
 
-from jaxvae.errors import UserError
+from jaxvae.common.errors import UserError
 from jaxvae.metrics import linear, predictors_votes
 from jaxvae.metrics.auroc import outlier_auroc
 from jaxvae.metrics.predictors import explicitness

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import launch
-from jaxvae.checkpoint_reader import Reader
+from jaxvae.runs.checkpoint_reader import Reader
 
 ROOT = Path(__file__).parents[1]
 EPOCHS = 12

@@ -7,7 +7,7 @@ import pytest
 from scipy.linalg import sqrtm
 from skimage.metrics import structural_similarity
 
-from jaxvae.errors import UserError
+from jaxvae.common.errors import UserError
 from jaxvae.metrics.fidelity import fidelity, psnr, ssim
 from jaxvae.metrics.sample_quality import (
     frechet_distance,

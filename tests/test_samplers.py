@@ -8,10 +8,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from objective_tools import X, small
 
 from jaxvae import likelihoods, networks, posteriors, priors, samplers
+from jaxvae.common.errors import UserError
 from jaxvae.distributions import nearest_code
 from jaxvae.distributions.poincare import expmap0, logmap0
-from jaxvae.errors import UserError
-from jaxvae.model import centre, make_model, with_state
+from jaxvae.models.vae import centre, make_model, with_state
 from jaxvae.objectives.distances import mmd
 from jaxvae.samplers.base import CHUNK
 

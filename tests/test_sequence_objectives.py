@@ -9,9 +9,10 @@ from objective_tools import make
 from sequence_tools import JUDGING, NOISY, ONE, SPECS, TRAINING, batch, config, small
 from sequence_tools import sentences as all_sentences
 
-from jaxvae import build, objectives, posteriors
-from jaxvae.evaluate import importance_nll
-from jaxvae.train import init_state, make_step
+from jaxvae import objectives, posteriors
+from jaxvae.experiment import build
+from jaxvae.train.step import init_state, make_step
+from jaxvae.train.validation import importance_nll
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

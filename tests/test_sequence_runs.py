@@ -10,7 +10,7 @@ import pytest
 import jaxvae
 import launch
 from jaxvae.data.midi import read_midi, write_midi
-from jaxvae.experiment import load_data
+from jaxvae.experiment.setup import load_data
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

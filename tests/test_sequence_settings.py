@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sequence_tools import NETWORKS, SPECS, config
 
-from configs import base
-from jaxvae import build, experiment, networks
-from jaxvae.errors import UserError
+from jaxvae import networks
+from jaxvae.common.errors import UserError
+from jaxvae.experiment import build, defaults, setup
 
 
 @pytest.mark.parametrize(("kind", "sections", "message"), [
@@ -57,11 +57,11 @@ def test_a_row_of_numbers_is_no_sentence():
 ])  # fmt: skip
 def test_settings_of_images_are_refused_for_sequences(sections, message):
     with pytest.raises(UserError, match=message):
-        experiment.setup(config(**sections))
+        setup.setup(config(**sections))
 
 
 def test_the_bundled_text_gives_the_model_its_shape():
-    made = experiment.setup(config())
+    made = setup.setup(config())
     assert made.model.is_sequential
     assert made.model.data_shape == made.dataset.shape == made.spec.shape
     assert made.spec.levels == len(made.spec.vocabulary) == len(made.dataset.vocabulary)
@@ -83,7 +83,7 @@ def test_the_bundled_text_gives_the_model_its_shape():
     ],
 )
 def test_what_has_no_meaning_for_sequences_is_refused_when_built(kind, changes, message):
-    config = base.get_config("test").to_dict()
+    config = defaults.get_config("test").to_dict()
     config["data"]["pixel_range"] = ()
     config["network"] = {"name": "lstm", "hidden": 4, "embed_dim": 3}
     config["model"] |= {"latent_dim": 2, "likelihood": {"name": "categorical" if kind == "text" else "bernoulli"}}
@@ -98,7 +98,7 @@ def test_what_has_no_meaning_for_sequences_is_refused_when_built(kind, changes, 
 
 @pytest.mark.parametrize("network", ["lstm", "hierarchical"])
 def test_longer_sequences_than_the_data_has_and_one_context_alone(network):
-    config = base.get_config("test").to_dict()
+    config = defaults.get_config("test").to_dict()
     config["data"]["pixel_range"] = ()
     config["network"] = {"name": network, "hidden": 4, "embed_dim": 3}
     config["model"] |= {"latent_dim": 2, "likelihood": {"name": "bernoulli"}}

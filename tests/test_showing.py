@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from configs import base
-from jaxvae import showing
-from jaxvae.build import DataSpec
+from jaxvae.common.errors import UserError
 from jaxvae.data.midi import read_midi
-from jaxvae.errors import UserError
+from jaxvae.experiment import defaults
+from jaxvae.experiment.build import DataSpec
+from jaxvae.report import views
 
 WORDS = DataSpec((4,), 5, False, "text", ("<eos>", "<unk>", "the", "cat", "été"))
 MUSIC = DataSpec((6, 88), 2, False, "music")
 
 
 def config(unit="word", rate=1, pixel_range=()):
-    made = base.get_config("test").to_dict()
+    made = defaults.get_config("test").to_dict()
     made["data"].update(pixel_range=pixel_range, sequence={"unit": unit, "frames_per_beat": rate})
     return made
 
@@ -30,7 +30,7 @@ def pieces(num):
 
 def test_text_stands_in_blocks_of_lines(tmp_path):
     rows = [[[2, 3, 0, -1], [2, 1, 4, 3]], [[0, -1, -1, -1], [0, 3, 3, 3]], [[-1, -1, -1, -1], [4, -1, 2, 0]]]
-    made = showing.save(tmp_path / "samples", config(), WORDS, np.array(rows), "a title")
+    made = views.save(tmp_path / "samples", config(), WORDS, np.array(rows), "a title")
     assert made == [tmp_path / "samples.txt"]
     assert made[0].read_text(encoding="utf-8") == (
         "a title\n\nthe cat\nthe <unk> été cat\n\n(empty)\n(empty)\n\n(empty)\nété\n"
@@ -41,20 +41,19 @@ def test_text_stands_in_blocks_of_lines(tmp_path):
 def test_characters_stand_without_spaces():
     letters = WORDS._replace(vocabulary=("<eos>", "<unk>", "a", " ", "b"))
     assert (
-        showing.as_text(config("character"), letters, np.array([[[2, 3, 4, 4]], [[4, 0, 0, 0]]]), "t")
-        == "t\n\na bb\nb\n"
+        views.as_text(config("character"), letters, np.array([[[2, 3, 4, 4]], [[4, 0, 0, 0]]]), "t") == "t\n\na bb\nb\n"
     )
 
 
 def test_a_number_without_a_word_is_refused():
     with pytest.raises(UserError, match="5 is no token"):
-        showing.as_text(config(), WORDS, np.array([[[5, 0, -1, -1]]]), "t")
+        views.as_text(config(), WORDS, np.array([[[5, 0, -1, -1]]]), "t")
 
 
 @pytest.mark.parametrize("rate", [1, 4])
 def test_music_comes_back_from_its_files(tmp_path, rate):
     frames = pieces(6)
-    made = showing.save(tmp_path / "music", config(rate=rate), MUSIC, frames.reshape(3, 2, 6, 88), "a title")
+    made = views.save(tmp_path / "music", config(rate=rate), MUSIC, frames.reshape(3, 2, 6, 88), "a title")
     assert made == [tmp_path / "music.png", tmp_path / "music"]
     names = sorted(path.name for path in made[1].iterdir())
     assert names == [f"{i:02d}-{j:02d}.mid" for i in range(3) for j in range(2)]
@@ -63,28 +62,28 @@ def test_music_comes_back_from_its_files(tmp_path, rate):
     picture = imread(made[0])
     assert picture.shape[1] == 1080  # 9 inches at 120 dots
     assert np.unique(picture[..., :3]).size > 2
-    again = showing.save(tmp_path / "music", config(rate=rate), MUSIC, frames.reshape(3, 2, 6, 88), "a title")
+    again = views.save(tmp_path / "music", config(rate=rate), MUSIC, frames.reshape(3, 2, 6, 88), "a title")
     assert again == made
 
 
 def test_a_picture_shows_the_first_of_many_and_old_music_goes(tmp_path, monkeypatch):
-    monkeypatch.setattr(showing, "MOST_ROWS", 3)
+    monkeypatch.setattr(views, "MOST_ROWS", 3)
     frames = np.repeat(pieces(1)[None, :, :, :], 120, axis=0)
-    picture, folder = showing.save(tmp_path / "music", config(), MUSIC, frames, "a title")
+    picture, folder = views.save(tmp_path / "music", config(), MUSIC, frames, "a title")
     assert len(list(folder.iterdir())) == 120
     (folder / "mine.mid").write_bytes(b"")
-    few, _ = showing.save(tmp_path / "few", config(), MUSIC, frames[:3], "a title (the first 3 of 120)")
+    few, _ = views.save(tmp_path / "few", config(), MUSIC, frames[:3], "a title (the first 3 of 120)")
     np.testing.assert_array_equal(imread(picture), imread(few))
-    showing.save(tmp_path / "music", config(), MUSIC, frames[:2], "a title")
+    views.save(tmp_path / "music", config(), MUSIC, frames[:2], "a title")
     assert sorted(path.name for path in folder.iterdir()) == ["00-00.mid", "01-00.mid", "mine.mid"]
 
 
 def test_silence_can_be_shown(tmp_path):
     silent = np.zeros((1, 1, 6, 88), np.int32)
-    picture, folder = showing.save(tmp_path / "music", config(), MUSIC, silent, "silence")
+    picture, folder = views.save(tmp_path / "music", config(), MUSIC, silent, "silence")
     assert picture.exists()
     assert (folder / "00-00.mid").exists()
-    roll = showing.rolls(silent[0])
+    roll = views.rolls(silent[0])
     assert roll.shape == (1, 88 + 2, 6 + 2, 1)
     assert np.all(roll[:, 1:-1, 1:-1] == 1)
 
@@ -93,52 +92,52 @@ def test_rolls_have_time_to_the_right_and_low_keys_below():
     frames = np.zeros((2, 4, 88), np.int32)
     frames[0, 1, 30] = frames[1, 2, 33] = 1
     frames[1, 3] = -1
-    framed = showing.rolls(frames)
-    roll, keys = framed[:, 1:-1, 1:-1, 0], 33 - 30 + 1 + 2 * showing.MARGIN
+    framed = views.rolls(frames)
+    roll, keys = framed[:, 1:-1, 1:-1, 0], 33 - 30 + 1 + 2 * views.MARGIN
     assert framed.shape == (2, keys + 2, 4 + 2, 1)
-    np.testing.assert_array_equal(np.argwhere(roll[0] < 0.5), [[keys - 1 - showing.MARGIN, 1]])
-    np.testing.assert_array_equal(np.argwhere(roll[1] < 0.5), [[showing.MARGIN, 2]])
-    np.testing.assert_array_equal(roll[1, :, 3], showing.SILENT)
+    np.testing.assert_array_equal(np.argwhere(roll[0] < 0.5), [[keys - 1 - views.MARGIN, 1]])
+    np.testing.assert_array_equal(np.argwhere(roll[1] < 0.5), [[views.MARGIN, 2]])
+    np.testing.assert_array_equal(roll[1, :, 3], views.SILENT)
     assert roll[0, 0, 0] == 1
     at_the_edges = np.zeros((1, 1, 88), np.int32)
     at_the_edges[0, 0, [0, 87]] = 1
-    assert showing.rolls(at_the_edges).shape == (1, 88 + 2, 1 + 2, 1)
+    assert views.rolls(at_the_edges).shape == (1, 88 + 2, 1 + 2, 1)
 
 
 def test_pairs_stand_one_above_the_other():
     frames = np.zeros((3, 2, 6, 88), np.int32)
     frames[:, 0, :, 50] = 1  # the inputs hold one note, the outputs none
-    high, wide = 1 + 2 * showing.MARGIN + 2 + 1, 6 + 2 + 1  # a roll, its frame and a gap
-    pairs = showing.sheet(MUSIC, frames)
+    high, wide = 1 + 2 * views.MARGIN + 2 + 1, 6 + 2 + 1  # a roll, its frame and a gap
+    pairs = views.sheet(MUSIC, frames)
     assert pairs.shape == (2 * high + 1, 3 * wide + 1, 3)
     dark = pairs[..., 0] < 128
     assert dark[:high].sum() == 3 * 6
     assert not dark[high:].any()
-    assert showing.sheet(MUSIC, frames, 2).shape == (3 * high + 1, 2 * wide + 1, 3)
-    assert showing.sheet(MUSIC, frames[:, :1]).shape == (high + 1, 8 * wide + 1, 3)
+    assert views.sheet(MUSIC, frames, 2).shape == (3 * high + 1, 2 * wide + 1, 3)
+    assert views.sheet(MUSIC, frames[:, :1]).shape == (high + 1, 8 * wide + 1, 3)
 
 
 def test_text_and_plain_arrays_have_no_picture(tmp_path):
-    assert showing.sheet(WORDS, np.zeros((1, 1, 4), np.int32)) is None
-    assert showing.sheet(DataSpec((6,)), np.zeros((1, 1, 6))) is None
-    assert showing.save(tmp_path / "x", config(), DataSpec((6,)), np.zeros((1, 1, 6)), "t") == []
+    assert views.sheet(WORDS, np.zeros((1, 1, 4), np.int32)) is None
+    assert views.sheet(DataSpec((6,)), np.zeros((1, 1, 6))) is None
+    assert views.save(tmp_path / "x", config(), DataSpec((6,)), np.zeros((1, 1, 6)), "t") == []
     assert not list(tmp_path.iterdir())
     images = np.linspace(0, 1, 2 * 64).reshape(2, 1, 8, 8, 1)
-    assert showing.save(tmp_path / "x", config(), DataSpec((8, 8, 1)), images, "t") == [tmp_path / "x.png"]
+    assert views.save(tmp_path / "x", config(), DataSpec((8, 8, 1)), images, "t") == [tmp_path / "x.png"]
 
 
 def test_what_the_model_sees_is_kept_as_whole_numbers_or_in_the_unit_range():
     written = np.array([[2.0, 1.0000001, 0.0, -1.0]], np.float32)
-    found = showing.viewed(config(), WORDS, written)
+    found = views.viewed(config(), WORDS, written)
     assert found.dtype == np.int32
     np.testing.assert_array_equal(found, [[2, 1, 0, -1]])
     x = np.linspace(-1, 1, 8, dtype=np.float32).reshape(1, 8)
     np.testing.assert_allclose(
-        showing.viewed(config(pixel_range=(-1.0, 1.0)), DataSpec((8,)), x)[0], np.linspace(0, 1, 8), atol=1e-6
+        views.viewed(config(pixel_range=(-1.0, 1.0)), DataSpec((8,)), x)[0], np.linspace(0, 1, 8), atol=1e-6
     )
 
 
 def test_rolls_stand_in_a_row_as_far_as_they_can_be_read():
     rows = np.zeros((1, 7, 100, 88), np.int32)
-    assert showing.sheet(MUSIC, rows, 7).shape[1] == 2 * (100 + 2 + 1) + 1
-    assert showing.sheet(MUSIC, rows[:, :, :10], 7).shape[1] == 7 * (10 + 2 + 1) + 1
+    assert views.sheet(MUSIC, rows, 7).shape[1] == 2 * (100 + 2 + 1) + 1
+    assert views.sheet(MUSIC, rows[:, :, :10], 7).shape[1] == 7 * (10 + 2 + 1) + 1

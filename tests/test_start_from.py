@@ -13,10 +13,10 @@ import optax
 import pytest
 
 import launch
-from jaxvae.checkpoint_reader import Reader
-from jaxvae.train import init_state
-from jaxvae.trees import flatten
-from jaxvae.workdir import read_metrics, restore_run
+from jaxvae.experiment.trees import flatten
+from jaxvae.runs.checkpoint_reader import Reader
+from jaxvae.runs.workdir import read_metrics, restore_run
+from jaxvae.train.step import init_state
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

@@ -15,10 +15,11 @@ from stream_tools import NUM, assert_same, draw
 from test_tfds import IMAGES, LABELS, write_tfds
 
 import launch
-from jaxvae import data, evaluate, loop, sharding
-from jaxvae.checkpoint_reader import Reader
+from jaxvae import data
 from jaxvae.data import folders
 from jaxvae.data.stream import Rows
+from jaxvae.runs.checkpoint_reader import Reader
+from jaxvae.train import loop, sharding, validation
 
 ROOT = Path(__file__).parents[1]
 
@@ -114,7 +115,7 @@ def test_worker_processes_give_the_same_batches_and_leave_none_behind(tmp_path, 
 def test_evaluation_of_a_streamed_split_gives_the_same_numbers(both):
     memory, streamed = both()
     means = [
-        evaluate.mean_over(
+        validation.mean_over(
             dataset.train, lambda key, batch: {"x": batch["x"].mean((1, 2, 3)), "noise": jax.random.normal(key, (64,))},
             sharding.global_view(), jax.random.key(0), 64,
         )()

@@ -10,7 +10,7 @@ from PIL import Image
 import jaxvae
 import launch
 from jaxvae import data
-from jaxvae.subject import some_rows
+from jaxvae.runs.trained_run import some_rows
 from jaxvae.tools import TOOLS, resolved
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

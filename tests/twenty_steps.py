@@ -10,9 +10,10 @@ import jax
 import numpy as np
 import optax
 
-from configs import base
-from jaxvae import build, data, losses, objectives, sharding, train
-from jaxvae.kl import analytic_kl
+from jaxvae import data, losses, objectives, train
+from jaxvae.distributions.kl import analytic_kl
+from jaxvae.experiment import build, defaults
+from jaxvae.train import sharding
 
 STEPS, BATCH = 20, 64
 
@@ -38,7 +39,7 @@ def elbo(model):
 
 def run(parallel: sharding.Parallel, make_objective=elbo) -> dict[str, np.ndarray]:
     """The losses and the flat parameters after STEPS steps."""
-    config = base.get_config("test").to_dict()
+    config = defaults.get_config("test").to_dict()
     dataset = data.load()
     model = build.model(config, build.DataSpec(dataset.shape))
     objective, optimizer = make_objective(model), optax.adam(1e-3)

@@ -2,10 +2,10 @@
 
 from jaxvae.data.buckets import make_bucket_feed
 from jaxvae.data.feed import Feed, batch_indices, make_feed
+from jaxvae.data.kinds import KINDS
+from jaxvae.data.kinds import load as load_sequences
 from jaxvae.data.load import Dataset, Split, checksum, from_sources, load, prepare
 from jaxvae.data.preprocess import BINARIZATIONS, PIXEL_RANGES, binarize, make_preprocess, to_unit_range
-from jaxvae.data.sequential import KINDS
-from jaxvae.data.sequential import load as load_sequences
 
 __all__ = [
     "BINARIZATIONS", "KINDS", "PIXEL_RANGES", "Dataset", "Feed", "Split", "batch_indices", "binarize", "checksum",

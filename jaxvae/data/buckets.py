@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from jaxvae.common.sequences import PADDING
 from jaxvae.data.feed import Feed, check_fits
 from jaxvae.data.split import Split
-from jaxvae.sequences import PADDING
 
 BUCKETS = 6  # each is a shape that the step is compiled for
 

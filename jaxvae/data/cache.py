@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from jaxvae.common.errors import UserError
 from jaxvae.data.resize import as_image
 from jaxvae.data.split import Split
 from jaxvae.data.stream import AT_ONCE, Rows, Source, read_items
-from jaxvae.errors import UserError
 
 DAY = 24 * 3600.0
 

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxvae.common.errors import UserError
+from jaxvae.common.types import Tree
 from jaxvae.data.split import Split
 from jaxvae.data.stream import Rows, make_items
-from jaxvae.errors import UserError
-from jaxvae.types import Tree
 
 RESIDENT_BYTES = 2**31  # data up to this size lives on every device
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxvae.common.errors import UserError
 from jaxvae.data import folders
 from jaxvae.data.resize import resize
 from jaxvae.data.split import Split
-from jaxvae.errors import UserError
 
 SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}
 DATA_NAMES = ("x", "X", "images", "image", "data")

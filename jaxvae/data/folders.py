@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from jaxvae.common.errors import UserError
 from jaxvae.data.cache import cache_folder
 from jaxvae.data.resize import as_image
 from jaxvae.data.split import Split
 from jaxvae.data.stream import Rows
-from jaxvae.errors import UserError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)  # what Pillow raises

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from jaxvae.common.errors import UserError
 from jaxvae.data import cache, files, shapes, tfds_images
 from jaxvae.data.preprocess import binarize
 from jaxvae.data.resize import resize
 from jaxvae.data.split import Dataset, Split, check, check_names, rows_of_splits
 from jaxvae.data.stream import Rows, Source
-from jaxvae.errors import UserError
 
 CHECKED_BYTES = 2**26  # of larger data every nth row goes into the checksum
 

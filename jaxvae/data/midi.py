@@ -6,7 +6,7 @@ from typing import NamedTuple
 import mido
 import numpy as np
 
-from jaxvae.errors import UserError
+from jaxvae.common.errors import UserError
 
 LOWEST, PITCHES = 21, 88  # the keys of a piano: MIDI notes 21 (A0) to 108 (C8)
 DRUMS = 9  # the channel that is called 10

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxvae.common.errors import UserError
+from jaxvae.common.sequences import PADDING
 from jaxvae.data.files import SPLIT_NAMES
 from jaxvae.data.midi import LOWEST, PITCHES, UnreadableMidiError, check_rate, read_midi
 from jaxvae.data.padding import pad
 from jaxvae.data.split import Split, with_missing
-from jaxvae.errors import UserError
-from jaxvae.sequences import PADDING
 
 SUFFIXES = (".mid", ".midi")
 

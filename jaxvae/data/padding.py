@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxvae.errors import UserError
-from jaxvae.sequences import PADDING
+from jaxvae.common.errors import UserError
+from jaxvae.common.sequences import PADDING
 
 MAX_BYTES = 2**35  # of one padded array
 

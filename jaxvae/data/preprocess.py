@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvae.errors import UserError, unknown
-from jaxvae.types import Array, Key
+from jaxvae.common.errors import UserError, unknown
+from jaxvae.common.types import Array, Key
 
 BINARIZATIONS = ("none", "threshold", "dynamic", "static")
 PIXEL_RANGES = ((0.0, 1.0), (-1.0, 1.0), ())  # () is the values as stored

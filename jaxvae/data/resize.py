@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from jaxvae.errors import UserError
+from jaxvae.common.errors import UserError
 
 
 def resize(x: np.ndarray, image_size: int) -> np.ndarray:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxvae.common.errors import UserError
 from jaxvae.data.split import Split
-from jaxvae.errors import UserError
 
 SIZE = 32  # pixels of an image's side
 RADIUS = 8.7  # pixels from the centre of the largest sprite to its farthest point; no edge lies on the sample points

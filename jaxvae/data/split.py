@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxvae.errors import UserError
+from jaxvae.common.errors import UserError
 
 SPLIT_SEED = 0  # splits are part of the data: the same in every run
 TEST_FRACTION = 0.2  # where the data has no test set of its own

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
+from jaxvae.common.errors import UserError
+from jaxvae.common.types import Tree
 from jaxvae.data.resize import as_image
-from jaxvae.errors import UserError
-from jaxvae.types import Tree
 
 AT_ONCE = 2048  # images decoded in one call: ten times faster than one by one
 AHEAD = 2  # batches that each thread or worker process has ready

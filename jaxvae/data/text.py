@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from jaxvae.common.errors import UserError, unknown
 from jaxvae.data.files import SPLIT_NAMES
 from jaxvae.data.padding import pad
 from jaxvae.data.split import Split, with_missing
 from jaxvae.data.vocabulary import SEPARATORS, SPECIAL, UNKNOWN, Vocabulary, make_vocabulary, tokenize
-from jaxvae.errors import UserError, unknown
 
 
 class Counts(NamedTuple):

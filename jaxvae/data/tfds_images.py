@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+from jaxvae.common.errors import UserError
 from jaxvae.data.cache import cache_folder, decoded
 from jaxvae.data.split import Split
 from jaxvae.data.stream import Source, UnreadableItemsError
-from jaxvae.errors import UserError
 
 SPLITS = ("train", "validation", "test")
 FACTOR = "label_"  # what the names of factors begin with

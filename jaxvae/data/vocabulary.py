@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from jaxvae.errors import UserError, unknown
-from jaxvae.sequences import END, PADDING
+from jaxvae.common.errors import UserError, unknown
+from jaxvae.common.sequences import END, PADDING
 
 UNKNOWN = 1  # the number of the token for all others
 SPECIAL = ("<eos>", "<unk>")  # the tokens END and UNKNOWN

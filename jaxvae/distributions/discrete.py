@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from numpyro.distributions import constraints
 
-from jaxvae.types import Array
+from jaxvae.common.types import Array
 
 
 def nearest_code(z: Array, codebook: Array) -> Array:

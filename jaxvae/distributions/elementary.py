@@ -2,8 +2,8 @@
 
 import jax.numpy as jnp
 
+from jaxvae.common.types import Array
 from jaxvae.losses import softplus
-from jaxvae.types import Array
 
 
 def log_softplus(x: Array) -> Array:

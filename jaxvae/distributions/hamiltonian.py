@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from numpyro.distributions import constraints
 
-from jaxvae.errors import UserError
+from jaxvae.common.errors import UserError
 
 
 class HamiltonianFlow(dist.Distribution):

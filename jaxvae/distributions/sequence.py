@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from numpyro.distributions import constraints
 
+from jaxvae.common.sequences import END, PADDING, is_present
+from jaxvae.common.types import Array
 from jaxvae.distributions.discretized import CategoricalLevels
 from jaxvae.distributions.pixels import Bernoulli
-from jaxvae.sequences import END, PADDING, is_present
-from jaxvae.types import Array
 
 Pick = Callable[[Any, Any], Array]  # (key, p(x_t | ...)) -> x_t
 

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxvae.errors import unknown
+from jaxvae.common.errors import unknown
+from jaxvae.common.types import Array, Distribution, Key, Params
 from jaxvae.losses import softplus
-from jaxvae.types import Array, Distribution, Key, Params
 
 ACTIVATIONS = {"identity": lambda x: x, "sigmoid": jax.nn.sigmoid, "tanh": jnp.tanh}
 

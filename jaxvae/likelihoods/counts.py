@@ -6,12 +6,12 @@ from collections.abc import Callable
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
+from jaxvae.common.errors import unknown
+from jaxvae.common.types import Array, Distribution, Key, Params, no_params
 from jaxvae.distributions.counts import NegativeBinomial, Poisson
 from jaxvae.distributions.elementary import log_softplus
-from jaxvae.errors import unknown
 from jaxvae.likelihoods.base import Likelihood, softly_between
 from jaxvae.losses import softplus
-from jaxvae.types import Array, Distribution, Key, Params, no_params
 
 MAX_LOG_MEAN = 30.0
 LOG_CONCENTRATIONS = (-10.0, 15.0)  # beyond the upper one float32 does not tell it from a Poisson

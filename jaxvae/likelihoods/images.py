@@ -1,10 +1,10 @@
 """Reconstruction losses that compare images as wholes."""
 
+from jaxvae.common.errors import UserError
+from jaxvae.common.ranges import INTERVAL, POSITIVE, check
+from jaxvae.common.types import no_params
 from jaxvae.distributions.ssim import MIN_WINDOW, MsSsim
-from jaxvae.errors import UserError
 from jaxvae.likelihoods.base import Likelihood, find_activation
-from jaxvae.ranges import INTERVAL, POSITIVE, check
-from jaxvae.types import no_params
 
 
 def ms_ssim(

@@ -2,10 +2,10 @@
 
 import jax.numpy as jnp
 
+from jaxvae.common.ranges import INTERVAL, check, within
+from jaxvae.common.types import Array, Distribution, Params, no_params
 from jaxvae.distributions.discretized import CategoricalLevels, DiscretizedLogistic, DiscretizedLogisticMixture
 from jaxvae.likelihoods.base import Likelihood, softly_between
-from jaxvae.ranges import INTERVAL, check, within
-from jaxvae.types import Array, Distribution, Params, no_params
 
 LOG_SCALES = (-7.0, 7.0)  # of half the pixel range; the lower one is PixelCNN++'s
 

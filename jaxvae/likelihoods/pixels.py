@@ -5,12 +5,12 @@ import math
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
+from jaxvae.common.errors import unknown
+from jaxvae.common.ranges import POSITIVE, check
+from jaxvae.common.types import no_params
 from jaxvae.distributions.continuous import MIN_VARIANCE, ContinuousBernoulli, LogCosh, OptimalGaussian
 from jaxvae.distributions.pixels import Bernoulli, SquaredError
-from jaxvae.errors import unknown
 from jaxvae.likelihoods.base import Likelihood, find_activation, softly_above
-from jaxvae.ranges import POSITIVE, check
-from jaxvae.types import no_params
 
 MIN_LOG_VARIANCE = math.log(MIN_VARIANCE)
 

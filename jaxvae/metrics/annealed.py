@@ -8,10 +8,10 @@ from typing import Any
 
 import jax
 
+from jaxvae.common.types import Array, Key, Params
 from jaxvae.metrics.annealing import log_mean_exp, temperatures
 from jaxvae.metrics.paths import backward, chains_at_once, forward, paths
-from jaxvae.model import Model
-from jaxvae.types import Array, Key, Params
+from jaxvae.models.vae import Model
 
 
 def ais(

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxvae.errors import UserError
-from jaxvae.types import Array, Key
+from jaxvae.common.errors import UserError
+from jaxvae.common.types import Array, Key
 
 FIRST_STEP, GAIN, ACCEPTANCE = 0.1, 0.1, 0.65  # of the pilot; 0.65 is HMC's best rate (arXiv:1001.4460)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxvae.errors import UserError
+from jaxvae.common.errors import UserError
 
 
 def check_rows(name: str, rows: np.ndarray, least: int = 1) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from jaxvae.errors import UserError
+from jaxvae.common.errors import UserError
 
 
 def outlier_auroc(scores_in: np.ndarray, scores_out: np.ndarray) -> dict[str, float]:

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from sklearn.decomposition import PCA
 
-from jaxvae.errors import UserError
+from jaxvae.common.errors import UserError
 from jaxvae.metrics.arrays import check_rows
-from jaxvae.model import centre
-from jaxvae.workdir import restore_run
+from jaxvae.models.vae import centre
+from jaxvae.runs.workdir import restore_run
 
 FeatureMap = Callable[[np.ndarray], np.ndarray]
 BATCH = 1024

@@ -3,7 +3,7 @@
 import numpy as np
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from jaxvae.errors import UserError
+from jaxvae.common.errors import UserError
 
 LEAST_SIDE = 3  # a window of one pixel has no variance
 

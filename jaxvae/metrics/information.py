@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.metrics import mutual_info_score
 
-from jaxvae.errors import UserError
+from jaxvae.common.errors import UserError
 
 ROWS_PER_VALUE = 10
 

@@ -7,12 +7,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxvae.densities import knows_density
-from jaxvae.errors import UserError, unknown
+from jaxvae.common.errors import UserError, unknown
+from jaxvae.common.types import Array, Key, Params
 from jaxvae.metrics.annealing import Path, chain, map_chains, pilot_steps, point
-from jaxvae.model import Model
+from jaxvae.models.densities import knows_density
+from jaxvae.models.vae import Model
 from jaxvae.posteriors import EUCLIDEAN
-from jaxvae.types import Array, Key, Params
 
 STARTS = ("prior", "posterior")
 

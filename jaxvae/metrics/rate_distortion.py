@@ -3,11 +3,11 @@
 import jax
 import jax.numpy as jnp
 
-from jaxvae.errors import UserError
+from jaxvae.common.errors import UserError
+from jaxvae.common.types import Array, Key, Params
 from jaxvae.metrics.annealing import log_mean_exp, temperatures
 from jaxvae.metrics.paths import chains_at_once, forward, paths
-from jaxvae.model import Model
-from jaxvae.types import Array, Key, Params
+from jaxvae.models.vae import Model
 
 
 def rate_distortion(

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 
-from jaxvae.densities import knows_density
-from jaxvae.errors import UserError
-from jaxvae.model import Model, draw
-from jaxvae.types import Array, Key, Params
+from jaxvae.common.errors import UserError
+from jaxvae.common.types import Array, Key, Params
+from jaxvae.models.densities import knows_density
+from jaxvae.models.vae import Model, draw
 
 
 class Encoded(NamedTuple):

@@ -15,7 +15,7 @@ from sklearn.metrics.cluster import contingency_matrix
 from sklearn.neighbors import KNeighborsClassifier
 from threadpoolctl import threadpool_limits
 
-from jaxvae.errors import UserError
+from jaxvae.common.errors import UserError
 from jaxvae.metrics.arrays import check_labels, check_rows, same_width
 from jaxvae.metrics.linear import fit_linear, standardised
 

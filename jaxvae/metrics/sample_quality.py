@@ -7,7 +7,7 @@ import numpy as np
 from scipy.linalg import orthogonal_procrustes
 from scipy.spatial.distance import cdist
 
-from jaxvae.errors import UserError
+from jaxvae.common.errors import UserError
 from jaxvae.metrics.arrays import check_rows, same_width
 
 

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import flax.linen as nn
 
-from jaxvae.errors import UserError
-from jaxvae.types import Array, Key, Params
+from jaxvae.common.errors import UserError
+from jaxvae.common.types import Array, Key, Params
 
 
 def check_widths(**widths: Any) -> None:

@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from jaxvae.errors import UserError, unknown
+from jaxvae.common.errors import UserError, unknown
 from jaxvae.networks.base import Network, check_widths
 from jaxvae.networks.conv_modules import Decoder, Encoder, Stage
 from jaxvae.networks.convolution_window import Pair, window

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import flax.linen as nn
 
+from jaxvae.common.types import Array
 from jaxvae.networks.convolution import convolve, convolve_transposed
 from jaxvae.networks.convolution_window import Pair, Window
 from jaxvae.networks.mlp import MLP
-from jaxvae.types import Array
 
 # In 2 / fan_in, before truncation takes a quarter, and for the last layer, which starts near grey, in 1 / fan_in.
 HIDDEN_SCALE, OUTPUT_SCALE = 1.0, 1 / 10

@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from jaxvae.errors import UserError
+from jaxvae.common.errors import UserError
 from jaxvae.networks.base import Network, check_widths
 from jaxvae.networks.conv import check_options, image_size
 from jaxvae.networks.conv_modules import Decoder, Encoder, Stage

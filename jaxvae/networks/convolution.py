@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
-from jaxvae.errors import UserError
+from jaxvae.common.errors import UserError
+from jaxvae.common.types import Array
 from jaxvae.networks.convolution_forms import by_kernel, down, stock, stock_up, transpose, up
 from jaxvae.networks.convolution_window import Pair, Window, window
-from jaxvae.types import Array
 
 
 def convolve(x: Array, kernel: Array, stride: int | Pair = 1, padding: str | Sequence[Pair] = "SAME") -> Array:

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxvae.common.types import Array
 from jaxvae.networks.convolution_window import Pair, Window
-from jaxvae.types import Array
 
 FEW_CHANNELS = 8  # fewer leave the lanes of a core idle
 MUCH_WASTE = 1.4  # computed over wanted pixels, from which the border that `_blocks_up` crops costs more than columns

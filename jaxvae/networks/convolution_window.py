@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from jax import lax
 
-from jaxvae.errors import UserError
+from jaxvae.common.errors import UserError
 
 Pair = tuple[int, int]
 

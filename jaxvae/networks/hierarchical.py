@@ -7,6 +7,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxvae.common.ranges import FRACTION, check, within
+from jaxvae.common.types import Array
 from jaxvae.networks.base import Network
 from jaxvae.networks.recurrent import (
     LSTM,
@@ -20,8 +22,6 @@ from jaxvae.networks.recurrent import (
     steps_before,
     token_count,
 )
-from jaxvae.ranges import FRACTION, check, within
-from jaxvae.types import Array
 
 
 class HierarchicalDecoder(nn.Module):

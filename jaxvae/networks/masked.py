@@ -7,8 +7,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
+from jaxvae.common.types import Array
 from jaxvae.networks.mlp import HIDDEN_INIT, MLP, OUTPUT_INIT
-from jaxvae.types import Array
 
 
 class MaskedDense(nn.Module):

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxvae.errors import UserError, unknown
+from jaxvae.common.errors import UserError, unknown
+from jaxvae.common.types import Array
 from jaxvae.networks.base import Network, check_widths
-from jaxvae.types import Array
 
 ACTIVATIONS = {
     "relu": nn.relu,

@@ -7,11 +7,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxvae.errors import UserError
+from jaxvae.common.errors import UserError
+from jaxvae.common.ranges import FRACTION, check, within
+from jaxvae.common.sequences import PADDING, is_present, shifted
+from jaxvae.common.types import Array
 from jaxvae.networks.base import Network
-from jaxvae.ranges import FRACTION, check, within
-from jaxvae.sequences import PADDING, is_present, shifted
-from jaxvae.types import Array
 
 Carry = tuple[Array, Array]
 

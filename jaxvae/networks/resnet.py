@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 
 import flax.linen as nn
 
+from jaxvae.common.types import Array
 from jaxvae.networks.base import Network, check_widths
 from jaxvae.networks.conv import check_options, image_size, strided
 from jaxvae.networks.conv_modules import OUTPUT_SCALE, Conv, Stage
 from jaxvae.networks.convolution_window import Pair, window
 from jaxvae.networks.mlp import ACTIVATIONS, MLP
-from jaxvae.types import Array
 
 KERNEL, STRIDE = 4, 2  # of what halves and doubles; the blocks have 3 x 3
 BRANCH_SCALE = 1 / 10  # of the last weights of a branch: a new block is nearly the identity

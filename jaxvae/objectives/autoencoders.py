@@ -5,13 +5,13 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from jaxvae.errors import UserError, unknown
-from jaxvae.model import Model, centre, forward, reparameterize
+from jaxvae.common.errors import UserError, unknown
+from jaxvae.common.types import Array, Key
+from jaxvae.models.vae import Model, centre, forward, reparameterize
 from jaxvae.objectives.base import UNCHANGED, Objective, of_model
 from jaxvae.objectives.elbo import check_weights
 from jaxvae.objectives.spectral import spectral_normalisation
 from jaxvae.posteriors import CODES
-from jaxvae.types import Array, Key
 
 NOISES = ("gaussian", "masking", "salt_and_pepper")
 PENALTIES = ("l2", "gradient", "spectral")

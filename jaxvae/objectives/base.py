@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxvae.errors import UserError
-from jaxvae.model import Model, with_state
-from jaxvae.types import Array, Key, Params, Tree
+from jaxvae.common.errors import UserError
+from jaxvae.common.types import Array, Key, Params, Tree
+from jaxvae.models.vae import Model, with_state
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=("step", "train_size"), meta_fields=("is_training",))

@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-from jaxvae.errors import UserError, unknown
-from jaxvae.kl import unwrap
-from jaxvae.model import Model, forward
+from jaxvae.common.errors import UserError, unknown
+from jaxvae.common.types import Array
+from jaxvae.distributions.kl import unwrap
+from jaxvae.models.vae import Model, forward
 from jaxvae.objectives.base import Objective, bound_metrics, of_model
 from jaxvae.objectives.elbo import check_weights, kl_estimator, needs_density
 from jaxvae.objectives.kl_weight import KLWeight
 from jaxvae.posteriors import EUCLIDEAN
-from jaxvae.types import Array
 
 ESTIMATORS = ("stratified", "weighted")
 GAUSSIANS: tuple[type, ...] = (dist.Normal, dist.MultivariateNormal)

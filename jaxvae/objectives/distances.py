@@ -6,9 +6,9 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from jaxvae.errors import UserError, unknown
-from jaxvae.ranges import POSITIVE, check
-from jaxvae.types import Array, Key
+from jaxvae.common.errors import UserError, unknown
+from jaxvae.common.ranges import POSITIVE, check
+from jaxvae.common.types import Array, Key
 
 SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 

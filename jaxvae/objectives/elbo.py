@@ -6,13 +6,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxvae.common.errors import UserError, unknown
+from jaxvae.common.types import Array, Distribution
 from jaxvae.distributions import GumbelSoftmax
-from jaxvae.errors import UserError, unknown
-from jaxvae.kl import kl_by_group
-from jaxvae.model import Model, Pass, forward
+from jaxvae.distributions.kl import kl_by_group
+from jaxvae.models.vae import Model, Pass, forward
 from jaxvae.objectives.base import Objective, bound_metrics, of_model
 from jaxvae.objectives.kl_weight import KLWeight
-from jaxvae.types import Array, Distribution
 
 KL_ESTIMATES = ("analytic", "monte_carlo")
 GRADIENTS = ("pathwise", "stl")

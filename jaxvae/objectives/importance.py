@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxvae import losses
-from jaxvae.errors import UserError, unknown
-from jaxvae.model import Model, draw, noise
+from jaxvae.common.errors import UserError, unknown
+from jaxvae.common.types import Array
+from jaxvae.models.vae import Model, draw, noise
 from jaxvae.objectives.base import Objective, bound_metrics, of_model
 from jaxvae.objectives.elbo import (
     check_prior_gradient,
@@ -16,7 +17,6 @@ from jaxvae.objectives.elbo import (
 )
 from jaxvae.objectives.kl_weight import KLWeight
 from jaxvae.posteriors import CODES
-from jaxvae.types import Array
 
 GRADIENTS = ("pathwise", "stl", "dreg")
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from jaxvae.ranges import NOT_NEGATIVE, UNIT, check, within
-from jaxvae.types import Array
+from jaxvae.common.ranges import NOT_NEGATIVE, UNIT, check, within
+from jaxvae.common.types import Array
 
 
 class KLWeight(NamedTuple):

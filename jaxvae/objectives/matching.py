@@ -5,13 +5,13 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from jaxvae.errors import UserError
-from jaxvae.model import Model, Pass, forward
+from jaxvae.common.errors import UserError
+from jaxvae.common.types import Array, Key
+from jaxvae.models.vae import Model, Pass, forward
 from jaxvae.objectives.base import Objective, bound_metrics, needs_fixed_prior, of_model
 from jaxvae.objectives.distances import check_kernel, mmd, sliced_wasserstein
 from jaxvae.objectives.elbo import check_weights, kl_estimator, needs_density, needs_exact_samples
 from jaxvae.objectives.kl_weight import KLWeight
-from jaxvae.types import Array, Key
 
 WHOLE_BATCH = "the latents of the whole batch are compared with the prior's"
 BY_SAMPLES = "sees the prior by its samples only, which have no gradient"

@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from jaxvae.common.types import Array, Key, Params, Tree
 from jaxvae.objectives.base import Transform
-from jaxvae.types import Array, Key, Params, Tree
 
 TINY = 1e-12
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from jaxvae.types import Array, Distribution, Key, Params, Tree, no_params
+from jaxvae.common.types import Array, Distribution, Key, Params, Tree, no_params
 
 EUCLIDEAN, CODES, SPHERE = "R^n", "codes", "the unit sphere"
 

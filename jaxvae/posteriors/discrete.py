@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxvae.common.errors import UserError
+from jaxvae.common.ranges import NOT_NEGATIVE, POSITIVE, UNIT, check, within
+from jaxvae.common.types import Array, no_params
 from jaxvae.distributions import GumbelSoftmax, Quantized, nearest_code
-from jaxvae.errors import UserError
 from jaxvae.posteriors.base import CODES, Posterior
-from jaxvae.ranges import NOT_NEGATIVE, POSITIVE, UNIT, check, within
-from jaxvae.types import Array, no_params
 
 
 def gumbel_softmax(

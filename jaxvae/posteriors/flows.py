@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
+from jaxvae.common.ranges import between, check, within
 from jaxvae.distributions import Autoregressive, FlowDistribution, HamiltonianFlow, Planar, Radial, Reverse
 from jaxvae.networks import Made, Pure, check_widths
 from jaxvae.posteriors.base import Posterior
 from jaxvae.posteriors.gaussian import split_moments
-from jaxvae.ranges import between, check, within
 
 
 def planar_flow(latent_dim: int, num_flows: int = 10) -> Posterior:

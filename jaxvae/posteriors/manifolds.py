@@ -2,8 +2,8 @@
 
 import jax.numpy as jnp
 
+from jaxvae.common.errors import UserError
 from jaxvae.distributions import VonMisesFisher, WrappedNormal, expmap0
-from jaxvae.errors import UserError
 from jaxvae.losses import softplus
 from jaxvae.posteriors.base import SPHERE, Posterior, ball
 

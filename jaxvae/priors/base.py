@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from jaxvae.common.types import Array, Distribution, Key, Params, no_params
 from jaxvae.posteriors.base import CODES, EUCLIDEAN, Posterior
-from jaxvae.types import Array, Distribution, Key, Params, no_params
 
 ANY = "any space of continuous latents"
 

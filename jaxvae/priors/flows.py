@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
+from jaxvae.common.errors import UserError, unknown
 from jaxvae.distributions import Autoregressive, Coupling, FlowDistribution, Reverse
-from jaxvae.errors import UserError, unknown
 from jaxvae.networks import CouplingNet, Made, Pure, check_widths
 from jaxvae.priors.base import Prior
 

@@ -2,8 +2,8 @@
 
 import jax.numpy as jnp
 
+from jaxvae.common.errors import UserError
 from jaxvae.distributions import HypersphericalUniform, WrappedNormal
-from jaxvae.errors import UserError
 from jaxvae.posteriors.base import SPHERE, ball
 from jaxvae.posteriors.manifolds import check_curvature, check_sphere
 from jaxvae.priors.base import Prior

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-from jaxvae.errors import UserError
+from jaxvae.common.errors import UserError
 from jaxvae.priors.base import ANY, Prior
 
 

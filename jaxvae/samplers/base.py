@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxvae.errors import UserError
-from jaxvae.model import Model, centre, written
-from jaxvae.types import Array, Key, Params, Tree
+from jaxvae.common.errors import UserError
+from jaxvae.common.types import Array, Key, Params, Tree
+from jaxvae.models.vae import Model, centre, written
 
 CHUNK = 512  # latents drawn and decoded at a time, always as many: one compilation, and more samples begin with fewer
 

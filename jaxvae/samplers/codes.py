@@ -6,12 +6,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxvae.common.types import Key, Params
 from jaxvae.distributions import AutoregressiveCodes, Coded, nearest_code
-from jaxvae.model import Model
+from jaxvae.models.vae import Model
 from jaxvae.priors import autoregressive_codes
 from jaxvae.samplers.base import Codes, Draw, Sampler, compiled
 from jaxvae.samplers.fitting import check_fits, check_training, minimise
-from jaxvae.types import Key, Params
 
 AT_A_TIME = 64  # examples, each of whose codes is compared with the whole codebook
 COLDEST = 1e-6  # what stands in the place of a temperature of 0: the most likely code, each time

@@ -16,14 +16,14 @@ from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
 from jaxvae import likelihoods, networks, posteriors, priors
-from jaxvae.errors import UserError, unknown
-from jaxvae.model import Model, make_model
+from jaxvae.common.errors import UserError, unknown
+from jaxvae.common.ranges import check, within
+from jaxvae.common.types import Key, Params
+from jaxvae.models.vae import Model, make_model
 from jaxvae.objectives import KL_WEIGHTS, StepContext
 from jaxvae.objectives.elbo import elbo
-from jaxvae.ranges import check, within
 from jaxvae.samplers.base import Codes, Draw, Sampler, compiled
 from jaxvae.samplers.fitting import check_fits, check_training, coordinates, minimise
-from jaxvae.types import Key, Params
 
 COVARIANCES = {"full": "full", "diagonal": "diag"}  # and what scikit-learn calls them
 FIRST_VARIANCE = 0.5  # of codes of variance 1: from 1 on, latents of the second VAE could stay at saying nothing

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxvae.common.errors import NonFiniteLoss, UserError
+from jaxvae.common.ranges import check, within
+from jaxvae.common.types import Array, Key, Params
 from jaxvae.distributions.poincare import expmap0, logmap0
-from jaxvae.errors import NonFiniteLoss, UserError
-from jaxvae.model import Model
+from jaxvae.models.vae import Model
 from jaxvae.posteriors import CODES, EUCLIDEAN, SPHERE
-from jaxvae.ranges import check, within
-from jaxvae.types import Array, Key, Params
 
 ALWAYS = ("prior", "pseudo_inputs")
 VECTORS = ("gmm", "flow", "two_stage")

@@ -8,14 +8,14 @@ import jax
 import jax.numpy as jnp
 
 from jaxvae import priors
+from jaxvae.common.errors import unknown
+from jaxvae.common.types import Key, Params
 from jaxvae.distributions import Autoregressive, Coupling, Reverse
-from jaxvae.errors import unknown
-from jaxvae.model import Model
+from jaxvae.models.vae import Model
 from jaxvae.networks import Pure
 from jaxvae.priors.flows import KINDS
 from jaxvae.samplers.base import Codes, Draw, Sampler, compiled
 from jaxvae.samplers.fitting import check_fits, check_training, coordinates, minimise
-from jaxvae.types import Key, Params
 
 HEADROOM = 4.0  # the flow only contracts towards its Gaussian: what is fitted must be wider where it is dense
 REACH = 4 * HEADROOM  # what a network sees of a point, at most: 4 standard deviations of what is fitted

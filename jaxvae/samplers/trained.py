@@ -5,12 +5,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxvae.errors import UserError
-from jaxvae.model import Model, centre, draw_prior
+from jaxvae.common.errors import UserError
+from jaxvae.common.ranges import check, within
+from jaxvae.common.types import Key, Params
+from jaxvae.models.vae import Model, centre, draw_prior
 from jaxvae.posteriors import EUCLIDEAN
-from jaxvae.ranges import check, within
 from jaxvae.samplers.base import Codes, Draw, Sampler, compiled
-from jaxvae.types import Key, Params
 
 AT_A_TIME = 64  # draws from posteriors: under a VampPrior each is one of all components
 

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxvae.errors import UserError
-from jaxvae.subject import Subject
+from jaxvae.common.errors import UserError
+from jaxvae.runs.trained_run import Subject
 
 
 class Outcome(NamedTuple):

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from jaxvae.errors import UserError
-from jaxvae.subject import some_rows
+from jaxvae.common.errors import UserError
+from jaxvae.runs.trained_run import some_rows
 
 LARGEST = 20_000  # training examples that a classifier is fitted to; more change little and cost much
 

@@ -6,13 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvae import imputation, latents
-from jaxvae.curves import chart
-from jaxvae.errors import UserError, unknown
-from jaxvae.ranges import between, check, within
-from jaxvae.search import class_log_probability
-from jaxvae.search import search as gradient_search
-from jaxvae.subject import Subject
+from jaxvae.common.errors import UserError, unknown
+from jaxvae.common.ranges import between, check, within
+from jaxvae.latent import arithmetic, chart, imputation
+from jaxvae.latent.search import class_log_probability
+from jaxvae.latent.search import search as gradient_search
+from jaxvae.runs.trained_run import Subject
 from jaxvae.tools.base import Outcome, refuse_sequences
 from jaxvae.tools.classify import linear_classifier
 
@@ -129,7 +128,7 @@ def denoise(subject: Subject, level: float = 0.3, num: int = 16, steps: int = 1)
     low, high = subject.experiment.spec.pixel_range(subject.config)
     noise = jax.random.normal(subject.key("denoise"), x.shape)
     noisy = jnp.clip(x + level * (high - low) * noise, low, high)
-    clean = latents.denoise(subject.model, subject.params, noisy, steps)
+    clean = arithmetic.denoise(subject.model, subject.params, noisy, steps)
     rows = np.stack([subject.unit(each) for each in (x, noisy, clean)])
     numbers = {
         "noisy_error": float(np.mean(np.square(rows[1] - rows[0]))),

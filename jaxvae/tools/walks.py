@@ -3,10 +3,11 @@
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvae import curves, latents
-from jaxvae.errors import UserError, unknown
-from jaxvae.ranges import NONZERO, POSITIVE, check, within
-from jaxvae.subject import Subject, some_rows
+from jaxvae import latent
+from jaxvae.common.errors import UserError, unknown
+from jaxvae.common.ranges import NONZERO, POSITIVE, check, within
+from jaxvae.latent import arithmetic
+from jaxvae.runs.trained_run import Subject, some_rows
 from jaxvae.tools.base import Outcome, chosen
 from jaxvae.tools.classify import LARGEST, agreement
 
@@ -26,8 +27,8 @@ def interpolate(subject: Subject, num: int = 8, steps: int = 9, path: str = "lin
     Raises:
       UserError: examples that there are not, a path that the latent space does not have.
     """
-    if path not in curves.PATHS:
-        raise unknown("path of the tool 'interpolate'", path, curves.PATHS)
+    if path not in latent.PATHS:
+        raise unknown("path of the tool 'interpolate'", path, latent.PATHS)
     check("tool", "interpolate", num=(num, within(1)), steps=(steps, within(2)), first=(first, within(0)))
     size = len(subject.dataset.test.x)
     pairs = min(num, (size - first) // 2)
@@ -37,13 +38,13 @@ def interpolate(subject: Subject, num: int = 8, steps: int = 9, path: str = "lin
             f"on, and the test set has the examples 0 to {size - 1}: take a lower `first`."
         )
     x = subject.x("test", first + 2 * pairs)[first:]
-    curve = curves.interpolate(subject.model, subject.params, x[::2], x[1::2], steps, path)
+    curve = latent.interpolate(subject.model, subject.params, x[::2], x[1::2], steps, path)
     rows = jnp.concatenate([x[::2, None], curve.mean, x[1::2, None]], axis=1)
     title = f"between two test examples, the first and the last of each row, {path} path"
     arrays = {"z": np.asarray(curve.z), "mean": subject.unit(curve.mean)}
     numbers = {}
     if not subject.experiment.spec.sequence:  # sentences have no distance
-        numbers["mean_decoded_length"] = float(jnp.mean(curves.curve_length(curve.mean)))
+        numbers["mean_decoded_length"] = float(jnp.mean(latent.curve_length(curve.mean)))
     return Outcome(arrays, subject.unit(rows), title, numbers)
 
 
@@ -65,11 +66,11 @@ def traverse(subject: Subject, index: int = 0, num: int = 12, steps: int = 11, s
         span=(span, POSITIVE),
     )  # fmt: skip
     chosen(subject, "traverse", index=index)
-    order = latents.order_dimensions(subject.model, subject.params, subject.x("test", subject.some("test", CODES)))[
+    order = arithmetic.order_dimensions(subject.model, subject.params, subject.x("test", subject.some("test", CODES)))[
         :num
     ]
     z = jnp.asarray(subject.codes("test")[index]).reshape(subject.model.latent_shape)
-    mean = latents.traversal(subject.model, subject.params, z, order, span, steps)
+    mean = arithmetic.traversal(subject.model, subject.params, z, order, span, steps)
     title = f"one dimension of z in each row, -{span:g} to {span:g} prior deviations, by their KL"
     arrays = {"dimension": np.asarray(order), "mean": subject.unit(mean)}
     return Outcome(arrays, arrays["mean"], title)
@@ -109,10 +110,10 @@ def attribute(
     )  # fmt: skip
     if positive == negative:
         raise UserError(f"The tool 'attribute' got positive={positive} and negative={negative}; they must differ.")
-    latents.require_euclidean(subject.model, "Arithmetic with attributes")
+    arithmetic.require_euclidean(subject.model, "Arithmetic with attributes")
     labels = {name: subject.labels(name, factor) for name in ("train", "test")}
     other = None if negative < 0 else negative
-    vector = latents.attribute_vector(jnp.asarray(subject.codes("train")), labels["train"], positive, other)
+    vector = arithmetic.attribute_vector(jnp.asarray(subject.codes("train")), labels["train"], positive, other)
     is_there = labels["test"] == positive
     start = is_there if strength < 0 else ~is_there if other is None else labels["test"] == other
     if not start.any():
@@ -127,7 +128,7 @@ def attribute(
     )  # fmt: skip
     shown_rows = some_rows(len(codes), num)  # the test set may be sorted
     num = len(shown_rows)
-    path = latents.move(codes[shown_rows], vector, jnp.linspace(0.0, strength, steps))
+    path = arithmetic.move(codes[shown_rows], vector, jnp.linspace(0.0, strength, steps))
     shown = subject.unit(subject.decode(path.reshape(num * steps, -1))).reshape(num, steps, *subject.model.data_shape)
     title = f"{'towards' if strength > 0 else 'away from'} {factor or 'class'} {positive}, strength 0 to {strength:g}"
     return Outcome({"vector": np.asarray(vector), "mean": shown}, shown, title, dict(zip(names, found, strict=True)))
@@ -140,8 +141,8 @@ def analogy(subject: Subject, a: int = 0, b: int = 1, c: int = 2) -> Outcome:
       UserError: no such example, or latents that are not in R^n.
     """
     check("tool", "analogy", **{name: (index, within(0)) for name, index in {"a": a, "b": b, "c": c}.items()})
-    latents.require_euclidean(subject.model, "An analogy")
+    arithmetic.require_euclidean(subject.model, "An analogy")
     codes = subject.codes("test")[chosen(subject, "analogy", a=a, b=b, c=c)]
-    z = np.concatenate([codes, latents.analogy(*map(jnp.asarray, codes))[None]])
+    z = np.concatenate([codes, arithmetic.analogy(*map(jnp.asarray, codes))[None]])
     mean = subject.unit(subject.decode(z))
     return Outcome({"z": z, "mean": mean}, mean[None], "first is to second as third to fourth")

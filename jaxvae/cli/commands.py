@@ -1,0 +1,190 @@
+"""What `launch.py` does in each mode, from a plain dictionary of settings."""
+
+import contextlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from jaxvae import data, train
+from jaxvae.common.errors import UserError
+from jaxvae.evaluation.table import check as check_metrics
+from jaxvae.experiment import build
+from jaxvae.experiment.setup import Experiment, check_ranges, setup
+from jaxvae.models.vae import sample
+from jaxvae.report import outputs
+from jaxvae.runs.checkpoints import Checkpoints
+from jaxvae.runs.initial import check_data, other_weights, start
+from jaxvae.runs.recorder import Recorder, make_validation
+from jaxvae.runs.signals import Signals, Stopped
+from jaxvae.runs.trained_run import Subject
+from jaxvae.runs.workdir import Restored, claim, load_config, lock, read_results, restore_run
+from jaxvae.samplers import sample_with
+from jaxvae.tools import TOOLS
+from jaxvae.train import loop, sharding
+from jaxvae.train.gradients import check_accumulate
+
+EVALUATE_ONLY = ("evaluate", "sample", "tool", "parallel", "name")  # that a finished run can be asked with anew
+
+
+def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
+    """Trains, or goes on where a former run stopped; then evaluates on the test set and draws.
+
+    Raises:
+      UserError: a mistake in the settings, before anything is written.
+      NonFiniteLoss: the loss or a parameter became NaN or infinite; the last good checkpoint is kept.
+      Stopped: SIGTERM or SIGINT; the state was saved.
+    """
+    experiment = setup(config)
+    _check_asked(experiment)
+    settings = config["train"]
+    if settings["start_from"] and not (workdir / "config.json").exists():
+        other_weights(experiment)  # refused before anything is written
+    feed = _make_feed(experiment)
+    first_host = jax.process_index() == 0
+    for note in experiment.dataset.notes if first_host else ():
+        print(note, file=sys.stderr)
+    parallel = sharding.make_parallel(config["parallel"], settings["batch_size"], experiment.objective.whole_batch)
+    check_accumulate(
+        settings["accumulate"], settings["batch_size"], parallel.num_devices, experiment.objective.whole_batch
+    )
+    optimizer = build.optimizer(config, experiment.total_steps)
+    if config["evaluate"]["checkpoint"] not in ("best", "last"):
+        raise UserError(
+            "evaluate.checkpoint must be 'best' or 'last' while training; a step can be named with --mode=evaluate."
+        )
+    validate = make_validation(experiment)
+    claim(workdir, config, write=first_host)
+    with lock(workdir) if first_host else contextlib.nullcontext():
+        sharding.wait_for_all("claimed")
+        timing = _train(experiment, optimizer, feed, parallel, validate, workdir, started)
+        sharding.wait_for_all("trained")
+        outputs.finish(Subject(experiment, restore_run(workdir, config["evaluate"]["checkpoint"])), workdir, timing)
+
+
+def _make_feed(experiment: Experiment) -> data.Feed:
+    config, split = experiment.config, experiment.dataset.train
+    if experiment.dataset.sequence:
+        return data.make_bucket_feed(split, config["train"]["batch_size"], config["seed"])
+    return data.make_feed(split, config["train"]["batch_size"], config["seed"], workers=config["data"]["workers"])
+
+
+def _train(
+    experiment: Experiment, optimizer, feed, parallel, validate, workdir: Path, started: float
+) -> dict[str, Any]:
+    """From the newest checkpoint to the last epoch; returns how long it took."""
+    settings, keys = experiment.config["train"], train.streams(experiment.config["seed"])
+    total = experiment.total_steps
+    checkpoints = Checkpoints(workdir / "checkpoints")
+    state, step, before = start(experiment, optimizer, keys["init"], checkpoints)
+    run = train.make_trainer(
+        experiment.objective,
+        optimizer,
+        experiment.preprocess,
+        feed,
+        keys["train"],
+        len(experiment.dataset.train.x),
+        parallel,
+        settings["accumulate"],
+        experiment.model.loops,
+    )
+    recorder = Recorder(
+        experiment, workdir, checkpoints, parallel, validate, feed.steps_per_epoch, step, before, started
+    )
+    with recorder:
+        if step == 0:  # a disk that cannot be written is found out now, not in an hour
+            recorder.save(parallel.replicate(state), 0, None)
+        with Signals() as signals:
+            state, step = loop.fit(
+                parallel.replicate(state),
+                run,
+                first_step=step,
+                steps_per_epoch=feed.steps_per_epoch,
+                num_epochs=settings["num_epochs"],
+                steps_per_call=settings["steps_per_call"],
+                eval_every_epochs=settings["eval_every_epochs"],
+                on_steps=recorder.on_steps,
+                on_epoch=recorder.on_epoch,
+                should_stop=signals.received_by_any,
+            )
+            if step < total:
+                recorder.save(state, step, None)
+                checkpoints.wait()  # while a second Ctrl-C is still only noted
+                message = f"Stopped by {signals.name} at step {step} of {total}; the state is saved."
+                raise Stopped(signals.number, f"{message} The same command goes on from there.")
+        return recorder.timing()
+
+
+def run_evaluate(config: Mapping[str, Any], workdir: Path, started: float) -> None:
+    """Computes the test metrics of a trained run again, with the `evaluate` settings given now."""
+    del started
+    _agree(config, workdir)
+    restored = restore_run(workdir, config["evaluate"]["checkpoint"])
+    experiment = _same_data(setup(config), restored, workdir)
+    trained = {**restored.info, **read_results(workdir)}  # the second is missing where training was never ended
+    timing = {name: trained.get(name) for name in ("train_seconds", "total_seconds", "seconds_to_first_step")}
+    outputs.finish(Subject(experiment, restored), workdir, timing)
+
+
+def run_sample(config: Mapping[str, Any], workdir: Path, started: float) -> None:
+    """Draws new data from a trained run: `samples.npz` and `figures/samples.png`.
+
+    The model's own prior needs no data; other samplers are fitted to the codes of the training set.
+    """
+    del started
+    _agree(config, workdir)
+    restored = restore_run(workdir, config["evaluate"]["checkpoint"])
+    settings, name = config["sample"], config["sample"]["sampler"]["name"]
+    build.part("sampler", settings["sampler"])()  # refused before anything is read
+    model = build.model(config, restored.spec)  # which writes sequences as the settings now say
+    key = train.streams(config["seed"] if settings["seed"] < 0 else settings["seed"])["sample"]
+    if name == "prior":
+        x = sample(model, restored.params, key, settings["num"], settings["temperature"])
+    else:
+        subject = Subject(_same_data(setup(config), restored, workdir), restored)
+        x = sample_with(model, restored.params, subject.draw(), key, settings["num"], settings["temperature"])
+    outputs.write_samples(workdir, config, restored.spec, x, name)
+
+
+def run_reconstruct(config: Mapping[str, Any], workdir: Path, started: float) -> None:
+    """Reconstructs test data of a trained run: `reconstructions.npz` and `figures/reconstructions.png`."""
+    del started
+    _agree(config, workdir)
+    restored = restore_run(workdir, config["evaluate"]["checkpoint"])
+    outputs.write_reconstructions(_same_data(setup(config), restored, workdir), workdir, restored.params)
+
+
+def run_tool(config: Mapping[str, Any], workdir: Path, started: float) -> None:
+    """Asks a trained run for what one can do in its latent space: see `jaxvae.tools`."""
+    del started
+    _agree(config, workdir)
+    restored = restore_run(workdir, config["evaluate"]["checkpoint"])
+    outputs.write_tool(Subject(_same_data(setup(config), restored, workdir), restored), workdir)
+
+
+MODES = {
+    "train": run_train, "evaluate": run_evaluate, "sample": run_sample, "reconstruct": run_reconstruct,
+    "tool": run_tool,
+}  # fmt: skip
+
+
+def _same_data(experiment: Experiment, restored: Restored, workdir: Path) -> Experiment:
+    check_data(restored.info, experiment.data_checksum, workdir)
+    return experiment
+
+
+def _check_asked(experiment: Experiment) -> None:
+    """Raises UserError for what the trained run cannot be asked for: now, not when the training is done."""
+    config = experiment.config
+    build.part("sampler", config["sample"]["sampler"])()
+    build.part("tool", config["tool"], parts={"tool": TOOLS})
+    check_metrics(experiment, config["evaluate"]["metrics"])
+
+
+def _agree(config: Mapping[str, Any], workdir: Path) -> None:
+    """Raises UserError where the settings that made a run differ from those given now, or are out of range."""
+    check_ranges(config)
+    old = load_config(workdir)
+    claim(workdir, {**config, **{key: old.get(key) for key in EVALUATE_ONLY}}, write=False)

@@ -1,0 +1,52 @@
+"""Data sets of sequences: text and music, bundled or from files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxvae.common.errors import UserError
+from jaxvae.data import melodies, music, sentences, text
+from jaxvae.data.load import prepare
+from jaxvae.data.split import Dataset, Split
+
+KINDS = ("images", "text", "music")
+BUNDLED = {"text": "sentences", "music": "melodies"}
+
+
+def load(kind: str, name: str, path: str, validation_fraction: float, options: Mapping[str, Any]) -> Dataset:
+    """Tokens `[N, T]` of a text, or frames `[N, T, 88]` of music, padded with -1.
+
+    Args:
+      kind: "text" or "music".
+      name: of the bundled data, "sentences" or "melodies"; only a label where a path is given.
+      path: see `text.read_lines` and `music.read`.
+      validation_fraction: of "train", where there is no validation set.
+      options: of `text.from_sentences` ("max_length", "vocabulary_size", "min_count", "unit") or of `music.read`
+        ("max_length", "frames_per_beat"); what belongs to the other kind is not looked at.
+
+    Raises:
+      UserError: nothing usable is there.
+    """
+    if not path and name != BUNDLED[kind]:
+        raise UserError(
+            f"data.kind is '{kind}', and no data of that kind is called '{name}': take '{BUNDLED[kind]}', which is "
+            "bundled, or set data.path."
+        )
+    place = Path(path).expanduser()
+    if kind == "text":
+        own = {key: options[key] for key in ("max_length", "vocabulary_size", "min_count", "unit") if key in options}
+        lines = text.read_lines(place) if path else {"train": sentences.make_sentences()}
+        found = text.from_sentences(lines, **own, validation_fraction=validation_fraction)
+        splits, max_value, vocabulary = found.splits, len(found.vocabulary) - 1, found.vocabulary.tokens
+        if len(vocabulary) <= len(text.SPECIAL):
+            raise UserError("No word is left in the vocabulary: lower data.sequence.min_count, or give more text.")
+    else:
+        own = {key: options[key] for key in ("max_length", "frames_per_beat") if key in options}
+        if path:
+            found = music.read(place, **own, validation_fraction=validation_fraction)
+        else:
+            found = music.Music({"train": Split(melodies.make_melodies())}, {})
+        splits, max_value, vocabulary = found.splits, 1, ()
+    notes = tuple(f"{split}: {counts.summary}" for split, counts in found.counts.items())
+    whole = prepare(name, splits, float(max_value), validation_fraction, is_sequence=True)
+    return whole._replace(sequence=kind, vocabulary=vocabulary, notes=notes)

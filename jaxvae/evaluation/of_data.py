@@ -1,0 +1,144 @@
+"""The metrics of a trained run that compare its test set with data: generated, reconstructed, or another data set's.
+
+What the settings of these name is checked early: `check_features` and `check_outliers` need no trained model.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxvae import data
+from jaxvae.common.errors import UserError
+from jaxvae.common.types import Array
+from jaxvae.data.load import BUNDLED
+from jaxvae.data.tfds_images import find_prepared
+from jaxvae.evaluation.of_run import num_rows, rows
+from jaxvae.experiment.setup import Experiment, load_data
+from jaxvae.latent.search import outlier_scores
+from jaxvae.metrics import features, fidelity
+from jaxvae.metrics import sample_quality as quality
+from jaxvae.metrics.auroc import outlier_auroc
+from jaxvae.models.vae import reconstruct
+from jaxvae.runs.trained_run import BATCH, Subject, some_rows
+from jaxvae.runs.workdir import load_config
+
+PCA_DIM, PCA_FIT = 50, 10_000  # components, and training images that they are fitted to
+OUTLIER_SAMPLES = 50  # draws of z an example
+NEIGHBOUR = 5  # of precision, recall, density and coverage
+
+
+def frechet(subject: Subject) -> dict[str, Any]:
+    """The Fréchet distance of generated from test data, in the features of the settings."""
+    return quality.frechet_distance(*_features(subject)) | _how(subject)
+
+
+def prdc(subject: Subject) -> dict[str, Any]:
+    """Precision, recall, density and coverage of generated data, in the features of the settings."""
+    return quality.precision_recall_density_coverage(*_features(subject), k=NEIGHBOUR) | _how(subject)
+
+
+def check_prdc_rows(experiment: Experiment) -> None:
+    """Raises UserError where there are too few test examples for neighbours among them."""
+    if (num := num_rows(experiment, "test")) <= NEIGHBOUR:
+        raise UserError(
+            f"Its balls reach the {NEIGHBOUR}th neighbour, so that it needs {NEIGHBOUR + 1} test examples or more, but "
+            f"there are {num}, at most evaluate.max_examples."
+        )
+
+
+def _how(subject: Subject) -> dict[str, Any]:
+    """What must be the same where two numbers are compared."""
+    settings = subject.config["sample"]
+    options = {name: value for name, value in settings["sampler"].items() if name != "name"}
+    return {
+        "features": subject.config["evaluate"]["features"], "sampler": settings["sampler"]["name"],
+        "sampler_options": options, "temperature": float(settings["temperature"]), "examples": len(rows(subject)),
+    }  # fmt: skip
+
+
+def _features(subject: Subject) -> tuple[np.ndarray, np.ndarray]:
+    real = subject.unit(subject.x("test", rows(subject)))
+    fake = subject.unit(subject.generated(len(real)))
+    to_features = _feature_map(subject)
+    return to_features(real), to_features(fake)
+
+
+def _feature_map(subject: Subject) -> features.FeatureMap:
+    name = subject.config["evaluate"]["features"]
+    if name == "pixels":
+        return features.pixel_features
+    if name == "pca":
+        train = subject.unit(subject.x("train", subject.some("train", PCA_FIT)))
+        return features.pca_features(train, min(PCA_DIM, len(train), train[0].size))
+    make = features.npz_features if name.endswith(".npz") else features.run_features
+    return make(Path(name).expanduser())
+
+
+def check_features(config: Mapping[str, Any]) -> None:
+    """Raises UserError where `evaluate.features` names nothing that is known or there; no file is read but a config."""
+    name = config["evaluate"]["features"]
+    path = Path(name).expanduser()
+    if name in ("pixels", "pca") or (name.endswith(".npz") and path.is_file()):
+        return
+    if not path.is_dir():
+        raise UserError(
+            f"evaluate.features is '{name}'; it can be 'pixels', 'pca', the folder of a run of jaxvae, or an .npz file "
+            "of the weights of a feature network. There is no such folder or file."
+        )
+    load_config(path)
+
+
+def reconstruction_fidelity(subject: Subject) -> dict[str, float]:
+    """PSNR and SSIM of the reconstructions through the posterior's centre."""
+    x = subject.x("test", rows(subject))
+    through = jax.jit(lambda params, x: reconstruct(subject.model, params, x))
+    found = [through(subject.params, x[i : i + BATCH]) for i in range(0, len(x), BATCH)]
+    return fidelity.fidelity(subject.unit(x), subject.unit(np.concatenate(found)))
+
+
+def outliers(subject: Subject) -> dict[str, Any]:
+    """The AUROC of each outlier score, between the test set and another data set's; and K, the draws of z for each."""
+    settings, num = subject.config["data"], subject.config["evaluate"]["max_examples"]
+    other = _other_data(subject)
+    preprocess = data.make_preprocess(other.max_value, settings["binarization"], settings["pixel_range"])
+    key, other_key = jax.random.split(subject.key("outliers"))
+
+    def scores(key: Array, x: Array) -> dict[str, np.ndarray]:
+        parts = [
+            outlier_scores(subject.model, subject.params, jax.random.fold_in(key, i), x[i : i + BATCH], OUTLIER_SAMPLES)
+            for i in range(0, len(x), BATCH)
+        ]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    inside = scores(key, subject.x("test", rows(subject)))
+    others = jax.numpy.asarray(other.test.x[some_rows(len(other.test.x), num)])
+    strange = preprocess(jax.random.fold_in(other_key, 0), others)
+    outside = scores(jax.random.fold_in(other_key, 1), strange)
+    areas = {name: outlier_auroc(inside[name], outside[name])["auroc"] for name in inside}
+    return areas | {"nll_samples": OUTLIER_SAMPLES}
+
+
+def _other_data(subject: Subject) -> data.Dataset:
+    name = subject.config["evaluate"]["outliers"]
+    where = {"path": name} if Path(name).expanduser().exists() else {"name": name, "path": ""}
+    other = load_data({**subject.config["data"], **where})
+    if other.shape != subject.dataset.shape:
+        raise UserError(
+            f"evaluate.outliers is '{name}', whose examples have the shape {list(other.shape)}, but the run's have "
+            f"{list(subject.dataset.shape)}. Give data of that shape, or set data.image_size in training."
+        )
+    return other
+
+
+def check_outliers(config: Mapping[str, Any]) -> None:
+    """Raises UserError where `evaluate.outliers` names no file, folder or data set that is here; nothing is read."""
+    name = config["evaluate"]["outliers"]
+    if name in BUNDLED or Path(name).expanduser().exists():
+        return
+    try:
+        find_prepared(name, config["data"]["data_dir"])
+    except UserError as error:
+        raise UserError(f"evaluate.outliers is '{name}', which is no file or folder. {error}") from error

@@ -1,0 +1,138 @@
+"""The numbers of a run: `results.json` and the table that is printed."""
+
+import math
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+import jax
+import numpy as np
+
+import jaxvae
+from jaxvae.data.buckets import lengths
+from jaxvae.evaluation.bounds import bits_per_dim, has_grey_bernoulli
+from jaxvae.evaluation.table import compute
+from jaxvae.runs.trained_run import Subject
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpyro", "orbax-checkpoint", "numpy")
+OF_TEST = ("loss", "elbo", "reconstruction", "kl", "nll", "nll_samples")
+WORDS = {word: word.upper() for word in ("ais", "ari", "auroc", "dci", "elbo", "irs", "iwae", "kl", "mig", "mmd", "nll",
+                                         "nmi", "prdc", "psnr", "sap", "ssim", "vae")}  # fmt: skip
+WORDS |= {"frechet": "Fréchet", "knn": "k-NN"}
+
+
+def evaluate(subject: Subject) -> tuple[dict[str, Any], list[str]]:
+    """The content of `results.json` but its times: nats per example on the test set, None where none exists.
+
+    Also what metrics that were asked for by name refused, when others were computed already: these are kept, and the
+    refusals are among the notes.
+
+    Raises:
+      UserError: a metric that does not fit the run; nothing was computed yet.
+    """
+    config, dataset, restored, model = subject.config, subject.dataset, subject.restored, subject.model
+    found, notes, refused = compute(subject, config["evaluate"]["metrics"])
+    notes += refused
+    test: dict[str, Any] = dict.fromkeys(OF_TEST) | found.pop("objective", {}) | found.pop("nll", {})
+    grey = has_grey_bernoulli(subject)
+    if not model.has_likelihood:
+        bounding = "only ais, which needs no posterior, bounds" if "ais" in found else "nothing here bounds"
+        notes.append(
+            f"elbo and nll are null: the posterior or the reconstruction loss is no density, so {bounding} log p(x)."
+        )
+    elif dataset.sequence:
+        bound = test["nll"] if test["elbo"] is None else -test["elbo"]
+        if test["elbo"] is None:
+            notes.append("The objective gives no elbo: the nats per step are those of nll.")
+        test["nats_per_step"] = bound / float(np.mean(lengths(dataset.test.x)))
+        if dataset.sequence == "text":
+            test["perplexity"] = math.exp(min(test["nats_per_step"], 700.0))
+    elif model.likelihood.is_discrete and not grey:
+        test["bits_per_dim"] = bits_per_dim(test["nll"], dataset.shape)
+    elif not model.likelihood.is_discrete and dataset.test.x.dtype == np.uint8 and len(dataset.shape) == 3:
+        notes.append(
+            "The pixels are whole numbers, but the likelihood is a density of continuous values: its nats depend on "
+            "data.pixel_range, have no lower bound, and are no bits per dimension of the pixels."
+        )
+    test, broken = _finite(test)
+    for name, values in found.items():
+        found[name], more = _finite(values)
+        broken += [f"{name}.{key}" for key in more]
+    if broken:
+        notes.append(
+            f"{', '.join(broken)} came out as NaN or infinite, here null: look for extreme values in the data."
+        )
+    if grey:
+        notes.append(
+            "The pixels are grey: the cross-entropy of grey pixels is what is minimised, but comparable only with "
+            "itself, not with likelihoods of binarised data."
+        )
+    steps = len(dataset.train.x) // config["train"]["batch_size"]
+    return {
+        "test": test,
+        "metrics": found,
+        "unit": "nats per example",
+        "notes": notes,
+        "checkpoint": {
+            "which": config["evaluate"]["checkpoint"],
+            "step": restored.step,
+            "epoch": restored.step / steps,
+        },
+        "settings": {section: dict(config[section]) for section in ("evaluate", "sample")},
+        "data": {
+            "name": config["data"]["name"],
+            "shape": list(dataset.shape),
+            "examples": {name: len(getattr(dataset, name).x) for name in ("train", "validation", "test")},
+            "binarization": config["data"]["binarization"],
+            "pixel_range": list(config["data"]["pixel_range"]),
+            "notes": list(dataset.notes),
+        },
+        "num_parameters": sum(leaf.size for leaf in jax.tree.leaves(restored.weights["params"])),
+        "devices": f"{jax.device_count()} {jax.devices()[0].platform}",
+        "versions": {"jaxvae": jaxvae.__version__} | {name: version(name) for name in PACKAGES},
+    }, refused
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """The test metrics as a few lines of text."""
+    test = results["test"]
+    names = {name: label(name) for name in test if name != "nll_samples"} | {"loss": "loss (minimised)"}
+    if test["nll"] is not None:
+        names["nll"] += f", {test['nll_samples']} importance samples"
+    used = results["checkpoint"]
+    lines = [f"test set, nats per example; checkpoint '{used['which']}', step {used['step']}"]
+    lines += [_line(text, test[name]) for name, text in names.items()]
+    for metric, values in results["metrics"].items():
+        shown = {name: value for name, value in values.items() if not isinstance(value, (list, dict, str))}
+        lines += [_line(label(metric, name), value) for name, value in shown.items()]
+    return "\n".join(lines + [f"  note: {note}" for note in results["notes"]])
+
+
+def label(name: str, part: str = "") -> str:
+    """How a number is called where people read: "MIG", "clustering: NMI", "DCI: completeness".
+
+    Args:
+      name: of a metric.
+      part: the number's own name, which is not said again as far as it is the metric's.
+    """
+    said = " ".join(WORDS.get(word, word) for word in name.split("_"))
+    rest = part.removeprefix(name).strip("_")
+    return f"{said}: {label(rest)}" if rest else said
+
+
+def _line(label: str, value: float | None) -> str:
+    if isinstance(value, int):
+        return f"  {label:<40}{value:10d}"
+    return f"  {label:<40}" + (f"{value:10.3f}" if value is not None else "         -")
+
+
+def _finite(values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """JSON has no NaN: the values with None in its place, and the names of those."""
+
+    def is_broken(value: Any) -> bool:
+        return any(map(is_broken, value)) if isinstance(value, list) else (
+            isinstance(value, float) and not math.isfinite(value)
+        )  # fmt: skip
+
+    broken = [name for name, value in values.items() if is_broken(value)]
+    return {name: None if name in broken else value for name, value in values.items()}, broken

@@ -1,0 +1,176 @@
+"""The one table of metrics, and what each needs of a run."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+from threadpoolctl import threadpool_limits
+
+from jaxvae.common.errors import UserError, unknown
+from jaxvae.common.types import Params
+from jaxvae.evaluation import bounds, of_data, of_run
+from jaxvae.experiment.setup import Experiment
+from jaxvae.metrics.paths import prior_is_density
+from jaxvae.models.densities import knows_density
+from jaxvae.models.vae import Model
+from jaxvae.posteriors import EUCLIDEAN
+from jaxvae.runs.trained_run import Subject
+
+
+class Metric(NamedTuple):
+    """A metric of a run.
+
+    Attributes:
+      compute: `subject -> {name: number, list or text}`.
+      needs: what of NEEDS it cannot do without.
+      check: `config -> None`, UserError for a setting of its own that names nothing.
+      enough: `experiment -> None`, UserError where the data has too few examples for it.
+    """
+
+    compute: Callable[[Subject], dict[str, Any]]
+    needs: tuple[str, ...] = ()
+    check: Callable[[Mapping[str, Any]], None] = lambda config: None
+    enough: Callable[[Experiment], None] = lambda experiment: None
+
+
+class Computed(NamedTuple):
+    """The numbers `{metric: {name: value}}`, notes to them, and what a metric that was asked for by name refused."""
+
+    metrics: dict[str, dict[str, Any]]
+    notes: list[str]
+    refused: list[str]
+
+
+def _of_shapes(ask: Callable[[Model, Params], bool]) -> Callable[[Experiment], bool]:
+    """What is asked of a model and its parameters, of an experiment that has none yet."""
+
+    def answer(experiment: Experiment) -> bool:
+        objective = experiment.objective
+        shapes = jax.eval_shape(lambda key: objective.model_params(*objective.init(key)), jax.random.key(0))
+        return ask(experiment.model, shapes)
+
+    return answer
+
+
+NEEDS: dict[str, tuple[Callable[[Experiment], bool], str]] = {
+    "likelihood": (lambda e: e.model.likelihood.is_density, "a likelihood that is a density"),
+    "euclidean": (lambda e: e.model.posterior.space == EUCLIDEAN, "latents in R^n"),
+    "prior": (_of_shapes(prior_is_density), "a prior that is a density"),
+    "density": (_of_shapes(knows_density), "a posterior that knows its density at any z"),
+    "labels": (lambda e: e.dataset.test.label is not None, "labels, which the data lacks"),
+    "factors": (lambda e: e.dataset.test.factors is not None, "true factors, which the data lacks"),
+    "values": (lambda e: not e.spec.sequence, "data that is no text or music, whose values have no distance"),
+    "images": (lambda e: len(e.dataset.shape) == 3, "images [height, width, channels]"),
+    "outliers": (lambda e: bool(e.config["evaluate"]["outliers"]), "another data set in evaluate.outliers"),
+}
+
+METRICS: dict[str, Metric] = {
+    "collapse": Metric(of_run.collapse),
+    "aggregate_kl": Metric(of_run.aggregate_kl, ("density",)),
+    "ais": Metric(of_run.ais, ("likelihood", "euclidean", "prior")),
+    "rate_distortion": Metric(of_run.rate_distortion, ("euclidean", "prior")),
+    "linear_probe": Metric(of_run.linear_probe, ("labels",), enough=of_run.check_classes),
+    "knn": Metric(of_run.knn, ("labels",), enough=of_run.check_knn_rows),
+    "few_labels": Metric(of_run.few_labels, ("labels",), enough=of_run.check_classes),
+    "clustering": Metric(of_run.clustering, ("labels",)),
+    **{
+        name: Metric(score, ("factors",), enough=of_run.check_factor_rows)
+        for name, score in of_run.FACTOR_SCORES.items()
+    },
+    "frechet": Metric(of_data.frechet, ("values",), check=of_data.check_features),
+    "prdc": Metric(of_data.prdc, ("values",), check=of_data.check_features, enough=of_data.check_prdc_rows),
+    "fidelity": Metric(of_data.reconstruction_fidelity, ("images",)),
+    "outliers": Metric(of_data.outliers, ("outliers", "values"), of_data.check_outliers),
+}
+
+
+def compute(subject: Subject, asked: str) -> Computed:
+    """The objective's own and the NLL, always, and those that are `asked` for.
+
+    A metric that this run turns out not to give takes no other with it: what it says is in `refused`, or in `notes`
+    where "all" were asked for, beside the numbers of the rest.
+
+    Args:
+      subject: the trained run.
+      asked: names of METRICS with commas between them; "" for none, "all" for those that this run can give.
+
+    Raises:
+      UserError: as `check`, before anything is computed.
+    """
+    names = check(subject.experiment, asked)
+    found = {"objective": bounds.objective_means(subject)}
+    if subject.model.has_likelihood:
+        found["nll"] = bounds.nll(subject)
+    notes, refused = [], []
+    for name in names:
+        try:
+            METRICS[name].enough(subject.experiment)
+            # Threads add up in any order, and the last bits with them; on a busy machine they wait for each other.
+            with threadpool_limits(1):
+                found[name] = METRICS[name].compute(subject)
+        except UserError as error:
+            if _asked(asked) == ["all"]:
+                notes.append(f"{name} was left out: {error}")
+            else:
+                refused.append(_cannot(subject.experiment, name, error))
+            continue
+        if text := found[name].get("warning"):
+            notes.append(str(text))
+    return Computed(found, notes, refused)
+
+
+def check(experiment: Experiment, asked: str) -> list[str]:
+    """The names in `asked`, of metrics that a run of this experiment can give; it need not be trained yet.
+
+    Only what costs nothing is looked at: the parts of the model, what the data has and how much of it, and whether the
+    files, runs and data sets that `evaluate.features` and `evaluate.outliers` name are there, where a metric reads
+    these. In "all" are metrics that have too few examples: `compute` leaves them out and says so.
+
+    Args:
+      experiment: what `setup` made of the config.
+      asked: as for `compute`.
+
+    Raises:
+      UserError: an unknown name, a metric that lacks what it needs or has too few examples, or a setting of a metric
+        that names nothing.
+    """
+    names = _asked(asked)
+    if "all" in names and names != ["all"]:
+        raise UserError(f"evaluate.metrics is '{asked}', but 'all' stands alone: it is all that fit the run.")
+    of_all = names == ["all"]
+    if of_all:
+        names = [name for name in METRICS if not _missing(experiment, name)]
+    for name in names:
+        if name not in METRICS:
+            raise unknown("metric", name, [*METRICS, "all"])
+        if missing := _missing(experiment, name):
+            raise UserError(f"The metric '{name}' needs {' and '.join(missing)}. {_possible(experiment, name)}")
+        METRICS[name].check(experiment.config)
+        if not of_all and (error := _too_few(experiment, name)):
+            raise UserError(_cannot(experiment, name, error)) from error
+    return names
+
+
+def _asked(asked: str) -> list[str]:
+    return list(dict.fromkeys(name for name in asked.replace(" ", "").split(",") if name))
+
+
+def _missing(experiment: Experiment, name: str) -> list[str]:
+    return [NEEDS[need][1] for need in METRICS[name].needs if not NEEDS[need][0](experiment)]
+
+
+def _too_few(experiment: Experiment, name: str) -> UserError | None:
+    try:
+        METRICS[name].enough(experiment)
+    except UserError as error:
+        return error
+    return None
+
+
+def _cannot(experiment: Experiment, name: str, error: UserError) -> str:
+    return f"The metric '{name}' cannot be computed: {error} {_possible(experiment, name)}"
+
+
+def _possible(experiment: Experiment, refused: str) -> str:
+    others = [name for name in METRICS if name != refused and not _missing(experiment, name)]
+    return f"Metrics that fit this run: {', '.join(name for name in others if not _too_few(experiment, name))}."

@@ -1,0 +1,187 @@
+"""From a config's plain dictionaries to a model, an objective and an optimiser."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxvae.common.errors import UserError
+from jaxvae.experiment.parts import PARTS, part
+from jaxvae.likelihoods import Likelihood
+from jaxvae.models.vae import Model, make_model
+from jaxvae.networks import Network
+from jaxvae.networks.precision import computed
+from jaxvae.objectives import Objective, StepContext
+from jaxvae.objectives.base import needs_fixed_prior
+from jaxvae.posteriors import Posterior
+from jaxvae.priors import fits
+from jaxvae.train import optimizers
+
+__all__ = ["PARTS", "DataSpec", "model", "objective", "optimizer", "part"]
+
+
+class DataSpec(NamedTuple):
+    """What a model must know of its data.
+
+    Attributes:
+      shape: of one example.
+      levels: how many values each of its entries can have; 256 for 8-bit pixels, and for floats.
+      is_float: whether it is stored as floats in [0, 1], and so is no counts.
+      sequence: "text" (tokens `[T]`) or "music" (frames `[T, D]`) where it is made of sequences, padded with -1.
+      vocabulary: the words that the tokens stand for.
+    """
+
+    shape: tuple[int, ...]
+    levels: int = 256
+    is_float: bool = False
+    sequence: str = ""
+    vocabulary: tuple[str, ...] = ()
+
+    @property
+    def stored_range(self) -> tuple[float, float]:
+        """The least and the greatest value that is stored."""
+        return 0.0, 1.0 if self.is_float else float(self.levels - 1)
+
+    def pixel_range(self, config: Mapping[str, Any]) -> tuple[float, float]:
+        """The least and the greatest value that the model sees: `data.pixel_range`, or as stored where that is ()."""
+        return tuple(config["data"]["pixel_range"]) or self.stored_range
+
+
+COMPUTING = {"dtype": "compute_dtype", "remat": "remat"}  # arguments of `computed` and their settings
+OF_STEPS = {"text": ("categorical",), "music": ("bernoulli", "categorical")}  # the likelihoods of a step
+
+
+def model(config: Mapping[str, Any], data: DataSpec) -> Model:
+    """The model that a config describes, sized to the data.
+
+    Raises:
+      UserError: the parts do not fit each other or the data.
+    """
+    specs, latent_dim = config["model"], config["model"]["latent_dim"]
+    if latent_dim < 1:
+        raise UserError(f"model.latent_dim is {latent_dim}; a latent space needs at least 1 dimension.")
+    given = {"latent_dim": latent_dim, "data_shape": data.shape, "levels": data.levels}
+    given["pixel_range"] = data.pixel_range(config)
+    if data.sequence:
+        _check_step(specs["likelihood"]["name"], data)
+    likelihood = part("likelihood", specs["likelihood"], given)()
+    _check_support(specs["likelihood"]["name"], likelihood, given["pixel_range"], data)
+    posterior = part("posterior", specs["posterior"], given)()
+    given["num_codes"] = posterior.num_codes
+    prior = part("prior", specs["prior"], given)()
+    if not fits(prior, posterior):
+        fitting = [name for name in PARTS["prior"] if _fits_by_default(name, given, posterior)]
+        raise UserError(
+            f"The posterior '{specs['posterior']['name']}' has its latents in {posterior.space}, but the prior "
+            f"'{specs['prior']['name']}' in {prior.space}. Priors that fit this posterior: {', '.join(fitting)}."
+        )
+    network = part("network", config["network"], given)()
+    _check_sequence(config, network, data)
+    # A config of one's own may have the sections of the model alone.
+    computing = {key: config["train"][name] for key, name in COMPUTING.items() if name in config.get("train", {})}
+    network = computed(network, **computing, tokens=data.sequence == "text")
+    write = part("decoding", config.get("sample", {}).get("decoding", {"name": "greedy"}))()
+    made = make_model(posterior, prior, likelihood, network, data_shape=data.shape, write=write)
+    if made.is_sequential:  # a way to write that does not fit is refused now
+        params = jax.eval_shape(made.init, jax.random.key(0))
+        jax.eval_shape(lambda p, z: made.decode(p, z).mean, params, jnp.zeros((1, *made.latent_shape)))
+    return made
+
+
+def _check_support(name: str, likelihood: Likelihood, pixel_range: tuple[float, float], data: DataSpec) -> None:
+    low, high = likelihood.support or (-math.inf, math.inf)
+    others = "or take a likelihood for such data: 'gaussian' or 'squared_error', for example."
+    if (low, high) == (0, math.inf):
+        if pixel_range != data.stored_range or data.is_float:
+            kind = "floats" if data.is_float else f"scaled to {list(pixel_range)}"
+            raise UserError(
+                f"The likelihood '{name}' is one for counts, whole numbers from 0 on, but the data is {kind}. Set "
+                f"data.pixel_range to () for whole numbers as stored, {others}"
+            )
+    elif pixel_range[0] < low or pixel_range[1] > high:
+        raise UserError(
+            f"The likelihood '{name}' needs data in {[low, high]}, but data.pixel_range is {list(pixel_range)}. Set "
+            f"data.pixel_range to (0.0, 1.0), {others}"
+        )
+
+
+def _check_sequence(config: Mapping[str, Any], network: Network, data: DataSpec) -> None:
+    """Raises UserError where data and network are not both about sequences, or the prior cannot learn from tokens."""
+    name = config["network"]["name"]
+    if bool(data.sequence) != network.is_sequential:
+        is_, other = ("sequences", "lstm") if data.sequence else ("no sequences", "mlp")
+        raise UserError(f"The network '{name}' does not fit this data, which is {is_}: take the network '{other}'.")
+    if data.sequence == "text" and config["model"]["prior"]["name"] == "vamp":
+        raise UserError(
+            "The prior 'vamp' learns pseudo-inputs by their slope, and tokens are whole numbers, which have none: "
+            "take 'standard_normal', 'mixture_of_gaussians' or 'flow'."
+        )
+
+
+def _check_step(name: str, data: DataSpec) -> None:
+    """Raises UserError where a likelihood that there is cannot tell the next step of a sequence."""
+    if name in PARTS["likelihood"] and name not in OF_STEPS[data.sequence]:
+        fitting = " or ".join(repr(each) for each in OF_STEPS[data.sequence])
+        raise UserError(f"The likelihood '{name}' is not one for a step of {data.sequence}: take {fitting}.")
+
+
+def _fits_by_default(name: str, given: Mapping[str, Any], posterior: Posterior) -> bool:
+    try:
+        return fits(part("prior", {"name": name}, given)(), posterior)
+    except UserError:
+        return False
+
+
+def objective(config: Mapping[str, Any], model: Model, data: DataSpec, total_steps: int) -> Objective:
+    """The objective that a config describes, over `model`, for a run of `total_steps`.
+
+    Raises:
+      UserError: the parts do not fit: what the mathematics forbids is said here, before anything is trained.
+    """
+    kl = part("kl", config["kl"], {"total_steps": total_steps})()
+    given = {"model": model, "kl": kl, "pixel_range": data.pixel_range(config)}
+    builder = part("objective", config["objective"], given)
+    made = builder()
+    if "kl" not in builder.keywords:
+        _check_without_kl(config, model)
+
+    def once():
+        params, extra = made.init(jax.random.key(0))
+        size = max(config["train"]["batch_size"], 1)
+        batch = {"x": jnp.zeros((size, *model.data_shape)), "label": jnp.zeros(size, jnp.int32)}
+        ctx = StepContext(jnp.zeros((), jnp.int32), 2, is_training=True)
+        return made.loss(params, extra, batch, jax.random.key(1), ctx)
+
+    jax.eval_shape(once)  # nothing is computed
+    return made
+
+
+def _check_without_kl(config: Mapping[str, Any], model: Model) -> None:
+    """Refuses settings that an objective without a KL would silently leave unused."""
+    name = config["objective"]["name"]
+    if {"beta": 1.0, **config["kl"]} != {"name": "constant", "beta": 1.0}:
+        raise UserError(
+            f"The objective '{name}' has no KL, so the kl weight '{config['kl']['name']}' would do nothing. Take it "
+            "out, or take an objective with a KL: 'elbo', for example."
+        )
+    needs_fixed_prior(model, name, "has no term in which the prior stands")
+
+
+def optimizer(config: Mapping[str, Any], total_steps: int) -> optax.GradientTransformation:
+    """The optimiser that a config describes, for a run of `total_steps`."""
+    spec = dict(config["optimizer"])
+    schedule = part("schedule", spec.pop("schedule"))
+    names = ("learning_rate", "warmup_steps", "clip_norm", "ema_decay", "skip_norm")
+    common = {key: spec.pop(key) for key in names if key in spec}
+    update = part("optimizer", spec)
+    try:
+        made = optimizers.make_optimizer(update, schedule, total_steps=total_steps, **common)
+        jax.eval_shape(made.init, jnp.zeros(1))
+    except (TypeError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"The optimizer '{spec['name']}' does not work with {spec}: {error}") from error
+    return made

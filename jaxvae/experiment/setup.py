@@ -1,0 +1,90 @@
+"""An experiment: everything that a config names, built and checked before anything is written."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxvae import data
+from jaxvae.common.errors import UserError, unknown
+from jaxvae.experiment import build
+from jaxvae.models.vae import Model
+from jaxvae.objectives import Objective
+
+
+class Experiment(NamedTuple):
+    """Everything that a config names, built and checked; nothing is written yet."""
+
+    config: Mapping[str, Any]
+    dataset: data.Dataset
+    model: Model
+    objective: Objective
+    preprocess: Callable
+    total_steps: int
+    spec: build.DataSpec
+    data_checksum: int
+
+
+AT_LEAST_ONE = ("train.num_epochs", "train.steps_per_call", "train.eval_every_epochs",
+                "evaluate.batch_size", "evaluate.nll_samples", "evaluate.max_examples", "evaluate.ais_examples",
+                "evaluate.ais_chains", "evaluate.ais_temperatures", "sample.num", "data.sequence.min_count",
+                "data.sequence.frames_per_beat")  # fmt: skip
+
+NOT_OF_IMAGES = ("kind", "sequence", "pixel_range", "workers")
+
+
+def check_ranges(config: Mapping[str, Any]) -> None:
+    """Raises UserError for a number that no part of the library looks at before work begins."""
+
+    def need(key: str, fits: Callable[[Any], bool], allowed: str) -> None:
+        value: Any = config
+        for name in key.split("."):
+            value = value[name]
+        if not fits(value):
+            raise UserError(f"{key} is {value!r}; it must be {allowed}.")
+
+    for key in AT_LEAST_ONE:
+        need(key, lambda value: value >= 1, "1 or more")
+    need("seed", lambda value: 0 <= value < 2**32, "from 0 to 2**32 - 1")
+    need("evaluate.memory_mb", lambda value: value > 0, "above 0")
+    need("evaluate.checkpoint", lambda value: value in ("best", "last") or value.isdigit(), "'best', 'last' or a step")
+    need("sample.temperature", lambda value: value >= 0, "0 or more")
+    need("data.image_size", lambda value: value >= 0, "0 (as stored) or a number of pixels")
+    need("data.validation_fraction", lambda value: 0 <= value < 1, "in [0, 1)")
+
+
+def setup(config: Mapping[str, Any]) -> Experiment:
+    """Builds what the config names.
+
+    Raises:
+      UserError: anything in it that cannot work.
+    """
+    check_ranges(config)
+    preprocess = data.make_preprocess(1.0, "none", config["data"]["pixel_range"])  # refused before anything is read
+    dataset = load_data(config["data"])
+    preprocess = data.make_preprocess(dataset.max_value, config["data"]["binarization"], config["data"]["pixel_range"])
+    levels = 2 if config["data"]["binarization"] == "dynamic" else dataset.levels
+    is_float = dataset.train.x.dtype == np.float32 and levels > 2
+    spec = build.DataSpec(dataset.shape, levels, is_float, dataset.sequence, dataset.vocabulary)
+    model = build.model(config, spec)
+    total_steps = config["train"]["num_epochs"] * (len(dataset.train.x) // max(config["train"]["batch_size"], 1))
+    objective = build.objective(config, model, spec, total_steps)
+    checksum = data.checksum(dataset.train, dataset.vocabulary)
+    return Experiment(config, dataset, model, objective, preprocess, total_steps, spec, checksum)
+
+
+def load_data(settings: Mapping[str, Any]) -> data.Dataset:
+    """The data set that the section `data` of a config names.
+
+    Raises:
+      UserError: nothing usable is there, or a setting does not fit its kind.
+    """
+    if settings["kind"] not in data.KINDS:
+        raise unknown("data.kind", settings["kind"], data.KINDS)
+    kind, sequence = settings["kind"], settings["sequence"]
+    if kind == "images":
+        return data.load(**{key: value for key, value in settings.items() if key not in NOT_OF_IMAGES})
+    for key, wanted in {"pixel_range": (), "binarization": "none", "image_size": 0, "stream": False}.items():
+        if (tuple(settings[key]) if key == "pixel_range" else settings[key]) != wanted:
+            raise UserError(f"data.{key} is {settings[key]!r}, but {kind} is taken as it is: set it to {wanted!r}.")
+    return data.load_sequences(kind, settings["name"], settings["path"], settings["validation_fraction"], sequence)

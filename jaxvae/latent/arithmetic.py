@@ -1,0 +1,161 @@
+"""Arithmetic with codes, traversals, projection on the model."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxvae.common.errors import UserError
+from jaxvae.common.types import Array, Params
+from jaxvae.distributions.kl import kl_by_group
+from jaxvae.latent.geodesics import decode_path
+from jaxvae.models.vae import Model, centre, reconstruct
+from jaxvae.posteriors import CODES, EUCLIDEAN
+
+DRAWS = 4096  # for the standard deviations of a prior that knows none
+
+
+def require_euclidean(model: Model, tool: str) -> None:
+    """Raises UserError where sums and multiples of latents are no latents."""
+    if model.posterior.space != EUCLIDEAN:
+        others = "" if model.posterior.space == CODES else " Here 'interpolate' works, along the space's own lines."
+        raise UserError(
+            f"{tool} adds vectors to z, but this model's latents live in {model.posterior.space}, which such sums "
+            f"leave. It works in R^n: train with the posterior 'diagonal_gaussian', for example.{others}"
+        )
+
+
+def attribute_vector(codes: Array, labels: Array | np.ndarray, positive: int, negative: int | None = None) -> Array:
+    """The mean code of the class `positive` less that of `negative`, or of all the rest; `[D]`.
+
+    Args:
+      codes: `[N, D]`, in R^n (elsewhere a mean of codes is no latent: see `require_euclidean`).
+      labels: `[N]`.
+      positive: a class.
+      negative: another, or None for the rest.
+
+    Raises:
+      UserError: a class of which there is no code, or labels that are not one for each code.
+    """
+    classes = np.asarray(labels)
+    if classes.shape != (len(codes),):
+        raise UserError(f"{len(codes)} codes need as many labels, but the labels have shape {list(classes.shape)}.")
+    first = classes == positive
+    second = ~first if negative is None else classes == negative
+    for name, chosen in ((positive, first), (negative, second)):
+        if not chosen.any():
+            what = "no code is of another class" if name is None else f"no code is of class {name}"
+            raise UserError(
+                f"An attribute vector needs codes on both sides, but {what}. Classes of the labels: "
+                f"{', '.join(map(str, np.unique(classes)))}."
+            )
+    return jnp.mean(codes[first], axis=0) - jnp.mean(codes[second], axis=0)
+
+
+def attribute_vectors(codes: Array, labels: Array | np.ndarray) -> dict[int, Array]:
+    """By class, the mean code of the class less that of the rest, `[D]`: `attribute_vector`.
+
+    For programs that want the directions of all classes; the tool 'attribute' takes one.
+
+    Raises:
+      UserError: fewer than 2 classes, or labels that are not one for each code.
+    """
+    return {int(name): attribute_vector(codes, labels, name) for name in np.unique(np.asarray(labels))}
+
+
+def move(codes: Array, vector: Array, strengths: Array) -> Array:
+    """The codes `[B, D]` + strength * vector `[D]`, for each of `strengths` `[S]`: `[B, S, D]`.
+
+    Raises:
+      UserError: codes and vector of different lengths.
+    """
+    if codes.shape[-1:] != vector.shape:
+        raise UserError(f"Codes of shape {list(codes.shape)} and a vector of shape {list(vector.shape)} do not add up.")
+    return codes[:, None] + jnp.asarray(strengths)[:, None] * vector
+
+
+def analogy(a: Array, b: Array, c: Array) -> Array:
+    """What is to c as b is to a: c + (b - a), codes `[..., D]`."""
+    return c + (b - a)
+
+
+def kl_per_dimension(model: Model, params: Params, x: Array) -> Array:
+    """KL(q(z_d|x) || p(z_d)) in closed form, `[D]` mean nats over x `[N, *data_shape]`.
+
+    Raises:
+      UserError: no closed form by dimension is known for this pair of posterior and prior.
+    """
+    groups = kl_by_group(model.encode(params, x), model.prior(params))
+    if len(groups) != model.latent_shape[0]:
+        raise UserError(
+            "This posterior's KL is one number, no sum over latent variables. 'order_dimensions' takes the variances "
+            "of the centres instead; the posterior 'diagonal_gaussian' with the prior 'standard_normal' has such a sum."
+        )
+    return jnp.mean(groups, axis=1)
+
+
+def order_dimensions(model: Model, params: Params, x: Array) -> Array:
+    """The dimensions of z, `[D]` indices, from the one that tells most about x `[N, *data_shape]` to the least.
+
+    By `kl_per_dimension`; where there is none, by the variance of the posterior's centres.
+
+    Raises:
+      UserError: latents that are not in R^n.
+    """
+    require_euclidean(model, "An order of dimensions")
+    try:
+        told = kl_per_dimension(model, params, x)
+    except UserError:
+        told = jnp.var(centre(model.encode(params, x)).reshape(len(x), -1), axis=0)
+    return jnp.argsort(-told)
+
+
+def _prior_scale(prior: Any) -> Array:
+    try:
+        return jnp.sqrt(prior.variance)
+    except NotImplementedError:  # a flow
+        return jnp.std(prior.sample(jax.random.key(0), (DRAWS,)), axis=0)
+
+
+def traversal(
+    model: Model, params: Params, z: Array, dims: Sequence[int] | Array | None = None, span: float = 3.0, num: int = 9
+) -> Array:
+    """Decoded means `[len(dims), num, *data_shape]` as one dimension of z `[*latent_shape]` at a time is varied.
+
+    Args:
+      model: with latents in R^n.
+      params: its parameters.
+      z: the point about which; `num` odd shows it in the middle.
+      dims: which dimensions, in the order to be shown: all, or what `order_dimensions` says.
+      span: from z_d - span to z_d + span, in the prior's standard deviations.
+      num: steps from one end to the other, at least 2.
+
+    Raises:
+      UserError: latents that are not in R^n, num below 2, a z of another shape, or dimensions that z does not have.
+    """
+    require_euclidean(model, "A traversal")
+    if num < 2:
+        raise UserError(f"A traversal needs at least 2 steps, its ends, but num is {num}.")
+    if z.shape != model.latent_shape:
+        raise UserError(f"A traversal goes through one z of shape {list(model.latent_shape)}, not {list(z.shape)}.")
+    length = math.prod(model.latent_shape)
+    chosen = np.arange(length) if dims is None else np.asarray(dims)
+    if chosen.ndim != 1 or not len(chosen) or not ((chosen >= 0) & (chosen < length)).all():
+        raise UserError(f"A traversal got the dimensions {chosen.tolist()}; z has those from 0 to {length - 1}.")
+    directions = jnp.eye(length)[chosen].reshape(-1, 1, *z.shape) * _prior_scale(model.prior(params))
+    offsets = jnp.linspace(-span, span, num).reshape(num, *[1] * z.ndim)
+    return decode_path(model, params, z + offsets * directions)
+
+
+def denoise(model: Model, params: Params, x_noisy: Array, steps: int = 1) -> Array:
+    """Noisy x `[B, *data_shape]`, `steps` times replaced by the mean of p(x|z) at the centre of q(z|x).
+
+    Raises:
+      UserError: fewer than 1 step.
+    """
+    if steps < 1:
+        raise UserError(f"Denoising got steps={steps}; it needs at least 1.")
+    return jax.lax.fori_loop(0, steps, lambda _, x: reconstruct(model, params, x), x_noisy)

@@ -1,0 +1,76 @@
+"""Curves as the decoder sees them: their length, their energy, and the shortest ones."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from jaxvae.common.errors import UserError
+from jaxvae.common.types import Array, Params
+from jaxvae.latent.charts import along, chart
+from jaxvae.latent.descent import descend
+from jaxvae.models.vae import Model
+
+SUBDIVISIONS = 4  # a geodesic is sought on a finer curve than is returned, or it would jump over what is narrow
+
+
+def decode_path(model: Model, params: Params, z: Array) -> Array:
+    """The means of p(x|z), `[B, num, *data_shape]`, along z `[B, num, *latent_shape]`."""
+    return model.decode(params, z).mean
+
+
+def _gaps(mean: Array) -> Array:
+    return jnp.sum(jnp.square(jnp.diff(mean, axis=1)), axis=tuple(range(2, mean.ndim)))
+
+
+def curve_energy(mean: Array) -> Array:
+    """(num - 1) sum_i |x_(i+1) - x_i|^2 of decoded curves `[B, num, ...]`, `[B]` in squared units of the data.
+
+    At least the squared length, and equal to it at constant speed (arXiv:1711.08014, section 3).
+    """
+    return (mean.shape[1] - 1) * jnp.sum(_gaps(mean), axis=1)
+
+
+def curve_length(mean: Array) -> Array:
+    """sum_i |x_(i+1) - x_i| of decoded curves `[B, num, ...]`, `[B]` in units of the data."""
+    return jnp.sum(jnp.sqrt(_gaps(mean)), axis=1)
+
+
+def geodesic(
+    model: Model, params: Params, z_a: Array, z_b: Array, num: int, steps: int = 500, learning_rate: float = 0.01
+) -> Array:
+    """The path `[B, num, *latent_shape]` from z_a to z_b `[B, *latent_shape]` that is short for the decoder.
+
+    A minimum of the energy under the metric J'J that the decoder's mean pulls back to the latent space (Arvanitidis et
+    al. 2018, arXiv:1710.11379; Shao et al. 2017, arXiv:1711.08014, section 3). Adam moves the inner points of a
+    curve, refined `SUBDIVISIONS` times, from the latent space's own line; the best curve met is kept, so that the
+    energy is never above that line's. A local minimum: on which side an obstacle is passed, the start decides.
+
+    Raises:
+      UserError: latents that are codes, data that is sequences, num below 2, or fewer than 0 steps.
+    """
+    space = chart(model, params, "A geodesic")
+    if model.is_sequential:
+        raise UserError("A geodesic is short for the decoder's means, and sequences have none: take path=linear.")
+    if steps < 0:
+        raise UserError(f"A geodesic got steps={steps}; the optimiser needs 0 or more.")
+    fine = along(space.line, z_a, z_b, (num - 1) * SUBDIVISIONS + 1 if num > 1 else num)
+    return _shorten(model, params, fine, steps, learning_rate)[:, ::SUBDIVISIONS]
+
+
+@partial(jax.jit, static_argnames=("model", "steps", "learning_rate"))
+def _shorten(model: Model, params: Params, line: Array, steps: int, learning_rate: float) -> Array:
+    space = chart(model, params, "A geodesic")
+    u = space.from_latent(line)
+    # In units of the distance, so that the learning rate means the same for any pair and any latent space.
+    square = jnp.square(u[:, -1:] - u[:, :1])
+    distance = jnp.sqrt(jnp.mean(square, axis=tuple(range(1, u.ndim)), keepdims=True))
+
+    def curve(shift: Array) -> Array:
+        inner = space.to_latent(u[:, 1:-1] + distance * shift)
+        return jnp.concatenate([line[:, :1], inner, line[:, -1:]], axis=1)
+
+    def energy(shift: Array) -> Array:
+        return curve_energy(decode_path(model, params, curve(shift)))
+
+    return curve(descend(energy, jnp.zeros_like(u[:, 1:-1]), steps, learning_rate))

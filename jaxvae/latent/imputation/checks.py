@@ -1,0 +1,58 @@
+"""What a model, and a mask, must be like for missing values."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+
+from jaxvae.common.errors import UserError
+from jaxvae.common.types import Array, Params
+from jaxvae.distributions import Shaped
+from jaxvae.models.vae import Model
+
+
+def value_log_probs(likelihood: Any, x: Array) -> Array:
+    """The log p(x_d|z) of each value, `[..., *data_shape]` nats, of a decoded distribution of batch shape `[...]`.
+
+    Raises:
+      UserError: the distribution is no product over values.
+    """
+    if isinstance(likelihood, Shaped) and not likelihood.values.event_shape:
+        flat = x.reshape(*x.shape[: x.ndim - likelihood.event_dim], -1)
+        log_probs: Any = likelihood.values.log_prob(flat)
+        return log_probs.reshape(*log_probs.shape[:-1], *likelihood.event_shape)
+    if isinstance(likelihood, dist.Independent) and not likelihood.base_dist.event_shape:
+        return likelihood.base_dist.log_prob(x)  # pyright: ignore[reportReturnType]
+    raise UserError(
+        "Missing values need a likelihood that is a product over values, so that the observed ones can be taken "
+        "alone; this one compares examples as wholes. Train with 'bernoulli' or 'gaussian', for example."
+    )
+
+
+def check_mask(x: Array, observed: Array | np.ndarray) -> None:
+    """Raises UserError for a mask that is not bool or does not broadcast to x."""
+    try:
+        fits = jnp.broadcast_shapes(observed.shape, x.shape) == x.shape
+    except ValueError:
+        fits = False
+    if not fits or observed.dtype != bool:
+        raise UserError(
+            f"The mask of what is observed has shape {list(observed.shape)} and type {observed.dtype}; it must be of "
+            f"type bool and broadcast to the data's shape {list(x.shape)}, True where a value is known."
+        )
+
+
+def require_values(model: Model, params: Params, x: Array, observed: Array) -> None:
+    """Raises UserError for x or a mask of a wrong shape, and for a likelihood that is no density of single values."""
+    if x.shape[1:] != model.data_shape:
+        raise UserError(f"Data of shape {list(x.shape)} do not fit a model of {list(model.data_shape)} an example.")
+    check_mask(x, observed)
+    if not model.likelihood.is_density:
+        raise UserError(
+            "Missing values are drawn from p(x|z), but this model's reconstruction loss is no density. Train with a "
+            "likelihood that is one: 'bernoulli' or 'gaussian', for example; 'latents.denoise' works with any."
+        )
+    z = jnp.zeros((1, *model.latent_shape))
+    jax.eval_shape(lambda: value_log_probs(model.decode(params, z), jnp.zeros((1, *model.data_shape))))

@@ -1,0 +1,131 @@
+"""Chains of (z, x_missing) given x_observed."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxvae.common.errors import UserError
+from jaxvae.common.types import Array, Key, Params
+from jaxvae.latent.imputation.checks import require_values
+from jaxvae.latent.imputation.steps import advance, make_chain
+from jaxvae.models.densities import require_density
+from jaxvae.models.vae import Model
+
+AT_A_TIME = 2048  # examples, counted once for each chain
+
+
+class Imputation(NamedTuple):
+    """What chains know of missing values; the observed ones are in both arrays as they were given.
+
+    Attributes:
+      mean: `[B, *data_shape]`, E[x_missing | x_observed]: the decoder's means, averaged over the chains and their
+        steps after the burn-in.
+      sample: `[B, *data_shape]`, the last state of one chain.
+      acceptance: `[B]`, the part of the proposals after the burn-in that was accepted; 1 for pseudo-Gibbs.
+    """
+
+    mean: Array
+    sample: Array
+    acceptance: Array
+
+
+def pseudo_gibbs(
+    model: Model,
+    params: Params,
+    key: Key,
+    x: Array,
+    observed: Array,
+    num_steps: int = 1000,
+    burn_in: int = 200,
+    chains: int = 16,
+) -> Imputation:
+    """Draws z ~ q(z|x) and x_missing ~ p(x|z) in turn (Rezende et al. 2014, arXiv:1401.4082, appendix F).
+
+    The stationary law is p(x_missing | x_observed) if q(z|x) is p(z|x), and about as near to it as q is.
+
+    Args:
+      model: any posterior, and a likelihood that is a density and a product over values.
+      params: its parameters.
+      key: for the start, a draw from the model, and for the chains.
+      x: `[B, *data_shape]`; what is missing may be anything, NaN too.
+      observed: bool, of a shape that broadcasts to x's; True where x is known.
+      num_steps: after the burn-in.
+      burn_in: steps before.
+      chains: of each example, from starts of their own; what one chain is slow to find another may have.
+
+    Raises:
+      UserError: a mask of another shape or type, no step or chain, or a likelihood that cannot be drawn from by value.
+    """
+    require_values(model, params, x, observed)
+    return _impute(model, params, key, x, observed, num_steps, burn_in, chains, False)
+
+
+def metropolis_within_gibbs(
+    model: Model,
+    params: Params,
+    key: Key,
+    x: Array,
+    observed: Array,
+    num_steps: int = 1000,
+    burn_in: int = 200,
+    chains: int = 16,
+) -> Imputation:
+    """`pseudo_gibbs` made exact: z ~ q(z|x) is a proposal, accepted with the probability
+    min(1, p(x|z') p(z') q(z|x) / (p(x|z) p(z) q(z'|x))), where x is the observed and the last drawn missing values
+    (Mattei & Frellsen 2018, arXiv:1802.04826, section 3.3).
+
+    A chain of (z, x_missing) has the law p(z, x_missing | x_observed), however good q is; where q is bad it stays
+    long where it is, which `acceptance` tells. The first half of the burn-in is pseudo-Gibbs, which is the faster way
+    from the start to likely values.
+
+    Args:
+      model: posterior and likelihood must be densities; the posterior must know that of any z.
+      params: its parameters.
+      key: for the start, a draw from the model, and for the chains.
+      x: `[B, *data_shape]`; what is missing may be anything, NaN too.
+      observed: bool, of a shape that broadcasts to x's; True where x is known.
+      num_steps: after the burn-in.
+      burn_in: steps before.
+      chains: of each example, from starts of their own; what one chain is slow to find another may have.
+
+    Raises:
+      UserError: as for `pseudo_gibbs`, and a posterior without a density of any z.
+    """
+    require_values(model, params, x, observed)
+    require_density(model, params, "Metropolis-within-Gibbs", "'pseudo_gibbs' needs none.")
+    return _impute(model, params, key, x, observed, num_steps, burn_in, chains, True)
+
+
+@partial(jax.jit, static_argnames=("model", "num_steps", "burn_in", "chains", "exact"))
+def _impute(model, params, key, x, observed, num_steps: int, burn_in: int, chains: int, exact: bool) -> Imputation:
+    if num_steps < 1 or burn_in < 0 or chains < 1:
+        raise UserError(
+            f"num_steps is {num_steps}, burn_in {burn_in} and chains {chains}; they must be at least 1, 0 and 1."
+        )
+    # As many chains side by side as fit, and the others after them: memory does not grow with their number.
+    together = max(k for k in range(1, chains + 1) if chains % k == 0 and (k == 1 or k * len(x) <= AT_A_TIME))
+    side_by_side = [jnp.tile(jnp.broadcast_to(a, x.shape), (together, *[1] * (x.ndim - 1))) for a in (x, observed)]
+    start, gibbs, metropolis = make_chain(model, params, *side_by_side)
+    step = metropolis if exact else gibbs
+
+    def run(total, key):
+        start_key, first_key, second_key, main_key = jax.random.split(key, 4)
+        state = advance(gibbs, start(start_key), first_key, burn_in // 2)
+        state = advance(step, state, second_key, burn_in - burn_in // 2)
+
+        def add(i, carry):
+            state, total = carry
+            state, out = step(state, jax.random.fold_in(main_key, i))
+            both = jax.tree.map(lambda a: a.reshape(together, len(x), *a.shape[1:]).sum(axis=0), out)
+            return state, jax.tree.map(jnp.add, total, both)
+
+        (filled, _), total = jax.lax.fori_loop(0, num_steps, add, (state, total))
+        return total, filled[: len(x)]
+
+    zeros = (jnp.zeros(x.shape), jnp.zeros(len(x))), jnp.zeros(x.shape)
+    keys = jax.random.split(key, chains // together)
+    ((mean, accepted), sample), _ = jax.lax.scan(lambda carry, key: (run(carry[0], key), None), zeros, keys)
+    num = chains * num_steps
+    return Imputation(jnp.where(observed, x, mean / num), sample, accepted / num)

@@ -1,0 +1,67 @@
+"""Paths between the codes of two examples."""
+
+from typing import NamedTuple
+
+from jaxvae.common.errors import UserError, unknown
+from jaxvae.common.types import Array, Params
+from jaxvae.latent.charts import along, chart, slerp
+from jaxvae.latent.geodesics import decode_path, geodesic
+from jaxvae.models.vae import Model, centre
+from jaxvae.posteriors import EUCLIDEAN, SPHERE
+
+PATHS = ("linear", "spherical", "geodesic")
+
+
+class Curve(NamedTuple):
+    """Points `z` `[B, num, *latent_shape]` and their decoded means `[B, num, *data_shape]`."""
+
+    z: Array
+    mean: Array
+
+
+def interpolate(
+    model: Model,
+    params: Params,
+    x_a: Array,
+    x_b: Array,
+    num: int,
+    path: str = "linear",
+    steps: int = 500,
+    learning_rate: float = 0.01,
+) -> Curve:
+    """`num` points from the posterior's centre of x_a to that of x_b, both `[B, *data_shape]`, ends included.
+
+    Args:
+      model: with latents in R^n, on a sphere or on a Poincaré ball.
+      params: its parameters.
+      x_a: where the paths start.
+      x_b: where they end.
+      num: at least 2.
+      path: "linear": the shortest line of the latent space itself: straight in R^n, else a great circle or a
+        hyperbolic line. "spherical": `slerp`, in R^n or on the sphere. "geodesic": short for the decoder, `geodesic`.
+      steps: of the optimiser of a geodesic.
+      learning_rate: its, as a part of the distance of the ends.
+
+    Raises:
+      UserError: latents that are codes, an unknown path or one that leaves the space, num below 2, x of another shape.
+    """
+    for x in (x_a, x_b):
+        if x.shape != x_a.shape or x.shape[1:] != model.data_shape:
+            raise UserError(
+                f"An interpolation got inputs of shapes {list(x_a.shape)} and {list(x_b.shape)}; both must be "
+                f"[batch, {', '.join(map(str, model.data_shape))}]."
+            )
+    z_a, z_b = (centre(model.encode(params, x)) for x in (x_a, x_b))
+    if path == "geodesic":
+        z = geodesic(model, params, z_a, z_b, num, steps, learning_rate)
+    elif path in PATHS:
+        space = chart(model, params, "An interpolation")
+        if path == "spherical" and model.posterior.space not in (EUCLIDEAN, SPHERE):
+            raise UserError(
+                f"A spherical path turns z about the origin, which is no line of {model.posterior.space}: take path "
+                "'linear', which is the hyperbolic line there, or 'geodesic'."
+            )
+        z = along(slerp if path == "spherical" else space.line, z_a, z_b, num)
+    else:
+        raise unknown("path", path, PATHS)
+    return Curve(z, decode_path(model, params, z))

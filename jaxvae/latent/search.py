@@ -1,0 +1,187 @@
+"""Search for a z whose picture scores well, and scores of how unusual an example is."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxvae.common.errors import UserError, unknown
+from jaxvae.common.types import Array, Key, Params
+from jaxvae.distributions.kl import analytic_kl
+from jaxvae.latent.charts import chart
+from jaxvae.latent.descent import descend
+from jaxvae.latent.imputation import check_mask
+from jaxvae.models.vae import Model, draw
+from jaxvae.train.validation import importance_nll
+
+Score = Callable[[Array, Array], Array]  # z [num, *latent_shape], decoded mean [num, *data_shape] -> [num]
+
+
+class Found(NamedTuple):
+    """Points `[num, *latent_shape]`, their decoded means `[num, *data_shape]`, and `[num]` scores and log p(z)."""
+
+    z: Array
+    mean: Array
+    score: Array
+    log_prior: Array
+
+
+def search(
+    model: Model,
+    params: Params,
+    key: Key,
+    score: Score,
+    num: int,
+    steps: int = 300,
+    learning_rate: float = 0.05,
+    prior_weight: float = 1.0,
+) -> Found:
+    """Maxima of score(z, E[x|z]) + prior_weight * log p(z), by Adam from `num` draws of the prior.
+
+    With a score that is a log-probability and weight 1 this is a mode of p(z | what is asked). Each z is sought by
+    itself and the best one that it met is kept. On a sphere or a Poincaré ball z stays there.
+
+    Args:
+      model: with latents in R^n, on a sphere or on a Poincaré ball.
+      params: its parameters.
+      key: for the draws.
+      score: `(z [num, *latent_shape], mean [num, *data_shape]) -> [num]`, differentiable: `matching`,
+        `class_log_probability`, or one's own.
+      num: how many.
+      steps: of Adam, whose rate falls to 0 by a cosine.
+      learning_rate: where it starts, in units of z.
+      prior_weight: 0 or more; 0 asks nothing of the prior, and finds what no z of the prior would be.
+
+    Raises:
+      UserError: latents that are codes, num or steps below 1, a weight below 0, or a score of another shape.
+    """
+    chart(model, params, "A search by gradients")
+    if num < 1 or steps < 1 or not prior_weight >= 0:
+        raise UserError(
+            f"A search got num={num}, steps={steps} and prior_weight={prior_weight}; the first two must be at least "
+            "1, the weight 0 or more."
+        )
+    return _search(model, params, key, score, num, steps, learning_rate, prior_weight)
+
+
+@partial(jax.jit, static_argnames=("model", "score", "num", "steps", "learning_rate", "prior_weight"))
+def _search(model, params, key, score, num, steps, learning_rate, prior_weight) -> Found:
+    space, prior = chart(model, params, "A search by gradients"), model.prior(params)
+
+    def judge(u: Array) -> Found:
+        z = space.to_latent(u)
+        mean = model.decode(params, z).mean
+        value, log_prior = score(z, mean), prior.log_prob(z)
+        if value.shape != (num,):
+            raise UserError(f"A score must be one number for each of the {num} z, but has shape {list(value.shape)}.")
+        return Found(z, mean, value, log_prior)  # pyright: ignore[reportArgumentType]
+
+    def loss(u: Array) -> Array:
+        found = judge(u)
+        return -found.score - (prior_weight * found.log_prior if prior_weight else 0.0)
+
+    start: Any = space.from_latent(prior.sample(key, (num,)))  # pyright: ignore[reportArgumentType]
+    return judge(descend(loss, start, steps, learning_rate))
+
+
+def matching(x: Array, observed: Array, variance: float = 1.0) -> Score:
+    """The score -sum over observed values of (mean - x)^2 / (2 variance), the Gaussian log-density but its constant.
+
+    Args:
+      x: `[*data_shape]`, or `[num, *data_shape]` for one target for each z.
+      observed: bool, broadcasts to x; what is not observed may be anything, NaN too.
+      variance: of an observed value about the decoded mean, above 0.
+
+    Raises:
+      UserError: a mask of another shape or type, or a variance that is not above 0.
+    """
+    check_mask(x, observed)
+    if not variance > 0:
+        raise UserError(f"A match of observed values got variance={variance}; it must be above 0.")
+    known = jnp.where(observed, x, 0.0)
+
+    def score(z: Array, mean: Array) -> Array:
+        away = jnp.where(observed, mean - known, 0.0)
+        return -0.5 / variance * jnp.sum(jnp.square(away).reshape(len(z), -1), axis=-1)
+
+    return score
+
+
+def class_log_probability(weights: Array, bias: Array, target: int, of: str = "latent") -> Score:
+    """The score log p(class `target`) of a linear classifier, such as scikit-learn's LogisticRegression.
+
+    Args:
+      weights: `[classes, features]`, its `coef_`; `[1, features]` for two classes, of which it favours number 1.
+      bias: `[classes]`, its `intercept_`.
+      target: the class's row, or 0 or 1 where there is one row.
+      of: "latent" where the features are z, "image" where they are the decoded mean, both flattened.
+
+    Raises:
+      UserError: no such class, weights and bias that do not fit each other or the features, or an unknown `of`.
+    """
+    weights, bias = jnp.asarray(weights), jnp.asarray(bias)
+    if weights.ndim != 2 or bias.shape != weights.shape[:1]:
+        raise UserError(
+            f"A linear classifier got weights of shape {list(weights.shape)} and a bias of shape {list(bias.shape)}; "
+            "they must be [classes, features] and [classes]."
+        )
+    if of not in ("latent", "image"):
+        raise unknown("kind of features", of, ("latent", "image"))
+    if len(weights) == 1:
+        weights, bias = jnp.pad(weights, ((1, 0), (0, 0))), jnp.pad(bias, (1, 0))
+    if not 0 <= target < len(weights):
+        raise UserError(f"The classifier has classes 0 to {len(weights) - 1}, but {target} was asked for.")
+
+    def score(z: Array, mean: Array) -> Array:
+        features = (z if of == "latent" else mean).reshape(len(z), -1)
+        if features.shape[1] != weights.shape[1]:
+            raise UserError(
+                f"The classifier was fitted to {weights.shape[1]} features, but the {of} has {features.shape[1]}."
+            )
+        logits = jnp.matmul(features, weights.T, precision="highest") + bias
+        return jax.nn.log_softmax(logits)[:, target]
+
+    return score
+
+
+def outlier_scores(model: Model, params: Params, key: Key, x: Array, num_samples: int) -> dict[str, Array]:
+    """How unusual the model finds each x `[B, *data_shape]`: `[B]` for each score, higher is stranger.
+
+    "nll": -log p(x) in nats, `importance_nll`. "reconstruction": -log p(x|z) in nats (or the reconstruction loss),
+    averaged over z ~ q(z|x). "kl": KL(q(z|x) || p(z)) in nats, in closed form or else over the same z. "nll" is
+    missing where posterior or likelihood is no density, "kl" where the posterior is none.
+
+    Raises:
+      UserError: fewer than 1 sample, or x of another shape.
+    """
+    if num_samples < 1:
+        raise UserError(f"num_samples is {num_samples}; outlier scores need at least 1.")
+    if x.shape[1:] != model.data_shape:
+        raise UserError(f"Data of shape {list(x.shape)} do not fit a model of {list(model.data_shape)} an example.")
+    return _outlier_scores(model, params, key, x, num_samples)
+
+
+@partial(jax.jit, static_argnames=("model", "num_samples"))
+def _outlier_scores(model, params, key, x, num_samples: int) -> dict[str, Array]:
+    nll_key, draw_key = jax.random.split(key)
+    posterior, prior = model.encode(params, x), model.prior(params)
+
+    def terms(total: Any, i: Array) -> tuple[Any, None]:
+        z, log_posterior = draw(jax.random.fold_in(draw_key, i), posterior, 1, exact=True)
+        reconstruction = -model.decode(params, z).log_prob(x)[0]
+        gap = (log_posterior - prior.log_prob(z))[0] if model.posterior.is_density else jnp.zeros(len(x))
+        return (total[0] + reconstruction, total[1] + gap), None
+
+    zeros = jnp.zeros(len(x)), jnp.zeros(len(x))
+    (reconstruction, gap), _ = jax.lax.scan(terms, zeros, jnp.arange(num_samples))
+    scores = {"reconstruction": reconstruction / num_samples}
+    if model.posterior.is_density:
+        try:
+            scores["kl"] = analytic_kl(posterior, prior)
+        except UserError:
+            scores["kl"] = gap / num_samples
+    if model.has_likelihood:
+        scores["nll"] = importance_nll(model, params, nll_key, x, num_samples)
+    return scores

@@ -1,0 +1,98 @@
+"""A decoder that a browser can run: its weights where the network is small and dense, else a grid of decoded data."""
+
+import base64
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxvae.common.errors import UserError
+from jaxvae.common.types import Params
+from jaxvae.runs.trained_run import Subject
+
+MAX_WEIGHTS = 4_000_000  # 21 MB of text in the page
+MAX_GRID_VALUES = 4_000_000  # at 2 bytes
+LEAST_SIDE = 5
+OUTPUTS = {"identity": lambda x: x, "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "tanh": np.tanh}
+ACTIVATIONS = {
+    "relu": lambda x: np.maximum(x, 0),
+    "tanh": np.tanh,
+    "silu": lambda x: x / (1 + np.exp(-x)),
+    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+    "softplus": lambda x: np.logaddexp(x, 0),
+}
+TOLERANCE = 1e-4  # of what a browser computes in doubles, from the decoder's float32
+
+
+def layers(params: Params) -> list[tuple[np.ndarray, np.ndarray]] | None:
+    """The dense layers `[(weights [in, out], bias [out])]` of a decoder that is made of nothing else, else None."""
+    found, decoder = [], params["decoder"]
+    for i in range(len(decoder)):
+        layer = decoder.get(f"Dense_{i}")
+        if layer is None or set(layer) != {"kernel", "bias"}:
+            return None
+        found.append((np.asarray(layer["kernel"], np.float64), np.asarray(layer["bias"], np.float64)))
+    return found
+
+
+def run(network: list[tuple[np.ndarray, np.ndarray]], activation: str, output: str, z: np.ndarray) -> np.ndarray:
+    """What the page computes, `[N, D]` for z `[N, latent_dim]`: dense layers, and a function of each output."""
+    for i, (weights, bias) in enumerate(network):
+        z = z @ weights + bias
+        z = ACTIVATIONS[activation](z) if i < len(network) - 1 else OUTPUTS[output](z)
+    return z
+
+
+def export(subject: Subject, centre: np.ndarray, axes: np.ndarray, spans: np.ndarray) -> dict[str, Any]:
+    """The decoder for the page, as JSON.
+
+    Args:
+      subject: the run; its latents are in R^n.
+      centre: `[D]`, the middle of the plane that one can drag a point in.
+      axes: `[2, D]`, its two directions.
+      spans: `[2]`, how far it reaches along each, to both sides.
+
+    Returns:
+      `{"kind": "weights", "layers", "activation", "output", "low", "high"}` where dense layers give the decoder's
+      means (checked here against the decoder itself); else `{"kind": "grid", "side", "values", ...}`, the means over
+      an even grid of the plane, between which the page interpolates.
+
+    Raises:
+      UserError: the network is neither, and its pictures are too large for a grid of them in a page.
+    """
+    low, high = subject.experiment.spec.pixel_range(subject.config)
+    network = layers(subject.params)
+    activation = subject.config["network"].get("activation", "relu")
+    size = sum(weights.size for weights, _ in network or [])
+    if network and activation in ACTIVATIONS and size <= MAX_WEIGHTS:
+        rng = np.random.default_rng(0)
+        z = centre + rng.normal(size=(64, len(centre))) * np.linalg.norm(spans) / np.sqrt(len(centre))
+        wanted = subject.decode(z).reshape(len(z), -1)
+        for output in OUTPUTS:
+            got = run(network, activation, output, z.astype(np.float64))
+            if got.shape == wanted.shape and np.abs(got - wanted).max() <= TOLERANCE * (high - low):
+                packed = [
+                    {"in": w.shape[0], "out": w.shape[1], "weights": pack(w), "bias": pack(b)} for w, b in network
+                ]
+                return {
+                    "kind": "weights", "layers": packed, "activation": activation, "output": output,
+                    "low": float(low), "high": float(high),
+                }  # fmt: skip
+    return _grid(subject, centre, axes, spans)
+
+
+def _grid(subject: Subject, centre: np.ndarray, axes: np.ndarray, spans: np.ndarray) -> dict[str, Any]:
+    shape = subject.model.data_shape
+    side = min(int(np.sqrt(MAX_GRID_VALUES / max(np.prod(shape), 1))), 25)
+    if side < LEAST_SIDE:
+        raise UserError(f"The explorer was left out: pictures of {shape} are too large for it.")
+    steps = np.linspace(-1, 1, side)
+    right, up = np.meshgrid(steps, steps)
+    z = centre + right.reshape(-1, 1) * spans[0] * axes[0] + up.reshape(-1, 1) * spans[1] * axes[1]
+    values = np.round(subject.unit(subject.decode(z)) * 65535).astype("<u2")
+    return {"kind": "grid", "side": side, "values": base64.b64encode(values.tobytes()).decode()}
+
+
+def pack(array: Any) -> str:
+    """float32, little-endian, as text."""
+    return base64.b64encode(np.asarray(jax.device_get(array), "<f4").tobytes()).decode()

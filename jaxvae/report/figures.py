@@ -1,0 +1,162 @@
+"""Pictures of a run, as matplotlib figures and as plain arrays; nothing here knows how a model was trained."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+from jax.scipy.special import ndtri
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+
+from jaxvae.common.types import Params
+from jaxvae.models.vae import Model
+
+INK = "#333333"
+
+
+def are_images(shape: tuple[int, ...]) -> bool:
+    """Whether examples of this shape can be drawn: `[H, W, 1 or 3]`."""
+    return len(shape) == 3 and shape[-1] in (1, 3)
+
+
+def as_pictures(x: np.ndarray) -> np.ndarray:
+    """Images `[N, H, W, 1 or 3]` in [0, 1] as RGB `[N, H, W, 3]`, uint8."""
+    return np.repeat((x * 255).round().astype(np.uint8), 3 // x.shape[-1], axis=-1)
+
+
+def tile(pictures: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
+    """RGB pictures `[N, H, W, 3]` row by row in one `[H', W', 3]`, with white gaps."""
+    n, h, w, _ = pictures.shape
+    rows = math.ceil(n / columns)
+    sheet = np.full((rows * (h + gap) + gap, columns * (w + gap) + gap, 3), 255, np.uint8)
+    for i, picture in enumerate(pictures):
+        top, left = gap + i // columns * (h + gap), gap + i % columns * (w + gap)
+        sheet[top : top + h, left : left + w] = picture
+    return sheet
+
+
+def beside(inputs: np.ndarray, outputs: np.ndarray, columns: int = 16) -> np.ndarray:
+    """Rows of inputs with their outputs in the row below, as one picture."""
+    blocks = []
+    for i in range(0, len(inputs), columns):
+        blocks += [inputs[i : i + columns], outputs[i : i + columns]]
+    return tile(np.concatenate(blocks), min(columns, len(inputs)))
+
+
+def save_sheet(path: Path, sheet: np.ndarray, title: str, pixels: int = 900) -> None:
+    """A sheet of pictures, enlarged without smoothing, under a title."""
+    height, width = sheet.shape[:2]
+    figure = Figure(figsize=(pixels / 100, pixels / 100 * height / width + 0.4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(sheet, interpolation="nearest")
+    axes.set_axis_off()
+    axes.set_title(title, fontsize=11, color=INK)
+    _save(figure, path)
+
+
+def save_curves(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Loss and its parts by epoch, for training and validation, from the rows of `metrics.jsonl`."""
+    names = [name for name in ("loss", "reconstruction", "kl") if any(row.get(name) is not None for row in rows)]
+    if not names:
+        return
+    figure = Figure(figsize=(4 * len(names), 3.2), layout="constrained")
+    for axes, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
+        for split, color in (("train", "#9ecae1"), ("validation", "#d95f0e")):
+            points = [(row["epoch"], row[name]) for row in rows if row["split"] == split and row.get(name) is not None]
+            if points:
+                axes.plot(
+                    *zip(*points, strict=True), color=color, label=split, marker="o" if len(points) == 1 else None
+                )
+        values = np.array([row[name] for row in rows if row.get(name) is not None])
+        if len(values) > 4:  # the first steps would squeeze the rest into a line
+            low, high = values.min(), np.quantile(values, 0.98)
+            axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low) + 1e-6)
+        _plain(axes, "epoch", f"{name} (nats per example)")
+    figure.axes[0].legend(frameon=False, fontsize=9)
+    _save(figure, path)
+
+
+def save_latent_scatter(path: Path, codes: np.ndarray, labels: np.ndarray | None) -> None:
+    """The posterior means `[N, 2]` of the test set, coloured by label."""
+    figure = Figure(figsize=(6.4, 5.4), layout="constrained")
+    axes = figure.add_subplot()
+    size = float(np.clip(6000 / len(codes), 3, 16))
+    if labels is None:
+        axes.scatter(*codes.T, s=size, linewidths=0, color="#3182bd", alpha=0.7)
+    else:
+        classes = np.unique(labels)
+        if len(classes) <= 20:
+            colors = ListedColormap([_color(i, len(classes)) for i in range(len(classes))])
+            limits = {"vmin": -0.5, "vmax": len(classes) - 0.5}
+            index = np.searchsorted(classes, labels)
+            drawn = axes.scatter(*codes.T, c=index, s=size, linewidths=0, cmap=colors, alpha=0.8, **limits)
+            bar = figure.colorbar(drawn, ax=axes, ticks=range(len(classes)), label="label")
+            bar.set_ticklabels([str(c) for c in classes])
+            bar.outline.set_visible(False)
+        else:
+            figure.colorbar(axes.scatter(*codes.T, c=labels, s=size, linewidths=0, alpha=0.8), ax=axes, label="label")
+    axes.set_aspect("equal")
+    _plain(axes, "z[0]", "z[1]")
+    _save(figure, path)
+
+
+def save_rate_distortion(path: Path, curve: Mapping[str, Any]) -> None:
+    """The rate-distortion curve: distortion over rate, in nats, with the point of beta = 1.
+
+    Args:
+      path: of the PNG.
+      curve: "beta", rising, "rate" and "distortion", `[P]` each; "distortion_unit" where that is not nats.
+    """
+    beta, rate, distortion = (np.asarray(curve[name], np.float64) for name in ("beta", "rate", "distortion"))
+    figure = Figure(figsize=(5.6, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(rate, distortion, color="#3182bd", marker=".", markersize=5)
+    if beta[0] <= 1 <= beta[-1]:
+        at = np.interp(1.0, beta, rate), np.interp(1.0, beta, distortion)
+        axes.plot(*at, "o", color="#d95f0e")
+        axes.annotate(
+            f"β = 1: rate + distortion = {sum(at):.1f}", at, (8, 8), textcoords="offset points", fontsize=9, color=INK
+        )
+    unit = curve.get("distortion_unit", "nats")
+    _plain(axes, "rate: KL to the prior (nats per example)", f"distortion: reconstruction ({unit} per example)")
+    _save(figure, path)
+
+
+def latent_grid(model: Model, params: Params, size: int = 20) -> np.ndarray | None:
+    """The decoder's means `[size * size, *data_shape]` over a grid of equally likely z (arXiv:1312.6114, appendix A).
+
+    None where the prior is no diagonal Gaussian. The grid is the inverse normal distribution function of evenly spaced
+    probabilities, scaled to the prior; z[0] runs to the right and z[1] upwards, as in the scatter.
+    """
+    prior: Any = model.prior(params)
+    if not isinstance(getattr(prior, "base_dist", None), dist.Normal):
+        return None
+    steps = np.asarray(ndtri((np.arange(size) + 0.5) / size))
+    right, up = np.meshgrid(steps, steps[::-1])
+    z = np.stack([right.ravel(), up.ravel()], axis=-1).astype(np.float32)
+    return np.asarray(model.decode(params, prior.mean + jnp.sqrt(prior.variance) * z).mean)
+
+
+def _plain(axes: Axes, x: str, y: str) -> None:
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _color(index: int, count: int) -> tuple[float, ...]:
+    from matplotlib import colormaps
+
+    return colormaps["tab10" if count <= 10 else "tab20"](index)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    FigureCanvasAgg(figure)
+    scratch = path.with_name(f".{path.name}")
+    figure.savefig(scratch, dpi=120, format="png")
+    scratch.replace(path)

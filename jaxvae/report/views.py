@@ -1,0 +1,105 @@
+"""Examples as people see or hear them: pictures, lines of text, music."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxvae.data import to_unit_range
+from jaxvae.data.midi import write_midi
+from jaxvae.data.vocabulary import Vocabulary
+from jaxvae.experiment.build import DataSpec
+from jaxvae.report import figures
+
+ROLL_WIDTH = 240  # frames side by side, at most
+BORDER = 0.7  # grey of a roll's frame
+SILENT = 0.93  # grey of a roll after the end of its piece
+MOST_ROWS = 256  # of a picture; files of numbers and of music hold all
+MARGIN = 2  # keys above and below those that sound
+
+
+def viewed(config: Mapping[str, Any], spec: DataSpec, x: Any) -> np.ndarray:
+    """What the model sees or decodes as it is kept in files: in [0, 1]; tokens and frames as whole numbers."""
+    if spec.sequence:
+        return np.asarray(x).round().astype(np.int32)
+    return np.asarray(to_unit_range(jnp.asarray(x), spec.pixel_range(config)))
+
+
+def save(
+    path: Path, config: Mapping[str, Any], spec: DataSpec, rows: np.ndarray, title: str, columns: int = 0
+) -> list[Path]:
+    """What was `viewed`, `[rows, columns, *shape]`, in files called `path` with a suffix; none where it has no view.
+
+    Images become one PNG, see `sheet`. Of text the columns of a row stand one below the other in a `.txt`. Of music
+    there is a PNG of piano rolls, and in the folder `path` a MIDI file for each, ROW-COLUMN.mid.
+    """
+    if spec.sequence == "text":
+        path = path.with_suffix(".txt")
+        path.write_text(as_text(config, spec, rows, title), encoding="utf-8")
+        return [path]
+    picture = sheet(spec, rows[:MOST_ROWS], columns)
+    if picture is None:
+        return []
+    title += f" (the first {MOST_ROWS} of {len(rows):,})" if len(rows) > MOST_ROWS else ""
+    figures.save_sheet(path.with_suffix(".png"), picture, title)
+    if not spec.sequence:
+        return [path.with_suffix(".png")]
+    path.mkdir(exist_ok=True)
+    for old in path.glob("*.mid"):
+        if re.fullmatch(r"\d+-\d+", old.stem):
+            old.unlink()
+    rate = config["data"]["sequence"]["frames_per_beat"]
+    for i, j in np.ndindex(rows.shape[:2]):
+        write_midi(path / f"{i:02d}-{j:02d}.mid", rows[i, j], frames_per_beat=rate)
+    return [path.with_suffix(".png"), path]
+
+
+def as_text(config: Mapping[str, Any], spec: DataSpec, rows: np.ndarray, title: str) -> str:
+    """The sentences of `[rows, columns, T]` tokens, under the title: a line each, in blocks where a row has several."""
+    blocks = ["\n".join(sentences(config, spec, row)) for row in rows]
+    between = "\n" if rows.shape[1] == 1 else "\n\n"
+    return f"{title}\n\n{between.join(blocks)}\n"
+
+
+def sentences(config: Mapping[str, Any], spec: DataSpec, tokens: np.ndarray) -> list[str]:
+    """The sentences of tokens `[N, T]`."""
+    words = Vocabulary(spec.vocabulary, config["data"]["sequence"]["unit"])
+    return [words.decode(row) or "(empty)" for row in tokens.tolist()]
+
+
+def sheet(spec: DataSpec, rows: np.ndarray, columns: int = 0) -> np.ndarray | None:
+    """The pictures `[rows, columns, *shape]` as one; None for text, and for arrays that are no images.
+
+    `columns` of them stand in a row; 0 for pairs one above the other, and for 8 in a row where they are no pairs. Of
+    piano rolls there are only so many in a row as can be read.
+    """
+    found = pictures(spec, rows.reshape(-1, *rows.shape[2:]))
+    if found is None:
+        return None
+    most = 8 if rows.shape[1] == 1 else 16
+    if spec.sequence:
+        most = min(most, max(1, ROLL_WIDTH // found.shape[2]))
+        columns = min(columns, most)
+    if not columns and rows.shape[1] == 2:
+        return figures.beside(found[::2], found[1::2], most)
+    return figures.tile(found, columns or most)
+
+
+def pictures(spec: DataSpec, x: np.ndarray) -> np.ndarray | None:
+    """What was `viewed`, `[N, *shape]`, as RGB `[N, H, W, 3]`, uint8; None for text, and for what is no image."""
+    if spec.sequence == "music":
+        return figures.as_pictures(rolls(x))
+    return None if spec.sequence or not figures.are_images(x.shape[1:]) else figures.as_pictures(x)
+
+
+def rolls(frames: np.ndarray) -> np.ndarray:
+    """Frames `[N, T, D]` as framed pictures `[N, keys + 2, T + 2, 1]` in [0, 1]: time to the right, low notes below."""
+    sounding = np.flatnonzero((frames > 0).any(axis=(0, 1)))
+    low, high = (sounding[0], sounding[-1]) if len(sounding) else (0, frames.shape[-1] - 1)
+    some = frames[..., max(low - MARGIN, 0) : high + MARGIN + 1]
+    shade = np.where(some > 0, 0.1, np.where(some < 0, SILENT, 1.0))
+    framed = np.pad(shade, ((0, 0), (1, 1), (1, 1)), constant_values=BORDER)
+    return framed.transpose(0, 2, 1)[:, ::-1, :, None]

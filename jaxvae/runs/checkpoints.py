@@ -1,0 +1,193 @@
+"""A thin wrapper of Orbax: host arrays in, verified host arrays out, never a pickle."""
+
+import contextlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers as policies
+
+from jaxvae.train import sharding
+from jaxvae.runs.checkpoint_reader import NOT_MEASURED, Reader, checksum, damage, first_line, log, shapes, validation_loss
+from jaxvae.common.errors import UserError, advice
+from jaxvae.common.types import Tree
+
+KEEP_LATEST = 2  # the second is there for the day the first is damaged
+NONE, ALL_DAMAGED = -1, -2  # what process 0 tells the others instead of a step
+
+
+class Checkpoints:
+    """The checkpoints of one run: the latest two and the best by validation loss.
+
+    A checkpoint holds "weights" (parameters, and what else a model is used with) apart from the "rest" of a state (the
+    optimiser), so that a model is read without it, and "info": plain JSON with a checksum for each, since Orbax
+    notices a truncated file but not a flipped bit.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder.absolute()
+        if jax.process_index() == 0:
+            self._set_aside_unreadable()
+        sharding.wait_for_all("looked for damage")
+        self._manager = self._make_manager()
+        self._reader = Reader(self.folder)
+
+    def _make_manager(self) -> ocp.CheckpointManager:
+        best = policies.BestN(get_metric_fn=_loss, reverse=True, n=1, keep_checkpoints_without_metrics=False)
+        return ocp.CheckpointManager(
+            self.folder,
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(KEEP_LATEST), best]),
+                best_fn=_loss,
+                best_mode="min",
+                cleanup_tmp_directories=True,
+                save_root_metadata=False,
+            ),
+        )
+
+    def save(self, step: int, weights: Tree, rest: Tree, info: dict[str, Any], loss: float | None = None) -> None:
+        """Starts to save host arrays in the background; a step that is there already is left as it is.
+
+        Args:
+          step: the number of steps done.
+          weights: nested dictionaries of arrays, what `Reader.weights` gives back.
+          rest: what else the state is made of.
+          info: JSON to keep beside it.
+          loss: the validation loss, None where it was not measured.
+
+        Raises:
+          UserError: this one or the one before could not be written.
+        """
+        if step in self._manager.all_steps():
+            return
+        info = {
+            **info,
+            "checksums": {"weights": checksum(weights), "rest": checksum(rest)},
+            "shapes": shapes(weights),
+        }
+        args = ocp.args.Composite(
+            weights=ocp.args.StandardSave(weights), rest=ocp.args.StandardSave(rest), info=ocp.args.JsonSave(info)
+        )
+        with self._writing():
+            self._manager.wait_until_finished()
+            self._reserve(sum(leaf.nbytes for leaf in jax.tree.leaves((weights, rest))))
+            self._manager.save(step, args=args, metrics={"loss": NOT_MEASURED if loss is None else loss})
+
+    def restore_latest(
+        self, weights: Tree, rest: Tree, check: Callable[[dict[str, Any]], None] = lambda info: None
+    ) -> tuple[int, Tree, Tree, dict[str, Any]] | None:
+        """`(step, weights, rest, info)` of the newest sound checkpoint, None where there is none at all.
+
+        A damaged one is moved aside, said to be, and the one before it taken. Process 0 chooses, the others follow.
+
+        Args:
+          weights: gives structure, shapes and types.
+          rest: so does this.
+          check: sees the info before the arrays are read, and may refuse it with a UserError.
+
+        Raises:
+          UserError: there are checkpoints but none of them is sound.
+          OSError, MemoryError: see `damage`.
+        """
+
+        def read(step: int) -> dict[str, Any]:
+            check(self._reader.info(step))
+            return self._reader.arrays(step, weights=weights, rest=rest)
+
+        step, found = self._newest_sound(read) if jax.process_index() == 0 else (NONE, None)
+        step = sharding.agree(step)
+        if step == NONE:
+            return None
+        if step == ALL_DAMAGED:
+            raise UserError(
+                f"No checkpoint in '{self.folder}' is sound: steps {self._reader.steps()} are all damaged. Restore the "
+                "folder from a copy, or start again with another --workdir."
+            )
+        self._manager.reload()
+        found = found or read(step)
+        return step, found["weights"], found["rest"], found["info"]
+
+    def _newest_sound(self, read: Callable[[int], dict[str, Any]]) -> tuple[int, dict[str, Any] | None]:
+        """The step and what `read` makes of it; damaged ones are moved aside once a sound one is found."""
+        damaged = []
+        for step in self._reader.steps():
+            try:
+                found = read(step)
+            except UserError:
+                raise
+            except Exception as error:  # Orbax, TensorStore and JSON all raise types of their own
+                told = damage(error, self.folder)
+                log.warning("The checkpoint of step %d is damaged (%s); trying the one before it.", step, told)
+                damaged.append(step)
+            else:
+                for bad in damaged:
+                    self._set_aside(bad)
+                return step, found
+        return ALL_DAMAGED if damaged else NONE, None
+
+    def wait(self) -> None:
+        """Waits until all is on the disk; raises UserError where it could not be written."""
+        with self._writing():
+            self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """As `wait`, and gives back what Orbax holds."""
+        self._reader.close()
+        with self._writing():
+            self._manager.wait_until_finished()
+            self._manager.close()
+
+    def _reserve(self, size: int) -> None:
+        """Asks the disk for room first, quotas included: Orbax would find out in threads, with pages of traces."""
+        if jax.process_index() != 0 or not hasattr(os, "posix_fallocate"):
+            return
+        probe = self.folder / ".room"
+        try:
+            with probe.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, size + size // 8 + 2**14)
+        finally:
+            probe.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _writing(self):
+        """Orbax writes in the background and raises what went wrong there, of any type, at the next call."""
+        try:
+            yield
+        except MemoryError:
+            raise
+        except Exception as error:
+            what_to_do = advice(error) or (
+                " Free some space, or give another --workdir. Checkpoints saved before are kept, and the same command "
+                "goes on from them."
+            )
+            raise UserError(
+                f"A checkpoint could not be written to '{self.folder}': {first_line(error)}.{what_to_do}"
+            ) from error
+
+    def _set_aside_unreadable(self) -> None:
+        """Orbax reads the JSON of every checkpoint when it opens the folder: one bad file would lock the others in."""
+        for folder in self.folder.glob("[0-9]*"):
+            if not folder.name.isdigit():
+                continue
+            try:
+                json.loads((folder / "info" / "metadata").read_text())
+                if (folder / "metrics" / "metrics").exists():
+                    validation_loss(folder)
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                told = damage(error, folder)
+                log.warning("The checkpoint of step %s is damaged (%s); it is left out.", folder.name, told)
+                self._set_aside(int(folder.name))
+
+    def _set_aside(self, step: int) -> None:
+        target = self.folder.parent / "damaged"
+        target.mkdir(exist_ok=True)
+        free = next(n for n in range(1000) if not (target / f"{step}.{n}").exists())
+        (self.folder / str(step)).rename(target / f"{step}.{free}")
+
+
+def _loss(metrics: dict[str, float]) -> float:
+    return metrics["loss"]

@@ -1,0 +1,151 @@
+"""What a run leaves behind while it trains: rows, pictures, checkpoints, and the seconds that it took."""
+
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from jaxvae.report import outputs
+from jaxvae.train import sharding
+from jaxvae.runs.checkpoints import Checkpoints
+from jaxvae.common.errors import NonFiniteLoss
+from jaxvae.train.validation import check_batch_size, mean_over, objective_metrics
+from jaxvae.experiment.setup import Experiment
+from jaxvae.train.sharding import Parallel
+from jaxvae.train.step import TrainState, streams
+from jaxvae.common.types import Tree
+from jaxvae.train.transforms import exchanged
+from jaxvae.runs.workdir import MetricsLog
+
+
+class Recorder:
+    """Told by the training loop what happens, it writes it down; of several hosts the first one alone."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        workdir: Path,
+        checkpoints: Checkpoints,
+        parallel: Parallel,
+        validate: Callable[..., dict[str, float]],
+        steps_per_epoch: int,
+        first_step: int,
+        before: Mapping[str, Any],
+        started: float,
+    ):
+        """`before` is the info of the checkpoint that a run goes on from; `started` when this call of it began."""
+        first_host = jax.process_index() == 0
+        self._experiment, self._checkpoints, self._parallel, self._validate = (
+            experiment, checkpoints, parallel, validate
+        )  # fmt: skip
+        self._steps_per_epoch, self._before, self._started = steps_per_epoch, before, started
+        self._of_data = {
+            "data": experiment.spec._asdict(),
+            "data_checksum": experiment.data_checksum,
+        }
+        self._log = MetricsLog(workdir, first_step) if first_host else None
+        self._bar = tqdm(
+            total=experiment.total_steps, initial=first_step, unit="step", desc=experiment.config["name"],
+            disable=not first_host, mininterval=0.5,
+        )  # fmt: skip
+        self._clock = time.perf_counter()
+        self._seconds_to_first_step: float | None = None
+
+    def __enter__(self) -> "Recorder":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._bar.close()
+        try:
+            self._checkpoints.close()
+        finally:
+            if self._log:
+                self._log.close()
+
+    def seconds(self) -> float:
+        """Seconds of training, former calls included."""
+        return self._before.get("train_seconds", 0.0) + time.perf_counter() - self._clock
+
+    def timing(self) -> dict[str, Any]:
+        """The seconds up to now, former calls included."""
+        return {
+            "train_seconds": self.seconds(),
+            "total_seconds": self._before.get("total_seconds", 0.0) + time.time() - self._started,
+            "seconds_to_first_step": self._seconds_to_first_step,
+        }
+
+    def save(self, state: TrainState, step: int, loss: float | None) -> None:
+        """Starts to save the state, with the validation loss where it was measured."""
+        host = jax.device_get(self._parallel.collect(state))
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(host.params)):
+            raise NonFiniteLoss(
+                f"A parameter became NaN or infinite by step {step}. The last good checkpoint is kept. Try a smaller "
+                "optimizer.learning_rate or optimizer.clip_norm=1, with another --workdir."
+            )
+        self._checkpoints.save(step, *split_state(host), {**self._of_data, **self.timing()}, loss)
+
+    def on_steps(self, end: int, metrics: dict[str, np.ndarray]) -> None:
+        """A row of the means over one call of the devices."""
+        if self._seconds_to_first_step is None:
+            self._seconds_to_first_step = time.time() - self._started
+        means = {name: float(values.mean()) for name, values in metrics.items()}
+        self._bar.update(len(metrics["loss"]))
+        shown = {"loss": f"{means['loss']:.2f}"}
+        if means.get("skipped"):
+            shown["skipped"] = f"{means['skipped']:.0%}"
+        self._bar.set_postfix(shown, refresh=False)
+        self._row(end, "train", means)
+
+    def on_epoch(self, state: TrainState, step: int) -> None:
+        """Validation, pictures, a checkpoint."""
+        # By way of the host: under pmap what is collected belongs to this host alone.
+        weights, _ = split_state(jax.device_get(self._parallel.collect(state)))
+        seen = sharding.global_view().replicate(weights)
+        # As at the end of the run, whatever the step: a KL that is still warming up would make early states look best.
+        metrics = self._validate(seen["params"], seen["extra"], np.int32(self._experiment.total_steps))
+        if metrics and not np.isfinite(metrics["loss"]):
+            raise NonFiniteLoss(
+                f"The validation loss became {metrics['loss']} at step {step}. The last good checkpoint is kept."
+            )
+        # Rows come before the checkpoint: those after the newest one are dropped on resuming, and written again.
+        if metrics:
+            self._row(step, "validation", metrics)
+        if self._log:
+            # On the host: this one alone draws.
+            params = jax.device_get(self._experiment.objective.model_params(seen["params"], seen["extra"]))
+            for name, sheet in outputs.sheets(self._experiment, params).items():
+                self._log.image(step, name, sheet)
+        self.save(state, step, metrics.get("loss"))
+
+    def _row(self, step: int, split: str, metrics: Mapping[str, float]) -> None:
+        if self._log:
+            self._log.row(step, step / self._steps_per_epoch, split, {**metrics, "seconds": self.seconds()})
+
+
+def make_validation(experiment: Experiment) -> Callable[..., dict[str, float]]:
+    """`(params, extra, step) -> metrics` on the validation set; `{}` where there is none."""
+    dataset = experiment.dataset
+    key = streams(experiment.config["seed"])["validation"]
+    batch_size, parallel = experiment.config["evaluate"]["batch_size"], sharding.global_view()
+    check_batch_size(batch_size, parallel.num_devices)  # of the test set too, which is looked at last
+    if not len(dataset.validation.x):
+        return lambda *_: {}
+    per_example = partial(objective_metrics, experiment.objective, experiment.preprocess, len(dataset.train.x))
+    return mean_over(dataset.validation, per_example, parallel, key, batch_size)
+
+
+def split_state(state: TrainState) -> tuple[dict[str, Tree], dict[str, Tree]]:
+    """What a model is used with, which is the average of its parameters where there is one, and the rest."""
+    params, opt_state = exchanged(state.params, state.opt_state)
+    return {"params": params, "extra": state.extra}, {"opt_state": opt_state, "step": state.step}
+
+
+def join_state(weights: dict[str, Tree], rest: dict[str, Tree]) -> TrainState:
+    """The state that `split_state` has split."""
+    params, opt_state = exchanged(weights["params"], rest["opt_state"])
+    return TrainState(rest["step"], params, opt_state, weights["extra"])
