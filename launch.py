@@ -32,9 +32,7 @@ def main(argv: list[str], started: float) -> int:
     flags.DEFINE_integer("process_id", -1, "which of them this is, from 0", flag_values=values)
     if {"--help", "-h", "-help", "--helpfull", "--helpshort"} & set(argv):
         print(f"{__doc__}\nflags:\n{values.get_help()}")
-        print(
-            f"settings, each as --config.KEY=VALUE, with its default:\n\n{defaults.get_config('NAME')}"
-        )
+        print(f"settings, each as --config.KEY=VALUE, with its default:\n\n{defaults.get_config('NAME')}")
         return 0
     try:
         config = parse(argv, values)

@@ -34,6 +34,7 @@ from jaxvae.common.platform import avoid_wrong_sums
 avoid_wrong_sums()
 
 from jaxvae import train
+from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import build, defaults
 
 SIDE, COLORS, LATENT, BATCH = 64, 3, 64, 128
@@ -51,7 +52,7 @@ def jaxvae_step(images: np.ndarray) -> Callable[[], float]:
     config = defaults.get_config("conv_speed").to_dict()
     config["model"]["latent_dim"] = LATENT
     config["network"] = {"name": "conv", "channels": CHANNELS, "kernel": 4, "stride": 2}
-    spec = build.DataSpec(images.shape[1:])
+    spec = DataSpec(images.shape[1:])
     model = build.model(config, spec)
     objective, optimizer = build.objective(config, model, spec, 1000), build.optimizer(config, 1000)
     keys = train.streams(0)

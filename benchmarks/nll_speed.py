@@ -29,16 +29,18 @@ from train_speed import MATMUL_SIZE, load_images, product_seconds, timed
 
 from configs import vae
 from jaxvae import data
+from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import build
+from jaxvae.metrics.likelihood import nll_metrics
 from jaxvae.train import sharding
-from jaxvae.train.validation import mean_over, nll_metrics
+from jaxvae.train.validation import mean_over
 
 
 def test_nll(num_examples: int, num_samples: int, memory_mb: float) -> tuple[Callable[[], float], float]:
     """The mean NLL of that many images as `--mode=evaluate` computes it, and the operations of its products."""
     config = vae.get_config("mnist").to_dict()
     images, _ = load_images(num_examples)
-    model = build.model(config, build.DataSpec(images.shape[1:]))
+    model = build.model(config, DataSpec(images.shape[1:]))
     params = jax.jit(model.init)(jax.random.key(0))
     preprocess = data.make_preprocess(255.0, "dynamic", (0.0, 1.0))
     per_example = partial(nll_metrics, model, preprocess, num_samples, memory_mb)

@@ -37,6 +37,7 @@ avoid_wrong_sums()
 from configs import vae
 from jaxvae import data, train
 from jaxvae.common.errors import UserError
+from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import build
 from jaxvae.train import loop, sharding
 
@@ -76,7 +77,7 @@ def load_images(num: int) -> tuple[np.ndarray, str]:
 def jaxvae_epoch(config: dict, images: np.ndarray) -> Callable[[], float]:
     """One epoch of the library's own loop; returns the last loss, on the host."""
     settings = config["train"]
-    spec = build.DataSpec(images.shape[1:])
+    spec = DataSpec(images.shape[1:])
     model = build.model(config, spec)
     preprocess = data.make_preprocess(255.0, config["data"]["binarization"], config["data"]["pixel_range"])
     feed = data.make_feed(data.Split(images), settings["batch_size"], config["seed"])

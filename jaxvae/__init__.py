@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from jaxvae.common.platform import avoid_wrong_sums
     from jaxvae.models import Model, make_model, reconstruct, reparameterize, sample
     from jaxvae.objectives import Objective
-    from jaxvae.runs.workdir import restore
+    from jaxvae.runs.restore import restore
 
 __version__ = "0.1.0"
 __all__ = [

@@ -10,7 +10,7 @@ import numpyro.distributions as dist
 from scipy import stats
 
 from jaxvae import likelihoods, posteriors
-from jaxvae.models.vae import Model
+from jaxvae.models.base import Model
 
 LATENT, DATA, BATCH, NOISE = 3, 5, 4, 0.5  # NOISE is s^2
 

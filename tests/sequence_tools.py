@@ -7,7 +7,8 @@ import numpy as np
 
 from configs import text_vae
 from jaxvae import likelihoods, networks, posteriors, priors
-from jaxvae.experiment import build, defaults
+from jaxvae.data.spec import DataSpec
+from jaxvae.experiment import defaults
 from jaxvae.models.vae import make_model
 from jaxvae.objectives import KL_WEIGHTS, StepContext
 
@@ -23,9 +24,9 @@ ONE = KL_WEIGHTS["constant"]()
 TRAINING, JUDGING = StepContext(0, 100, True), StepContext(0, 100)
 NOISY = {"dropout": 0.5, "word_dropout": 0.5}
 SPECS = {
-    "text": build.DataSpec((5,), V, False, "text", ("<eos>", "<unk>", "a", "b", "c", "d")),
-    "music": build.DataSpec((5, 3), 2, False, "music"),
-    "images": build.DataSpec((8, 8, 1), 17),
+    "text": DataSpec((5,), V, False, "text", ("<eos>", "<unk>", "a", "b", "c", "d")),
+    "music": DataSpec((5, 3), 2, False, "music"),
+    "images": DataSpec((8, 8, 1), 17),
 }
 
 

@@ -14,9 +14,9 @@ from jaxvae.common.errors import UserError
 from jaxvae.distributions import HamiltonianFlow
 from jaxvae.metrics import annealing
 from jaxvae.metrics.annealed import ais, bidirectional, reverse_ais, simulate
+from jaxvae.metrics.likelihood import importance_nll
 from jaxvae.metrics.paths import STARTS, paths
 from jaxvae.metrics.rate_distortion import rate_distortion
-from jaxvae.train.validation import importance_nll
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

@@ -12,11 +12,13 @@ import pytest
 import jaxvae
 from configs import vae
 from jaxvae import UserError, train
+from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import build
 from jaxvae.report.figures import save_curves
 from jaxvae.runs.checkpoint_reader import Reader
 from jaxvae.runs.checkpoints import Checkpoints
-from jaxvae.runs.workdir import MetricsLog, claim, read_metrics
+from jaxvae.runs.log import MetricsLog, read_metrics
+from jaxvae.runs.workdir import claim
 from jaxvae.train import sharding
 
 WEIGHTS = {
@@ -184,7 +186,7 @@ def test_reading_the_best_says_what_is_damaged(tmp_path, caplog):
 
 def test_restore_gives_model_and_parameters_without_a_config_file(tmp_path):
     config = vae.get_config().to_dict()
-    model = build.model(config, build.DataSpec((8, 8, 1), 17))
+    model = build.model(config, DataSpec((8, 8, 1), 17))
     params = model.init(train.streams(3)["init"])
     claim(tmp_path, config)
     checkpoints = Checkpoints(tmp_path / "checkpoints")

@@ -9,7 +9,7 @@ import pytest
 from scipy import special
 
 from jaxvae import posteriors, priors
-from jaxvae.train.validation import importance_nll
+from jaxvae.metrics.likelihood import importance_nll
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

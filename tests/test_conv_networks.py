@@ -11,6 +11,7 @@ import pytest
 
 from jaxvae import networks, train
 from jaxvae.common.errors import UserError
+from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import build, defaults
 from jaxvae.networks.conv import SMALL_SIDE, strided
 
@@ -118,7 +119,7 @@ def small_model(network, data=(12, 9, 1), **settings):
     config["model"]["latent_dim"], config["network"] = 3, network
     for key, value in settings.items():
         config[key] = {**config[key], **value} if key == "model" else value
-    spec = build.DataSpec(data, 17)
+    spec = DataSpec(data, 17)
     model = build.model(config, spec)
     return model, build.objective(config, model, spec, 10)
 

@@ -15,7 +15,7 @@ from jaxvae import latent, posteriors, priors
 from jaxvae.common.errors import UserError
 from jaxvae.distributions.poincare import expmap0, logmap0
 from jaxvae.latent.geodesics import _shorten
-from jaxvae.models.vae import centre
+from jaxvae.models.base import centre
 
 T = np.linspace(0, 1, 9)
 

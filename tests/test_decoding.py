@@ -13,7 +13,7 @@ from sequence_tools import V, conditionals, joined, sentences, small
 from jaxvae import likelihoods
 from jaxvae.common.errors import UserError
 from jaxvae.distributions import decoding
-from jaxvae.models.vae import sample
+from jaxvae.models.sampling import sample
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

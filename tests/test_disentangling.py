@@ -11,7 +11,7 @@ from scipy import special, stats
 from jaxvae import posteriors
 from jaxvae.common.errors import UserError
 from jaxvae.distributions.kl import analytic_kl
-from jaxvae.models.vae import forward
+from jaxvae.models.base import forward
 from jaxvae.objectives import KL_WEIGHTS, StepContext, log_aggregate
 
 PAIRS = np.random.default_rng(1).normal(size=(6, 6, 2)).astype(np.float32)  # log q(z_i|x_j), by dimension

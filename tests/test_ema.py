@@ -12,8 +12,8 @@ from numerics_tools import MLP, WAYS, assert_same, identity, objective_of, train
 from jaxvae import train
 from jaxvae.common.errors import UserError
 from jaxvae.objectives import Loss, Objective
-from jaxvae.runs.recorder import join_state, split_state
 from jaxvae.train.optimizers import constant, make_optimizer
+from jaxvae.train.state import join_state, split_state
 from jaxvae.train.transforms import exchanged
 
 # The average of parameters.

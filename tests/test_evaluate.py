@@ -13,10 +13,11 @@ from scipy import special
 from jaxvae import losses, objectives
 from jaxvae.common.errors import UserError
 from jaxvae.data.load import Split
-from jaxvae.models.vae import forward, reparameterize
+from jaxvae.metrics.likelihood import importance_nll, nll_metrics
+from jaxvae.models.base import forward, reparameterize
 from jaxvae.train import validation
 from jaxvae.train.sharding import global_view
-from jaxvae.train.validation import importance_nll, mean_over
+from jaxvae.train.validation import mean_over
 
 EXACT, WRONG = (0.0, 0.0), (0.4, 0.3)  # shift in posterior standard deviations, log ratio of variances
 ELBO, CTX = objectives.elbo(lg.MODEL, objectives.KL_WEIGHTS["constant"]()), objectives.StepContext(0, 100)
@@ -180,9 +181,7 @@ def test_mean_over_needs_a_batch_that_the_devices_can_share():
 
 def test_metrics_of_stored_values_are_those_of_the_preprocessed():
     params, batch = lg.params(*EXACT), {"x": 4 * lg.X}
-    nll_of_stored = jax.jit(
-        lambda key: validation.nll_metrics(lg.MODEL, lambda _, x: x / 4, 10, 8.0, params, key, batch)
-    )
+    nll_of_stored = jax.jit(lambda key: nll_metrics(lg.MODEL, lambda _, x: x / 4, 10, 8.0, params, key, batch))
     np.testing.assert_allclose(nll_of_stored(jax.random.key(0))["nll"], -lg.LOG_PX, rtol=1e-5)
 
     def loss(params, extra, batch, key, ctx):

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from jaxvae.common.errors import UserError
+from jaxvae.data.spec import DataSpec
+from jaxvae.evaluation.run_features import run_features
 from jaxvae.experiment import build, defaults
-from jaxvae.metrics.features import npz_features, pca_features, pixel_features, run_features
+from jaxvae.metrics.features import npz_features, pca_features, pixel_features
 from jaxvae.metrics.sample_quality import frechet_distance
-from jaxvae.models.vae import centre
+from jaxvae.models.base import centre
 from jaxvae.runs.checkpoints import Checkpoints
 from jaxvae.runs.workdir import claim
 
@@ -99,7 +101,7 @@ def start_run(workdir, pixel_range, likelihood, shape=(4, 4, 1)):
     config = defaults.get_config("test").to_dict()
     config["model"] |= {"latent_dim": 3, "likelihood": {"name": likelihood}}
     config["network"]["hidden"], config["data"]["pixel_range"] = (8,), pixel_range
-    spec = build.DataSpec(shape, 17)
+    spec = DataSpec(shape, 17)
     model = build.model(config, spec)
     params, extra = build.objective(config, model, spec, total_steps=1).init(jax.random.key(0))
     claim(workdir, config)

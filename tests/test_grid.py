@@ -17,6 +17,7 @@ import pytest
 
 from jaxvae import data, train
 from jaxvae.common.errors import UserError
+from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import build, defaults
 from jaxvae.runs import checkpoints
 
@@ -42,12 +43,12 @@ def sequences(*shape, num_levels):
 
 # By data.kind: examples, and what a model must know of them.
 EXAMPLES = {
-    "images": (IMAGES, build.DataSpec((8, 8, 1), 17)),
+    "images": (IMAGES, DataSpec((8, 8, 1), 17)),
     "text": (
         sequences(6, num_levels=9),
-        build.DataSpec((6,), 9, sequence="text", vocabulary=("<eos>", "<unk>", *"abcdefg")),
+        DataSpec((6,), 9, sequence="text", vocabulary=("<eos>", "<unk>", *"abcdefg")),
     ),
-    "music": (sequences(6, 5, num_levels=2), build.DataSpec((6, 5), 2, sequence="music")),
+    "music": (sequences(6, 5, num_levels=2), DataSpec((6, 5), 2, sequence="music")),
 }
 # Options that keep every part small here; they change no code path.
 SMALL = {

@@ -10,7 +10,7 @@ from scipy import special, stats
 
 from jaxvae import posteriors, priors
 from jaxvae.common.errors import UserError
-from jaxvae.models.vae import draw
+from jaxvae.models.base import draw
 from jaxvae.objectives import KL_WEIGHTS
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

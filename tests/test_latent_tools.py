@@ -12,7 +12,7 @@ from latent_spaces import BALL, decoding
 from jaxvae import posteriors
 from jaxvae.common.errors import UserError
 from jaxvae.latent import arithmetic
-from jaxvae.models.vae import centre
+from jaxvae.models.base import centre
 
 
 def test_attribute_vectors_move_and_analogies_on_hand_made_codes():

@@ -17,7 +17,7 @@ from jaxvae import posteriors, priors
 from jaxvae.common.errors import UserError
 from jaxvae.distributions import Coded, GumbelSoftmax, HamiltonianFlow, nearest_code
 from jaxvae.distributions.kl import analytic_kl
-from jaxvae.models.vae import sample
+from jaxvae.models.sampling import sample
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

@@ -14,7 +14,7 @@ from jax.test_util import check_grads
 from scipy import integrate, special, stats
 
 from jaxvae import losses
-from jaxvae.models.vae import forward
+from jaxvae.models.base import forward
 
 pytestmark = pytest.mark.usefixtures("strict_ranks")
 RNG = np.random.default_rng(0)

@@ -8,7 +8,7 @@ import pytest
 
 from jaxvae import likelihoods, posteriors
 from jaxvae.common.errors import UserError
-from jaxvae.models.vae import forward
+from jaxvae.models.base import forward
 from jaxvae.objectives import KL_WEIGHTS, mmd, sliced_wasserstein
 
 RNG = np.random.default_rng(2)

@@ -11,9 +11,12 @@ from scipy import stats
 
 from jaxvae import distributions, likelihoods, networks, objectives, posteriors, priors
 from jaxvae.common.errors import UserError
+from jaxvae.data.spec import DataSpec
 from jaxvae.distributions.kl import analytic_kl
 from jaxvae.experiment import build, defaults
-from jaxvae.models.vae import forward, make_model, reconstruct, sample
+from jaxvae.models.base import forward
+from jaxvae.models.sampling import reconstruct, sample
+from jaxvae.models.vae import make_model
 
 RNG = np.random.default_rng(0)
 LATENT = 3
@@ -86,7 +89,7 @@ def test_a_latent_space_needs_a_dimension(latent_dim):
     config = defaults.get_config("test").to_dict()
     config["model"]["latent_dim"] = latent_dim
     with pytest.raises(UserError, match=f"latent_dim is {latent_dim}"):
-        build.model(config, build.DataSpec((6,)))
+        build.model(config, DataSpec((6,)))
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,9 @@ from jaxvae import train
 from jaxvae.experiment import defaults
 from jaxvae.experiment.plain import ADDED
 from jaxvae.runs.checkpoint_reader import Reader
-from jaxvae.runs.recorder import join_state, make_validation, split_state
-from jaxvae.runs.workdir import restore_run
+from jaxvae.runs.recorder import make_validation
+from jaxvae.runs.restore import restore_run
+from jaxvae.train.state import join_state, split_state
 from jaxvae.train.transforms import exchanged
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

@@ -14,7 +14,7 @@ from scipy import special, stats
 
 from jaxvae import likelihoods, posteriors, priors, train
 from jaxvae.common.errors import UserError
-from jaxvae.models.vae import reparameterize
+from jaxvae.models.base import reparameterize
 from jaxvae.objectives import KL_WEIGHTS, OBJECTIVES, Loss, Objective
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

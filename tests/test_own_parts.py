@@ -9,7 +9,8 @@ import pytest
 
 from jaxvae import likelihoods, networks, posteriors, train
 from jaxvae.experiment import build
-from jaxvae.models.vae import forward, make_model
+from jaxvae.models.base import forward
+from jaxvae.models.vae import make_model
 from jaxvae.objectives import Objective, of_model
 from jaxvae.priors import Prior
 

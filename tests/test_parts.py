@@ -13,8 +13,9 @@ from scipy import integrate, special, stats
 
 from jaxvae import likelihoods, losses, networks, posteriors, priors
 from jaxvae.common.errors import UserError
+from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import build
-from jaxvae.models.vae import reparameterize
+from jaxvae.models.base import reparameterize
 
 RNG = np.random.default_rng(0)
 OUTPUTS = RNG.normal(size=(3, 4)).astype(np.float32)
@@ -246,7 +247,7 @@ def test_data_outside_the_support_of_the_likelihood_are_refused(pixel_range, nam
         "network": {"name": "mlp"},
     }  # fmt: skip
     if name == "gaussian":
-        assert build.model(config, build.DataSpec((4, 4, 1))).data_shape == (4, 4, 1)
+        assert build.model(config, DataSpec((4, 4, 1))).data_shape == (4, 4, 1)
     else:
         with pytest.raises(UserError, match="pixel_range"):
-            build.model(config, build.DataSpec((4, 4, 1)))
+            build.model(config, DataSpec((4, 4, 1)))

@@ -18,8 +18,8 @@ from jaxvae.evaluation.results import label
 from jaxvae.experiment.setup import setup
 from jaxvae.report import decoder, maps, page
 from jaxvae.report.pictures import shrunk
-from jaxvae.runs.trained_run import Subject, some_rows
-from jaxvae.runs.workdir import restore_run
+from jaxvae.runs.restore import restore_run
+from jaxvae.runs.trained_run import TrainedRun, some_rows
 from jaxvae.tools.repair import impute
 
 SHORT = ("--config.train.num_epochs=2", "--config.train.eval_every_epochs=9", "--config.evaluate.nll_samples=2",
@@ -37,7 +37,7 @@ def workdir(tmp_path_factory):
     return trained(tmp_path_factory.mktemp("run") / "run", "--config=configs/vae.py", metrics)
 
 
-def subject_of(workdir, kind=Subject, change=lambda params: params):
+def subject_of(workdir, kind=TrainedRun, change=lambda params: params):
     restored = restore_run(workdir)
     return kind(setup(restored.config), restored._replace(params=change(restored.params)))
 
@@ -47,9 +47,9 @@ def results_of(workdir, **metrics):
     return results | {"metrics": results["metrics"] | metrics}
 
 
-def written(subject, results, path):
+def written(run, results, path):
     """`(text, data)` of the page."""
-    page.write_report(path, subject, results, [])
+    page.write_report(path, run, results, [])
     return read(path)
 
 
@@ -63,7 +63,7 @@ def read(path):
 @pytest.fixture
 def still(monkeypatch):
     """No walks, which cost most of the time, and a map of few examples."""
-    monkeypatch.setattr(page, "_walks", lambda subject: ([], []))
+    monkeypatch.setattr(page, "_walks", lambda run: ([], []))
     monkeypatch.setattr(maps, "POINTS", 60)
 
 
@@ -121,9 +121,9 @@ def test_codes_that_are_all_the_same_have_no_tsne(workdir, tmp_path, still):
         layer = layer | {"kernel": 0 * layer["kernel"], "bias": layer["bias"] + 0.3}
         return params | {"encoder": params["encoder"] | {last: layer}}
 
-    subject = subject_of(workdir, change=constant)
-    assert np.ptp(subject.codes("test"), axis=0).max() < 1e-6
-    text, data = written(subject, results_of(workdir), tmp_path / "report.html")
+    run = subject_of(workdir, change=constant)
+    assert np.ptp(run.codes("test"), axis=0).max() < 1e-6
+    text, data = written(run, results_of(workdir), tmp_path / "report.html")
     assert [one["name"] for one in data["map"]["maps"]] == ["principal components"]
     assert "The map by t-SNE was left out: the codes of all test examples are the same." in text
     assert np.isfinite(data["map"]["maps"][0]["points"]).all()
@@ -132,7 +132,7 @@ def test_codes_that_are_all_the_same_have_no_tsne(workdir, tmp_path, still):
 @pytest.mark.parametrize("scale", [1e-18, 1e18])
 @pytest.mark.slow
 def test_tsne_takes_codes_of_any_size(scale, workdir, still):
-    class Scaled(Subject):
+    class Scaled(TrainedRun):
         def codes(self, split):
             return scale * super().codes(split)
 
@@ -143,7 +143,7 @@ def test_tsne_takes_codes_of_any_size(scale, workdir, still):
 
 
 def test_codes_that_are_not_finite_have_no_map(workdir, tmp_path, still):
-    class Broken(Subject):
+    class Broken(TrainedRun):
         def codes(self, split):
             codes = super().codes(split).copy()
             codes[-1, 0] = np.nan
@@ -158,7 +158,7 @@ def test_codes_that_are_not_finite_have_no_map(workdir, tmp_path, still):
 
 def test_no_text_of_the_data_ends_the_page(workdir, tmp_path, still, monkeypatch):
     captions = ["<!-- a", "b <script>", "</script> c"]
-    monkeypatch.setattr(page, "latent_map", lambda subject: ({"captions": captions}, []))
+    monkeypatch.setattr(page, "latent_map", lambda run: ({"captions": captions}, []))
     text, data = written(subject_of(workdir), results_of(workdir), tmp_path / "report.html")
     assert data["map"]["captions"] == captions
     assert "<!--" not in text
@@ -177,15 +177,15 @@ def test_pictures_that_are_too_large_have_no_explorer(workdir, tmp_path, still, 
 
 def test_the_map_is_of_examples_at_random(workdir, monkeypatch):
     monkeypatch.setattr(maps, "POINTS", 50)
-    subject = subject_of(workdir)
-    found, _ = maps.latent_map(subject)
-    rows = some_rows(len(subject.dataset.test.x), 50)
+    run = subject_of(workdir)
+    found, _ = maps.latent_map(run)
+    rows = some_rows(len(run.dataset.test.x), 50)
     assert found["rows"] == rows.tolist()
-    assert [found["names"][i] for i in found["labels"]] == [str(one) for one in subject.labels("test")[rows]]
+    assert [found["names"][i] for i in found["labels"]] == [str(one) for one in run.labels("test")[rows]]
     with Image.open(io.BytesIO(base64.b64decode(found["thumbs"].split(",")[1]))) as sheet:
         pixels = np.asarray(sheet)
     place = 43  # in the second row of the sheet, which has 40 in each
-    image = subject.dataset.test.x[rows[place], ..., 0] / np.float32(16)
+    image = run.dataset.test.x[rows[place], ..., 0] / np.float32(16)
     np.testing.assert_array_equal(pixels[8:16, 24:32, 0], np.round(image * 255))
 
 
@@ -210,11 +210,11 @@ def test_the_map_of_large_pictures_has_small_ones(tmp_path):
 
 @pytest.mark.slow
 def test_walks_that_the_model_lacks_are_named_and_imputation_has_a_second_way(workdir, tmp_path, monkeypatch):
-    def refuses(subject, **options):
+    def refuses(run, **options):
         raise UserError("It has no <dimensions>.")
 
-    def no_density(subject, method, **options):
-        return impute(subject, method=method, **options) if method == "pseudo_gibbs" else refuses(subject)
+    def no_density(run, method, **options):
+        return impute(run, method=method, **options) if method == "pseudo_gibbs" else refuses(run)
 
     monkeypatch.setattr(page, "traverse", refuses)
     monkeypatch.setattr(page, "impute", no_density)

@@ -9,9 +9,10 @@ from objective_tools import X, small
 
 from jaxvae import likelihoods, networks, posteriors, priors, samplers
 from jaxvae.common.errors import UserError
-from jaxvae.distributions import nearest_code
+from jaxvae.distributions import nearest_code, spaces
 from jaxvae.distributions.poincare import expmap0, logmap0
-from jaxvae.models.vae import centre, make_model, with_state
+from jaxvae.models.base import centre, with_state
+from jaxvae.models.vae import make_model
 from jaxvae.objectives.distances import mmd
 from jaxvae.samplers.base import CHUNK
 
@@ -172,11 +173,11 @@ def encoded(request):
 
 
 def lies_in_space(model, params, z):
-    if model.posterior.space == posteriors.SPHERE:
+    if model.posterior.space == spaces.SPHERE:
         return np.allclose(np.linalg.norm(z, axis=-1), 1, atol=1e-5)
-    if model.posterior.space == posteriors.ball(CURVATURE):
+    if model.posterior.space == spaces.ball(CURVATURE):
         return np.all(CURVATURE * np.sum(z**2, axis=-1) < 1)
-    if model.posterior.space == posteriors.CODES:
+    if model.posterior.space == spaces.CODES:
         book = np.asarray(model.posterior.codebook(params.get("posterior", {})))
         return np.array_equal(book[nearest_code(z, book)], z)
     return np.all(np.isfinite(z))
@@ -209,7 +210,7 @@ def test_each_sampler_draws_in_the_models_space_or_is_refused(encoded, name):
     assert np.any(z != np.asarray(draw(key(5), 30)))
     with pytest.raises(UserError, match=r"temperature is -0\.5"):
         draw(key(4), 30, -0.5)
-    if name in ALWAYS and model.posterior.space != posteriors.EUCLIDEAN:
+    if name in ALWAYS and model.posterior.space != spaces.EUCLIDEAN:
         with pytest.raises(UserError, match=r"temperature is 0\.5, but latents in .* take only 1"):
             draw(key(4), 30, 0.5)
     else:

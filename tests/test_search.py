@@ -13,6 +13,7 @@ from latent_spaces import SPHERE
 from jaxvae import posteriors
 from jaxvae.common.errors import UserError
 from jaxvae.latent import arithmetic, search
+from jaxvae.metrics.outliers import outlier_scores
 
 
 def test_search_reaches_the_posterior_mode_given_observed_pixels():
@@ -59,13 +60,13 @@ def test_class_probabilities_are_scikit_learns():
 def test_outlier_scores_are_the_terms_of_the_bound(assert_mean):
     params = lg.params(0.3, 0.3)
     keys = jax.random.split(jax.random.key(0), 16)
-    scores = jax.vmap(lambda key: search.outlier_scores(lg.MODEL, params, key, lg.X, 500))(keys)
+    scores = jax.vmap(lambda key: outlier_scores(lg.MODEL, params, key, lg.X, 500))(keys)
     np.testing.assert_allclose(scores["kl"][0], arithmetic.kl_by_group(lg.MODEL.encode(params, lg.X),
                                lg.MODEL.prior(params)).sum(axis=0), rtol=1e-5)  # fmt: skip
     elbo = lg.LOG_PX - lg.gap(0.3, 0.3)
     assert_mean(scores["reconstruction"], -elbo - np.asarray(scores["kl"][0], np.float64))
     assert_mean(scores["nll"], -lg.LOG_PX)
-    far = search.outlier_scores(lg.MODEL, params, jax.random.key(1), lg.X + 10, 10)
+    far = outlier_scores(lg.MODEL, params, jax.random.key(1), lg.X + 10, 10)
     assert all(np.all(far[name] > scores[name].max()) for name in scores)
 
 
@@ -73,13 +74,13 @@ def test_outlier_scores_are_the_terms_of_the_bound(assert_mean):
 def test_outlier_scores_without_a_closed_form_or_a_density(random_like, assert_mean):
     model = tools.small(posterior=lambda dim: posteriors.planar_flow(dim, 1))
     params = random_like(model.init, jax.random.key(0))
-    scores = search.outlier_scores(model, params, jax.random.key(0), tools.X, 500)
+    scores = outlier_scores(model, params, jax.random.key(0), tools.X, 500)
     posterior, prior = model.encode(params, tools.X), model.prior(params)
     z, log_q = posterior.sample_and_log_prob(jax.random.key(1), (500,))
     gap = log_q - prior.log_prob(z)
     assert_mean(np.asarray(gap, np.float64), scores["kl"], sigmas=5.0)  # the scores are as uncertain
     params = random_like(tools.POINT.init, jax.random.key(0))
-    scores = search.outlier_scores(tools.POINT, params, jax.random.key(2), tools.X, 1)
+    scores = outlier_scores(tools.POINT, params, jax.random.key(2), tools.X, 1)
     assert list(scores) == ["reconstruction"]
     expected = np.sum((tools.X - tools.decoded(params, tools.encoded(params, tools.X))) ** 2, axis=-1)
     np.testing.assert_allclose(scores["reconstruction"], expected, rtol=1e-4)
@@ -99,8 +100,8 @@ def test_bad_input_of_searches_is_refused():
         "classes 0 to 1": lambda: linear(np.ones((1, 2)), np.ones(1), 2),
         "kind of features": lambda: linear(np.ones((1, 2)), np.ones(1), 0, "latents"),
         "fitted to 3 features": lambda: linear(np.ones((1, 3)), np.ones(1), 0)(codes, codes),
-        "num_samples is 0": lambda: search.outlier_scores(model, {}, key, tools.X, 0),
-        "do not fit": lambda: search.outlier_scores(model, {}, key, tools.X[:, 1:], 1),
+        "num_samples is 0": lambda: outlier_scores(model, {}, key, tools.X, 0),
+        "do not fit": lambda: outlier_scores(model, {}, key, tools.X[:, 1:], 1),
     }
     for words, call in refused.items():
         with pytest.raises(UserError, match=words):

@@ -11,8 +11,9 @@ from sequence_tools import sentences as all_sentences
 
 from jaxvae import objectives, posteriors
 from jaxvae.experiment import build
-from jaxvae.train.step import init_state, make_step
-from jaxvae.train.validation import importance_nll
+from jaxvae.metrics.likelihood import importance_nll
+from jaxvae.train.state import init_state
+from jaxvae.train.step import make_step
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

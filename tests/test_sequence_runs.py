@@ -9,8 +9,8 @@ import pytest
 
 import jaxvae
 import launch
+from jaxvae.data.kinds import load_data
 from jaxvae.data.midi import read_midi, write_midi
-from jaxvae.experiment.setup import load_data
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

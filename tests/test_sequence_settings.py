@@ -8,6 +8,7 @@ from sequence_tools import NETWORKS, SPECS, config
 
 from jaxvae import networks
 from jaxvae.common.errors import UserError
+from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import build, defaults, setup
 
 
@@ -42,7 +43,7 @@ def test_what_does_not_fit_sequences_is_refused(kind, sections, message):
 def test_a_row_of_numbers_is_no_sentence():
     settings = config("images", network={"name": "lstm"}, model__likelihood={"name": "gaussian"})
     with pytest.raises(UserError, match="'lstm' does not fit this data, which is no sequences: take the network 'mlp'"):
-        build.model(settings, build.DataSpec((6,), is_float=True))
+        build.model(settings, DataSpec((6,), is_float=True))
 
 
 @pytest.mark.parametrize(("sections", "message"), [
@@ -91,7 +92,7 @@ def test_what_has_no_meaning_for_sequences_is_refused_when_built(kind, changes, 
     config["objective"] = changes.get("objective", {"name": "elbo", "kl_estimate": "monte_carlo"})
     config["sample"]["decoding"] = changes.get("decoding", {"name": "greedy"})
     shape, levels = ((5,), 6) if kind == "text" else ((5, 3), 2)
-    spec = build.DataSpec(shape, levels, sequence=kind)
+    spec = DataSpec(shape, levels, sequence=kind)
     with pytest.raises(UserError, match=message):
         build.objective(config, build.model(config, spec), spec, total_steps=10)
 
@@ -102,7 +103,7 @@ def test_longer_sequences_than_the_data_has_and_one_context_alone(network):
     config["data"]["pixel_range"] = ()
     config["network"] = {"name": network, "hidden": 4, "embed_dim": 3}
     config["model"] |= {"latent_dim": 2, "likelihood": {"name": "bernoulli"}}
-    model = build.model(config, build.DataSpec((5, 3), 2, sequence="music"))
+    model = build.model(config, DataSpec((5, 3), 2, sequence="music"))
     params = jax.jit(model.init)(jax.random.key(0), jnp.ones(2))
     x = jnp.pad(jnp.ones((1, 5, 3)), ((0, 0), (0, 9), (0, 0)), constant_values=-1)
     likelihood = model.decode(params, jnp.ones((1, 2)), jnp.ones((1, 2)))

@@ -6,8 +6,8 @@ from matplotlib.image import imread
 
 from jaxvae.common.errors import UserError
 from jaxvae.data.midi import read_midi
+from jaxvae.data.spec import DataSpec, viewed
 from jaxvae.experiment import defaults
-from jaxvae.experiment.build import DataSpec
 from jaxvae.report import views
 
 WORDS = DataSpec((4,), 5, False, "text", ("<eos>", "<unk>", "the", "cat", "été"))
@@ -128,12 +128,12 @@ def test_text_and_plain_arrays_have_no_picture(tmp_path):
 
 def test_what_the_model_sees_is_kept_as_whole_numbers_or_in_the_unit_range():
     written = np.array([[2.0, 1.0000001, 0.0, -1.0]], np.float32)
-    found = views.viewed(config(), WORDS, written)
+    found = viewed(config(), WORDS, written)
     assert found.dtype == np.int32
     np.testing.assert_array_equal(found, [[2, 1, 0, -1]])
     x = np.linspace(-1, 1, 8, dtype=np.float32).reshape(1, 8)
     np.testing.assert_allclose(
-        views.viewed(config(pixel_range=(-1.0, 1.0)), DataSpec((8,)), x)[0], np.linspace(0, 1, 8), atol=1e-6
+        viewed(config(pixel_range=(-1.0, 1.0)), DataSpec((8,)), x)[0], np.linspace(0, 1, 8), atol=1e-6
     )
 
 

@@ -13,10 +13,11 @@ import optax
 import pytest
 
 import launch
-from jaxvae.experiment.trees import flatten
+from jaxvae.experiment.plain import flatten
 from jaxvae.runs.checkpoint_reader import Reader
-from jaxvae.runs.workdir import read_metrics, restore_run
-from jaxvae.train.step import init_state
+from jaxvae.runs.log import read_metrics
+from jaxvae.runs.restore import restore_run
+from jaxvae.train.state import init_state
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

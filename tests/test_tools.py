@@ -273,7 +273,7 @@ def test_a_search_finds_the_class(digits, found):
         ("interpolate", {"step": 3}, "Unknown option of the tool 'interpolate' 'step'. Did you mean 'steps'?"),
         ("interpolate", {"steps": "many"}, "steps='many'; it must be of type int"),
         ("interpolate", {"num": 2.5}, "num=2.5; it must be of type int"),
-        ("interpolate", {"subject": 1}, "Unknown option of the tool 'interpolate' 'subject'"),
+        ("interpolate", {"run": 1}, "Unknown option of the tool 'interpolate' 'run'"),
         ("interpolate", {"first": 358}, "first=358 and num=8, but a pair needs two test examples"),
         ("interpolate", {"first": 999, "num": 2}, "the test set has the examples 0 to 358"),
         ("interpolate", {"first": -1}, "first=-1; it must be 0 or more"),

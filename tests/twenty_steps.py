@@ -11,6 +11,7 @@ import numpy as np
 import optax
 
 from jaxvae import data, losses, objectives, train
+from jaxvae.data.spec import DataSpec
 from jaxvae.distributions.kl import analytic_kl
 from jaxvae.experiment import build, defaults
 from jaxvae.train import sharding
@@ -41,7 +42,7 @@ def run(parallel: sharding.Parallel, make_objective=elbo) -> dict[str, np.ndarra
     """The losses and the flat parameters after STEPS steps."""
     config = defaults.get_config("test").to_dict()
     dataset = data.load()
-    model = build.model(config, build.DataSpec(dataset.shape))
+    model = build.model(config, DataSpec(dataset.shape))
     objective, optimizer = make_objective(model), optax.adam(1e-3)
     preprocess = data.make_preprocess(dataset.max_value, "dynamic" if make_objective is elbo else "none", (0, 1))
     feed = data.make_feed(dataset.train, BATCH, seed=0)

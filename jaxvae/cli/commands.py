@@ -3,6 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,17 @@ from jaxvae import data, train
 from jaxvae.common.errors import UserError
 from jaxvae.evaluation.table import check as check_metrics
 from jaxvae.experiment import build
+from jaxvae.experiment.plain import load_config
 from jaxvae.experiment.setup import Experiment, check_ranges, setup
-from jaxvae.models.vae import sample
+from jaxvae.models.sampling import sample
 from jaxvae.report import outputs
 from jaxvae.runs.checkpoints import Checkpoints
 from jaxvae.runs.initial import check_data, other_weights, start
 from jaxvae.runs.recorder import Recorder, make_validation
+from jaxvae.runs.restore import Restored, restore_run
 from jaxvae.runs.signals import Signals, Stopped
-from jaxvae.runs.trained_run import Subject
-from jaxvae.runs.workdir import Restored, claim, load_config, lock, read_results, restore_run
+from jaxvae.runs.trained_run import TrainedRun
+from jaxvae.runs.workdir import claim, lock, read_results
 from jaxvae.samplers import sample_with
 from jaxvae.tools import TOOLS
 from jaxvae.train import loop, sharding
@@ -61,7 +64,7 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
         sharding.wait_for_all("claimed")
         timing = _train(experiment, optimizer, feed, parallel, validate, workdir, started)
         sharding.wait_for_all("trained")
-        outputs.finish(Subject(experiment, restore_run(workdir, config["evaluate"]["checkpoint"])), workdir, timing)
+        outputs.finish(TrainedRun(experiment, restore_run(workdir, config["evaluate"]["checkpoint"])), workdir, timing)
 
 
 def _make_feed(experiment: Experiment) -> data.Feed:
@@ -91,7 +94,16 @@ def _train(
         experiment.model.loops,
     )
     recorder = Recorder(
-        experiment, workdir, checkpoints, parallel, validate, feed.steps_per_epoch, step, before, started
+        experiment,
+        workdir,
+        checkpoints,
+        parallel,
+        validate,
+        partial(outputs.sheets, experiment),
+        feed.steps_per_epoch,
+        step,
+        before,
+        started,
     )
     with recorder:
         if step == 0:  # a disk that cannot be written is found out now, not in an hour
@@ -125,7 +137,7 @@ def run_evaluate(config: Mapping[str, Any], workdir: Path, started: float) -> No
     experiment = _same_data(setup(config), restored, workdir)
     trained = {**restored.info, **read_results(workdir)}  # the second is missing where training was never ended
     timing = {name: trained.get(name) for name in ("train_seconds", "total_seconds", "seconds_to_first_step")}
-    outputs.finish(Subject(experiment, restored), workdir, timing)
+    outputs.finish(TrainedRun(experiment, restored), workdir, timing)
 
 
 def run_sample(config: Mapping[str, Any], workdir: Path, started: float) -> None:
@@ -143,8 +155,8 @@ def run_sample(config: Mapping[str, Any], workdir: Path, started: float) -> None
     if name == "prior":
         x = sample(model, restored.params, key, settings["num"], settings["temperature"])
     else:
-        subject = Subject(_same_data(setup(config), restored, workdir), restored)
-        x = sample_with(model, restored.params, subject.draw(), key, settings["num"], settings["temperature"])
+        run = TrainedRun(_same_data(setup(config), restored, workdir), restored)
+        x = sample_with(model, restored.params, run.draw(), key, settings["num"], settings["temperature"])
     outputs.write_samples(workdir, config, restored.spec, x, name)
 
 
@@ -161,7 +173,7 @@ def run_tool(config: Mapping[str, Any], workdir: Path, started: float) -> None:
     del started
     _agree(config, workdir)
     restored = restore_run(workdir, config["evaluate"]["checkpoint"])
-    outputs.write_tool(Subject(_same_data(setup(config), restored, workdir), restored), workdir)
+    outputs.write_tool(TrainedRun(_same_data(setup(config), restored, workdir), restored), workdir)
 
 
 MODES = {

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict, config_flags
 
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.experiment import defaults
-from jaxvae.experiment.trees import flatten
+from jaxvae.experiment.plain import flatten
 
 # Settings that choose a part by name; what else stands beside the name are its options, checked when it is built.
 PARTS = (
@@ -88,7 +88,7 @@ def _load(argv: list[str]) -> ConfigDict:
                 p.name for p in Path(__file__).parent.glob("*.py") if p.stem not in ("__init__", "base", "flags")
             )
             raise UserError(f"Give a config, for example --config=configs/vae.py (in configs/: {', '.join(files)}).")
-        from jaxvae.runs.workdir import load_config  # brings JAX: only where it is needed
+        from jaxvae.experiment.plain import load_config  # brings JAX: only where it is needed
 
         # What a finished run is asked with may be newer than the run.
         old, new = _with_tuples(load_config(given["workdir"])), defaults.get_config("").to_dict()

@@ -1,19 +1,21 @@
-"""Data sets of sequences: text and music, bundled or from files."""
+"""Data sets by kind: images and other arrays, text, music; bundled or from files."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxvae.common.errors import UserError
+from jaxvae.common.errors import UserError, unknown
 from jaxvae.data import melodies, music, sentences, text
+from jaxvae.data.load import load as load_images
 from jaxvae.data.load import prepare
 from jaxvae.data.split import Dataset, Split
 
 KINDS = ("images", "text", "music")
 BUNDLED = {"text": "sentences", "music": "melodies"}
+NOT_OF_IMAGES = ("kind", "sequence", "pixel_range", "workers")
 
 
-def load(kind: str, name: str, path: str, validation_fraction: float, options: Mapping[str, Any]) -> Dataset:
+def load_sequences(kind: str, name: str, path: str, validation_fraction: float, options: Mapping[str, Any]) -> Dataset:
     """Tokens `[N, T]` of a text, or frames `[N, T, 88]` of music, padded with -1.
 
     Args:
@@ -50,3 +52,20 @@ def load(kind: str, name: str, path: str, validation_fraction: float, options: M
     notes = tuple(f"{split}: {counts.summary}" for split, counts in found.counts.items())
     whole = prepare(name, splits, float(max_value), validation_fraction, is_sequence=True)
     return whole._replace(sequence=kind, vocabulary=vocabulary, notes=notes)
+
+
+def load_data(settings: Mapping[str, Any]) -> Dataset:
+    """The data set that the section `data` of a config names.
+
+    Raises:
+      UserError: nothing usable is there, or a setting does not fit its kind.
+    """
+    if settings["kind"] not in KINDS:
+        raise unknown("data.kind", settings["kind"], KINDS)
+    kind, sequence = settings["kind"], settings["sequence"]
+    if kind == "images":
+        return load_images(**{key: value for key, value in settings.items() if key not in NOT_OF_IMAGES})
+    for key, wanted in {"pixel_range": (), "binarization": "none", "image_size": 0, "stream": False}.items():
+        if (tuple(settings[key]) if key == "pixel_range" else settings[key]) != wanted:
+            raise UserError(f"data.{key} is {settings[key]!r}, but {kind} is taken as it is: set it to {wanted!r}.")
+    return load_sequences(kind, settings["name"], settings["path"], settings["validation_fraction"], sequence)

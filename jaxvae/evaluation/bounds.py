@@ -8,30 +8,31 @@ import jax
 import numpy as np
 
 from jaxvae import train
-from jaxvae.runs.trained_run import Subject
+from jaxvae.metrics.likelihood import nll_metrics
+from jaxvae.runs.trained_run import TrainedRun
 from jaxvae.train import sharding
-from jaxvae.train.validation import mean_over, nll_metrics, objective_metrics
+from jaxvae.train.validation import mean_over, objective_metrics
 
 
-def objective_means(subject: Subject) -> dict[str, float]:
+def objective_means(run: TrainedRun) -> dict[str, float]:
     """What the objective reports, its loss first: nats per example on the test set, one pass."""
-    experiment, settings, parallel = subject.experiment, subject.config["evaluate"], sharding.global_view()
-    weights = subject.restored.weights
+    experiment, settings, parallel = run.experiment, run.config["evaluate"], sharding.global_view()
+    weights = run.restored.weights
     trees = parallel.replicate((weights["params"], weights["extra"], np.int32(experiment.total_steps)))
     per_example = partial(
         objective_metrics, experiment.objective, experiment.preprocess, len(experiment.dataset.train.x)
     )
-    means = mean_over(experiment.dataset.test, per_example, parallel, _keys(subject)[0], settings["batch_size"])
+    means = mean_over(experiment.dataset.test, per_example, parallel, _keys(run)[0], settings["batch_size"])
     return means(*trees)
 
 
-def nll(subject: Subject) -> dict[str, Any]:
+def nll(run: TrainedRun) -> dict[str, Any]:
     """The importance-weighted estimate of -log p(x), nats per example, and its K."""
-    experiment, settings, parallel = subject.experiment, subject.config["evaluate"], sharding.global_view()
+    experiment, settings, parallel = run.experiment, run.config["evaluate"], sharding.global_view()
     count = settings["nll_samples"]
-    per_example = partial(nll_metrics, subject.model, experiment.preprocess, count, settings["memory_mb"])
-    means = mean_over(experiment.dataset.test, per_example, parallel, _keys(subject)[1], settings["batch_size"])
-    return means(parallel.replicate(subject.params)) | {"nll_samples": count}
+    per_example = partial(nll_metrics, run.model, experiment.preprocess, count, settings["memory_mb"])
+    means = mean_over(experiment.dataset.test, per_example, parallel, _keys(run)[1], settings["batch_size"])
+    return means(parallel.replicate(run.params)) | {"nll_samples": count}
 
 
 def bits_per_dim(nll: float, shape: tuple[int, ...]) -> float:
@@ -39,9 +40,9 @@ def bits_per_dim(nll: float, shape: tuple[int, ...]) -> float:
     return nll / (math.prod(shape) * math.log(2))
 
 
-def has_grey_bernoulli(subject: Subject) -> bool:
+def has_grey_bernoulli(run: TrainedRun) -> bool:
     """Whether pixels between 0 and 1 meet a likelihood of 0 and 1: a cross-entropy, but no likelihood."""
-    config, dataset = subject.config, subject.dataset
+    config, dataset = run.config, run.dataset
     is_bernoulli = config["model"]["likelihood"]["name"] == "bernoulli"
     if not is_bernoulli or config["data"]["binarization"] != "none" or dataset.sequence:
         return False
@@ -49,6 +50,6 @@ def has_grey_bernoulli(subject: Subject) -> bool:
     return not all(bool(((part == 0) | (part == dataset.max_value)).all()) for part in parts)
 
 
-def _keys(subject: Subject) -> tuple[Any, Any]:
-    objective_key, nll_key = jax.random.split(train.streams(subject.config["seed"])["test"])
+def _keys(run: TrainedRun) -> tuple[Any, Any]:
+    objective_key, nll_key = jax.random.split(train.streams(run.config["seed"])["test"])
     return objective_key, nll_key

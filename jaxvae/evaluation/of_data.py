@@ -13,31 +13,33 @@ import numpy as np
 from jaxvae import data
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array
+from jaxvae.data.kinds import load_data
 from jaxvae.data.load import BUNDLED
 from jaxvae.data.tfds_images import find_prepared
 from jaxvae.evaluation.of_run import num_rows, rows
-from jaxvae.experiment.setup import Experiment, load_data
-from jaxvae.latent.search import outlier_scores
+from jaxvae.evaluation.run_features import run_features
+from jaxvae.experiment.plain import load_config
+from jaxvae.experiment.setup import Experiment
 from jaxvae.metrics import features, fidelity
 from jaxvae.metrics import sample_quality as quality
 from jaxvae.metrics.auroc import outlier_auroc
-from jaxvae.models.vae import reconstruct
-from jaxvae.runs.trained_run import BATCH, Subject, some_rows
-from jaxvae.runs.workdir import load_config
+from jaxvae.metrics.outliers import outlier_scores
+from jaxvae.models.sampling import reconstruct
+from jaxvae.runs.trained_run import BATCH, TrainedRun, some_rows
 
 PCA_DIM, PCA_FIT = 50, 10_000  # components, and training images that they are fitted to
 OUTLIER_SAMPLES = 50  # draws of z an example
 NEIGHBOUR = 5  # of precision, recall, density and coverage
 
 
-def frechet(subject: Subject) -> dict[str, Any]:
+def frechet(run: TrainedRun) -> dict[str, Any]:
     """The Fréchet distance of generated from test data, in the features of the settings."""
-    return quality.frechet_distance(*_features(subject)) | _how(subject)
+    return quality.frechet_distance(*_features(run)) | _how(run)
 
 
-def prdc(subject: Subject) -> dict[str, Any]:
+def prdc(run: TrainedRun) -> dict[str, Any]:
     """Precision, recall, density and coverage of generated data, in the features of the settings."""
-    return quality.precision_recall_density_coverage(*_features(subject), k=NEIGHBOUR) | _how(subject)
+    return quality.precision_recall_density_coverage(*_features(run), k=NEIGHBOUR) | _how(run)
 
 
 def check_prdc_rows(experiment: Experiment) -> None:
@@ -49,31 +51,31 @@ def check_prdc_rows(experiment: Experiment) -> None:
         )
 
 
-def _how(subject: Subject) -> dict[str, Any]:
+def _how(run: TrainedRun) -> dict[str, Any]:
     """What must be the same where two numbers are compared."""
-    settings = subject.config["sample"]
+    settings = run.config["sample"]
     options = {name: value for name, value in settings["sampler"].items() if name != "name"}
     return {
-        "features": subject.config["evaluate"]["features"], "sampler": settings["sampler"]["name"],
-        "sampler_options": options, "temperature": float(settings["temperature"]), "examples": len(rows(subject)),
+        "features": run.config["evaluate"]["features"], "sampler": settings["sampler"]["name"],
+        "sampler_options": options, "temperature": float(settings["temperature"]), "examples": len(rows(run)),
     }  # fmt: skip
 
 
-def _features(subject: Subject) -> tuple[np.ndarray, np.ndarray]:
-    real = subject.unit(subject.x("test", rows(subject)))
-    fake = subject.unit(subject.generated(len(real)))
-    to_features = _feature_map(subject)
+def _features(run: TrainedRun) -> tuple[np.ndarray, np.ndarray]:
+    real = run.unit(run.x("test", rows(run)))
+    fake = run.unit(run.generated(len(real)))
+    to_features = _feature_map(run)
     return to_features(real), to_features(fake)
 
 
-def _feature_map(subject: Subject) -> features.FeatureMap:
-    name = subject.config["evaluate"]["features"]
+def _feature_map(run: TrainedRun) -> features.FeatureMap:
+    name = run.config["evaluate"]["features"]
     if name == "pixels":
         return features.pixel_features
     if name == "pca":
-        train = subject.unit(subject.x("train", subject.some("train", PCA_FIT)))
+        train = run.unit(run.x("train", run.some("train", PCA_FIT)))
         return features.pca_features(train, min(PCA_DIM, len(train), train[0].size))
-    make = features.npz_features if name.endswith(".npz") else features.run_features
+    make = features.npz_features if name.endswith(".npz") else run_features
     return make(Path(name).expanduser())
 
 
@@ -91,29 +93,29 @@ def check_features(config: Mapping[str, Any]) -> None:
     load_config(path)
 
 
-def reconstruction_fidelity(subject: Subject) -> dict[str, float]:
+def reconstruction_fidelity(run: TrainedRun) -> dict[str, float]:
     """PSNR and SSIM of the reconstructions through the posterior's centre."""
-    x = subject.x("test", rows(subject))
-    through = jax.jit(lambda params, x: reconstruct(subject.model, params, x))
-    found = [through(subject.params, x[i : i + BATCH]) for i in range(0, len(x), BATCH)]
-    return fidelity.fidelity(subject.unit(x), subject.unit(np.concatenate(found)))
+    x = run.x("test", rows(run))
+    through = jax.jit(lambda params, x: reconstruct(run.model, params, x))
+    found = [through(run.params, x[i : i + BATCH]) for i in range(0, len(x), BATCH)]
+    return fidelity.fidelity(run.unit(x), run.unit(np.concatenate(found)))
 
 
-def outliers(subject: Subject) -> dict[str, Any]:
+def outliers(run: TrainedRun) -> dict[str, Any]:
     """The AUROC of each outlier score, between the test set and another data set's; and K, the draws of z for each."""
-    settings, num = subject.config["data"], subject.config["evaluate"]["max_examples"]
-    other = _other_data(subject)
+    settings, num = run.config["data"], run.config["evaluate"]["max_examples"]
+    other = _other_data(run)
     preprocess = data.make_preprocess(other.max_value, settings["binarization"], settings["pixel_range"])
-    key, other_key = jax.random.split(subject.key("outliers"))
+    key, other_key = jax.random.split(run.key("outliers"))
 
     def scores(key: Array, x: Array) -> dict[str, np.ndarray]:
         parts = [
-            outlier_scores(subject.model, subject.params, jax.random.fold_in(key, i), x[i : i + BATCH], OUTLIER_SAMPLES)
+            outlier_scores(run.model, run.params, jax.random.fold_in(key, i), x[i : i + BATCH], OUTLIER_SAMPLES)
             for i in range(0, len(x), BATCH)
         ]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    inside = scores(key, subject.x("test", rows(subject)))
+    inside = scores(key, run.x("test", rows(run)))
     others = jax.numpy.asarray(other.test.x[some_rows(len(other.test.x), num)])
     strange = preprocess(jax.random.fold_in(other_key, 0), others)
     outside = scores(jax.random.fold_in(other_key, 1), strange)
@@ -121,14 +123,14 @@ def outliers(subject: Subject) -> dict[str, Any]:
     return areas | {"nll_samples": OUTLIER_SAMPLES}
 
 
-def _other_data(subject: Subject) -> data.Dataset:
-    name = subject.config["evaluate"]["outliers"]
+def _other_data(run: TrainedRun) -> data.Dataset:
+    name = run.config["evaluate"]["outliers"]
     where = {"path": name} if Path(name).expanduser().exists() else {"name": name, "path": ""}
-    other = load_data({**subject.config["data"], **where})
-    if other.shape != subject.dataset.shape:
+    other = load_data({**run.config["data"], **where})
+    if other.shape != run.dataset.shape:
         raise UserError(
             f"evaluate.outliers is '{name}', whose examples have the shape {list(other.shape)}, but the run's have "
-            f"{list(subject.dataset.shape)}. Give data of that shape, or set data.image_size in training."
+            f"{list(run.dataset.shape)}. Give data of that shape, or set data.image_size in training."
         )
     return other
 

@@ -15,16 +15,16 @@ from jaxvae.experiment.setup import Experiment
 from jaxvae.metrics import annealed, information, latent_use, predictors, predictors_votes, rates, representation
 from jaxvae.metrics import rate_distortion as curves
 from jaxvae.metrics.arrays import check_labels
-from jaxvae.runs.trained_run import Subject, some_rows
+from jaxvae.runs.trained_run import TrainedRun, some_rows
 
 PROBE_FIT = 20_000  # training codes that a probe is fitted to: more change little, and cost much
 PER_CLASS = (1, 10, 100)  # few labels
 NEIGHBOURS = 10  # of the vote
 
 
-def rows(subject: Subject, most: str = "max_examples") -> np.ndarray:
+def rows(run: TrainedRun, most: str = "max_examples") -> np.ndarray:
     """The test examples that stand for all, at most as many as this setting says."""
-    return subject.some("test", subject.config["evaluate"][most])
+    return run.some("test", run.config["evaluate"][most])
 
 
 def num_rows(experiment: Experiment, split: str) -> int:
@@ -33,28 +33,28 @@ def num_rows(experiment: Experiment, split: str) -> int:
     return min(most, len(getattr(experiment.dataset, split).x))
 
 
-def collapse(subject: Subject) -> dict[str, Any]:
+def collapse(run: TrainedRun) -> dict[str, Any]:
     """Whether the latent is used at all."""
-    batches = subject.batches("test", rows(subject))
-    return latent_use.collapse(subject.model, subject.params, subject.key("collapse"), batches)
+    batches = run.batches("test", rows(run))
+    return latent_use.collapse(run.model, run.params, run.key("collapse"), batches)
 
 
-def aggregate_kl(subject: Subject) -> dict[str, float]:
+def aggregate_kl(run: TrainedRun) -> dict[str, float]:
     """The KL, split by the aggregated posterior of the test set."""
-    batches = subject.batches("test", rows(subject))
-    return rates.aggregate_kl(subject.model, subject.params, subject.key("aggregate_kl"), batches)
+    batches = run.batches("test", rows(run))
+    return rates.aggregate_kl(run.model, run.params, run.key("aggregate_kl"), batches)
 
 
-def ais(subject: Subject) -> dict[str, float]:
+def ais(run: TrainedRun) -> dict[str, float]:
     """Log p(x) from below on test data; on data of the model's own from below and from above."""
-    model, x, options = subject.model, *_annealed(subject)
+    model, x, options = run.model, *_annealed(run)
 
     @jax.jit
     def bounds(params: Params, test_key: Key, own_key: Key, x: Array) -> tuple[Array, Array, Array]:
         lower = annealed.ais(model, params, test_key, x, **options)
         return lower, *annealed.bidirectional(model, params, own_key, len(x), **options)
 
-    found = bounds(subject.params, *jax.random.split(subject.key("ais")), x)
+    found = bounds(run.params, *jax.random.split(run.key("ais")), x)
     test, own_lower, own_upper = (float(np.mean(np.asarray(value, np.float64))) for value in found)
     return {
         "nll": -test, "simulated_nll_from_above": -own_lower, "simulated_nll_from_below": -own_upper,
@@ -62,57 +62,57 @@ def ais(subject: Subject) -> dict[str, float]:
     }  # fmt: skip
 
 
-def rate_distortion(subject: Subject) -> dict[str, Any]:
+def rate_distortion(run: TrainedRun) -> dict[str, Any]:
     """Points of the rate-distortion curve."""
-    model, x, options = subject.model, *_annealed(subject)
+    model, x, options = run.model, *_annealed(run)
     options["num_points"] = min(50, options["num_temperatures"])
 
     @jax.jit
     def curve(params: Params, key: Key, x: Array) -> dict[str, Array]:
         return curves.rate_distortion(model, params, key, x, **options)
 
-    found = curve(subject.params, subject.key("rate_distortion"), x)
+    found = curve(run.params, run.key("rate_distortion"), x)
     unit = "nats" if model.likelihood.is_density else "units of the reconstruction loss"
     lists = {name: np.asarray(found[name], np.float64).tolist() for name in ("beta", "rate", "distortion")}
     return lists | {"distortion_unit": unit}
 
 
-def _annealed(subject: Subject) -> tuple[Array, dict[str, Any]]:
-    settings = subject.config["evaluate"]
+def _annealed(run: TrainedRun) -> tuple[Array, dict[str, Any]]:
+    settings = run.config["evaluate"]
     options = {"num_temperatures": settings["ais_temperatures"], "num_chains": settings["ais_chains"]}
-    return subject.x("test", rows(subject, "ais_examples")), options
+    return run.x("test", rows(run, "ais_examples")), options
 
 
-def linear_probe(subject: Subject) -> dict[str, float]:
+def linear_probe(run: TrainedRun) -> dict[str, float]:
     """How well a linear classifier reads the labels from the codes."""
-    return representation.linear_probe(*_labelled(subject))
+    return representation.linear_probe(*_labelled(run))
 
 
-def knn(subject: Subject) -> dict[str, float]:
+def knn(run: TrainedRun) -> dict[str, float]:
     """How well nearest neighbours among the codes tell the labels."""
-    return representation.knn(*_labelled(subject), k=NEIGHBOURS)
+    return representation.knn(*_labelled(run), k=NEIGHBOURS)
 
 
-def few_labels(subject: Subject) -> dict[str, float]:
+def few_labels(run: TrainedRun) -> dict[str, float]:
     """The linear probe with few labels of each class."""
-    labels = subject.labels("train")[subject.some("train", PROBE_FIT)]
+    labels = run.labels("train")[run.some("train", PROBE_FIT)]
     smallest = int(np.unique(labels, return_counts=True)[1].min())
     found = {}
     for count in (count for count in PER_CLASS if count <= smallest):
-        values = representation.few_labels(*_labelled(subject), per_class=count)
+        values = representation.few_labels(*_labelled(run), per_class=count)
         found |= {f"{name}_of_{count}": value for name, value in values.items()}
     return found
 
 
-def clustering(subject: Subject) -> dict[str, float]:
+def clustering(run: TrainedRun) -> dict[str, float]:
     """How well k-means on the codes finds the classes."""
-    some = rows(subject)
-    return representation.clustering(subject.codes("test")[some], subject.labels("test")[some], seed=0)
+    some = rows(run)
+    return representation.clustering(run.codes("test")[some], run.labels("test")[some], seed=0)
 
 
-def _labelled(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    some = subject.some("train", PROBE_FIT)
-    return (subject.codes("train")[some], subject.labels("train")[some], subject.codes("test"), subject.labels("test"))
+def _labelled(run: TrainedRun) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    some = run.some("train", PROBE_FIT)
+    return (run.codes("train")[some], run.labels("train")[some], run.codes("test"), run.labels("test"))
 
 
 def check_classes(experiment: Experiment) -> None:
@@ -135,14 +135,14 @@ def check_factor_rows(experiment: Experiment) -> None:
     information.check(np.zeros((num, 1)), factors, min_factors=1)
 
 
-def of_factors(score: Callable[..., dict[str, float]], **options: Any) -> Callable[[Subject], dict[str, float]]:
+def of_factors(score: Callable[..., dict[str, float]], **options: Any) -> Callable[[TrainedRun], dict[str, float]]:
     """A score of codes `[N, D]` against true factors `[N, F]`, as a metric of a run."""
 
-    def compute(subject: Subject) -> dict[str, float]:
-        some, factors = rows(subject), subject.dataset.test.factors
+    def compute(run: TrainedRun) -> dict[str, float]:
+        some, factors = rows(run), run.dataset.test.factors
         if factors is None:
             raise UserError("The data has no factors.")
-        return score(subject.codes("test")[some], factors[some], **options)
+        return score(run.codes("test")[some], factors[some], **options)
 
     return compute
 

@@ -12,7 +12,7 @@ import jaxvae
 from jaxvae.data.buckets import lengths
 from jaxvae.evaluation.bounds import bits_per_dim, has_grey_bernoulli
 from jaxvae.evaluation.table import compute
-from jaxvae.runs.trained_run import Subject
+from jaxvae.runs.trained_run import TrainedRun
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpyro", "orbax-checkpoint", "numpy")
 OF_TEST = ("loss", "elbo", "reconstruction", "kl", "nll", "nll_samples")
@@ -21,7 +21,7 @@ WORDS = {word: word.upper() for word in ("ais", "ari", "auroc", "dci", "elbo", "
 WORDS |= {"frechet": "Fréchet", "knn": "k-NN"}
 
 
-def evaluate(subject: Subject) -> tuple[dict[str, Any], list[str]]:
+def evaluate(run: TrainedRun) -> tuple[dict[str, Any], list[str]]:
     """The content of `results.json` but its times: nats per example on the test set, None where none exists.
 
     Also what metrics that were asked for by name refused, when others were computed already: these are kept, and the
@@ -30,11 +30,11 @@ def evaluate(subject: Subject) -> tuple[dict[str, Any], list[str]]:
     Raises:
       UserError: a metric that does not fit the run; nothing was computed yet.
     """
-    config, dataset, restored, model = subject.config, subject.dataset, subject.restored, subject.model
-    found, notes, refused = compute(subject, config["evaluate"]["metrics"])
+    config, dataset, restored, model = run.config, run.dataset, run.restored, run.model
+    found, notes, refused = compute(run, config["evaluate"]["metrics"])
     notes += refused
     test: dict[str, Any] = dict.fromkeys(OF_TEST) | found.pop("objective", {}) | found.pop("nll", {})
-    grey = has_grey_bernoulli(subject)
+    grey = has_grey_bernoulli(run)
     if not model.has_likelihood:
         bounding = "only ais, which needs no posterior, bounds" if "ais" in found else "nothing here bounds"
         notes.append(

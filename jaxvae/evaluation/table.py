@@ -8,26 +8,26 @@ from threadpoolctl import threadpool_limits
 
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Params
+from jaxvae.distributions.spaces import EUCLIDEAN
 from jaxvae.evaluation import bounds, of_data, of_run
 from jaxvae.experiment.setup import Experiment
 from jaxvae.metrics.paths import prior_is_density
+from jaxvae.models.base import Model
 from jaxvae.models.densities import knows_density
-from jaxvae.models.vae import Model
-from jaxvae.posteriors import EUCLIDEAN
-from jaxvae.runs.trained_run import Subject
+from jaxvae.runs.trained_run import TrainedRun
 
 
 class Metric(NamedTuple):
     """A metric of a run.
 
     Attributes:
-      compute: `subject -> {name: number, list or text}`.
+      compute: `run -> {name: number, list or text}`.
       needs: what of NEEDS it cannot do without.
       check: `config -> None`, UserError for a setting of its own that names nothing.
       enough: `experiment -> None`, UserError where the data has too few examples for it.
     """
 
-    compute: Callable[[Subject], dict[str, Any]]
+    compute: Callable[[TrainedRun], dict[str, Any]]
     needs: tuple[str, ...] = ()
     check: Callable[[Mapping[str, Any]], None] = lambda config: None
     enough: Callable[[Experiment], None] = lambda experiment: None
@@ -84,35 +84,35 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def compute(subject: Subject, asked: str) -> Computed:
+def compute(run: TrainedRun, asked: str) -> Computed:
     """The objective's own and the NLL, always, and those that are `asked` for.
 
     A metric that this run turns out not to give takes no other with it: what it says is in `refused`, or in `notes`
     where "all" were asked for, beside the numbers of the rest.
 
     Args:
-      subject: the trained run.
+      run: the trained run.
       asked: names of METRICS with commas between them; "" for none, "all" for those that this run can give.
 
     Raises:
       UserError: as `check`, before anything is computed.
     """
-    names = check(subject.experiment, asked)
-    found = {"objective": bounds.objective_means(subject)}
-    if subject.model.has_likelihood:
-        found["nll"] = bounds.nll(subject)
+    names = check(run.experiment, asked)
+    found = {"objective": bounds.objective_means(run)}
+    if run.model.has_likelihood:
+        found["nll"] = bounds.nll(run)
     notes, refused = [], []
     for name in names:
         try:
-            METRICS[name].enough(subject.experiment)
+            METRICS[name].enough(run.experiment)
             # Threads add up in any order, and the last bits with them; on a busy machine they wait for each other.
             with threadpool_limits(1):
-                found[name] = METRICS[name].compute(subject)
+                found[name] = METRICS[name].compute(run)
         except UserError as error:
             if _asked(asked) == ["all"]:
                 notes.append(f"{name} was left out: {error}")
             else:
-                refused.append(_cannot(subject.experiment, name, error))
+                refused.append(_cannot(run.experiment, name, error))
             continue
         if text := found[name].get("warning"):
             notes.append(str(text))

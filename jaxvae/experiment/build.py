@@ -2,52 +2,26 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from jaxvae.common.errors import UserError
+from jaxvae.data.spec import DataSpec
 from jaxvae.experiment.parts import PARTS, part
 from jaxvae.likelihoods import Likelihood
-from jaxvae.models.vae import Model, make_model
+from jaxvae.models.base import Model
+from jaxvae.models.vae import fits, make_model
 from jaxvae.networks import Network
 from jaxvae.networks.precision import computed
 from jaxvae.objectives import Objective, StepContext
 from jaxvae.objectives.base import needs_fixed_prior
 from jaxvae.posteriors import Posterior
-from jaxvae.priors import fits
 from jaxvae.train import optimizers
 
 __all__ = ["PARTS", "DataSpec", "model", "objective", "optimizer", "part"]
-
-
-class DataSpec(NamedTuple):
-    """What a model must know of its data.
-
-    Attributes:
-      shape: of one example.
-      levels: how many values each of its entries can have; 256 for 8-bit pixels, and for floats.
-      is_float: whether it is stored as floats in [0, 1], and so is no counts.
-      sequence: "text" (tokens `[T]`) or "music" (frames `[T, D]`) where it is made of sequences, padded with -1.
-      vocabulary: the words that the tokens stand for.
-    """
-
-    shape: tuple[int, ...]
-    levels: int = 256
-    is_float: bool = False
-    sequence: str = ""
-    vocabulary: tuple[str, ...] = ()
-
-    @property
-    def stored_range(self) -> tuple[float, float]:
-        """The least and the greatest value that is stored."""
-        return 0.0, 1.0 if self.is_float else float(self.levels - 1)
-
-    def pixel_range(self, config: Mapping[str, Any]) -> tuple[float, float]:
-        """The least and the greatest value that the model sees: `data.pixel_range`, or as stored where that is ()."""
-        return tuple(config["data"]["pixel_range"]) or self.stored_range
 
 
 COMPUTING = {"dtype": "compute_dtype", "remat": "remat"}  # arguments of `computed` and their settings

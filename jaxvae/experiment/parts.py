@@ -47,7 +47,7 @@ PARTS: dict[str, dict[str, Callable]] = {
 PLAIN = (bool, int, float, str)
 # What a part is given by the builder, so that a config cannot.
 GIVEN = {"latent_dim", "num_codes", "data_shape", "levels", "pixel_range", "model", "kl", "learning_rate", "peak",
-         "total_steps", "subject"}  # fmt: skip
+         "total_steps", "run"}  # fmt: skip
 
 
 Parts = Mapping[str, Mapping[str, Callable]]

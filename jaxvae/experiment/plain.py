@@ -1,7 +1,12 @@
 """Settings that came after some runs: what those runs did, so that they can be used as ever."""
 
+import json
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from jaxvae.common.errors import UserError
 
 ADDED = {
     "data.kind": "images",
@@ -26,3 +31,29 @@ def completed(config: Mapping[str, Any]) -> dict[str, Any]:
         if section in config:
             config[section] = {**config[section], **({} if key in config[section] else {key: value})}
     return config
+
+
+def load_config(workdir: str | os.PathLike) -> dict[str, Any]:
+    """The resolved config of a run, with the settings that came after it.
+
+    Raises:
+      UserError: there is no run in this folder.
+    """
+    path = Path(workdir) / "config.json"
+    try:
+        config = json.loads(path.read_text())
+        if not isinstance(config, dict) or not all(isinstance(config.get(key), dict) for key in ("data", "model")):
+            raise ValueError("it is no config")
+        return completed(config)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"'{workdir}' holds no run: {path} cannot be read ({error}). Give the --workdir of a run."
+        ) from error
+
+
+def flatten(nested: Any, prefix: str = "") -> dict[str, Any]:
+    """`{"train.batch_size": 128, ...}` of a config, plain or of ml_collections."""
+    flat = {}
+    for key, value in nested.items():
+        flat |= flatten(value, f"{prefix}{key}.") if hasattr(value, "items") else {f"{prefix}{key}": value}
+    return flat

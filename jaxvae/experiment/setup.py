@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxvae import data
-from jaxvae.common.errors import UserError, unknown
+from jaxvae.common.errors import UserError
+from jaxvae.data.kinds import load_data
+from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import build
-from jaxvae.models.vae import Model
+from jaxvae.models.base import Model
 from jaxvae.objectives import Objective
 
 
@@ -21,7 +23,7 @@ class Experiment(NamedTuple):
     objective: Objective
     preprocess: Callable
     total_steps: int
-    spec: build.DataSpec
+    spec: DataSpec
     data_checksum: int
 
 
@@ -29,8 +31,6 @@ AT_LEAST_ONE = ("train.num_epochs", "train.steps_per_call", "train.eval_every_ep
                 "evaluate.batch_size", "evaluate.nll_samples", "evaluate.max_examples", "evaluate.ais_examples",
                 "evaluate.ais_chains", "evaluate.ais_temperatures", "sample.num", "data.sequence.min_count",
                 "data.sequence.frames_per_beat")  # fmt: skip
-
-NOT_OF_IMAGES = ("kind", "sequence", "pixel_range", "workers")
 
 
 def check_ranges(config: Mapping[str, Any]) -> None:
@@ -65,26 +65,9 @@ def setup(config: Mapping[str, Any]) -> Experiment:
     preprocess = data.make_preprocess(dataset.max_value, config["data"]["binarization"], config["data"]["pixel_range"])
     levels = 2 if config["data"]["binarization"] == "dynamic" else dataset.levels
     is_float = dataset.train.x.dtype == np.float32 and levels > 2
-    spec = build.DataSpec(dataset.shape, levels, is_float, dataset.sequence, dataset.vocabulary)
+    spec = DataSpec(dataset.shape, levels, is_float, dataset.sequence, dataset.vocabulary)
     model = build.model(config, spec)
     total_steps = config["train"]["num_epochs"] * (len(dataset.train.x) // max(config["train"]["batch_size"], 1))
     objective = build.objective(config, model, spec, total_steps)
     checksum = data.checksum(dataset.train, dataset.vocabulary)
     return Experiment(config, dataset, model, objective, preprocess, total_steps, spec, checksum)
-
-
-def load_data(settings: Mapping[str, Any]) -> data.Dataset:
-    """The data set that the section `data` of a config names.
-
-    Raises:
-      UserError: nothing usable is there, or a setting does not fit its kind.
-    """
-    if settings["kind"] not in data.KINDS:
-        raise unknown("data.kind", settings["kind"], data.KINDS)
-    kind, sequence = settings["kind"], settings["sequence"]
-    if kind == "images":
-        return data.load(**{key: value for key, value in settings.items() if key not in NOT_OF_IMAGES})
-    for key, wanted in {"pixel_range": (), "binarization": "none", "image_size": 0, "stream": False}.items():
-        if (tuple(settings[key]) if key == "pixel_range" else settings[key]) != wanted:
-            raise UserError(f"data.{key} is {settings[key]!r}, but {kind} is taken as it is: set it to {wanted!r}.")
-    return data.load_sequences(kind, settings["name"], settings["path"], settings["validation_fraction"], sequence)

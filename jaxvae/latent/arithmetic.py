@@ -7,13 +7,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
+from jax.scipy.special import ndtri
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Params
 from jaxvae.distributions.kl import kl_by_group
+from jaxvae.distributions.spaces import CODES, EUCLIDEAN
 from jaxvae.latent.geodesics import decode_path
-from jaxvae.models.vae import Model, centre, reconstruct
-from jaxvae.posteriors import CODES, EUCLIDEAN
+from jaxvae.models.base import Model, centre
+from jaxvae.models.sampling import reconstruct
 
 DRAWS = 4096  # for the standard deviations of a prior that knows none
 
@@ -159,3 +162,18 @@ def denoise(model: Model, params: Params, x_noisy: Array, steps: int = 1) -> Arr
     if steps < 1:
         raise UserError(f"Denoising got steps={steps}; it needs at least 1.")
     return jax.lax.fori_loop(0, steps, lambda _, x: reconstruct(model, params, x), x_noisy)
+
+
+def latent_grid(model: Model, params: Params, size: int = 20) -> np.ndarray | None:
+    """The decoder's means `[size * size, *data_shape]` over a grid of equally likely z (arXiv:1312.6114, appendix A).
+
+    None where the prior is no diagonal Gaussian. The grid is the inverse normal distribution function of evenly spaced
+    probabilities, scaled to the prior; z[0] runs to the right and z[1] upwards, as in the scatter.
+    """
+    prior: Any = model.prior(params)
+    if not isinstance(getattr(prior, "base_dist", None), dist.Normal):
+        return None
+    steps = np.asarray(ndtri((np.arange(size) + 0.5) / size))
+    right, up = np.meshgrid(steps, steps[::-1])
+    z = np.stack([right.ravel(), up.ravel()], axis=-1).astype(np.float32)
+    return np.asarray(model.decode(params, prior.mean + jnp.sqrt(prior.variance) * z).mean)

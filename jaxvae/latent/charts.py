@@ -11,8 +11,8 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Params
 from jaxvae.distributions import WrappedNormal
 from jaxvae.distributions.poincare import expmap, expmap0, logmap, logmap0
-from jaxvae.models.vae import Model
-from jaxvae.posteriors import EUCLIDEAN, SPHERE
+from jaxvae.distributions.spaces import EUCLIDEAN, SPHERE
+from jaxvae.models.base import Model
 
 
 class Chart(NamedTuple):

@@ -9,7 +9,7 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Params
 from jaxvae.latent.charts import along, chart
 from jaxvae.latent.descent import descend
-from jaxvae.models.vae import Model
+from jaxvae.models.base import Model
 
 SUBDIVISIONS = 4  # a geodesic is sought on a finer curve than is returned, or it would jump over what is narrow
 

@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Array, Params
+from jaxvae.distributions.spaces import EUCLIDEAN, SPHERE
 from jaxvae.latent.charts import along, chart, slerp
 from jaxvae.latent.geodesics import decode_path, geodesic
-from jaxvae.models.vae import Model, centre
-from jaxvae.posteriors import EUCLIDEAN, SPHERE
+from jaxvae.models.base import Model, centre
 
 PATHS = ("linear", "spherical", "geodesic")
 

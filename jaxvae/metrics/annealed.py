@@ -11,7 +11,7 @@ import jax
 from jaxvae.common.types import Array, Key, Params
 from jaxvae.metrics.annealing import log_mean_exp, temperatures
 from jaxvae.metrics.paths import backward, chains_at_once, forward, paths
-from jaxvae.models.vae import Model
+from jaxvae.models.base import Model
 
 
 def ais(

@@ -5,16 +5,12 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.lib.npyio import NpzFile
 from sklearn.decomposition import PCA
 
 from jaxvae.common.errors import UserError
 from jaxvae.metrics.arrays import check_rows
-from jaxvae.models.vae import centre
-from jaxvae.runs.workdir import restore_run
 
 FeatureMap = Callable[[np.ndarray], np.ndarray]
 BATCH = 1024
@@ -61,33 +57,6 @@ def npz_features(path: str | os.PathLike) -> FeatureMap:
     def features(x: np.ndarray) -> np.ndarray:
         x = _pixels(x, len(layers[0][0]))
         return np.concatenate([apply(x[i : i + BATCH]) for i in range(0, len(x), BATCH)])
-
-    return features
-
-
-def run_features(workdir: str | os.PathLike, checkpoint: str = "best") -> FeatureMap:
-    """The codes of a trained run of this project: the centre of q(z|x), flattened to `[N, D]`.
-
-    Args:
-      workdir: its `--workdir`.
-      checkpoint: "best" by validation loss, "last", or a step.
-
-    Raises:
-      UserError: there is no such run; the map: images of another shape.
-    """
-    run = restore_run(workdir, checkpoint)
-    low, high = run.spec.pixel_range(run.config)
-    encode = jax.jit(lambda params, x: centre(run.model.encode(params, low + (high - low) * x)))
-
-    def features(x: np.ndarray) -> np.ndarray:
-        x = np.asarray(x, np.float32)
-        if x.shape[1:] != run.model.data_shape or not len(x):
-            raise UserError(
-                f"Images of the shape {list(x.shape)} were given, but the run in '{workdir}' was trained on examples "
-                f"of the shape {list(run.model.data_shape)}. Give at least one such image, or take another run."
-            )
-        codes = [np.asarray(encode(run.params, jnp.asarray(x[i : i + BATCH]))) for i in range(0, len(x), BATCH)]
-        return np.concatenate(codes).reshape(len(x), -1)
 
     return features
 

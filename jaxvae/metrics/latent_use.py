@@ -9,10 +9,10 @@ import numpy as np
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Distribution, Key, Params
 from jaxvae.distributions.kl import kl_by_group
+from jaxvae.distributions.spaces import CODES, EUCLIDEAN
 from jaxvae.metrics.rates import check_size, encode_batches, split_kl
+from jaxvae.models.base import Model, centre
 from jaxvae.models.densities import knows_density
-from jaxvae.models.vae import Model, centre
-from jaxvae.posteriors import CODES, EUCLIDEAN
 
 UNUSED_NATS = 0.01  # a latent variable with a lower mean KL is not used: it tells less than 1/69 of a bit
 ACTIVE_VARIANCE = 0.01  # of arXiv:1509.00519, section 5.1; where no prior has the variance 1, of the largest

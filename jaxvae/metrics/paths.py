@@ -9,10 +9,10 @@ import jax.numpy as jnp
 
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Array, Key, Params
+from jaxvae.distributions.spaces import EUCLIDEAN
 from jaxvae.metrics.annealing import Path, chain, map_chains, pilot_steps, point
+from jaxvae.models.base import Model
 from jaxvae.models.densities import knows_density
-from jaxvae.models.vae import Model
-from jaxvae.posteriors import EUCLIDEAN
 
 STARTS = ("prior", "posterior")
 

@@ -7,7 +7,7 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key, Params
 from jaxvae.metrics.annealing import log_mean_exp, temperatures
 from jaxvae.metrics.paths import chains_at_once, forward, paths
-from jaxvae.models.vae import Model
+from jaxvae.models.base import Model
 
 
 def rate_distortion(

@@ -11,8 +11,8 @@ import numpyro.distributions as dist
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key, Params
+from jaxvae.models.base import Model, draw
 from jaxvae.models.densities import knows_density
-from jaxvae.models.vae import Model, draw
 
 
 class Encoded(NamedTuple):

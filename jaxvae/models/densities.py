@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Params
 from jaxvae.distributions import Quantized
-from jaxvae.models.vae import Model
+from jaxvae.models.base import Model
 
 
 def knows_density(model: Model, params: Params) -> bool:

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Array, Key
-from jaxvae.models.vae import Model, centre, forward, reparameterize
+from jaxvae.distributions.spaces import CODES
+from jaxvae.models.base import Model, centre, forward, reparameterize
 from jaxvae.objectives.base import UNCHANGED, Objective, of_model
 from jaxvae.objectives.elbo import check_weights
 from jaxvae.objectives.spectral import spectral_normalisation
-from jaxvae.posteriors import CODES
 
 NOISES = ("gaussian", "masking", "salt_and_pepper")
 PENALTIES = ("l2", "gradient", "spectral")

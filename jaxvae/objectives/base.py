@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key, Params, Tree
-from jaxvae.models.vae import Model, with_state
+from jaxvae.models.base import Model, with_state
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=("step", "train_size"), meta_fields=("is_training",))

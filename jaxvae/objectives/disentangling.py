@@ -10,11 +10,11 @@ import numpyro.distributions as dist
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Array
 from jaxvae.distributions.kl import unwrap
-from jaxvae.models.vae import Model, forward
+from jaxvae.distributions.spaces import EUCLIDEAN
+from jaxvae.models.base import Model, forward
 from jaxvae.objectives.base import Objective, bound_metrics, of_model
 from jaxvae.objectives.elbo import check_weights, kl_estimator, needs_density
 from jaxvae.objectives.kl_weight import KLWeight
-from jaxvae.posteriors import EUCLIDEAN
 
 ESTIMATORS = ("stratified", "weighted")
 GAUSSIANS: tuple[type, ...] = (dist.Normal, dist.MultivariateNormal)

@@ -10,7 +10,7 @@ from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Array, Distribution
 from jaxvae.distributions import GumbelSoftmax
 from jaxvae.distributions.kl import kl_by_group
-from jaxvae.models.vae import Model, Pass, forward
+from jaxvae.models.base import Model, Pass, forward
 from jaxvae.objectives.base import Objective, bound_metrics, of_model
 from jaxvae.objectives.kl_weight import KLWeight
 

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from jaxvae import losses
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Array
-from jaxvae.models.vae import Model, draw, noise
+from jaxvae.distributions.spaces import CODES
+from jaxvae.models.base import Model, draw, noise
 from jaxvae.objectives.base import Objective, bound_metrics, of_model
 from jaxvae.objectives.elbo import (
     check_prior_gradient,
@@ -16,7 +17,6 @@ from jaxvae.objectives.elbo import (
     path_log_prob,
 )
 from jaxvae.objectives.kl_weight import KLWeight
-from jaxvae.posteriors import CODES
 
 GRADIENTS = ("pathwise", "stl", "dreg")
 

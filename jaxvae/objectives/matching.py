@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key
-from jaxvae.models.vae import Model, Pass, forward
+from jaxvae.models.base import Model, Pass, forward
 from jaxvae.objectives.base import Objective, bound_metrics, needs_fixed_prior, of_model
 from jaxvae.objectives.distances import check_kernel, mmd, sliced_wasserstein
 from jaxvae.objectives.elbo import check_weights, kl_estimator, needs_density, needs_exact_samples

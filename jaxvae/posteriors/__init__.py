@@ -1,13 +1,13 @@
 """q(z | x): what an encoder's outputs say about the latent."""
 
-from jaxvae.posteriors.base import CODES, EUCLIDEAN, SPHERE, Posterior, ball
+from jaxvae.posteriors.base import Posterior
 from jaxvae.posteriors.discrete import finite_scalar, gumbel_softmax, vector_quantized
 from jaxvae.posteriors.flows import hamiltonian, inverse_autoregressive_flow, planar_flow, radial_flow
 from jaxvae.posteriors.gaussian import delta, diagonal_gaussian, full_covariance
 from jaxvae.posteriors.manifolds import von_mises_fisher, wrapped_normal
 
 __all__ = [
-    "CODES", "EUCLIDEAN", "SPHERE", "Posterior", "ball", "delta", "diagonal_gaussian", "finite_scalar",
+    "Posterior", "delta", "diagonal_gaussian", "finite_scalar",
     "full_covariance", "gumbel_softmax", "hamiltonian", "inverse_autoregressive_flow", "planar_flow", "radial_flow",
     "vector_quantized", "von_mises_fisher", "wrapped_normal",
 ]  # fmt: skip

@@ -4,13 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from jaxvae.common.types import Array, Distribution, Key, Params, Tree, no_params
-
-EUCLIDEAN, CODES, SPHERE = "R^n", "codes", "the unit sphere"
-
-
-def ball(curvature: float) -> str:
-    """The name of a Poincaré ball as a space."""
-    return f"the Poincaré ball of curvature -{curvature:g}"
+from jaxvae.distributions.spaces import EUCLIDEAN
 
 
 class Posterior(NamedTuple):

@@ -12,7 +12,8 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.ranges import NOT_NEGATIVE, POSITIVE, UNIT, check, within
 from jaxvae.common.types import Array, no_params
 from jaxvae.distributions import GumbelSoftmax, Quantized, nearest_code
-from jaxvae.posteriors.base import CODES, Posterior
+from jaxvae.distributions.spaces import CODES
+from jaxvae.posteriors.base import Posterior
 
 
 def gumbel_softmax(

@@ -2,10 +2,10 @@
 
 import jax.numpy as jnp
 
-from jaxvae.common.errors import UserError
 from jaxvae.distributions import VonMisesFisher, WrappedNormal, expmap0
+from jaxvae.distributions.spaces import SPHERE, ball, check_curvature, check_sphere
 from jaxvae.losses import softplus
-from jaxvae.posteriors.base import SPHERE, Posterior, ball
+from jaxvae.posteriors.base import Posterior
 
 
 def von_mises_fisher(latent_dim: int) -> Posterior:
@@ -39,15 +39,3 @@ def wrapped_normal(latent_dim: int, curvature: float = 1.0) -> Posterior:
         return WrappedNormal(expmap0(mean, curvature), softplus(raw) + 1e-4, curvature)
 
     return Posterior((latent_dim,), 2 * latent_dim, build, space=ball(curvature))
-
-
-def check_sphere(latent_dim: int) -> None:
-    """Raises UserError for a sphere of no dimension."""
-    if latent_dim < 2:
-        raise UserError(f"model.latent_dim is {latent_dim}; a sphere needs at least 2 (in R^2 it is the circle).")
-
-
-def check_curvature(curvature: float) -> None:
-    """Raises UserError for a curvature that is not above 0."""
-    if not curvature > 0:
-        raise UserError(f"The curvature of the Poincaré ball is {curvature}; it must be above 0 (it is its size).")

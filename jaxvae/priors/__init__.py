@@ -1,12 +1,12 @@
 """p(z): what the latent is believed to be before any data is seen."""
 
-from jaxvae.priors.base import ANY, Prior, fits
+from jaxvae.priors.base import ANY, Prior
 from jaxvae.priors.codes import autoregressive_codes, uniform_categorical
 from jaxvae.priors.flows import flow
 from jaxvae.priors.manifolds import uniform_sphere, wrapped_normal
 from jaxvae.priors.mixtures import mixture_of_gaussians, standard_normal, vamp
 
 __all__ = [
-    "ANY", "Prior", "autoregressive_codes", "fits", "flow", "mixture_of_gaussians", "standard_normal",
+    "ANY", "Prior", "autoregressive_codes", "flow", "mixture_of_gaussians", "standard_normal",
     "uniform_categorical", "uniform_sphere", "vamp", "wrapped_normal",
 ]  # fmt: skip

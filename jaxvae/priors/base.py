@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from jaxvae.common.types import Array, Distribution, Key, Params, no_params
-from jaxvae.posteriors.base import CODES, EUCLIDEAN, Posterior
+from jaxvae.distributions.spaces import EUCLIDEAN
 
 ANY = "any space of continuous latents"
 
@@ -22,8 +22,3 @@ class Prior(NamedTuple):
     build: Callable[[Params, Callable[[Array], Distribution]], Distribution]
     init: Callable[[Key], Params] = no_params
     space: str = EUCLIDEAN
-
-
-def fits(prior: Prior, posterior: Posterior) -> bool:
-    """Whether both are about the same space."""
-    return prior.space == posterior.space or (prior.space == ANY and posterior.space != CODES)

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 
 from jaxvae.distributions import AutoregressiveCodes
+from jaxvae.distributions.spaces import CODES
 from jaxvae.networks import CodeMade, Pure, check_widths
-from jaxvae.posteriors.base import CODES
 from jaxvae.priors.base import Prior
 
 

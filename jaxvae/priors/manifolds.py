@@ -4,8 +4,7 @@ import jax.numpy as jnp
 
 from jaxvae.common.errors import UserError
 from jaxvae.distributions import HypersphericalUniform, WrappedNormal
-from jaxvae.posteriors.base import SPHERE, ball
-from jaxvae.posteriors.manifolds import check_curvature, check_sphere
+from jaxvae.distributions.spaces import SPHERE, ball, check_curvature, check_sphere
 from jaxvae.priors.base import Prior
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Params
-from jaxvae.runs.trained_run import Subject
+from jaxvae.runs.trained_run import TrainedRun
 
 MAX_WEIGHTS = 4_000_000  # 21 MB of text in the page
 MAX_GRID_VALUES = 4_000_000  # at 2 bytes
@@ -43,11 +43,11 @@ def run(network: list[tuple[np.ndarray, np.ndarray]], activation: str, output: s
     return z
 
 
-def export(subject: Subject, centre: np.ndarray, axes: np.ndarray, spans: np.ndarray) -> dict[str, Any]:
+def export(run: TrainedRun, centre: np.ndarray, axes: np.ndarray, spans: np.ndarray) -> dict[str, Any]:
     """The decoder for the page, as JSON.
 
     Args:
-      subject: the run; its latents are in R^n.
+      run: the run; its latents are in R^n.
       centre: `[D]`, the middle of the plane that one can drag a point in.
       axes: `[2, D]`, its two directions.
       spans: `[2]`, how far it reaches along each, to both sides.
@@ -60,14 +60,14 @@ def export(subject: Subject, centre: np.ndarray, axes: np.ndarray, spans: np.nda
     Raises:
       UserError: the network is neither, and its pictures are too large for a grid of them in a page.
     """
-    low, high = subject.experiment.spec.pixel_range(subject.config)
-    network = layers(subject.params)
-    activation = subject.config["network"].get("activation", "relu")
+    low, high = run.experiment.spec.pixel_range(run.config)
+    network = layers(run.params)
+    activation = run.config["network"].get("activation", "relu")
     size = sum(weights.size for weights, _ in network or [])
     if network and activation in ACTIVATIONS and size <= MAX_WEIGHTS:
         rng = np.random.default_rng(0)
         z = centre + rng.normal(size=(64, len(centre))) * np.linalg.norm(spans) / np.sqrt(len(centre))
-        wanted = subject.decode(z).reshape(len(z), -1)
+        wanted = run.decode(z).reshape(len(z), -1)
         for output in OUTPUTS:
             got = run(network, activation, output, z.astype(np.float64))
             if got.shape == wanted.shape and np.abs(got - wanted).max() <= TOLERANCE * (high - low):
@@ -78,18 +78,18 @@ def export(subject: Subject, centre: np.ndarray, axes: np.ndarray, spans: np.nda
                     "kind": "weights", "layers": packed, "activation": activation, "output": output,
                     "low": float(low), "high": float(high),
                 }  # fmt: skip
-    return _grid(subject, centre, axes, spans)
+    return _grid(run, centre, axes, spans)
 
 
-def _grid(subject: Subject, centre: np.ndarray, axes: np.ndarray, spans: np.ndarray) -> dict[str, Any]:
-    shape = subject.model.data_shape
+def _grid(run: TrainedRun, centre: np.ndarray, axes: np.ndarray, spans: np.ndarray) -> dict[str, Any]:
+    shape = run.model.data_shape
     side = min(int(np.sqrt(MAX_GRID_VALUES / max(np.prod(shape), 1))), 25)
     if side < LEAST_SIDE:
         raise UserError(f"The explorer was left out: pictures of {shape} are too large for it.")
     steps = np.linspace(-1, 1, side)
     right, up = np.meshgrid(steps, steps)
     z = centre + right.reshape(-1, 1) * spans[0] * axes[0] + up.reshape(-1, 1) * spans[1] * axes[1]
-    values = np.round(subject.unit(subject.decode(z)) * 65535).astype("<u2")
+    values = np.round(run.unit(run.decode(z)) * 65535).astype("<u2")
     return {"kind": "grid", "side": side, "values": base64.b64encode(values.tobytes()).decode()}
 
 

@@ -5,17 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
-import numpyro.distributions as dist
-from jax.scipy.special import ndtri
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-
-from jaxvae.common.types import Params
-from jaxvae.models.vae import Model
 
 INK = "#333333"
 
@@ -126,21 +120,6 @@ def save_rate_distortion(path: Path, curve: Mapping[str, Any]) -> None:
     unit = curve.get("distortion_unit", "nats")
     _plain(axes, "rate: KL to the prior (nats per example)", f"distortion: reconstruction ({unit} per example)")
     _save(figure, path)
-
-
-def latent_grid(model: Model, params: Params, size: int = 20) -> np.ndarray | None:
-    """The decoder's means `[size * size, *data_shape]` over a grid of equally likely z (arXiv:1312.6114, appendix A).
-
-    None where the prior is no diagonal Gaussian. The grid is the inverse normal distribution function of evenly spaced
-    probabilities, scaled to the prior; z[0] runs to the right and z[1] upwards, as in the scatter.
-    """
-    prior: Any = model.prior(params)
-    if not isinstance(getattr(prior, "base_dist", None), dist.Normal):
-        return None
-    steps = np.asarray(ndtri((np.arange(size) + 0.5) / size))
-    right, up = np.meshgrid(steps, steps[::-1])
-    z = np.stack([right.ravel(), up.ravel()], axis=-1).astype(np.float32)
-    return np.asarray(model.decode(params, prior.mean + jnp.sqrt(prior.variance) * z).mean)
 
 
 def _plain(axes: Axes, x: str, y: str) -> None:

@@ -8,7 +8,7 @@ from jaxvae.common.types import Array
 from jaxvae.report import figures
 from jaxvae.report.pictures import png, png_uri, shrunk
 from jaxvae.report.views import pictures, sentences
-from jaxvae.runs.trained_run import Subject
+from jaxvae.runs.trained_run import TrainedRun
 
 POINTS = 1000  # of a map
 THUMBNAIL = 64  # pixels a side, at most
@@ -18,25 +18,25 @@ FLAT = 1e-6  # a spread below this part of the codes' size is the rounding of fl
 COLORS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf")
 
 
-def plane(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def plane(run: TrainedRun) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """`(centre [D], axes [2, D], spans [2])`: where the codes of the test set vary most; z itself where D is 2."""
-    codes = subject.codes("test")
+    codes = run.codes("test")
     if codes.shape[1] == 2:
         return np.zeros(2), np.eye(2), np.maximum(np.abs(codes).max(axis=0), 1e-3)
     centre = codes.mean(axis=0)
-    _, _, axes = np.linalg.svd(codes[subject.some("test", 5000)] - centre, full_matrices=False)
+    _, _, axes = np.linalg.svd(codes[run.some("test", 5000)] - centre, full_matrices=False)
     axes = axes[:2] * np.sign(axes[:2].sum(axis=1, keepdims=True) + 1e-12)
     return centre, axes, np.maximum(np.abs((codes - centre) @ axes.T).max(axis=0), 1e-3)
 
 
-def latent_map(subject: Subject) -> tuple[dict[str, Any], list[str]]:
+def latent_map(run: TrainedRun) -> tuple[dict[str, Any], list[str]]:
     """Test examples in the plane, for the page, as JSON; and what was left out of it, a sentence each.
 
     By z itself where it has at most 2 dimensions, else by principal components and by t-SNE. The codes are finite.
     """
-    rows = subject.some("test", POINTS)
-    codes = subject.codes("test")[rows].astype(np.float64)
-    centre, axes, _ = plane(subject)
+    rows = run.some("test", POINTS)
+    codes = run.codes("test")[rows].astype(np.float64)
+    centre, axes, _ = plane(run)
     flat = (codes - centre) @ axes.T if codes.shape[1] > 1 else np.column_stack([codes, np.zeros(len(codes))])
     maps = [{"name": "z" if codes.shape[1] <= 2 else "principal components", "points": np.round(flat, 4).tolist()}]
     left_out = []
@@ -48,15 +48,15 @@ def latent_map(subject: Subject) -> tuple[dict[str, Any], list[str]]:
         else:
             left_out.append("The map by t-SNE was left out: the codes of all test examples are the same.")
     out: dict[str, Any] = {"maps": maps, "rows": rows.tolist(), "colors": list(COLORS), "labels": None, "names": []}
-    x, captions = subject.x("test", rows), [f"example {row}" for row in rows]
-    if subject.experiment.spec.sequence == "text":
-        captions = sentences(subject.config, subject.experiment.spec, subject.unit(x))
-    elif (label := subject.dataset.test.label) is not None:
+    x, captions = run.x("test", rows), [f"example {row}" for row in rows]
+    if run.experiment.spec.sequence == "text":
+        captions = sentences(run.config, run.experiment.spec, run.unit(x))
+    elif (label := run.dataset.test.label) is not None:
         names, index = np.unique(label[rows], return_inverse=True)
         out |= {"labels": index.tolist(), "names": [str(name) for name in names]}
         captions = [f"label {names[i]}" for i in index]
     out["captions"], out["thumbs"] = captions, None
-    thumbs = _thumbnails(subject, x)
+    thumbs = _thumbnails(run, x)
     if thumbs is not None:
         sprite = png_uri(png(figures.tile(thumbs, COLUMNS, gap=0)))
         out |= {"thumbs": sprite, "thumb": list(thumbs.shape[1:3]), "columns": COLUMNS}
@@ -70,9 +70,9 @@ def _tsne(codes: np.ndarray) -> np.ndarray:
     return TSNE(perplexity=perplexity, init="pca", random_state=0, n_jobs=1).fit_transform(codes).astype(float)
 
 
-def _thumbnails(subject: Subject, x: Array) -> np.ndarray | None:
+def _thumbnails(run: TrainedRun, x: Array) -> np.ndarray | None:
     """`[N, H, W, 3]` of what the model sees; None where the data has no pictures."""
-    spec = subject.experiment.spec
+    spec = run.experiment.spec
     size = len(x) if spec.sequence else AT_A_TIME  # all piano rolls have the same keys
-    found = [pictures(spec, subject.unit(x[i : i + size])) for i in range(0, len(x), size)]
+    found = [pictures(spec, run.unit(x[i : i + size])) for i in range(0, len(x), size)]
     return None if found[0] is None else np.concatenate([shrunk(some, THUMBNAIL) for some in found if some is not None])

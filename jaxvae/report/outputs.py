@@ -11,15 +11,17 @@ import numpy as np
 from jaxvae import tools, train
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Params
+from jaxvae.data.spec import DataSpec, viewed
 from jaxvae.evaluation.results import evaluate, table
-from jaxvae.experiment.build import DataSpec
 from jaxvae.experiment.parts import part
 from jaxvae.experiment.setup import Experiment
-from jaxvae.models.vae import reconstruct, sample
+from jaxvae.latent.arithmetic import latent_grid
+from jaxvae.models.sampling import reconstruct, sample
 from jaxvae.report import figures, views
 from jaxvae.report.page import write_report
-from jaxvae.runs.trained_run import Subject
-from jaxvae.runs.workdir import read_metrics, write_json
+from jaxvae.runs.log import read_metrics
+from jaxvae.runs.trained_run import TrainedRun
+from jaxvae.runs.workdir import write_json
 
 PICTURES, ROLLS = 64, 16
 # Compiled once for a model, not at each picture of a training.
@@ -27,28 +29,28 @@ _sample, _reconstruct = jax.jit(sample, static_argnums=(0, 3)), jax.jit(reconstr
 RECONSTRUCTIONS = "test data, each row above its reconstructions"
 
 
-def finish(subject: Subject, workdir: Path, timing: Mapping[str, Any]) -> None:
+def finish(run: TrainedRun, workdir: Path, timing: Mapping[str, Any]) -> None:
     """Evaluates on the test set, writes `results.json` with the `timing` of training, `figures/` and `report.html`.
 
     Raises:
       UserError: a metric that does not fit the run, before anything is written; one that turns out not to, afterwards.
     """
     clock = time.perf_counter()
-    results, refused = evaluate(subject)
+    results, refused = evaluate(run)
     if jax.process_index() == 0:
-        _write(subject, workdir, results, timing, clock)
+        _write(run, workdir, results, timing, clock)
     if refused:
         raise UserError(f"{' '.join(refused)} The other numbers are in {workdir / 'results.json'}.")
 
 
-def _write(subject: Subject, workdir: Path, results: dict[str, Any], timing: Mapping[str, Any], clock: float) -> None:
+def _write(run: TrainedRun, workdir: Path, results: dict[str, Any], timing: Mapping[str, Any], clock: float) -> None:
     results |= {**timing, "evaluate_seconds": time.perf_counter() - clock}
     write_json(workdir / "results.json", results)
     print(table(results))
-    written = draw(subject, results, workdir)
+    written = draw(run, results, workdir)
     page = ""
-    if subject.config["evaluate"]["report"]:
-        write_report(workdir / "report.html", subject, results, [workdir / "figures" / name for name in written])
+    if run.config["evaluate"]["report"]:
+        write_report(workdir / "report.html", run, results, [workdir / "figures" / name for name in written])
         page = "report.html, "
     files = f"results.json, {page}metrics.jsonl, config.json, checkpoints/, tensorboard/, figures/"
     print(f"wrote {workdir}/: {files} ({', '.join(written)})")
@@ -63,7 +65,7 @@ def examples(experiment: Experiment, params: Params) -> dict[str, np.ndarray]:
     num = ROLLS if experiment.spec.sequence == "music" else PICTURES
     drawn = _sample(experiment.model, params, key, num)
     return {
-        "samples": views.viewed(experiment.config, experiment.spec, drawn)[:, None],
+        "samples": viewed(experiment.config, experiment.spec, drawn)[:, None],
         "reconstructions": _reconstructions(experiment, params, experiment.dataset.test.x[:num]),
     }
 
@@ -76,23 +78,23 @@ def sheets(experiment: Experiment, params: Params) -> dict[str, np.ndarray]:
     return {name: picture for name, picture in found.items() if picture is not None}
 
 
-def draw(subject: Subject, results: Mapping[str, Any], workdir: Path) -> list[str]:
+def draw(run: TrainedRun, results: Mapping[str, Any], workdir: Path) -> list[str]:
     """Everything in `figures/`, of the run and of its results; returns the names of the files."""
     folder = workdir / "figures"
     folder.mkdir(exist_ok=True)
-    model = subject.model
+    model = run.model
     written = ["curves.png"]
     figures.save_curves(folder / "curves.png", read_metrics(workdir))
     titles = {"samples": "samples from the prior", "reconstructions": RECONSTRUCTIONS}
-    for name, rows in examples(subject.experiment, subject.params).items():
-        made = views.save(folder / name, subject.config, subject.experiment.spec, rows, titles[name])
+    for name, rows in examples(run.experiment, run.params).items():
+        made = views.save(folder / name, run.config, run.experiment.spec, rows, titles[name])
         written += [path.name for path in made]
     if model.latent_shape == (2,):
-        figures.save_latent_scatter(folder / "latent_scatter.png", subject.codes("test"), subject.dataset.test.label)
+        figures.save_latent_scatter(folder / "latent_scatter.png", run.codes("test"), run.dataset.test.label)
         written.append("latent_scatter.png")
-        grid = figures.latent_grid(model, subject.params) if figures.are_images(model.data_shape) else None
+        grid = latent_grid(model, run.params) if figures.are_images(model.data_shape) else None
         if grid is not None:
-            sheet = figures.tile(figures.as_pictures(subject.unit(grid)), 20, gap=0)
+            sheet = figures.tile(figures.as_pictures(run.unit(grid)), 20, gap=0)
             title = "decoder means over the prior's quantiles of z[0] (right) and z[1] (up)"
             figures.save_sheet(folder / "latent_grid.png", sheet, title)
             written.append("latent_grid.png")
@@ -106,7 +108,7 @@ def draw(subject: Subject, results: Mapping[str, Any], workdir: Path) -> list[st
 def write_samples(workdir: Path, config: Mapping[str, Any], spec: DataSpec, x: Any, sampler: str) -> None:
     """`--mode=sample`: `samples.npz` with "x" as `viewed`, and its picture, text or music."""
     title = "samples from the prior" if sampler == "prior" else f"samples, z by '{sampler}'"
-    rows = views.viewed(config, spec, x)[:, None]
+    rows = viewed(config, spec, x)[:, None]
     _write_arrays(workdir, "samples", config, spec, rows, title, ("x",))
 
 
@@ -117,10 +119,10 @@ def write_reconstructions(experiment: Experiment, workdir: Path, params: Params)
     _write_arrays(workdir, "reconstructions", experiment.config, experiment.spec, rows, RECONSTRUCTIONS, names)
 
 
-def write_tool(subject: Subject, workdir: Path) -> None:
+def write_tool(run: TrainedRun, workdir: Path) -> None:
     """`--mode=tool`: what the tool of the settings finds, in `tools/NAME.npz`, `.json`, and to look at."""
-    spec = subject.config["tool"]
-    found = part("tool", spec, {"subject": subject}, {"tool": tools.TOOLS})()
+    spec = run.config["tool"]
+    found = part("tool", spec, {"run": run}, {"tool": tools.TOOLS})()
     if jax.process_index() != 0:
         return
     folder = workdir / "tools"
@@ -131,7 +133,7 @@ def write_tool(subject: Subject, workdir: Path) -> None:
     for name, value in found.numbers.items():
         print(f"  {name.replace('_', ' '):<40}{value:10.4f}")
     columns = found.rows.shape[1]
-    shown = views.save(path, subject.config, subject.experiment.spec, found.rows, found.title, columns)
+    shown = views.save(path, run.config, run.experiment.spec, found.rows, found.title, columns)
     print(f"wrote {path}: {', '.join(['.npz', '.json', *(p.suffix or 'a folder' for p in shown)])}")
 
 
@@ -158,4 +160,4 @@ def _reconstructions(experiment: Experiment, params: Params, raw: np.ndarray) ->
     key = jax.random.fold_in(train.streams(experiment.config["seed"])["test"], 0)
     x = experiment.preprocess(key, jax.numpy.asarray(raw))
     both = x, _reconstruct(experiment.model, params, x)
-    return np.stack([views.viewed(experiment.config, experiment.spec, values) for values in both], axis=1)
+    return np.stack([viewed(experiment.config, experiment.spec, values) for values in both], axis=1)

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 
 from jaxvae.common.errors import UserError
+from jaxvae.distributions.spaces import EUCLIDEAN
 from jaxvae.evaluation.results import label
 from jaxvae.latent.arithmetic import order_dimensions
-from jaxvae.posteriors import EUCLIDEAN
 from jaxvae.report import figures
 from jaxvae.report.decoder import export
 from jaxvae.report.maps import POINTS, latent_map, plane
 from jaxvae.report.pictures import png, png_uri
 from jaxvae.report.views import as_text, sheet
-from jaxvae.runs.trained_run import Subject
+from jaxvae.runs.trained_run import TrainedRun
 from jaxvae.tools import Outcome
 from jaxvae.tools.repair import impute
 from jaxvae.tools.walks import interpolate, traverse
@@ -35,16 +35,16 @@ CAPTIONS = {
 }
 
 
-def write_report(path: Path, subject: Subject, results: Mapping[str, Any], pictures: Sequence[Path]) -> None:
+def write_report(path: Path, run: TrainedRun, results: Mapping[str, Any], pictures: Sequence[Path]) -> None:
     """Writes the page.
 
     Args:
       path: where to.
-      subject: the run.
+      run: the run.
       results: what `results.json` holds.
       pictures: PNG and text files to show, in this order; those that CAPTIONS names get a caption.
     """
-    config, model = subject.config, subject.model
+    config, model = run.config, run.model
     parts = [config["model"][kind]["name"] for kind in ("posterior", "prior", "likelihood")]
     parts += [config["network"]["name"], config["objective"]["name"]]
     used = results["checkpoint"]
@@ -52,20 +52,20 @@ def write_report(path: Path, subject: Subject, results: Mapping[str, Any], pictu
         (CAPTIONS.get(p.stem, p.stem), p.read_bytes()) for p in pictures if p.suffix == ".png" and p.exists()
     ]
     shown += [_of_text(p.read_text(encoding="utf-8")) for p in pictures if p.suffix == ".txt"]
-    walks, left_out = _walks(subject)
+    walks, left_out = _walks(run)
     data: dict[str, Any] = {}
     explorer = mapped = ""
-    if model.posterior.space == EUCLIDEAN and len(subject.dataset.test.x) > 2:
-        if not np.isfinite(subject.codes("test")).all():
+    if model.posterior.space == EUCLIDEAN and len(run.dataset.test.x) > 2:
+        if not np.isfinite(run.codes("test")).all():
             left_out.append("The explorer and the maps were left out: some codes of the test set are NaN or infinite.")
         else:
             if len(model.latent_shape) == 1 and model.latent_shape[0] > 1 and figures.are_images(model.data_shape):
                 try:
-                    data["explorer"] = _explorer(subject)
+                    data["explorer"] = _explorer(run)
                     explorer = _asset("explorer.html")
                 except UserError as error:
                     left_out.append(str(error))
-            data["map"], no_maps = latent_map(subject)
+            data["map"], no_maps = latent_map(run)
             left_out += no_maps
             mapped = _asset("map.html")
     warnings = [str(values["warning"]) for values in results["metrics"].values() if values.get("warning")]
@@ -75,8 +75,8 @@ def write_report(path: Path, subject: Subject, results: Mapping[str, Any], pictu
         style=_asset("style.css"),
         parts=html.escape(" · ".join(parts)) + f" · {int(np.prod(model.latent_shape))} latent variables",
         origin=html.escape(
-            f"data {subject.dataset.name}, {len(subject.dataset.train.x):,} training and "
-            f"{len(subject.dataset.test.x):,} test examples · checkpoint '{used['which']}', step {used['step']:,} · "
+            f"data {run.dataset.name}, {len(run.dataset.train.x):,} training and "
+            f"{len(run.dataset.test.x):,} test examples · checkpoint '{used['which']}', step {used['step']:,} · "
             f"{results['num_parameters']:,} parameters · seed {config['seed']}"
         ),
         warnings=_paragraphs("warning", warnings),
@@ -144,17 +144,17 @@ def _of_text(text: str) -> tuple[str, str]:
     return title, body.rstrip()
 
 
-def _walks(subject: Subject) -> tuple[list[tuple[str, bytes | str]], list[str]]:
+def _walks(run: TrainedRun) -> tuple[list[tuple[str, bytes | str]], list[str]]:
     """Interpolations, traversals and imputations, as far as the model knows them; and what is left out."""
-    spec = subject.experiment.spec
-    if not spec.sequence and not figures.are_images(subject.model.data_shape):
+    spec = run.experiment.spec
+    if not spec.sequence and not figures.are_images(run.model.data_shape):
         return [], ["Interpolation, traversal and imputation were left out: the data is not made of images."]
     found: list[tuple[str, bytes | str]] = []
     left_out: list[str] = []
     asked: dict[str, Callable[[], Outcome]] = {
-        "interpolate": lambda: interpolate(subject, num=6),
-        "traverse": lambda: traverse(subject, num=10),
-        "impute": lambda: _impute(subject),
+        "interpolate": lambda: interpolate(run, num=6),
+        "traverse": lambda: traverse(run, num=10),
+        "impute": lambda: _impute(run),
     }
     for name, tool in asked.items():
         try:
@@ -167,29 +167,29 @@ def _walks(subject: Subject) -> tuple[list[tuple[str, bytes | str]], list[str]]:
         if picture is not None:
             found.append((title, png(np.kron(picture, np.ones((2, 2, 1), np.uint8)))))
         else:
-            found.append(_of_text(as_text(subject.config, spec, outcome.rows, title)))
+            found.append(_of_text(as_text(run.config, spec, outcome.rows, title)))
     return found, left_out
 
 
-def _impute(subject: Subject) -> Outcome:
+def _impute(run: TrainedRun) -> Outcome:
     options: dict[str, Any] = {"num": 12, "chains": 4, "steps": 100, "burn_in": 50, "nll_samples": 0}
     try:
-        return impute(subject, method="metropolis", **options)
+        return impute(run, method="metropolis", **options)
     except UserError:  # a posterior without a density, say
-        return impute(subject, method="pseudo_gibbs", **options)
+        return impute(run, method="pseudo_gibbs", **options)
 
 
-def _explorer(subject: Subject) -> dict[str, Any]:
-    centre, axes, spans = plane(subject)
-    codes = subject.codes("test")
-    decoder = export(subject, centre, axes, spans)
+def _explorer(run: TrainedRun) -> dict[str, Any]:
+    centre, axes, spans = plane(run)
+    codes = run.codes("test")
+    decoder = export(run, centre, axes, spans)
     sliders = []
     if decoder["kind"] == "weights":
-        x = subject.x("test", subject.some("test", POINTS))
-        order = np.asarray(order_dimensions(subject.model, subject.params, x))[:SLIDERS]
+        x = run.x("test", run.some("test", POINTS))
+        order = np.asarray(order_dimensions(run.model, run.params, x))[:SLIDERS]
         low, high = np.minimum(codes.min(axis=0), -3), np.maximum(codes.max(axis=0), 3)
         sliders = [{"index": int(i), "low": float(low[i]), "high": float(high[i])} for i in order]
     return {
-        "shape": list(subject.model.data_shape), "centre": centre.tolist(), "axes": axes.tolist(),
+        "shape": list(run.model.data_shape), "centre": centre.tolist(), "axes": axes.tolist(),
         "spans": spans.tolist(), "decoder": decoder, "sliders": sliders,
     }  # fmt: skip

@@ -5,13 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
-from jaxvae.data import to_unit_range
 from jaxvae.data.midi import write_midi
+from jaxvae.data.spec import DataSpec
 from jaxvae.data.vocabulary import Vocabulary
-from jaxvae.experiment.build import DataSpec
 from jaxvae.report import figures
 
 ROLL_WIDTH = 240  # frames side by side, at most
@@ -19,13 +17,6 @@ BORDER = 0.7  # grey of a roll's frame
 SILENT = 0.93  # grey of a roll after the end of its piece
 MOST_ROWS = 256  # of a picture; files of numbers and of music hold all
 MARGIN = 2  # keys above and below those that sound
-
-
-def viewed(config: Mapping[str, Any], spec: DataSpec, x: Any) -> np.ndarray:
-    """What the model sees or decodes as it is kept in files: in [0, 1]; tokens and frames as whole numbers."""
-    if spec.sequence:
-        return np.asarray(x).round().astype(np.int32)
-    return np.asarray(to_unit_range(jnp.asarray(x), spec.pixel_range(config)))
 
 
 def save(

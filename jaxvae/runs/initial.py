@@ -15,11 +15,11 @@ from jaxvae.runs.checkpoints import Checkpoints
 from jaxvae.runs.checkpoint_reader import shapes
 from jaxvae.common.errors import UserError
 from jaxvae.experiment.setup import Experiment
-from jaxvae.runs.recorder import join_state, split_state
-from jaxvae.train.step import TrainState, init_state
-from jaxvae.experiment.trees import flatten
+from jaxvae.train.state import join_state, split_state
+from jaxvae.train.state import TrainState, init_state
+from jaxvae.experiment.plain import flatten
 from jaxvae.common.types import Key, Tree
-from jaxvae.runs.workdir import restore_run
+from jaxvae.runs.restore import restore_run
 
 
 def start(

@@ -1,5 +1,7 @@
 """What a run leaves behind while it trains: rows, pictures, checkpoints, and the seconds that it took."""
 
+from jaxvae.train.state import split_state
+
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -10,17 +12,16 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from jaxvae.report import outputs
 from jaxvae.train import sharding
 from jaxvae.runs.checkpoints import Checkpoints
 from jaxvae.common.errors import NonFiniteLoss
 from jaxvae.train.validation import check_batch_size, mean_over, objective_metrics
 from jaxvae.experiment.setup import Experiment
 from jaxvae.train.sharding import Parallel
-from jaxvae.train.step import TrainState, streams
-from jaxvae.common.types import Tree
+from jaxvae.train.state import TrainState, streams
+from jaxvae.common.types import Params, Tree
 from jaxvae.train.transforms import exchanged
-from jaxvae.runs.workdir import MetricsLog
+from jaxvae.runs.log import MetricsLog
 
 
 class Recorder:
@@ -33,6 +34,7 @@ class Recorder:
         checkpoints: Checkpoints,
         parallel: Parallel,
         validate: Callable[..., dict[str, float]],
+        pictures: Callable[[Params], dict[str, np.ndarray]],
         steps_per_epoch: int,
         first_step: int,
         before: Mapping[str, Any],
@@ -43,6 +45,7 @@ class Recorder:
         self._experiment, self._checkpoints, self._parallel, self._validate = (
             experiment, checkpoints, parallel, validate
         )  # fmt: skip
+        self._pictures = pictures
         self._steps_per_epoch, self._before, self._started = steps_per_epoch, before, started
         self._of_data = {
             "data": experiment.spec._asdict(),
@@ -118,7 +121,7 @@ class Recorder:
         if self._log:
             # On the host: this one alone draws.
             params = jax.device_get(self._experiment.objective.model_params(seen["params"], seen["extra"]))
-            for name, sheet in outputs.sheets(self._experiment, params).items():
+            for name, sheet in self._pictures(params).items():
                 self._log.image(step, name, sheet)
         self.save(state, step, metrics.get("loss"))
 
@@ -137,15 +140,3 @@ def make_validation(experiment: Experiment) -> Callable[..., dict[str, float]]:
         return lambda *_: {}
     per_example = partial(objective_metrics, experiment.objective, experiment.preprocess, len(dataset.train.x))
     return mean_over(dataset.validation, per_example, parallel, key, batch_size)
-
-
-def split_state(state: TrainState) -> tuple[dict[str, Tree], dict[str, Tree]]:
-    """What a model is used with, which is the average of its parameters where there is one, and the rest."""
-    params, opt_state = exchanged(state.params, state.opt_state)
-    return {"params": params, "extra": state.extra}, {"opt_state": opt_state, "step": state.step}
-
-
-def join_state(weights: dict[str, Tree], rest: dict[str, Tree]) -> TrainState:
-    """The state that `split_state` has split."""
-    params, opt_state = exchanged(weights["params"], rest["opt_state"])
-    return TrainState(rest["step"], params, opt_state, weights["extra"])

@@ -13,12 +13,12 @@ from jaxvae import train
 from jaxvae.data.load import Split
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.experiment.setup import Experiment
-from jaxvae.models.vae import centre
+from jaxvae.models.base import centre
 from jaxvae.experiment.parts import part
 from jaxvae.samplers import encode_all, sample_with
-from jaxvae.report.views import viewed
+from jaxvae.data.spec import viewed
 from jaxvae.common.types import Array, Key
-from jaxvae.runs.workdir import Restored
+from jaxvae.runs.restore import Restored
 
 BATCH = 1024
 
@@ -28,7 +28,7 @@ def some_rows(size: int, num: int) -> np.ndarray:
     return np.sort(np.random.default_rng(0).permutation(size)[:num])
 
 
-class Subject:
+class TrainedRun:
     """What can be asked of a trained run; what was computed once is kept.
 
     Everything here is done on one device, batch by batch of a fixed size: numbers built on it (a clustering, say) are

@@ -9,7 +9,8 @@ import numpy as np
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key, Params, Tree
-from jaxvae.models.vae import Model, centre, written
+from jaxvae.models.base import Model, centre
+from jaxvae.models.sampling import written
 
 CHUNK = 512  # latents drawn and decoded at a time, always as many: one compilation, and more samples begin with fewer
 

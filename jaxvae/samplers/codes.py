@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from jaxvae.common.types import Key, Params
 from jaxvae.distributions import AutoregressiveCodes, Coded, nearest_code
-from jaxvae.models.vae import Model
+from jaxvae.models.base import Model
 from jaxvae.priors import autoregressive_codes
 from jaxvae.samplers.base import Codes, Draw, Sampler, compiled
 from jaxvae.samplers.fitting import check_fits, check_training, minimise

@@ -19,7 +19,8 @@ from jaxvae import likelihoods, networks, posteriors, priors
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.ranges import check, within
 from jaxvae.common.types import Key, Params
-from jaxvae.models.vae import Model, make_model
+from jaxvae.models.base import Model
+from jaxvae.models.vae import make_model
 from jaxvae.objectives import KL_WEIGHTS, StepContext
 from jaxvae.objectives.elbo import elbo
 from jaxvae.samplers.base import Codes, Draw, Sampler, compiled

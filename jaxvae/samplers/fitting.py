@@ -12,8 +12,8 @@ from jaxvae.common.errors import NonFiniteLoss, UserError
 from jaxvae.common.ranges import check, within
 from jaxvae.common.types import Array, Key, Params
 from jaxvae.distributions.poincare import expmap0, logmap0
-from jaxvae.models.vae import Model
-from jaxvae.posteriors import CODES, EUCLIDEAN, SPHERE
+from jaxvae.distributions.spaces import CODES, EUCLIDEAN, SPHERE
+from jaxvae.models.base import Model
 
 ALWAYS = ("prior", "pseudo_inputs")
 VECTORS = ("gmm", "flow", "two_stage")

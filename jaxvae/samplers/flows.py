@@ -11,7 +11,7 @@ from jaxvae import priors
 from jaxvae.common.errors import unknown
 from jaxvae.common.types import Key, Params
 from jaxvae.distributions import Autoregressive, Coupling, Reverse
-from jaxvae.models.vae import Model
+from jaxvae.models.base import Model
 from jaxvae.networks import Pure
 from jaxvae.priors.flows import KINDS
 from jaxvae.samplers.base import Codes, Draw, Sampler, compiled

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 from jaxvae.common.errors import UserError
 from jaxvae.common.ranges import check, within
 from jaxvae.common.types import Key, Params
-from jaxvae.models.vae import Model, centre, draw_prior
-from jaxvae.posteriors import EUCLIDEAN
+from jaxvae.distributions.spaces import EUCLIDEAN
+from jaxvae.models.base import Model, centre
+from jaxvae.models.sampling import draw_prior
 from jaxvae.samplers.base import Codes, Draw, Sampler, compiled
 
 AT_A_TIME = 64  # draws from posteriors: under a VampPrior each is one of all components

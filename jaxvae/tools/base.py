@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxvae.common.errors import UserError
-from jaxvae.runs.trained_run import Subject
+from jaxvae.runs.trained_run import TrainedRun
 
 
 class Outcome(NamedTuple):
@@ -24,20 +24,20 @@ class Outcome(NamedTuple):
     numbers: dict[str, float] = {}  # noqa: RUF012 (never changed)
 
 
-def chosen(subject: Subject, tool: str, **indices: int) -> list[int]:
+def chosen(run: TrainedRun, tool: str, **indices: int) -> list[int]:
     """The indices, each of an example of the test set.
 
     Raises:
       UserError: one that there is not.
     """
-    size = len(subject.dataset.test.x)
+    size = len(run.dataset.test.x)
     for name, index in indices.items():
         if not 0 <= index < size:
             raise UserError(f"The tool '{tool}' got {name}={index}; the test set has the examples 0 to {size - 1}.")
     return list(indices.values())
 
 
-def refuse_sequences(subject: Subject, tool: str) -> None:
+def refuse_sequences(run: TrainedRun, tool: str) -> None:
     """Raises UserError where the data is text or music, whose values have no noise and no distance."""
-    if kind := subject.experiment.spec.sequence:
+    if kind := run.experiment.spec.sequence:
         raise UserError(f"The tool '{tool}' changes single values of an example, and this data is {kind}.")

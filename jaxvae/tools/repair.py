@@ -11,7 +11,7 @@ from jaxvae.common.ranges import between, check, within
 from jaxvae.latent import arithmetic, chart, imputation
 from jaxvae.latent.search import class_log_probability
 from jaxvae.latent.search import search as gradient_search
-from jaxvae.runs.trained_run import Subject
+from jaxvae.runs.trained_run import TrainedRun
 from jaxvae.tools.base import Outcome, refuse_sequences
 from jaxvae.tools.classify import linear_classifier
 
@@ -21,7 +21,7 @@ MASKS = ("middle", "top", "bottom", "left", "right", "random")
 
 
 def impute(
-    subject: Subject,
+    run: TrainedRun,
     method: str = "metropolis",
     mask: str = "middle",
     part: float = 2 / 7,
@@ -34,7 +34,7 @@ def impute(
     """Fills in missing values of test examples, beside what the training set's mean would give.
 
     Args:
-      subject: the run.
+      run: the run.
       method: "metropolis" (exact in the limit) or "pseudo_gibbs", see `imputation`.
       mask: which values are missing: "middle" (rows), "top", "bottom", "left", "right", "random", or an `.npy` file of
         a bool array that broadcasts to `[N, *data_shape]`, True where a value is known.
@@ -59,17 +59,17 @@ def impute(
         "tool", "impute", part=(part, between(0, 1)), num=(num, within(1)), steps=(steps, within(1)),
         burn_in=(burn_in, within(0)), chains=(chains, within(1)), nll_samples=(nll_samples, within(0)),
     )  # fmt: skip
-    refuse_sequences(subject, "impute")
-    rows = subject.some("test", num)
-    x = subject.x("test", rows)
-    observed = jnp.broadcast_to(_mask(subject, mask, part, len(rows)), x.shape)
+    refuse_sequences(run, "impute")
+    rows = run.some("test", num)
+    x = run.x("test", rows)
+    observed = jnp.broadcast_to(_mask(run, mask, part, len(rows)), x.shape)
     missing = ~np.asarray(observed)
     if not missing.any():
         raise UserError("The mask says that every value is known: nothing is there to be imputed.")
-    key, nll_key = jax.random.split(subject.key("impute"))
-    found = METHODS[method](subject.model, subject.params, key, x, observed, steps, burn_in, chains)
-    average = np.mean(subject.split("train").x, axis=0, dtype=np.float64) / subject.dataset.max_value
-    true, filled = subject.unit(x), subject.unit(found.mean)
+    key, nll_key = jax.random.split(run.key("impute"))
+    found = METHODS[method](run.model, run.params, key, x, observed, steps, burn_in, chains)
+    average = np.mean(run.split("train").x, axis=0, dtype=np.float64) / run.dataset.max_value
+    true, filled = run.unit(x), run.unit(found.mean)
     error = float(np.mean(np.square(filled - true)[missing]))
     baseline = float(np.mean(np.square(np.broadcast_to(average, true.shape) - true)[missing]))
     numbers = {"error": error, "mean_image_error": baseline}
@@ -77,20 +77,18 @@ def impute(
         numbers["ratio"] = error / baseline
     numbers["acceptance"] = float(jnp.mean(found.acceptance))
     if nll_samples:
-        log_likelihood = imputation.missing_log_likelihood(
-            subject.model, subject.params, nll_key, x, observed, nll_samples
-        )
+        log_likelihood = imputation.missing_log_likelihood(run.model, run.params, nll_key, x, observed, nll_samples)
         numbers["log_likelihood_of_missing"] = float(jnp.mean(log_likelihood))
     hidden = np.where(missing, 0.5, true)
-    shown = np.stack([true, hidden, filled, subject.unit(found.sample)])[:, :16]
+    shown = np.stack([true, hidden, filled, run.unit(found.sample)])[:, :16]
     title = f"test examples; what is known; the mean of what is missing; a draw of it (by {method})"
     arrays = {"index": rows, "x": true, "observed": np.asarray(observed)}
-    arrays |= {"mean": filled, "sample": subject.unit(found.sample)}
+    arrays |= {"mean": filled, "sample": run.unit(found.sample)}
     return Outcome(arrays, shown, title, numbers)
 
 
-def _mask(subject: Subject, mask: str, part: float, num: int) -> np.ndarray:
-    shape = subject.model.data_shape
+def _mask(run: TrainedRun, mask: str, part: float, num: int) -> np.ndarray:
+    shape = run.model.data_shape
     if mask.endswith(".npy"):
         try:
             observed = np.load(Path(mask).expanduser(), allow_pickle=False)
@@ -113,7 +111,7 @@ def _mask(subject: Subject, mask: str, part: float, num: int) -> np.ndarray:
     return np.broadcast_to(line.reshape(-1, *[1] * (len(shape) - 1 - axis)), shape)
 
 
-def denoise(subject: Subject, level: float = 0.3, num: int = 16, steps: int = 1) -> Outcome:
+def denoise(run: TrainedRun, level: float = 0.3, num: int = 16, steps: int = 1) -> Outcome:
     """Adds Gaussian noise of deviation `level` (of the pixel range) to test examples, and projects them on the model.
 
     The examples are `num` at random, always the same; `index` in the arrays says which.
@@ -122,14 +120,14 @@ def denoise(subject: Subject, level: float = 0.3, num: int = 16, steps: int = 1)
       UserError: a level below 0, fewer than 1 example or step, data that is sequences.
     """
     check("tool", "denoise", level=(level, within(0)), num=(num, within(1)), steps=(steps, within(1)))
-    refuse_sequences(subject, "denoise")
-    index = subject.some("test", num)
-    x = subject.x("test", index)
-    low, high = subject.experiment.spec.pixel_range(subject.config)
-    noise = jax.random.normal(subject.key("denoise"), x.shape)
+    refuse_sequences(run, "denoise")
+    index = run.some("test", num)
+    x = run.x("test", index)
+    low, high = run.experiment.spec.pixel_range(run.config)
+    noise = jax.random.normal(run.key("denoise"), x.shape)
     noisy = jnp.clip(x + level * (high - low) * noise, low, high)
-    clean = arithmetic.denoise(subject.model, subject.params, noisy, steps)
-    rows = np.stack([subject.unit(each) for each in (x, noisy, clean)])
+    clean = arithmetic.denoise(run.model, run.params, noisy, steps)
+    rows = np.stack([run.unit(each) for each in (x, noisy, clean)])
     numbers = {
         "noisy_error": float(np.mean(np.square(rows[1] - rows[0]))),
         "error": float(np.mean(np.square(rows[2] - rows[0]))),
@@ -138,7 +136,7 @@ def denoise(subject: Subject, level: float = 0.3, num: int = 16, steps: int = 1)
     return Outcome(arrays, rows, "test examples; with noise; projected on the model", numbers)
 
 
-def search(subject: Subject, target: int = 0, num: int = 64, steps: int = 300, prior_weight: float = 1.0) -> Outcome:
+def search(run: TrainedRun, target: int = 0, num: int = 64, steps: int = 300, prior_weight: float = 1.0) -> Outcome:
     """Examples of a class from a model that knows no classes, by gradient search in z.
 
     A linear classifier of codes is fitted to the training set; then log p(target | z) + prior_weight log p(z) is
@@ -151,16 +149,14 @@ def search(subject: Subject, target: int = 0, num: int = 64, steps: int = 300, p
         "tool", "search", target=(target, within(0)), num=(num, within(1)), steps=(steps, within(1)),
         prior_weight=(prior_weight, within(0)),
     )  # fmt: skip
-    chart(subject.model, subject.params, "A search by gradients")  # refused before anything is fitted
-    labels = subject.labels("train")
+    chart(run.model, run.params, "A search by gradients")  # refused before anything is fitted
+    labels = run.labels("train")
     if target not in labels:
         raise UserError(f"No training example is of class {target}; classes: {sorted(map(int, set(labels)))}.")
-    weights, bias, classes = linear_classifier(subject.codes("train"), labels)
+    weights, bias, classes = linear_classifier(run.codes("train"), labels)
     score = class_log_probability(jnp.asarray(weights), jnp.asarray(bias), int(np.searchsorted(classes, target)))
-    found = gradient_search(
-        subject.model, subject.params, subject.key("search"), score, num, steps, prior_weight=prior_weight
-    )
-    mean = subject.unit(found.mean)
+    found = gradient_search(run.model, run.params, run.key("search"), score, num, steps, prior_weight=prior_weight)
+    mean = run.unit(found.mean)
     columns = min(num, 16)
     rows = mean[: num // columns * columns].reshape(-1, columns, *mean.shape[1:])
     numbers = {"mean_log_probability": float(jnp.mean(found.score)), "mean_log_prior": float(jnp.mean(found.log_prior))}

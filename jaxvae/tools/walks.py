@@ -7,18 +7,18 @@ from jaxvae import latent
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.ranges import NONZERO, POSITIVE, check, within
 from jaxvae.latent import arithmetic
-from jaxvae.runs.trained_run import Subject, some_rows
+from jaxvae.runs.trained_run import TrainedRun, some_rows
 from jaxvae.tools.base import Outcome, chosen
 from jaxvae.tools.classify import LARGEST, agreement
 
 CODES = 1000  # examples that an order of dimensions is taken from
 
 
-def interpolate(subject: Subject, num: int = 8, steps: int = 9, path: str = "linear", first: int = 0) -> Outcome:
+def interpolate(run: TrainedRun, num: int = 8, steps: int = 9, path: str = "linear", first: int = 0) -> Outcome:
     """From one test example to another, for `num` pairs: the examples themselves at both ends of each row.
 
     Args:
-      subject: the run.
+      run: the run.
       num: pairs, taken one after the other from the example `first` on; fewer where the test set ends.
       steps: points of each path, ends included.
       path: "linear", "spherical" or "geodesic", see `curves.interpolate`.
@@ -30,29 +30,29 @@ def interpolate(subject: Subject, num: int = 8, steps: int = 9, path: str = "lin
     if path not in latent.PATHS:
         raise unknown("path of the tool 'interpolate'", path, latent.PATHS)
     check("tool", "interpolate", num=(num, within(1)), steps=(steps, within(2)), first=(first, within(0)))
-    size = len(subject.dataset.test.x)
+    size = len(run.dataset.test.x)
     pairs = min(num, (size - first) // 2)
     if pairs < 1:
         raise UserError(
             f"The tool 'interpolate' got first={first} and num={num}, but a pair needs two test examples from `first` "
             f"on, and the test set has the examples 0 to {size - 1}: take a lower `first`."
         )
-    x = subject.x("test", first + 2 * pairs)[first:]
-    curve = latent.interpolate(subject.model, subject.params, x[::2], x[1::2], steps, path)
+    x = run.x("test", first + 2 * pairs)[first:]
+    curve = latent.interpolate(run.model, run.params, x[::2], x[1::2], steps, path)
     rows = jnp.concatenate([x[::2, None], curve.mean, x[1::2, None]], axis=1)
     title = f"between two test examples, the first and the last of each row, {path} path"
-    arrays = {"z": np.asarray(curve.z), "mean": subject.unit(curve.mean)}
+    arrays = {"z": np.asarray(curve.z), "mean": run.unit(curve.mean)}
     numbers = {}
-    if not subject.experiment.spec.sequence:  # sentences have no distance
+    if not run.experiment.spec.sequence:  # sentences have no distance
         numbers["mean_decoded_length"] = float(jnp.mean(latent.curve_length(curve.mean)))
-    return Outcome(arrays, subject.unit(rows), title, numbers)
+    return Outcome(arrays, run.unit(rows), title, numbers)
 
 
-def traverse(subject: Subject, index: int = 0, num: int = 12, steps: int = 11, span: float = 3.0) -> Outcome:
+def traverse(run: TrainedRun, index: int = 0, num: int = 12, steps: int = 11, span: float = 3.0) -> Outcome:
     """One dimension of z at a time, about a test example, the ones that tell most about the data first.
 
     Args:
-      subject: the run.
+      run: the run.
       index: the example's.
       num: dimensions.
       steps: points on each, from -span to span.
@@ -65,19 +65,17 @@ def traverse(subject: Subject, index: int = 0, num: int = 12, steps: int = 11, s
         "tool", "traverse", index=(index, within(0)), num=(num, within(1)), steps=(steps, within(2)),
         span=(span, POSITIVE),
     )  # fmt: skip
-    chosen(subject, "traverse", index=index)
-    order = arithmetic.order_dimensions(subject.model, subject.params, subject.x("test", subject.some("test", CODES)))[
-        :num
-    ]
-    z = jnp.asarray(subject.codes("test")[index]).reshape(subject.model.latent_shape)
-    mean = arithmetic.traversal(subject.model, subject.params, z, order, span, steps)
+    chosen(run, "traverse", index=index)
+    order = arithmetic.order_dimensions(run.model, run.params, run.x("test", run.some("test", CODES)))[:num]
+    z = jnp.asarray(run.codes("test")[index]).reshape(run.model.latent_shape)
+    mean = arithmetic.traversal(run.model, run.params, z, order, span, steps)
     title = f"one dimension of z in each row, -{span:g} to {span:g} prior deviations, by their KL"
-    arrays = {"dimension": np.asarray(order), "mean": subject.unit(mean)}
+    arrays = {"dimension": np.asarray(order), "mean": run.unit(mean)}
     return Outcome(arrays, arrays["mean"], title)
 
 
 def attribute(
-    subject: Subject,
+    run: TrainedRun,
     positive: int = 1,
     negative: int = -1,
     num: int = 12,
@@ -88,7 +86,7 @@ def attribute(
     """Adds the direction towards a class to examples without it, or takes it away (arXiv:1512.09300, section 4).
 
     Args:
-      subject: the run; its training set needs labels, or factors.
+      run: the run; its training set needs labels, or factors.
       positive: the class to move towards.
       negative: the class to start from; -1 for all others.
       num: test examples shown, taken at random, always the same.
@@ -110,39 +108,39 @@ def attribute(
     )  # fmt: skip
     if positive == negative:
         raise UserError(f"The tool 'attribute' got positive={positive} and negative={negative}; they must differ.")
-    arithmetic.require_euclidean(subject.model, "Arithmetic with attributes")
-    labels = {name: subject.labels(name, factor) for name in ("train", "test")}
+    arithmetic.require_euclidean(run.model, "Arithmetic with attributes")
+    labels = {name: run.labels(name, factor) for name in ("train", "test")}
     other = None if negative < 0 else negative
-    vector = arithmetic.attribute_vector(jnp.asarray(subject.codes("train")), labels["train"], positive, other)
+    vector = arithmetic.attribute_vector(jnp.asarray(run.codes("train")), labels["train"], positive, other)
     is_there = labels["test"] == positive
     start = is_there if strength < 0 else ~is_there if other is None else labels["test"] == other
     if not start.any():
         raise UserError(f"No test example is there to be moved {'from' if strength < 0 else 'to'} class {positive}.")
-    codes = jnp.asarray(subject.codes("test")[start])
-    moved = subject.decode(codes + strength * vector)
+    codes = jnp.asarray(run.codes("test")[start])
+    moved = run.decode(codes + strength * vector)
     names = ("before", "after")
-    rows = subject.some("train", LARGEST)
+    rows = run.some("train", LARGEST)
     found = agreement(
-        subject.unit(subject.x("train", rows)), labels["train"][rows], positive,
-        *(subject.unit(x) for x in (subject.decode(codes), moved)),
+        run.unit(run.x("train", rows)), labels["train"][rows], positive,
+        *(run.unit(x) for x in (run.decode(codes), moved)),
     )  # fmt: skip
     shown_rows = some_rows(len(codes), num)  # the test set may be sorted
     num = len(shown_rows)
     path = arithmetic.move(codes[shown_rows], vector, jnp.linspace(0.0, strength, steps))
-    shown = subject.unit(subject.decode(path.reshape(num * steps, -1))).reshape(num, steps, *subject.model.data_shape)
+    shown = run.unit(run.decode(path.reshape(num * steps, -1))).reshape(num, steps, *run.model.data_shape)
     title = f"{'towards' if strength > 0 else 'away from'} {factor or 'class'} {positive}, strength 0 to {strength:g}"
     return Outcome({"vector": np.asarray(vector), "mean": shown}, shown, title, dict(zip(names, found, strict=True)))
 
 
-def analogy(subject: Subject, a: int = 0, b: int = 1, c: int = 2) -> Outcome:
+def analogy(run: TrainedRun, a: int = 0, b: int = 1, c: int = 2) -> Outcome:
     """Test example `a` is to `b` as `c` is to what is drawn last: c + (b - a) on the codes.
 
     Raises:
       UserError: no such example, or latents that are not in R^n.
     """
     check("tool", "analogy", **{name: (index, within(0)) for name, index in {"a": a, "b": b, "c": c}.items()})
-    arithmetic.require_euclidean(subject.model, "An analogy")
-    codes = subject.codes("test")[chosen(subject, "analogy", a=a, b=b, c=c)]
+    arithmetic.require_euclidean(run.model, "An analogy")
+    codes = run.codes("test")[chosen(run, "analogy", a=a, b=b, c=c)]
     z = np.concatenate([codes, arithmetic.analogy(*map(jnp.asarray, codes))[None]])
-    mean = subject.unit(subject.decode(z))
+    mean = run.unit(run.decode(z))
     return Outcome({"z": z, "mean": mean}, mean[None], "first is to second as third to fourth")

@@ -1,6 +1,8 @@
 """The train state, the pure step, optimisers, the one loop, and how devices run it."""
 
 from jaxvae.train.optimizers import make_optimizer
-from jaxvae.train.step import TrainState, init_state, make_step, make_trainer, streams
+from jaxvae.train.state import TrainState, init_state, streams
+from jaxvae.train.step import make_step
+from jaxvae.train.trainer import make_trainer
 
 __all__ = ["TrainState", "init_state", "make_optimizer", "make_step", "make_trainer", "streams"]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from jaxvae.common.errors import NonFiniteLoss
-from jaxvae.train.step import TrainState
+from jaxvae.train.state import TrainState
 
 
 def fit(

@@ -10,7 +10,7 @@ import numpyro.distributions as dist
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Params
 from jaxvae.distributions import Shaped
-from jaxvae.models.vae import Model
+from jaxvae.models.base import Model
 
 
 def value_log_probs(likelihood: Any, x: Array) -> Array:

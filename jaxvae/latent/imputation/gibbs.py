@@ -10,8 +10,8 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key, Params
 from jaxvae.latent.imputation.checks import require_values
 from jaxvae.latent.imputation.steps import advance, make_chain
+from jaxvae.models.base import Model
 from jaxvae.models.densities import require_density
-from jaxvae.models.vae import Model
 
 AT_A_TIME = 2048  # examples, counted once for each chain
 

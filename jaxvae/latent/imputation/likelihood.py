@@ -11,8 +11,8 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key, Params
 from jaxvae.latent.imputation.checks import require_values, value_log_probs
 from jaxvae.latent.imputation.steps import advance, make_chain
+from jaxvae.models.base import Model
 from jaxvae.models.densities import require_density
-from jaxvae.models.vae import Model
 
 FILLING_STEPS = 20  # of the chains that fill x in before log p(x_observed) is estimated
 

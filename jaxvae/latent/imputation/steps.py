@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxvae.common.types import Array, Key, Params
-from jaxvae.models.vae import Model
+from jaxvae.models.base import Model
 
 Step = Callable[[Any, Key], tuple[Any, tuple[Array, Array]]]
 

@@ -1,0 +1,39 @@
+"""Codes of a trained run as features of images."""
+
+import os
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxvae.common.errors import UserError
+from jaxvae.metrics.features import BATCH, FeatureMap
+from jaxvae.models.base import centre
+from jaxvae.runs.restore import restore_run
+
+
+def run_features(workdir: str | os.PathLike, checkpoint: str = "best") -> FeatureMap:
+    """The codes of a trained run of this project: the centre of q(z|x), flattened to `[N, D]`.
+
+    Args:
+      workdir: its `--workdir`.
+      checkpoint: "best" by validation loss, "last", or a step.
+
+    Raises:
+      UserError: there is no such run; the map: images of another shape.
+    """
+    run = restore_run(workdir, checkpoint)
+    low, high = run.spec.pixel_range(run.config)
+    encode = jax.jit(lambda params, x: centre(run.model.encode(params, low + (high - low) * x)))
+
+    def features(x: np.ndarray) -> np.ndarray:
+        x = np.asarray(x, np.float32)
+        if x.shape[1:] != run.model.data_shape or not len(x):
+            raise UserError(
+                f"Images of the shape {list(x.shape)} were given, but the run in '{workdir}' was trained on examples "
+                f"of the shape {list(run.model.data_shape)}. Give at least one such image, or take another run."
+            )
+        codes = [np.asarray(encode(run.params, jnp.asarray(x[i : i + BATCH]))) for i in range(0, len(x), BATCH)]
+        return np.concatenate(codes).reshape(len(x), -1)
+
+    return features

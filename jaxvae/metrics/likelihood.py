@@ -1,0 +1,81 @@
+"""The importance-weighted likelihood of a model."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxvae.common.errors import UserError
+from jaxvae.common.types import Array, Key, Params, Tree
+from jaxvae.models.base import Model, draw
+
+
+def importance_nll(model: Model, params: Params, key: Key, x: Array, num_samples: int, memory_mb: float = 8.0) -> Array:
+    """-log p(x), estimated from above with `num_samples` draws of z from q(z|x) (arXiv:1509.00519, equation 8).
+
+    Args:
+      model: with densities for posterior and likelihood.
+      params: its parameters.
+      key: sample k of the batch uses `fold_in(key, k)`, so that the chunk size changes nothing but rounding.
+      x: `[B, *data_shape]`.
+      num_samples: K; state it wherever the number is stated. In expectation the estimate falls with K to -log p(x).
+      memory_mb: a bound on the decoder's outputs held at a time, as far as one example allows: a batch that is larger
+        is decoded in equal groups. It changes nothing but rounding, and K does not change the memory.
+
+    Returns:
+      `[B]` nats.
+
+    Raises:
+      UserError: the model has no likelihood, or K is below 1.
+    """
+    if not model.has_likelihood:
+        raise UserError("An importance-weighted likelihood needs a posterior and a likelihood that are densities.")
+    if num_samples < 1:
+        raise UserError(f"evaluate.nll_samples is {num_samples}; the estimate needs at least 1 sample.")
+    example_bytes = 4 * math.prod(x.shape[1:]) * model.likelihood.outputs_per_value
+    group, chunk = _fitting(len(x), example_bytes, num_samples, memory_mb * 1e6)
+    posterior, prior = model.encode(params, x), model.prior(params)
+
+    def by_group(array: Array, axis: int) -> Array:  # [groups, ..., group, ...]; every device keeps its rows of each
+        split = array.reshape(*array.shape[:axis], group, -1, *array.shape[axis + 1 :])
+        return jnp.moveaxis(split, axis + 1, 0)
+
+    x_groups = by_group(x, 0)
+
+    def log_likelihood(z: Array) -> Array:
+        terms: Any = jax.lax.map(lambda g: model.decode(params, g[0]).log_prob(g[1]), (by_group(z, 1), x_groups))
+        return jnp.moveaxis(terms, 0, -1).reshape(len(z), len(x))
+
+    def draw_one(key: Key) -> tuple[Array, Array]:
+        z, log_posterior = draw(key, posterior, 1, exact=True)
+        return z[0], log_posterior[0]
+
+    def add_chunk(total: Array, start: Array) -> tuple[Array, None]:
+        indices = start + jnp.arange(chunk)
+        z, log_posterior = jax.vmap(lambda k: draw_one(jax.random.fold_in(key, k)))(indices)
+        log_prior: Any = prior.log_prob(z)
+        log_weight = log_likelihood(z) + log_prior - log_posterior
+        log_weight = jnp.where(indices[:, None] < num_samples, log_weight, -jnp.inf)
+        return jnp.logaddexp(total, jax.nn.logsumexp(log_weight, axis=0)), None
+
+    start = jnp.arange(0, num_samples, chunk)
+    total, _ = jax.lax.scan(add_chunk, jnp.full(x.shape[0], -jnp.inf), start)
+    return jnp.log(num_samples) - total
+
+
+def _fitting(batch: int, example_bytes: int, num_samples: int, room: float) -> tuple[int, int]:
+    """`(group, chunk)`: how many examples, a divisor of the batch, and samples of each fit into `room` bytes."""
+    group = max(n for n in range(1, batch + 1) if batch % n == 0 and (n == 1 or n * example_bytes <= room))
+    return group, int(np.clip(room / (group * example_bytes), 1, num_samples))
+
+
+def nll_metrics(
+    model: Model, preprocess: Callable, num_samples: int, memory_mb: float, params: Tree, key: Key, batch: dict
+) -> dict[str, Array]:
+    """`{"nll": [B]}` of one batch of stored values, by `importance_nll`."""
+    data_key, sample_key = jax.random.split(key)
+    x = preprocess(data_key, batch["x"])
+    return {"nll": importance_nll(model, params, sample_key, x, num_samples, memory_mb)}

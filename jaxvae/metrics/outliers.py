@@ -1,0 +1,54 @@
+"""How unusual a model finds an example."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxvae.common.errors import UserError
+from jaxvae.common.types import Array, Key, Params
+from jaxvae.distributions.kl import analytic_kl
+from jaxvae.metrics.likelihood import importance_nll
+from jaxvae.models.base import Model, draw
+
+
+def outlier_scores(model: Model, params: Params, key: Key, x: Array, num_samples: int) -> dict[str, Array]:
+    """How unusual the model finds each x `[B, *data_shape]`: `[B]` for each score, higher is stranger.
+
+    "nll": -log p(x) in nats, `importance_nll`. "reconstruction": -log p(x|z) in nats (or the reconstruction loss),
+    averaged over z ~ q(z|x). "kl": KL(q(z|x) || p(z)) in nats, in closed form or else over the same z. "nll" is
+    missing where posterior or likelihood is no density, "kl" where the posterior is none.
+
+    Raises:
+      UserError: fewer than 1 sample, or x of another shape.
+    """
+    if num_samples < 1:
+        raise UserError(f"num_samples is {num_samples}; outlier scores need at least 1.")
+    if x.shape[1:] != model.data_shape:
+        raise UserError(f"Data of shape {list(x.shape)} do not fit a model of {list(model.data_shape)} an example.")
+    return _outlier_scores(model, params, key, x, num_samples)
+
+
+@partial(jax.jit, static_argnames=("model", "num_samples"))
+def _outlier_scores(model, params, key, x, num_samples: int) -> dict[str, Array]:
+    nll_key, draw_key = jax.random.split(key)
+    posterior, prior = model.encode(params, x), model.prior(params)
+
+    def terms(total: Any, i: Array) -> tuple[Any, None]:
+        z, log_posterior = draw(jax.random.fold_in(draw_key, i), posterior, 1, exact=True)
+        reconstruction = -model.decode(params, z).log_prob(x)[0]
+        gap = (log_posterior - prior.log_prob(z))[0] if model.posterior.is_density else jnp.zeros(len(x))
+        return (total[0] + reconstruction, total[1] + gap), None
+
+    zeros = jnp.zeros(len(x)), jnp.zeros(len(x))
+    (reconstruction, gap), _ = jax.lax.scan(terms, zeros, jnp.arange(num_samples))
+    scores = {"reconstruction": reconstruction / num_samples}
+    if model.posterior.is_density:
+        try:
+            scores["kl"] = analytic_kl(posterior, prior)
+        except UserError:
+            scores["kl"] = gap / num_samples
+    if model.has_likelihood:
+        scores["nll"] = importance_nll(model, params, nll_key, x, num_samples)
+    return scores
