@@ -17,7 +17,7 @@ from jaxvae import data, train
 from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import build
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "own_loop.py"
 BENCHMARK = ROOT / "benchmarks" / "train_speed.py"
 

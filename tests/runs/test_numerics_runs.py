@@ -121,11 +121,11 @@ def test_a_run_from_before_these_settings_is_used_as_ever(tmp_path):
     ],
 )
 def test_a_run_with_a_setting_out_of_its_range_is_not_started(refused, workdir, override, said):
-    assert said in refused(f"--config={Path(__file__).parents[1]}/configs/vae.py", f"--config.{override}")
+    assert said in refused(f"--config={Path(__file__).parents[2]}/configs/vae.py", f"--config.{override}")
     assert not workdir.exists()
 
 
 def test_an_objective_of_the_whole_batch_is_not_accumulated(refused, workdir):
-    config = f"--config={Path(__file__).parents[1]}/configs/beta_tcvae.py"
+    config = f"--config={Path(__file__).parents[2]}/configs/beta_tcvae.py"
     assert "needs the whole batch at once" in refused(config, "--config.train.accumulate=2")
     assert not workdir.exists()

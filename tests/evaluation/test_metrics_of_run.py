@@ -24,7 +24,7 @@ from jaxvae.evaluation.table import METRICS
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 QUICK = (
     "--config.evaluate.report=False", "--config.evaluate.nll_samples=5", "--config.evaluate.max_examples=1000",
     "--config.evaluate.ais_examples=4", "--config.evaluate.ais_chains=2", "--config.evaluate.ais_temperatures=3",

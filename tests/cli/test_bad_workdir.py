@@ -18,7 +18,7 @@ import jaxvae
 import launch
 from jaxvae.cli.flags import parse
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 VAE = f"--config={ROOT}/configs/vae.py"
 
 

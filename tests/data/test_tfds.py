@@ -18,7 +18,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 from jaxvae import UserError, data
 from jaxvae.data import cache
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 6, 5, 3), np.uint8)
 LABELS = np.arange(20) % 7
 FEATURE = "tensorflow_datasets.core.features."

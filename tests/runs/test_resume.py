@@ -15,7 +15,7 @@ import pytest
 import launch
 from jaxvae.runs.checkpoint_reader import Reader
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 EPOCHS = 12
 COMMAND = [
     sys.executable, "launch.py", "--config=configs/vae.py", f"--config.train.num_epochs={EPOCHS}",

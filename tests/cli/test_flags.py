@@ -14,7 +14,7 @@ from jaxvae.cli.flags import PARTS, parse
 from jaxvae.experiment import build
 from jaxvae.tools import TOOLS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 VAE = f"--config={ROOT}/configs/vae.py"
 KNOWN = {**build.PARTS, "tool": TOOLS}
 NAMES = [(part, name) for part in PARTS for name in sorted(KNOWN[part.rpartition(".")[2]])]

@@ -18,7 +18,7 @@ from jaxvae import UserError
 from jaxvae.runs import signals
 from jaxvae.train import sharding
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def relative(a, b):

@@ -96,7 +96,7 @@ def test_a_run_tells_its_trainer_what_suits_its_network(unlooped, refused, monke
         raise UserError("that is all")
 
     monkeypatch.setattr(train, "make_trainer", make_trainer)
-    config = f"--config={Path(__file__).parents[1]}/configs/vae.py"
+    config = f"--config={Path(__file__).parents[2]}/configs/vae.py"
     assert "that is all" in refused(config, "--config.train.accumulate=2")
     assert given == [2, False]
 

@@ -13,7 +13,7 @@ from jaxvae.cli import commands
 from jaxvae.cli.flags import PARTS
 from jaxvae.tools import TOOLS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 VAE = f"--config={ROOT}/configs/vae.py"
 SHORT = ["--config.train.num_epochs=1", "--config.evaluate.nll_samples=2"]
 

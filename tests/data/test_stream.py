@@ -21,7 +21,7 @@ from jaxvae.data.stream import Rows
 from jaxvae.runs.checkpoint_reader import Reader
 from jaxvae.train import loop, sharding, validation
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("size", [0, 4, 9])
