@@ -10,18 +10,8 @@ import jax.numpy as jnp
 from jaxvae.common.ranges import FRACTION, check, within
 from jaxvae.common.types import Array
 from jaxvae.networks.base import Network
-from jaxvae.networks.recurrent import (
-    LSTM,
-    Embedding,
-    as_carry,
-    beside,
-    check_sequence,
-    drop,
-    flat_latent,
-    sequence_encoder,
-    steps_before,
-    token_count,
-)
+from jaxvae.networks.recurrent import check_sequence, sequence_encoder, token_count
+from jaxvae.networks.recurrent_cells import LSTM, Embedding, as_carry, beside, drop, flat_latent, steps_before
 
 
 class HierarchicalDecoder(nn.Module):

@@ -1,6 +1,6 @@
 """Twenty training steps on the digits, for comparing devices, hosts and ways to compile; also a script.
 
-python tests/twenty_steps.py OUT.npz jit --coordinator=HOST:PORT --num_processes=2 --process_id=0
+python tests/helpers/twenty_steps.py OUT.npz jit --coordinator=HOST:PORT --num_processes=2 --process_id=0
 """
 
 import sys

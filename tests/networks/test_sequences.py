@@ -8,7 +8,7 @@ import pytest
 from sequence_tools import CASES, NOISY, ONE, SHAPES, TRAINING, V, batch, small
 
 from jaxvae import likelihoods, objectives
-from jaxvae.networks.recurrent import LSTM, drop, steps_before
+from jaxvae.networks.recurrent_cells import LSTM, drop, steps_before
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

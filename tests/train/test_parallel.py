@@ -51,7 +51,7 @@ def together(command):
 
 
 def two_processes(tmp_path, mode):
-    together([sys.executable, "tests/twenty_steps.py", str(tmp_path / "out.npz"), mode])
+    together([sys.executable, "tests/helpers/twenty_steps.py", str(tmp_path / "out.npz"), mode])
     with np.load(tmp_path / "out.npz") as result:
         assert result["devices"] == 4
         return dict(result)
