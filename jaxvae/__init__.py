@@ -24,7 +24,7 @@ __all__ = [
 _HOME = {
     **dict.fromkeys(("Model", "make_model", "reconstruct", "reparameterize", "sample"), "models"),
     "Objective": "objectives", "UserError": "common.errors", "avoid_wrong_sums": "common.platform",
-    "restore": "runs.workdir",
+    "restore": "runs.restore",
 }  # fmt: skip
 
 

@@ -11,10 +11,19 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as policies
 
-from jaxvae.train import sharding
-from jaxvae.runs.checkpoint_reader import NOT_MEASURED, Reader, checksum, damage, first_line, log, shapes, validation_loss
 from jaxvae.common.errors import UserError, advice
 from jaxvae.common.types import Tree
+from jaxvae.runs.checkpoint_reader import (
+    NOT_MEASURED,
+    Reader,
+    checksum,
+    damage,
+    first_line,
+    log,
+    shapes,
+    validation_loss,
+)
+from jaxvae.train import sharding
 
 KEEP_LATEST = 2  # the second is there for the day the first is damaged
 NONE, ALL_DAMAGED = -1, -2  # what process 0 tells the others instead of a step

@@ -10,16 +10,15 @@ import jax
 import numpy as np
 import optax
 
-from jaxvae.train import sharding
-from jaxvae.runs.checkpoints import Checkpoints
-from jaxvae.runs.checkpoint_reader import shapes
 from jaxvae.common.errors import UserError
-from jaxvae.experiment.setup import Experiment
-from jaxvae.train.state import join_state, split_state
-from jaxvae.train.state import TrainState, init_state
-from jaxvae.experiment.plain import flatten
 from jaxvae.common.types import Key, Tree
+from jaxvae.experiment.plain import flatten
+from jaxvae.experiment.setup import Experiment
+from jaxvae.runs.checkpoint_reader import shapes
+from jaxvae.runs.checkpoints import Checkpoints
 from jaxvae.runs.restore import restore_run
+from jaxvae.train import sharding
+from jaxvae.train.state import TrainState, init_state, join_state, split_state
 
 
 def start(

@@ -1,7 +1,5 @@
 """What a run leaves behind while it trains: rows, pictures, checkpoints, and the seconds that it took."""
 
-from jaxvae.train.state import split_state
-
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -12,16 +10,15 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from jaxvae.train import sharding
-from jaxvae.runs.checkpoints import Checkpoints
 from jaxvae.common.errors import NonFiniteLoss
-from jaxvae.train.validation import check_batch_size, mean_over, objective_metrics
+from jaxvae.common.types import Params
 from jaxvae.experiment.setup import Experiment
-from jaxvae.train.sharding import Parallel
-from jaxvae.train.state import TrainState, streams
-from jaxvae.common.types import Params, Tree
-from jaxvae.train.transforms import exchanged
+from jaxvae.runs.checkpoints import Checkpoints
 from jaxvae.runs.log import MetricsLog
+from jaxvae.train import sharding
+from jaxvae.train.sharding import Parallel
+from jaxvae.train.state import TrainState, split_state, streams
+from jaxvae.train.validation import check_batch_size, mean_over, objective_metrics
 
 
 class Recorder:

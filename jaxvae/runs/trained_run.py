@@ -10,15 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxvae import train
-from jaxvae.data.load import Split
 from jaxvae.common.errors import UserError, unknown
+from jaxvae.common.types import Array, Key
+from jaxvae.data.load import Split
+from jaxvae.data.spec import viewed
+from jaxvae.experiment.parts import part
 from jaxvae.experiment.setup import Experiment
 from jaxvae.models.base import centre
-from jaxvae.experiment.parts import part
-from jaxvae.samplers import encode_all, sample_with
-from jaxvae.data.spec import viewed
-from jaxvae.common.types import Array, Key
 from jaxvae.runs.restore import Restored
+from jaxvae.samplers import encode_all, sample_with
 
 BATCH = 1024
 

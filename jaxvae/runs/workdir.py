@@ -1,46 +1,16 @@
 """The folder of a run: its config, its log, its results; and how a run is given back."""
 
-from jaxvae.experiment.plain import load_config
-
-import contextlib
 import fcntl
 import json
-import math
-import os
-import socket
-import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-from tensorboardX import summary
-from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
-from tensorboardX.record_writer import RecordWriter
-
-from jaxvae.experiment import build
-from jaxvae.runs.checkpoint_reader import Reader
 from jaxvae.common.errors import UserError
-from jaxvae.models.base import Model
-from jaxvae.experiment.plain import completed
-from jaxvae.experiment.plain import flatten
-from jaxvae.common.types import Tree
-
-
-
+from jaxvae.experiment.plain import completed, flatten, load_config
 
 # Where things lie on one machine, and how they are read there, is no part of a run.
 MACHINE = {"data.data_dir", "data.cache_dir", "data.stream", "data.workers"}
-
-
-
-
-
-
-
-
 
 
 def claim(workdir: Path, config: Mapping[str, Any], write: bool = True) -> None:

@@ -1,0 +1,70 @@
+"""The log of a run: metrics.jsonl and TensorBoard events."""
+
+import contextlib
+import json
+import math
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tensorboardX import summary
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.record_writer import RecordWriter
+
+
+class MetricsLog:
+    """`metrics.jsonl` and TensorBoard events; rows after `first_step`, left by a killed run, are dropped.
+
+    Events are written at once, not by SummaryWriter's thread: where a disk fills up, that thread dies unheard and the
+    next `add_scalar` waits for it for ever.
+    """
+
+    def __init__(self, workdir: Path, first_step: int):
+        self._path = workdir / "metrics.jsonl"
+        kept = [row for row in read_metrics(workdir) if row["step"] <= first_step]
+        scratch = self._path.with_suffix(".tmp")
+        scratch.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        scratch.replace(self._path)
+        self._file = self._path.open("a")
+        (workdir / "tensorboard").mkdir(exist_ok=True)
+        name = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}"
+        self._events = RecordWriter(str(workdir / "tensorboard" / name))
+        self._event(0, file_version="brain.Event:2")
+        if first_step:  # tells TensorBoard to drop what comes after, as above
+            self._event(first_step + 1, session_log=SessionLog(status=SessionLog.SessionStatus.Value("START")))
+
+    def row(self, step: int, epoch: float, split: str, metrics: Mapping[str, float]) -> None:
+        """One row of scalars; JSON has no NaN, so that null stands for what is not finite."""
+        values = {name: float(value) for name, value in metrics.items()}
+        shown = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        self._file.write(json.dumps({"step": step, "epoch": round(epoch, 4), "split": split, **shown}) + "\n")
+        self._file.flush()
+        for name, value in values.items():
+            self._event(step, summary=summary.scalar(f"{split}/{name}", value))
+        self._events.flush()
+
+    def image(self, step: int, name: str, picture: np.ndarray) -> None:
+        """One RGB picture `[H, W, 3]`, uint8, for TensorBoard."""
+        self._event(step, summary=summary.image(name, picture, dataformats="HWC"))
+
+    def close(self) -> None:
+        """Writes what is left; both are closed, whatever fails: Python would try again, and complain, at the end."""
+        with contextlib.closing(self._events), self._file:
+            pass
+
+    def _event(self, step: int, **content: Any) -> None:
+        self._events.write(Event(step=step, wall_time=time.time(), **content).SerializeToString())
+
+
+def read_metrics(workdir: Path) -> list[dict[str, Any]]:
+    """The whole rows of `metrics.jsonl`; a line that a kill cut in two is left out."""
+    path, rows = workdir / "metrics.jsonl", []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            continue
+    return rows

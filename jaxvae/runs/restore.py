@@ -1,0 +1,64 @@
+"""The model and the parameters of a run, from its folder alone."""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxvae.common.types import Tree
+from jaxvae.data.spec import DataSpec
+from jaxvae.experiment import build
+from jaxvae.experiment.plain import load_config
+from jaxvae.models.base import Model
+from jaxvae.runs.checkpoint_reader import Reader
+
+
+def restore(workdir: str | os.PathLike, checkpoint: str = "best") -> tuple[Model, Tree]:
+    """The model and parameters of a run, from its folder alone; no code in it is executed.
+
+    Args:
+      workdir: what `--workdir` was.
+      checkpoint: "best" by validation loss, "last", or a step.
+
+    Returns:
+      `(model, params)`: `model.encode(params, x)`, `model.decode(params, z)`, `model.prior(params)`.
+
+    Raises:
+      UserError: there is no run, or no sound checkpoint.
+    """
+    run = restore_run(workdir, checkpoint)
+    return run.model, jax.tree.map(jnp.asarray, run.params)
+
+
+class Restored(NamedTuple):
+    """A run read back: `weights` is `{"params": {group: tree}, "extra": tree}` on the host, `info` its JSON.
+
+    `params` is what the model is used with, made of both.
+    """
+
+    config: dict[str, Any]
+    spec: DataSpec
+    model: Model
+    params: Tree
+    weights: dict[str, Tree]
+    step: int
+    info: dict[str, Any]
+
+
+def restore_run(workdir: str | os.PathLike, checkpoint: str = "best") -> Restored:
+    """As `restore`, with all groups of parameters, the config and what was noted with the checkpoint."""
+    config = load_config(workdir)
+    with contextlib.closing(Reader(Path(workdir) / "checkpoints")) as reader:
+        step, weights, info = reader.weights(checkpoint)
+    spec = _spec(info)
+    model = build.model(config, spec)
+    params = build.objective(config, model, spec, total_steps=1).model_params(weights["params"], weights["extra"])
+    return Restored(config, spec, model, params, weights, step, info)
+
+
+def _spec(info: dict[str, Any]) -> DataSpec:
+    of_json = {key: tuple(info["data"].get(key, ())) for key in ("shape", "vocabulary")}  # which has no tuples
+    return DataSpec(**{**info["data"], **of_json})
