@@ -35,7 +35,7 @@ def layers(params: Params) -> list[tuple[np.ndarray, np.ndarray]] | None:
     return found
 
 
-def run(network: list[tuple[np.ndarray, np.ndarray]], activation: str, output: str, z: np.ndarray) -> np.ndarray:
+def outputs(network: list[tuple[np.ndarray, np.ndarray]], activation: str, output: str, z: np.ndarray) -> np.ndarray:
     """What the page computes, `[N, D]` for z `[N, latent_dim]`: dense layers, and a function of each output."""
     for i, (weights, bias) in enumerate(network):
         z = z @ weights + bias
@@ -69,7 +69,7 @@ def export(run: TrainedRun, centre: np.ndarray, axes: np.ndarray, spans: np.ndar
         z = centre + rng.normal(size=(64, len(centre))) * np.linalg.norm(spans) / np.sqrt(len(centre))
         wanted = run.decode(z).reshape(len(z), -1)
         for output in OUTPUTS:
-            got = run(network, activation, output, z.astype(np.float64))
+            got = outputs(network, activation, output, z.astype(np.float64))
             if got.shape == wanted.shape and np.abs(got - wanted).max() <= TOLERANCE * (high - low):
                 packed = [
                     {"in": w.shape[0], "out": w.shape[1], "weights": pack(w), "bias": pack(b)} for w, b in network

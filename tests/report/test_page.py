@@ -62,7 +62,7 @@ def test_exported_weights_are_the_decoder(run):
     unpack = lambda text, *shape: np.frombuffer(base64.b64decode(text), "<f4").reshape(shape)  # noqa: E731
     network = [(unpack(s["weights"], s["in"], s["out"]), unpack(s["bias"], s["out"])) for s in spec["layers"]]
     z = np.random.default_rng(1).normal(size=(20, network[0][0].shape[0]))
-    got = (decoder.run(network, spec["activation"], spec["output"], z) - spec["low"]) / (spec["high"] - spec["low"])
+    got = (decoder.outputs(network, spec["activation"], spec["output"], z) - spec["low"]) / (spec["high"] - spec["low"])
     np.testing.assert_allclose(np.clip(got, 0, 1), means(workdir, z), atol=1e-4)
 
 
