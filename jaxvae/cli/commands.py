@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from jaxvae import data, train
+from jaxvae import data, tools, train
 from jaxvae.common.errors import UserError
 from jaxvae.evaluation.table import check as check_metrics
 from jaxvae.experiment import build
@@ -25,7 +25,6 @@ from jaxvae.runs.signals import Signals, Stopped
 from jaxvae.runs.trained_run import TrainedRun
 from jaxvae.runs.workdir import claim, lock, read_results
 from jaxvae.samplers import sample_with
-from jaxvae.tools import TOOLS
 from jaxvae.train import loop, sharding
 from jaxvae.train.gradients import check_accumulate
 
@@ -191,7 +190,7 @@ def _check_asked(experiment: Experiment) -> None:
     """Raises UserError for what the trained run cannot be asked for: now, not when the training is done."""
     config = experiment.config
     build.part("sampler", config["sample"]["sampler"])()
-    build.part("tool", config["tool"], parts={"tool": TOOLS})
+    tools.find(config["tool"])
     check_metrics(experiment, config["evaluate"]["metrics"])
 
 

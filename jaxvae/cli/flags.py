@@ -10,6 +10,7 @@ from ml_collections import ConfigDict, config_flags
 
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.experiment import defaults
+from jaxvae.experiment.own import short
 from jaxvae.experiment.plain import flatten
 
 # Settings that choose a part by name; what else stands beside the name are its options, checked when it is built.
@@ -59,7 +60,7 @@ def _name_after_data(config: ConfigDict, was: ConfigDict) -> None:
     if name != was.data.name:
         config.data.name = name
         if config.name == was.name:
-            config.name = f"{was.name.removesuffix(was.data.name).removesuffix('-')}-{name}"
+            config.name = f"{was.name.removesuffix(short(was.data.name)).removesuffix('-')}-{short(name)}"
 
 
 def check(config: ConfigDict) -> None:
@@ -127,7 +128,7 @@ def _spell_out(arg: str, config: ConfigDict) -> str:
 
 def _is_option(path: str) -> bool:
     parent, _, last = path.rpartition(".")
-    return parent in PARTS and last != "name" and path not in (*COMMON, *PARTS)
+    return parent in (*PARTS, "data.options") and last != "name" and path not in (*COMMON, *PARTS)
 
 
 def _joined(argv: list[str]) -> list[str]:

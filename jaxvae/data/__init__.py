@@ -3,12 +3,12 @@
 from jaxvae.data.buckets import make_bucket_feed
 from jaxvae.data.feed import Feed, batch_indices, make_feed
 from jaxvae.data.kinds import KINDS, load_data, load_sequences
-from jaxvae.data.load import Dataset, Split, checksum, from_sources, load, prepare
+from jaxvae.data.load import Dataset, Split, checksum, from_arrays, from_sources, load, prepare
 from jaxvae.data.preprocess import BINARIZATIONS, PIXEL_RANGES, binarize, make_preprocess, to_unit_range
 from jaxvae.data.spec import DataSpec
 
 __all__ = [
     "BINARIZATIONS", "KINDS", "PIXEL_RANGES", "DataSpec", "Dataset", "Feed", "Split", "batch_indices", "binarize",
-    "checksum", "from_sources", "load", "load_data", "load_sequences", "make_bucket_feed", "make_feed",
+    "checksum", "from_arrays", "from_sources", "load", "load_data", "load_sequences", "make_bucket_feed", "make_feed",
     "make_preprocess", "prepare", "to_unit_range",
 ]  # fmt: skip

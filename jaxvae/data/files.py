@@ -1,5 +1,6 @@
 """Own data: an .npz or .npy file, or a folder of images. Nothing here unpickles."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -45,20 +46,37 @@ def read(
         raise UserError(
             f"'{path}' cannot be read as plain arrays (objects and pickles are refused): {reason}."
         ) from error
-    names = _names(arrays.pop("factor_names", None), path)
-    splits = _by_split(arrays, path)
+    return from_arrays(arrays, str(path), image_size)
+
+
+def from_arrays(
+    arrays: Mapping[str, np.ndarray], source: str, image_size: int = 0
+) -> tuple[dict[str, Split], tuple[str, ...]]:
+    """The splits among named arrays, as an `.npz` file holds them, and the names of their factors.
+
+    Args:
+      arrays: "x" and "y", or "x_train", "x_test" and so on: see docs/data.md.
+      source: of the arrays, for messages.
+      image_size: see `resize`.
+
+    Raises:
+      UserError: no array is named as data.
+    """
+    arrays = dict(arrays)
+    names = _names(arrays.pop("factor_names", None), source)
+    splits = _by_split(arrays, source)
     return {key: split._replace(x=resize(_pixels(split.x), image_size)) for key, split in splits.items()}, names
 
 
-def _names(array: np.ndarray | None, path: Path) -> tuple[str, ...]:
+def _names(array: np.ndarray | None, source: str) -> tuple[str, ...]:
     if array is None:
         return ()
     if array.ndim != 1 or array.dtype.kind != "U":
-        raise UserError(f"'factor_names' in '{path}' is {array.dtype} {array.shape}; it must be a list of strings.")
+        raise UserError(f"'factor_names' in '{source}' is {array.dtype} {array.shape}; it must be a list of strings.")
     return tuple(map(str, array))
 
 
-def _by_split(arrays: dict[str, np.ndarray], path: Path) -> dict[str, Split]:
+def _by_split(arrays: dict[str, np.ndarray], source: str) -> dict[str, Split]:
     found = {}
     for split, spellings in SPLIT_NAMES.items():
         for s in spellings:
@@ -81,7 +99,7 @@ def _by_split(arrays: dict[str, np.ndarray], path: Path) -> dict[str, Split]:
     if x is None:
         listed = ", ".join(f"{key} {a.shape}" for key, a in arrays.items()) or "nothing"
         raise UserError(
-            f"'{path}' holds {listed}. Name the data 'x' (and labels 'y'), or 'x_train', 'x_test' and so on."
+            f"'{source}' holds {listed}. Name the data 'x' (and labels 'y'), or 'x_train', 'x_test' and so on."
         )
     return {"train": Split(x, label, factors)}
 

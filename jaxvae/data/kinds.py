@@ -12,7 +12,7 @@ from jaxvae.data.split import Dataset, Split
 
 KINDS = ("images", "text", "music")
 BUNDLED = {"text": "sentences", "music": "melodies"}
-NOT_OF_IMAGES = ("kind", "sequence", "pixel_range", "workers")
+NOT_OF_IMAGES = ("kind", "sequence", "pixel_range", "workers", "options")
 
 
 def load_sequences(kind: str, name: str, path: str, validation_fraction: float, options: Mapping[str, Any]) -> Dataset:
@@ -60,12 +60,25 @@ def load_data(settings: Mapping[str, Any]) -> Dataset:
     Raises:
       UserError: nothing usable is there, or a setting does not fit its kind.
     """
-    if settings["kind"] not in KINDS:
-        raise unknown("data.kind", settings["kind"], KINDS)
     kind, sequence = settings["kind"], settings["sequence"]
+    check_kind(settings)
+    if options := settings.get("options"):
+        raise UserError(
+            f"data.options are those of a function of your own, named by data.name=module:function; the data "
+            f"'{settings['path'] or settings['name']}' takes none, and got {', '.join(options)}."
+        )
     if kind == "images":
         return load_images(**{key: value for key, value in settings.items() if key not in NOT_OF_IMAGES})
+    return load_sequences(kind, settings["name"], settings["path"], settings["validation_fraction"], sequence)
+
+
+def check_kind(settings: Mapping[str, Any]) -> None:
+    """Raises UserError for an unknown `data.kind`, and for settings of images where it is another kind."""
+    kind = settings["kind"]
+    if kind not in KINDS:
+        raise unknown("data.kind", kind, KINDS)
+    if kind == "images":
+        return
     for key, wanted in {"pixel_range": (), "binarization": "none", "image_size": 0, "stream": False}.items():
         if (tuple(settings[key]) if key == "pixel_range" else settings[key]) != wanted:
             raise UserError(f"data.{key} is {settings[key]!r}, but {kind} is taken as it is: set it to {wanted!r}.")
-    return load_sequences(kind, settings["name"], settings["path"], settings["validation_fraction"], sequence)

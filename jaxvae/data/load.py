@@ -63,6 +63,29 @@ def load(
     return prepare(name, splits, max_value, validation_fraction, binarization, factor_names)
 
 
+def from_arrays(
+    name: str,
+    arrays: Mapping[str, np.ndarray],
+    image_size: int = 0,
+    validation_fraction: float = 0.1,
+    binarization: str = "none",
+) -> Dataset:
+    """A data set from named arrays, as an `.npz` file holds them.
+
+    Args:
+      name: what to call it.
+      arrays: `{"x": [N, ...], "y": [N]}`, or "x_train", "x_test" and so on: see docs/data.md.
+      image_size: as in `load`.
+      validation_fraction: as in `load`.
+      binarization: as in `load`.
+
+    Raises:
+      UserError: the arrays are no usable data.
+    """
+    splits, factor_names = files.from_arrays({key: np.asarray(a) for key, a in arrays.items()}, name, image_size)
+    return prepare(name, splits, _max_value(splits), validation_fraction, binarization, factor_names)
+
+
 def prepare(
     name: str,
     splits: dict[str, Split],

@@ -13,11 +13,11 @@ import numpy as np
 from jaxvae import data
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array
-from jaxvae.data.kinds import load_data
 from jaxvae.data.load import BUNDLED
 from jaxvae.data.tfds_images import find_prepared
 from jaxvae.evaluation.of_run import num_rows, rows
 from jaxvae.evaluation.run_features import run_features
+from jaxvae.experiment import own, sources
 from jaxvae.experiment.plain import load_config
 from jaxvae.experiment.setup import Experiment
 from jaxvae.metrics import features, fidelity
@@ -125,8 +125,8 @@ def outliers(run: TrainedRun) -> dict[str, Any]:
 
 def _other_data(run: TrainedRun) -> data.Dataset:
     name = run.config["evaluate"]["outliers"]
-    where = {"path": name} if Path(name).expanduser().exists() else {"name": name, "path": ""}
-    other = load_data({**run.config["data"], **where})
+    where = {"path": name} if Path(name).expanduser().exists() else {"name": name, "path": "", "options": {}}
+    other = sources.load({**run.config["data"], **where})
     if other.shape != run.dataset.shape:
         raise UserError(
             f"evaluate.outliers is '{name}', whose examples have the shape {list(other.shape)}, but the run's have "
@@ -138,6 +138,9 @@ def _other_data(run: TrainedRun) -> data.Dataset:
 def check_outliers(config: Mapping[str, Any]) -> None:
     """Raises UserError where `evaluate.outliers` names no file, folder or data set that is here; nothing is read."""
     name = config["evaluate"]["outliers"]
+    if own.is_own(name):
+        sources.builder({**config["data"], "name": name, "options": {}})
+        return
     if name in BUNDLED or Path(name).expanduser().exists():
         return
     try:

@@ -12,6 +12,7 @@ import jaxvae
 from jaxvae.data.buckets import lengths
 from jaxvae.evaluation.bounds import bits_per_dim, has_grey_bernoulli
 from jaxvae.evaluation.table import compute
+from jaxvae.experiment.own import short
 from jaxvae.runs.trained_run import TrainedRun
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpyro", "orbax-checkpoint", "numpy")
@@ -115,6 +116,7 @@ def label(name: str, part: str = "") -> str:
       name: of a metric.
       part: the number's own name, which is not said again as far as it is the metric's.
     """
+    name = short(name)
     said = " ".join(WORDS.get(word, word) for word in name.split("_"))
     rest = part.removeprefix(name).strip("_")
     return f"{said}: {label(rest)}" if rest else said

@@ -10,6 +10,7 @@ from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Params
 from jaxvae.distributions.spaces import EUCLIDEAN
 from jaxvae.evaluation import bounds, of_data, of_run
+from jaxvae.experiment import own
 from jaxvae.experiment.setup import Experiment
 from jaxvae.metrics.paths import prior_is_density
 from jaxvae.models.base import Model
@@ -84,6 +85,19 @@ METRICS: dict[str, Metric] = {
 }
 
 
+def find(name: str) -> Metric:
+    """The metric of this name: one of METRICS, or what the function `module:function` returns.
+
+    Raises:
+      UserError: an unknown name, or see `experiment.own.find`.
+    """
+    if own.is_own(name):
+        return own.find("metric", name, {"jaxvae.evaluation.table.Metric": Metric})()
+    if name not in METRICS:
+        raise unknown("metric", name, [*METRICS, "all"])
+    return METRICS[name]
+
+
 def compute(run: TrainedRun, asked: str) -> Computed:
     """The objective's own and the NLL, always, and those that are `asked` for.
 
@@ -104,10 +118,10 @@ def compute(run: TrainedRun, asked: str) -> Computed:
     notes, refused = [], []
     for name in names:
         try:
-            METRICS[name].enough(run.experiment)
+            find(name).enough(run.experiment)
             # Threads add up in any order, and the last bits with them; on a busy machine they wait for each other.
             with threadpool_limits(1):
-                found[name] = METRICS[name].compute(run)
+                found[name] = find(name).compute(run)
         except UserError as error:
             if _asked(asked) == ["all"]:
                 notes.append(f"{name} was left out: {error}")
@@ -141,11 +155,9 @@ def check(experiment: Experiment, asked: str) -> list[str]:
     if of_all:
         names = [name for name in METRICS if not _missing(experiment, name)]
     for name in names:
-        if name not in METRICS:
-            raise unknown("metric", name, [*METRICS, "all"])
         if missing := _missing(experiment, name):
             raise UserError(f"The metric '{name}' needs {' and '.join(missing)}. {_possible(experiment, name)}")
-        METRICS[name].check(experiment.config)
+        find(name).check(experiment.config)
         if not of_all and (error := _too_few(experiment, name)):
             raise UserError(_cannot(experiment, name, error)) from error
     return names
@@ -156,12 +168,12 @@ def _asked(asked: str) -> list[str]:
 
 
 def _missing(experiment: Experiment, name: str) -> list[str]:
-    return [NEEDS[need][1] for need in METRICS[name].needs if not NEEDS[need][0](experiment)]
+    return [NEEDS[need][1] for need in find(name).needs if not NEEDS[need][0](experiment)]
 
 
 def _too_few(experiment: Experiment, name: str) -> UserError | None:
     try:
-        METRICS[name].enough(experiment)
+        find(name).enough(experiment)
     except UserError as error:
         return error
     return None

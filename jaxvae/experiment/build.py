@@ -10,6 +10,7 @@ import optax
 
 from jaxvae.common.errors import UserError
 from jaxvae.data.spec import DataSpec
+from jaxvae.experiment import own
 from jaxvae.experiment.parts import PARTS, part
 from jaxvae.likelihoods import Likelihood
 from jaxvae.models.base import Model
@@ -141,7 +142,8 @@ def _check_without_kl(config: Mapping[str, Any], model: Model) -> None:
             f"The objective '{name}' has no KL, so the kl weight '{config['kl']['name']}' would do nothing. Take it "
             "out, or take an objective with a KL: 'elbo', for example."
         )
-    needs_fixed_prior(model, name, "has no term in which the prior stands")
+    if not own.is_own(name):  # which may have such a term all the same
+        needs_fixed_prior(model, name, "has no term in which the prior stands")
 
 
 def optimizer(config: Mapping[str, Any], total_steps: int) -> optax.GradientTransformation:

@@ -2,6 +2,8 @@
 
 from ml_collections import ConfigDict
 
+from jaxvae.experiment import own
+
 # What a data set changes about a run: `configs/vae.py:mnist` starts from these.
 DATASETS = {
     "digits": {"num_epochs": 100, "eval_every_epochs": 10, "nll_samples": 1000, "validation_fraction": 0.1},
@@ -21,11 +23,12 @@ def get_config(name: str, dataset: str = "") -> ConfigDict:
     dataset = dataset or "digits"
     sizes = DATASETS.get(dataset, DATASETS["mnist"])
     return ConfigDict({
-        "name": f"{name}-{dataset}",
+        "name": f"{name}-{own.short(dataset)}",
         "seed": 0,
         "data": {
             "name": dataset,
             "kind": "images",  # images (and other arrays) | text | music
+            "options": {},  # of data.name=module:function
             "path": "",  # a file or folder of arrays, images, text or MIDI files: then this is the data
             "data_dir": "",  # where TFDS data lies; else $TFDS_DATA_DIR, else ~/tensorflow_datasets
             "cache_dir": "",  # where decoded arrays are kept; else ~/.cache/jaxvae

@@ -7,9 +7,12 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+import optax
+
 from jaxvae import likelihoods, networks, objectives, posteriors, priors, samplers
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.distributions import decoding
+from jaxvae.experiment import own
 from jaxvae.train import optimizers
 
 
@@ -44,6 +47,19 @@ PARTS: dict[str, dict[str, Callable]] = {
     "sampler": samplers.SAMPLERS,
     "decoding": decoding.DECODINGS,
 }  # fmt: skip
+# The types that builders return, by kind and by what to call them.
+RETURNS: dict[str, dict[str, Any]] = {
+    "posterior": {"jaxvae.posteriors.Posterior": posteriors.Posterior},
+    "prior": {"jaxvae.priors.Prior": priors.Prior},
+    "likelihood": {"jaxvae.likelihoods.Likelihood": likelihoods.Likelihood},
+    "network": {"jaxvae.networks.Network": networks.Network},
+    "objective": {"jaxvae.objectives.Objective": objectives.Objective},
+    "kl": {"jaxvae.objectives.KLWeight": objectives.KLWeight},
+    "optimizer": {"optax.GradientTransformation": optax.GradientTransformation},
+    "schedule": {"optax.Schedule": optax.Schedule},
+    "sampler": {"jaxvae.samplers.Sampler": samplers.Sampler},
+    "decoding": {"jaxvae.distributions.decoding.Write": decoding.Write},
+}
 PLAIN = (bool, int, float, str)
 # What a part is given by the builder, so that a config cannot.
 GIVEN = {"latent_dim", "num_codes", "data_shape", "levels", "pixel_range", "model", "kl", "learning_rate", "peak",
@@ -54,30 +70,54 @@ Parts = Mapping[str, Mapping[str, Callable]]
 
 
 def part(
-    kind: str, spec: Mapping[str, Any], given: Mapping[str, Any] = MappingProxyType({}), parts: Parts = PARTS
+    kind: str,
+    spec: Mapping[str, Any],
+    given: Mapping[str, Any] = MappingProxyType({}),
+    parts: Parts = PARTS,
+    returns: Mapping[str, Any] = MappingProxyType({}),
 ) -> Callable:
-    """The builder that `spec` = `{"name": ..., **options}` names, with its options bound, and what of `given` it takes.
+    """The builder of a part, with its options bound, and those of `given` that its signature has.
+
+    Args:
+      kind: of part, a key of `parts`.
+      spec: `{"name": ..., **options}`; the name is one of `parts[kind]`, or `module:function` of an imported module.
+      given: arguments that a config cannot set.
+      parts: builders by kind and name.
+      returns: the types of a part of this kind by what to call them; those of RETURNS by default.
 
     Raises:
-      UserError: an unknown name (lists the known ones and the nearest), an option that the part does not take, or
-        one of the wrong type.
+      UserError: an unknown name (lists the known ones and the nearest), an option that the part does not take, one of
+        the wrong type, or one that it needs and does not get; or see `own.find`.
     """
     options = dict(spec)
     name = options.pop("name", None)
-    if not isinstance(name, str) or name not in parts[kind]:
+    if own.is_own(name):
+        builder = own.find(kind, name, returns or RETURNS[kind])
+    elif isinstance(name, str) and name in parts[kind]:
+        builder = parts[kind][name]
+    else:
         raise unknown(kind, name, parts[kind])
-    builder = parts[kind][name]
     signature = inspect.signature(builder).parameters
-    takes = {key: p for key, p in signature.items() if key not in GIVEN}
+    takes = {key: p for key, p in signature.items()
+             if key not in (*GIVEN, *given) and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}  # fmt: skip
     for key, value in options.items():
         if key not in takes:
             raise unknown(f"option of the {kind} '{name}'", key, takes)
-        wanted = takes[key].annotation
-        if wanted not in PLAIN:  # Optax says its types in many ways; the default tells
-            wanted = type(takes[key].default)
-        fits = isinstance(value, (int, float) if wanted is float else wanted) if wanted in PLAIN else True
-        if not fits or (wanted is not bool and wanted in PLAIN and isinstance(value, bool)):
-            raise UserError(f"The {kind} '{name}' got {key}={value!r}; it must be of type {wanted.__name__}.")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UserError(f"The {kind} '{name}' got {key}={value}; it must be a finite number.")
+        _check_option(f"The {kind} '{name}'", key, value, takes[key])
+    if missing := [key for key, p in takes.items() if p.default is p.empty and key not in options]:
+        raise UserError(
+            f"The {kind} '{name}' needs the option '{missing[0]}', which has no default: set it beside the name."
+        )
     return partial(builder, **{key: value for key, value in given.items() if key in signature}, **options)
+
+
+def _check_option(part: str, key: str, value: Any, parameter: inspect.Parameter) -> None:
+    """Raises UserError for a value of another type than the annotation or the default, and for NaN and infinity."""
+    wanted = parameter.annotation
+    if wanted not in PLAIN:  # Optax says its types in many ways; the default tells
+        wanted = type(parameter.default)
+    fits = isinstance(value, (int, float) if wanted is float else wanted) if wanted in PLAIN else True
+    if not fits or (wanted is not bool and wanted in PLAIN and isinstance(value, bool)):
+        raise UserError(f"{part} got {key}={value!r}; it must be of type {wanted.__name__}.")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{part} got {key}={value}; it must be a finite number.")

@@ -11,6 +11,7 @@ from jaxvae.common.errors import UserError
 ADDED = {
     "data.kind": "images",
     "data.sequence": {"max_length": 0, "unit": "word", "vocabulary_size": 0, "min_count": 1, "frames_per_beat": 1},
+    "data.options": {},
     "data.stream": False,
     "data.workers": 0,
     "train.compute_dtype": "float32",

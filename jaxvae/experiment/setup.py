@@ -7,9 +7,8 @@ import numpy as np
 
 from jaxvae import data
 from jaxvae.common.errors import UserError
-from jaxvae.data.kinds import load_data
 from jaxvae.data.spec import DataSpec
-from jaxvae.experiment import build
+from jaxvae.experiment import build, sources
 from jaxvae.models.base import Model
 from jaxvae.objectives import Objective
 
@@ -61,7 +60,7 @@ def setup(config: Mapping[str, Any]) -> Experiment:
     """
     check_ranges(config)
     preprocess = data.make_preprocess(1.0, "none", config["data"]["pixel_range"])  # refused before anything is read
-    dataset = load_data(config["data"])
+    dataset = sources.load(config["data"])
     preprocess = data.make_preprocess(dataset.max_value, config["data"]["binarization"], config["data"]["pixel_range"])
     levels = 2 if config["data"]["binarization"] == "dynamic" else dataset.levels
     is_float = dataset.train.x.dtype == np.float32 and levels > 2

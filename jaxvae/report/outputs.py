@@ -13,7 +13,7 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.types import Params
 from jaxvae.data.spec import DataSpec, viewed
 from jaxvae.evaluation.results import evaluate, table
-from jaxvae.experiment.parts import part
+from jaxvae.experiment.own import short
 from jaxvae.experiment.setup import Experiment
 from jaxvae.latent.arithmetic import latent_grid
 from jaxvae.models.sampling import reconstruct, sample
@@ -122,12 +122,12 @@ def write_reconstructions(experiment: Experiment, workdir: Path, params: Params)
 def write_tool(run: TrainedRun, workdir: Path) -> None:
     """`--mode=tool`: what the tool of the settings finds, in `tools/NAME.npz`, `.json`, and to look at."""
     spec = run.config["tool"]
-    found = part("tool", spec, {"run": run}, {"tool": tools.TOOLS})()
+    found = tools.find(spec, run)()
     if jax.process_index() != 0:
         return
     folder = workdir / "tools"
     folder.mkdir(exist_ok=True)
-    path = folder / spec["name"]
+    path = folder / short(spec["name"])
     np.savez(path.with_suffix(".npz"), allow_pickle=False, **found.arrays)
     write_json(path.with_suffix(".json"), {"tool": tools.resolved(spec), **found.numbers})
     for name, value in found.numbers.items():

@@ -1,9 +1,11 @@
 """What one can do in a latent space, as modes of a trained run: `--mode=tool --config.tool=NAME`."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from jaxvae.experiment.parts import part
+from jaxvae.runs.trained_run import TrainedRun
 from jaxvae.tools.base import Outcome
 from jaxvae.tools.repair import denoise, impute, search
 from jaxvae.tools.walks import analogy, attribute, interpolate, traverse
@@ -13,11 +15,20 @@ TOOLS = {
 }  # fmt: skip
 
 
+def find(spec: Mapping[str, Any], run: TrainedRun | None = None) -> Callable[..., Outcome]:
+    """The tool `{"name": ..., **options}` with its options and its run bound.
+
+    Raises:
+      UserError: see `experiment.parts.part`.
+    """
+    return part("tool", spec, {"run": run}, {"tool": TOOLS}, {"jaxvae.tools.Outcome": Outcome})
+
+
 def resolved(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """`{"name": ..., **options}` of a tool of TOOLS with all its options, those that `spec` lacks at their defaults."""
-    options = inspect.signature(TOOLS[spec["name"]]).parameters.values()
+    """`{"name": ..., **options}` of a tool with all its options, those that `spec` lacks at their defaults."""
+    options = inspect.signature(find(spec)).parameters.values()
     defaults = {option.name: option.default for option in options if option.default is not option.empty}
-    return {"name": spec["name"], **defaults, **spec}
+    return {"name": spec["name"], **{key: value for key, value in defaults.items() if key != "run"}, **spec}
 
 
-__all__ = ["TOOLS", "Outcome", "resolved"]
+__all__ = ["TOOLS", "Outcome", "find", "resolved"]

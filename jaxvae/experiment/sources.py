@@ -1,0 +1,71 @@
+"""The data that a config names: built in, from files, or from a function of the user's own."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from jaxvae.common.errors import UserError
+from jaxvae.data.kinds import check_kind, load_data
+from jaxvae.data.load import Dataset, from_arrays, prepare
+from jaxvae.data.resize import resize
+from jaxvae.data.split import Split
+from jaxvae.data.stream import Rows
+from jaxvae.experiment import own
+from jaxvae.experiment.parts import part
+
+RETURNS = {"jaxvae.data.Dataset": Dataset, "dict[str, numpy.ndarray]": dict[str, np.ndarray]}
+
+
+def load(settings: Mapping[str, Any]) -> Dataset:
+    """The data set that the section `data` of a config names.
+
+    The data may be a function, `data.name=module:function`, which returns a `Dataset`, or arrays by the names that they
+    have in an `.npz` file. What it does not do itself is done here: resizing, binarisation, missing splits.
+
+    Raises:
+      UserError: nothing usable is there, or a setting does not fit.
+    """
+    name = settings["name"]
+    if settings["path"] or not own.is_own(name):
+        return load_data(settings)
+    check_kind(settings)
+    build = builder(settings)
+    if settings["stream"] and "stream" not in inspect.signature(build).parameters:
+        raise UserError(f"data.stream is True, but '{name}' has no argument `stream`: set data.stream to False.")
+    image_size = 0 if "image_size" in inspect.signature(build).parameters else settings["image_size"]
+    found, how = build(), (image_size, settings["validation_fraction"], settings["binarization"])
+    made = (from_arrays if isinstance(found, dict) else _checked)(own.short(name), found, *how)
+    if (made.sequence or "images") != settings["kind"]:
+        raise UserError(
+            f"data.kind is '{settings['kind']}', but '{name}' returned {made.sequence or 'images (or other arrays)'}: "
+            f"set data.kind to '{made.sequence or 'images'}'."
+        )
+    return made
+
+
+def builder(settings: Mapping[str, Any]) -> Callable:
+    """The function that `data.name` names, with `data.options` and the settings that its signature has bound.
+
+    Raises:
+      UserError: see `parts.part`.
+    """
+    given = {key: value for key, value in settings.items() if key not in ("name", "options")}
+    return part("data", {"name": settings["name"], **settings.get("options", {})}, given, {"data": {}}, RETURNS)
+
+
+def _checked(name: str, found: Dataset, image_size: int, validation_fraction: float, binarization: str) -> Dataset:
+    """A data set that a user's function made, checked like any other."""
+
+    def array(x: Any) -> Any:
+        return x if isinstance(x, Rows) else resize(np.asarray(x), image_size)
+
+    given = {"train": found.train, "validation": found.validation, "test": found.test}
+    splits = {key: Split(array(split.x), *split[1:]) for key, split in given.items() if len(split.x)}
+    fraction = validation_fraction if "validation" in splits else 0.0  # the function may want no validation
+    made = prepare(name, splits, found.max_value, fraction, binarization, found.factor_names, bool(found.sequence))
+    greatest = max((float(s.x.max()) for s in splits.values() if not isinstance(s.x, Rows)), default=0.0)
+    if greatest > found.max_value:
+        raise UserError(f"The data '{name}' has max_value={found.max_value}, but its greatest value is {greatest}.")
+    return made._replace(sequence=found.sequence, vocabulary=found.vocabulary, notes=found.notes)
