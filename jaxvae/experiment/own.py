@@ -94,7 +94,9 @@ def find(kind: str, name: str, returns: Mapping[str, Any]) -> Callable:
             raise UserError(f"The {kind} '{name}' cannot be built: {error}. See docs/own_parts.md.") from error
         made = found(*args, **options)
         if not any(isinstance(made, typing.get_origin(each) or each) for each in returns.values()):
-            raise UserError(f"The {kind} '{name}' returned an object of type {type(made).__name__}; it must return {wanted}.")
+            raise UserError(
+                f"The {kind} '{name}' returned an object of type {type(made).__name__}; it must return {wanted}."
+            )
         return made
 
     checked.__signature__ = signature  # pyright: ignore[reportAttributeAccessIssue]

@@ -36,7 +36,8 @@ def load(settings: Mapping[str, Any]) -> Dataset:
         raise UserError(f"data.stream is True, but '{name}' has no argument `stream`: set data.stream to False.")
     image_size = 0 if "image_size" in inspect.signature(build).parameters else settings["image_size"]
     found, how = build(), (image_size, settings["validation_fraction"], settings["binarization"])
-    made = (from_arrays if isinstance(found, dict) else _checked)(own.short(name), found, *how)
+    to_dataset: Callable = from_arrays if isinstance(found, dict) else _checked
+    made = to_dataset(own.short(name), found, *how)
     if (made.sequence or "images") != settings["kind"]:
         raise UserError(
             f"data.kind is '{settings['kind']}', but '{name}' returned {made.sequence or 'images (or other arrays)'}: "

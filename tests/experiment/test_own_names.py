@@ -1,0 +1,327 @@
+"""Dotted names of parts: what is found, what is refused, and what is imported when."""
+
+import inspect
+import sys
+from types import ModuleType
+
+import numpy as np
+import optax
+import pytest
+
+from jaxvae import data, objectives, posteriors, priors, samplers, tools
+from jaxvae.cli.modules import bring, trusted
+from jaxvae.common.errors import UserError
+from jaxvae.data.text import SPECIAL
+from jaxvae.distributions import decoding
+from jaxvae.evaluation import table
+from jaxvae.experiment import defaults, own, sources
+from jaxvae.experiment.parts import PARTS, RETURNS, part
+from jaxvae.likelihoods import Likelihood, bernoulli
+from jaxvae.networks import Network, mlp
+
+PACKAGE = "some_users_pkg"
+
+
+def posterior(latent_dim: int) -> posteriors.Posterior:
+    return posteriors.delta(latent_dim)
+
+
+def prior(latent_dim: int, scale: float, steps: int = 1) -> priors.Prior:
+    del scale, steps
+    return priors.standard_normal(latent_dim)
+
+
+def likelihood() -> Likelihood:
+    return bernoulli()
+
+
+def network(hidden: int = 3) -> "Network":
+    return mlp((hidden,))
+
+
+def objective(model, kl) -> objectives.Objective:
+    return objectives.elbo(model, kl)
+
+
+def kl(total_steps: int) -> objectives.KLWeight:
+    del total_steps
+    return objectives.KL_WEIGHTS["constant"]()
+
+
+def optimizer(learning_rate) -> optax.GradientTransformationExtraArgs:
+    return optax.adam(learning_rate)
+
+
+def schedule(peak: float, total_steps: int) -> optax.Schedule:
+    del total_steps
+    return optax.constant_schedule(peak)
+
+
+def sampler() -> samplers.Sampler:
+    return samplers.SAMPLERS["prior"]()
+
+
+def write() -> decoding.Write:
+    return decoding.greedy()
+
+
+def tool(run, num: int = 2) -> tools.Outcome:
+    return tools.Outcome({"z": np.zeros(num)}, np.zeros((1, 1, 2)), str(run))
+
+
+def metric() -> table.Metric:
+    return table.Metric(lambda run: {"size": 3.0}, ("labels",))
+
+
+def silent(latent_dim: int):
+    return priors.standard_normal(latent_dim)
+
+
+def liar(latent_dim: int) -> priors.Prior:
+    return [latent_dim]  # pyright: ignore[reportReturnType]
+
+
+def failing(latent_dim: int) -> priors.Prior:
+    return priors.standard_normal(latent_dim // 0)
+
+
+def greedy_for_more(model, latent_dim: int) -> priors.Prior:
+    del model
+    return priors.standard_normal(latent_dim)
+
+
+KINDS = {
+    "posterior": posterior, "prior": prior, "likelihood": likelihood, "network": network, "objective": objective,
+    "kl": kl, "optimizer": optimizer, "schedule": schedule, "sampler": sampler, "decoding": write,
+}  # fmt: skip
+GIVEN = {"latent_dim": 3, "learning_rate": 0.1, "peak": 0.1, "total_steps": 5}
+OPTIONS = {"prior": {"scale": 2}}
+
+
+@pytest.fixture(autouse=True)
+def module(monkeypatch):
+    """This module under a name of its own, imported already."""
+    made = ModuleType(f"{PACKAGE}.parts")
+    vars(made).update({name: value for name, value in globals().items() if inspect.isfunction(value)}, number=3)
+    made.__file__ = "/somewhere/parts.py"
+    monkeypatch.setitem(sys.modules, made.__name__, made)
+    return made
+
+
+def name(function: str) -> str:
+    return f"{PACKAGE}.parts:{function}"
+
+
+@pytest.mark.parametrize("kind", PARTS)
+def test_every_kind_of_part_has_its_type_and_can_be_ones_own(kind):
+    assert RETURNS.keys() == PARTS.keys() == KINDS.keys()
+    builder = part(kind, {"name": name(KINDS[kind].__name__), **OPTIONS.get(kind, {})}, GIVEN)
+    if kind != "objective":  # which needs a model
+        wanted = next(iter(RETURNS[kind].values()))
+        made = builder()
+        assert callable(made) if kind in ("schedule", "decoding") else isinstance(made, wanted)
+
+
+@pytest.mark.parametrize("kind", PARTS)
+def test_a_part_of_another_kind_is_refused_before_it_is_called(kind):
+    other = "silent" if kind == "prior" else "failing"
+    with pytest.raises(UserError) as error:
+        part(kind, {"name": name(other)}, GIVEN)
+    assert f"The {kind} '{name(other)}' must be annotated with what it returns" in str(error.value)
+    assert f"write `def {other}(...) -> {next(iter(RETURNS[kind]))}`" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("os:system", "must be annotated with what it returns, and has no annotation"),
+        ("subprocess:run", "must be annotated"),
+        ("sys:path", "'path' is not a function in the module 'sys' (built into Python)"),
+        (name("number"), "'number' is not a function in the module 'some_users_pkg.parts' (/somewhere/parts.py)"),
+        (name("nothing"), "'nothing' does not exist in the module"),
+        ("antigravity:fly", "in the module 'antigravity', which is not imported. The folder of a run never imports"),
+        ("jaxvae.priors:vamp", "is in jaxvae itself, whose parts go by their plain names: vamp"),
+        ("not a module:x", "Unknown prior 'not a module:x'"),
+        ("mnist:3.0.1", "Unknown prior 'mnist:3.0.1'"),
+        (name("greedy_for_more"), "cannot be built: missing a required argument: 'model'"),
+        (name("liar"), "returned an object of type list; it must return jaxvae.priors.Prior"),
+    ],
+)
+def test_names_that_are_refused(given, message):
+    with pytest.raises(UserError) as error:
+        part("prior", {"name": given}, GIVEN)()
+    assert message in str(error.value)
+    assert "antigravity" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "needs the option 'scale', which has no default"),
+        ({"scale": "wide"}, "got scale='wide'; it must be of type float"),
+        ({"scale": float("inf")}, "must be a finite number"),
+        ({"scale": 1.0, "steps": 2.5}, "got steps=2.5; it must be of type int"),
+        ({"scale": 1.0, "step": 2}, "Did you mean 'steps'? Known: scale, steps."),
+        ({"scale": 1.0, "latent_dim": 2}, "Unknown option"),
+    ],
+)
+def test_options_are_checked_by_the_signature(options, message):
+    with pytest.raises(UserError) as error:
+        part("prior", {"name": name("prior"), **options}, GIVEN)
+    assert message in str(error.value)
+
+
+def test_a_tool_and_a_metric_of_ones_own():
+    spec = {"name": name("tool"), "num": 5}
+    assert tools.find(spec, "the run")().title == "the run"  # pyright: ignore[reportArgumentType]
+    assert tools.resolved({"name": name("tool")}) == {"name": name("tool"), "num": 2}
+    assert table.find(name("metric")).compute(None) == {"size": 3.0}  # pyright: ignore[reportArgumentType]
+    with pytest.raises(UserError, match=r"table[.]Metric`[.]$"):
+        table.find(name("tool"))
+
+
+def test_the_names_of_a_config():
+    config = defaults.get_config("mine", "a.b:faces").to_dict()
+    assert config["name"] == "mine-faces"
+    config["model"]["prior"]["name"] = "c:d"
+    config["data"]["path"] = "no:name"
+    config["evaluate"] |= {"metrics": "collapse, e.f:g,h:i", "outliers": "mnist:3.0.1"}
+    assert own.names(config) == {"a.b:faces", "c:d", "e.f:g", "h:i"}
+
+
+def test_the_users_modules_are_those_of_the_config_file_or_of_the_command_line():
+    config = defaults.get_config("mine", "a.b:faces").to_dict()
+    config["model"]["prior"]["name"] = "c:d"
+    assert trusted(["launch.py", "--config=mine.py"], config) == {"a.b", "c"}
+    assert trusted(["launch.py", "-config", "mine.py"], config) == {"a.b", "c"}
+    alone = ["launch.py", "--workdir=run", "--mode=sample"]
+    assert trusted(alone, config) == set()
+    assert trusted([*alone, "--config.model.prior=c:d"], config) == {"c"}
+    assert trusted([*alone, "--config.model.prior", "c:d"], config) == {"c"}
+    assert trusted(alone, config, "c, x.y") == {"c", "x.y"}
+
+
+def test_failures_of_own_code_are_told_from_the_librarys():
+    def error(function, *args):
+        try:
+            function(*args)
+        except Exception as caught:
+            return caught
+        raise AssertionError
+
+    mine = {f"{__name__}:failing"}
+    said = own.failure(error(failing, 3), mine)
+    assert f"{__file__}, line {inspect.getsourcelines(failing)[1] + 1}, in failing: ZeroDivisionError: " in said
+    assert own.failure(error(failing, 3), {"other:part"}) is None
+    assert own.failure(error(data.make_preprocess, 1.0, "none", (3,)), mine) is None  # raised by the library itself
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("1 / 0", "fails when it is imported: ZeroDivisionError: division by zero ("),
+        ("import no_such_thing", "fails when it is imported: ModuleNotFoundError: No module named 'no_such_thing' ("),
+        ("def f(:", "fails when it is imported: SyntaxError: "),
+        ("raise SystemExit(3)", "fails when it is imported: SystemExit: 3 ("),
+    ],
+)
+def test_modules_that_fail(tmp_path, monkeypatch, source, message):
+    (tmp_path / "failing_module.py").write_text(f"x = 1\n{source}\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    with pytest.raises(UserError) as error:
+        bring({"failing_module"})
+    assert f"The module 'failing_module' {message}" in str(error.value)
+    assert "failing_module.py, line 2)" in str(error.value)
+
+
+def test_modules_that_there_are_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for module, missing in (("no_such_thing.parts", "no_such_thing"), ("json.no_such", "json.no_such")):
+        with pytest.raises(UserError) as error:
+            bring({module})
+        assert f"There is no module '{module}' (no '{missing}'), neither installed nor in" in str(error.value)
+        assert str(tmp_path) in str(error.value)
+
+
+IMAGES = np.arange(100 * 16).reshape(100, 4, 4) % 256
+
+
+def faces(num: int = 100) -> dict[str, np.ndarray]:
+    return {"x": IMAGES[:num], "y": np.arange(num) % 3}
+
+
+def with_test_set(image_size: int, num: int = 100) -> dict[str, np.ndarray]:
+    assert image_size == 3
+    return {"x_train": IMAGES[:num, :3, :3], "x_test": IMAGES[:7, :3, :3]}
+
+
+def whole(validation_fraction: float) -> data.Dataset:
+    return data.from_arrays("whole", {"x": IMAGES}, validation_fraction=validation_fraction)
+
+
+def too_bright() -> data.Dataset:
+    return data.from_arrays("x", {"x": IMAGES})._replace(max_value=1.0)
+
+
+def sentences() -> data.Dataset:
+    tokens = np.tile(np.array([2, 3, 0, -1], np.int32), (50, 1))
+    split = data.Split(tokens)
+    return data.Dataset("text", split, split, split, 3.0, sequence="text", vocabulary=(*SPECIAL, "a", "b")[:4])
+
+
+def unusable() -> dict[str, np.ndarray]:
+    return {"x": np.full((100, 4), np.nan)}
+
+
+def load(function, **settings):
+    config = defaults.get_config("mine", name(function)).to_dict()["data"]
+    return sources.load({**config, "validation_fraction": 0.1, **settings})
+
+
+def test_data_of_ones_own_is_treated_as_a_file_is():
+    found = load("faces", binarization="threshold", options={"num": 50})
+    assert found.name == "faces"
+    assert [len(split.x) for split in (found.train, found.validation, found.test)] == [36, 4, 10]
+    assert (found.max_value, found.shape, found.train.label.dtype.kind) == (1.0, (4, 4, 1), "i")
+    assert load("faces").max_value == 255.0
+    assert load("faces", image_size=2).shape == (2, 2, 1)
+
+
+def test_data_of_ones_own_gets_the_settings_that_it_names():
+    found = load("with_test_set", image_size=3)
+    assert (found.shape, len(found.test.x)) == ((3, 3, 1), 7)
+    without = load("whole", validation_fraction=0.0)
+    assert [len(split.x) for split in (without.train, without.validation, without.test)] == [80, 0, 20]
+    np.testing.assert_array_equal(load("whole").train.x, load("faces").train.x)
+
+
+@pytest.mark.parametrize(
+    ("function", "settings", "message"),
+    [
+        ("faces", {"options": {"nums": 3}}, "Unknown option of the data 'some_users_pkg.parts:faces' 'nums'. Did you"),
+        ("faces", {"stream": True}, "has no argument `stream`"),
+        ("faces", {"kind": "text", "pixel_range": ()}, "returned images (or other arrays): set data.kind to 'images'"),
+        ("faces", {"kind": "vidoe"}, "Unknown data.kind 'vidoe'"),
+        ("sentences", {}, "data.kind is 'images', but 'some_users_pkg.parts:sentences' returned text"),
+        ("too_bright", {}, "has max_value=1.0, but its greatest value is 255.0"),
+        ("unusable", {}, "values that are NaN or infinite"),
+        ("prior", {}, "-> jaxvae.data.Dataset | dict[str, numpy.ndarray]`"),
+    ],
+)
+def test_data_of_ones_own_that_is_refused(function, settings, message):
+    with pytest.raises(UserError) as error:
+        load(function, **settings)
+    assert message in str(error.value)
+
+
+def test_sequences_of_ones_own():
+    found = load("sentences", kind="text", pixel_range=())
+    assert (found.sequence, len(found.vocabulary), found.shape) == ("text", 4, (4,))
+
+
+def test_built_in_data_takes_no_options():
+    settings = defaults.get_config("mine").to_dict()["data"]
+    with pytest.raises(UserError, match="'digits' takes none, and got largest"):
+        sources.load({**settings, "options": {"largest": 3}})
