@@ -15,12 +15,12 @@ from jaxvae.experiment.plain import flatten
 
 # Settings that choose a part by name; what else stands beside the name are its options, checked when it is built.
 PARTS = (
-    "model.posterior", "model.prior", "model.likelihood", "network", "objective", "kl", "optimizer",
+    "model", "model.posterior", "model.prior", "model.likelihood", "network", "objective", "kl", "optimizer",
     "optimizer.schedule", "sample.decoding", "sample.sampler", "tool",
 )  # fmt: skip
 # Options of every optimiser.
 COMMON = ("optimizer.learning_rate", "optimizer.warmup_steps", "optimizer.clip_norm", "optimizer.skip_norm",
-          "optimizer.ema_decay")  # fmt: skip
+          "optimizer.ema_decay", "model.latent_dim")  # fmt: skip
 
 
 def parse(argv: list[str], values: flags.FlagValues) -> ConfigDict:

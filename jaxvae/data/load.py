@@ -117,7 +117,7 @@ def prepare(
             )
         x, new_max = binarize(split.x, max_value, binarization)
         factors = None if split.factors is None else split.factors.astype(np.int32, copy=False)
-        done[key] = Split(x, split.label, factors)
+        done[key] = split._replace(x=x, factors=factors)
     return Dataset(name, done["train"], done["validation"], done["test"], new_max, factor_names)
 
 

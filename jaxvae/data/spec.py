@@ -18,6 +18,7 @@ class DataSpec(NamedTuple):
       is_float: whether it is stored as floats in [0, 1], and so is no counts.
       sequence: "text" (tokens `[T]`) or "music" (frames `[T, D]`) where it is made of sequences, padded with -1.
       vocabulary: the words that the tokens stand for.
+      context_dim: the length of the context that comes with each example; 0 where none does.
     """
 
     shape: tuple[int, ...]
@@ -25,6 +26,7 @@ class DataSpec(NamedTuple):
     is_float: bool = False
     sequence: str = ""
     vocabulary: tuple[str, ...] = ()
+    context_dim: int = 0
 
     @property
     def stored_range(self) -> tuple[float, float]:

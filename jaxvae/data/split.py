@@ -19,16 +19,21 @@ class Split(NamedTuple):
       label: `[N]` integers, or None.
       factors: `[N, F]` int32, the generative factors that each example was made from, or None. For judging a model:
         they take no part in training.
+      context: `[N, C]` float32 that a conditional model is given with each example, or None.
+      mask: bool of the shape of x, True where a value is observed, or None where all are.
     """
 
     x: np.ndarray
     label: np.ndarray | None = None
     factors: np.ndarray | None = None
+    context: np.ndarray | None = None
+    mask: np.ndarray | None = None
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
-        """What batches are made of: "x", and "label" where there are labels."""
-        return {"x": self.x} if self.label is None else {"x": self.x, "label": self.label}
+        """What batches are made of: "x", and "label", "context" and "mask" where there are such."""
+        found = {"x": self.x, "label": self.label, "context": self.context, "mask": self.mask}
+        return {name: array for name, array in found.items() if array is not None}
 
 
 class Dataset(NamedTuple):
@@ -57,6 +62,11 @@ class Dataset(NamedTuple):
     def shape(self) -> tuple[int, ...]:
         """The shape of one example."""
         return self.train.x.shape[1:]
+
+    @property
+    def context_dim(self) -> int:
+        """The length of the context that comes with each example; 0 where none does."""
+        return 0 if self.train.context is None else self.train.context.shape[1]
 
 
 def cut_rows(num: int, fraction: float) -> tuple[np.ndarray, np.ndarray]:
@@ -111,7 +121,24 @@ def check(key: str, split: Split, train: np.ndarray, least: int = 0) -> None:
         raise UserError(f"The {key} data has {len(x)} examples but {len(label)} labels.")
     if split.factors is not None:
         _check_factors(key, split.factors, len(x))
-    _check_values(key, x, least)
+    _check_beside(key, split)
+    _check_values(key, x if split.mask is None else np.where(split.mask, x, x.dtype.type(0)), least)
+
+
+def _check_beside(key: str, split: Split) -> None:
+    context, mask, num = split.context, split.mask, len(split.x)
+    if context is not None and (context.ndim != 2 or len(context) != num or context.dtype != np.float32):
+        raise UserError(
+            f"The {key} context is {context.dtype} {context.shape}; it must be float32 of shape [{num}, C], a row for "
+            "each example."
+        )
+    if context is not None and not np.isfinite(context).all():
+        raise UserError(f"The {key} context holds values that are NaN or infinite. Clean the data first.")
+    if mask is not None and (mask.shape != split.x.shape or mask.dtype != bool):
+        raise UserError(
+            f"The {key} mask is {mask.dtype} {mask.shape}; it must be bool and of the shape of x, "
+            f"{split.x.shape}, True where a value is observed."
+        )
 
 
 def _check_factors(key: str, factors: np.ndarray, num: int) -> None:

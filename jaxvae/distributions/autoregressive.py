@@ -4,6 +4,9 @@
 it once, not once a call, or `jit` compiles anew.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -94,3 +97,14 @@ class Reverse(Flow):
 
     def _inverse(self, y):
         return y[..., ::-1]
+
+
+def with_network(layer: Any, change: Callable[[Any], Any]) -> Any:
+    """The layer, or its inverse, with `change(net)` instead of its network; a layer without one as it is."""
+    if isinstance(layer, Reverse):
+        return layer
+    if isinstance(layer, Coupling):
+        return Coupling(change(layer.net), layer.params, layer.mask, layer.context)
+    if isinstance(layer, Autoregressive):
+        return Autoregressive(change(layer.net), layer.params, layer.context)
+    return with_network(layer.inv, change).inv

@@ -9,7 +9,24 @@ import numpyro.distributions as dist
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Distribution
-from jaxvae.distributions import Coded, GumbelSoftmax, HypersphericalUniform, Quantized, VonMisesFisher, kl_vmf_uniform
+from jaxvae.distributions.discrete import Coded, GumbelSoftmax, Quantized
+from jaxvae.distributions.sphere import HypersphericalUniform, VonMisesFisher, kl_vmf_uniform
+from jaxvae.distributions.structure import unwrap
+
+CLOSED_FORMS: dict[tuple[type, type], Callable[[Any, Any], Array]] = {}
+
+
+def register_kl(q_type: type, p_type: type) -> Callable[[Callable], Callable]:
+    """Decorates `(q, p) -> [L, B]` nats, the closed form of KL(q || p) for this pair of types, subclasses included.
+
+    The types are those of the single variables, without `to_event`; a later registration is looked at first.
+    """
+
+    def register(kl: Callable[[Any, Any], Array]) -> Callable[[Any, Any], Array]:
+        CLOSED_FORMS[q_type, p_type] = kl
+        return kl
+
+    return register
 
 
 def kl_by_group(posterior: Distribution, prior: Distribution) -> Array:
@@ -19,7 +36,7 @@ def kl_by_group(posterior: Distribution, prior: Distribution) -> Array:
       UserError: no closed form is known for this pair.
     """
     q, p = unwrap(posterior), unwrap(prior)
-    for (q_type, p_type), kl in CLOSED_FORMS.items():
+    for (q_type, p_type), kl in reversed(CLOSED_FORMS.items()):
         if isinstance(q, q_type) and isinstance(p, p_type):
             return kl(q, p)
     raise UserError(
@@ -37,11 +54,7 @@ def analytic_kl(posterior: Distribution, prior: Distribution) -> Array:
     return jnp.sum(kl_by_group(posterior, prior), axis=0)
 
 
-def unwrap(distribution: Any) -> Any:
-    """The distribution of the single variables, where `to_event` made them one event."""
-    return distribution.base_dist if isinstance(distribution, dist.Independent) else distribution
-
-
+@register_kl(dist.Normal, dist.Normal)
 def _normals(q: Any, p: Any) -> Array:
     # NumPyro squares the scale, whose gradient is NaN from a variance of e^-87 on.
     log_ratio = jnp.log(q.scale) - jnp.log(p.scale)
@@ -49,8 +62,9 @@ def _normals(q: Any, p: Any) -> Array:
     return jnp.moveaxis(kl, -1, 0)
 
 
+@register_kl(dist.MultivariateNormal, dist.Normal)
 def _full_covariance(q: Any, p: Any) -> Array:
-    ratio = q.scale_tril / p.scale[:, None]
+    ratio = q.scale_tril / p.scale[..., None]
     log_ratio = jnp.log(jnp.diagonal(ratio, axis1=-2, axis2=-1))
     # trace - d - log det, the diagonal by expm1 as above
     spread = jnp.sum(jnp.expm1(2 * log_ratio) - 2 * log_ratio, axis=-1)
@@ -58,6 +72,7 @@ def _full_covariance(q: Any, p: Any) -> Array:
     return 0.5 * (spread + jnp.sum(jnp.square((q.loc - p.loc) / p.scale), axis=-1))[None]
 
 
+@register_kl(GumbelSoftmax, Coded)
 def _categorical(q: GumbelSoftmax, p: Coded) -> Array:
     prior = unwrap(p.codes)
     if not isinstance(prior, dist.CategoricalLogits):
@@ -69,10 +84,12 @@ def _categorical(q: GumbelSoftmax, p: Coded) -> Array:
     return jnp.moveaxis(jnp.sum(jnp.exp(log_q) * (log_q - log_p), axis=-1), -1, 0)
 
 
-CLOSED_FORMS: dict[tuple[type, type], Callable[[Any, Any], Array]] = {
-    (dist.Normal, dist.Normal): _normals,
-    (dist.MultivariateNormal, dist.Normal): _full_covariance,
-    (GumbelSoftmax, Coded): _categorical,
-    (Quantized, Coded): lambda q, p: -p.log_prob(q.mean)[None],  # q has all its mass on one code
-    (VonMisesFisher, HypersphericalUniform): lambda q, p: kl_vmf_uniform(q)[None],
-}
+@register_kl(Quantized, Coded)
+def _quantized(q: Quantized, p: Coded) -> Array:
+    return -p.log_prob(q.mean)[None]  # q has all its mass on one code
+
+
+@register_kl(VonMisesFisher, HypersphericalUniform)
+def _von_mises_fisher(q: VonMisesFisher, p: HypersphericalUniform) -> Array:
+    del p
+    return kl_vmf_uniform(q)[None]

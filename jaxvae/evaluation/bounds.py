@@ -43,8 +43,7 @@ def bits_per_dim(nll: float, shape: tuple[int, ...]) -> float:
 def has_grey_bernoulli(run: TrainedRun) -> bool:
     """Whether pixels between 0 and 1 meet a likelihood of 0 and 1: a cross-entropy, but no likelihood."""
     config, dataset = run.config, run.dataset
-    is_bernoulli = config["model"]["likelihood"]["name"] == "bernoulli"
-    if not is_bernoulli or config["data"]["binarization"] != "none" or dataset.sequence:
+    if not run.model.likelihood.is_binary or config["data"]["binarization"] != "none" or dataset.sequence:
         return False
     parts = (dataset.test.x[i : i + 1024] for i in range(0, len(dataset.test.x), 1024))  # the first grey one ends it
     return not all(bool(((part == 0) | (part == dataset.max_value)).all()) for part in parts)

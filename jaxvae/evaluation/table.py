@@ -8,13 +8,11 @@ from threadpoolctl import threadpool_limits
 
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Params
-from jaxvae.distributions.spaces import EUCLIDEAN
 from jaxvae.evaluation import bounds, of_data, of_run
 from jaxvae.experiment import own
 from jaxvae.experiment.setup import Experiment
 from jaxvae.metrics.paths import prior_is_density
 from jaxvae.models.base import Model
-from jaxvae.models.densities import knows_density
 from jaxvae.runs.trained_run import TrainedRun
 
 
@@ -55,9 +53,9 @@ def _of_shapes(ask: Callable[[Model, Params], bool]) -> Callable[[Experiment], b
 
 NEEDS: dict[str, tuple[Callable[[Experiment], bool], str]] = {
     "likelihood": (lambda e: e.model.likelihood.is_density, "a likelihood that is a density"),
-    "euclidean": (lambda e: e.model.posterior.space == EUCLIDEAN, "latents in R^n"),
+    "euclidean": (lambda e: e.model.latent.space.is_linear, "latents in R^n"),
     "prior": (_of_shapes(prior_is_density), "a prior that is a density"),
-    "density": (_of_shapes(knows_density), "a posterior that knows its density at any z"),
+    "density": (lambda e: e.model.latent.knows_density, "a posterior that knows its density at any z"),
     "labels": (lambda e: e.dataset.test.label is not None, "labels, which the data lacks"),
     "factors": (lambda e: e.dataset.test.factors is not None, "true factors, which the data lacks"),
     "values": (lambda e: not e.spec.sequence, "data that is no text or music, whose values have no distance"),

@@ -13,20 +13,20 @@ from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import own
 from jaxvae.experiment.parts import PARTS, part
 from jaxvae.likelihoods import Likelihood
-from jaxvae.models.base import Model
-from jaxvae.models.vae import fits, make_model
+from jaxvae.models.base import Model, example_batch
+from jaxvae.models.vae import fits
 from jaxvae.networks import Network
 from jaxvae.networks.precision import computed
 from jaxvae.objectives import Objective, StepContext
 from jaxvae.objectives.base import needs_fixed_prior
 from jaxvae.posteriors import Posterior
+from jaxvae.priors import Prior
 from jaxvae.train import optimizers
 
 __all__ = ["PARTS", "DataSpec", "model", "objective", "optimizer", "part"]
 
 
 COMPUTING = {"dtype": "compute_dtype", "remat": "remat"}  # arguments of `computed` and their settings
-OF_STEPS = {"text": ("categorical",), "music": ("bernoulli", "categorical")}  # the likelihoods of a step
 
 
 def model(config: Mapping[str, Any], data: DataSpec) -> Model:
@@ -41,7 +41,7 @@ def model(config: Mapping[str, Any], data: DataSpec) -> Model:
     given = {"latent_dim": latent_dim, "data_shape": data.shape, "levels": data.levels}
     given["pixel_range"] = data.pixel_range(config)
     if data.sequence:
-        _check_step(specs["likelihood"]["name"], data)
+        _check_step(specs["likelihood"]["name"], given, data)
     likelihood = part("likelihood", specs["likelihood"], given)()
     _check_support(specs["likelihood"]["name"], likelihood, given["pixel_range"], data)
     posterior = part("posterior", specs["posterior"], given)()
@@ -54,13 +54,18 @@ def model(config: Mapping[str, Any], data: DataSpec) -> Model:
             f"'{specs['prior']['name']}' in {prior.space}. Priors that fit this posterior: {', '.join(fitting)}."
         )
     network = part("network", config["network"], given)()
-    _check_sequence(config, network, data)
+    _check_sequence(config, network, prior, data)
     # A config of one's own may have the sections of the model alone.
     computing = {key: config["train"][name] for key, name in COMPUTING.items() if name in config.get("train", {})}
     network = computed(network, **computing, tokens=data.sequence == "text")
     write = part("decoding", config.get("sample", {}).get("decoding", {"name": "greedy"}))()
-    made = make_model(posterior, prior, likelihood, network, data_shape=data.shape, write=write)
-    if made.is_sequential:  # a way to write that does not fit is refused now
+    pieces = {
+        "posterior": posterior, "prior": prior, "likelihood": likelihood, "network": network,
+        "data_shape": data.shape, "write": write, "context_dim": data.context_dim,
+    }  # fmt: skip
+    spec = {"name": specs["name"], **{key: value for key, value in specs.items() if key not in (*pieces, "latent_dim")}}
+    made = part("model", spec, pieces)()
+    if made.data.is_sequential:  # a way to write that does not fit is refused now
         params = jax.eval_shape(made.init, jax.random.key(0))
         jax.eval_shape(lambda p, z: made.decode(p, z).mean, params, jnp.zeros((1, *made.latent_shape)))
     return made
@@ -69,7 +74,7 @@ def model(config: Mapping[str, Any], data: DataSpec) -> Model:
 def _check_support(name: str, likelihood: Likelihood, pixel_range: tuple[float, float], data: DataSpec) -> None:
     low, high = likelihood.support or (-math.inf, math.inf)
     others = "or take a likelihood for such data: 'gaussian' or 'squared_error', for example."
-    if (low, high) == (0, math.inf):
+    if likelihood.is_of_counts:
         if pixel_range != data.stored_range or data.is_float:
             kind = "floats" if data.is_float else f"scaled to {list(pixel_range)}"
             raise UserError(
@@ -83,24 +88,32 @@ def _check_support(name: str, likelihood: Likelihood, pixel_range: tuple[float, 
         )
 
 
-def _check_sequence(config: Mapping[str, Any], network: Network, data: DataSpec) -> None:
+def _check_sequence(config: Mapping[str, Any], network: Network, prior: Prior, data: DataSpec) -> None:
     """Raises UserError where data and network are not both about sequences, or the prior cannot learn from tokens."""
     name = config["network"]["name"]
     if bool(data.sequence) != network.is_sequential:
         is_, other = ("sequences", "lstm") if data.sequence else ("no sequences", "mlp")
         raise UserError(f"The network '{name}' does not fit this data, which is {is_}: take the network '{other}'.")
-    if data.sequence == "text" and config["model"]["prior"]["name"] == "vamp":
+    if data.sequence == "text" and prior.learns_inputs:
         raise UserError(
-            "The prior 'vamp' learns pseudo-inputs by their slope, and tokens are whole numbers, which have none: "
-            "take 'standard_normal', 'mixture_of_gaussians' or 'flow'."
+            f"The prior '{config['model']['prior']['name']}' learns pseudo-inputs by their slope, and tokens are whole "
+            "numbers, which have none: take 'standard_normal', 'mixture_of_gaussians' or 'flow'."
         )
 
 
-def _check_step(name: str, data: DataSpec) -> None:
-    """Raises UserError where a likelihood that there is cannot tell the next step of a sequence."""
-    if name in PARTS["likelihood"] and name not in OF_STEPS[data.sequence]:
-        fitting = " or ".join(repr(each) for each in OF_STEPS[data.sequence])
-        raise UserError(f"The likelihood '{name}' is not one for a step of {data.sequence}: take {fitting}.")
+def _check_step(name: str, given: Mapping[str, Any], data: DataSpec) -> None:
+    """Raises UserError where a built-in likelihood cannot be the distribution of the next step of a sequence."""
+    fitting = [other for other in PARTS["likelihood"] if _is_of_steps(other, given, data.sequence)]
+    if name in PARTS["likelihood"] and name not in fitting:
+        allowed = " or ".join(map(repr, fitting))
+        raise UserError(f"The likelihood '{name}' is not one for a step of {data.sequence}: take {allowed}.")
+
+
+def _is_of_steps(name: str, given: Mapping[str, Any], sequence: str) -> bool:
+    try:
+        return sequence in part("likelihood", {"name": name}, given)().steps_of
+    except UserError:  # it does not fit the data at all
+        return False
 
 
 def _fits_by_default(name: str, given: Mapping[str, Any], posterior: Posterior) -> bool:
@@ -126,7 +139,7 @@ def objective(config: Mapping[str, Any], model: Model, data: DataSpec, total_ste
     def once():
         params, extra = made.init(jax.random.key(0))
         size = max(config["train"]["batch_size"], 1)
-        batch = {"x": jnp.zeros((size, *model.data_shape)), "label": jnp.zeros(size, jnp.int32)}
+        batch = example_batch(model, size)
         ctx = StepContext(jnp.zeros((), jnp.int32), 2, is_training=True)
         return made.loss(params, extra, batch, jax.random.key(1), ctx)
 

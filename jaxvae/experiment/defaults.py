@@ -47,6 +47,7 @@ def get_config(name: str, dataset: str = "") -> ConfigDict:
             },
         },
         "model": {
+            "name": "vae",  # how the parts are put together: vae (one latent)
             "latent_dim": 20,
             "posterior": {"name": "diagonal_gaussian"},
             "prior": {"name": "standard_normal"},

@@ -14,6 +14,7 @@ ADDED = {
     "data.options": {},
     "data.stream": False,
     "data.workers": 0,
+    "model.name": "vae",
     "train.compute_dtype": "float32",
     "train.accumulate": 1,
     "train.remat": False,

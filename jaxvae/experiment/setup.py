@@ -64,7 +64,7 @@ def setup(config: Mapping[str, Any]) -> Experiment:
     preprocess = data.make_preprocess(dataset.max_value, config["data"]["binarization"], config["data"]["pixel_range"])
     levels = 2 if config["data"]["binarization"] == "dynamic" else dataset.levels
     is_float = dataset.train.x.dtype == np.float32 and levels > 2
-    spec = DataSpec(dataset.shape, levels, is_float, dataset.sequence, dataset.vocabulary)
+    spec = DataSpec(dataset.shape, levels, is_float, dataset.sequence, dataset.vocabulary, dataset.context_dim)
     model = build.model(config, spec)
     total_steps = config["train"]["num_epochs"] * (len(dataset.train.x) // max(config["train"]["batch_size"], 1))
     objective = build.objective(config, model, spec, total_steps)

@@ -7,13 +7,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro.distributions as dist
 from jax.scipy.special import ndtri
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Params
 from jaxvae.distributions.kl import kl_by_group
-from jaxvae.distributions.spaces import CODES, EUCLIDEAN
+from jaxvae.distributions.structure import normal_factors
 from jaxvae.latent.geodesics import decode_path
 from jaxvae.models.base import Model, centre
 from jaxvae.models.sampling import reconstruct
@@ -23,10 +22,10 @@ DRAWS = 4096  # for the standard deviations of a prior that knows none
 
 def require_euclidean(model: Model, tool: str) -> None:
     """Raises UserError where sums and multiples of latents are no latents."""
-    if model.posterior.space != EUCLIDEAN:
-        others = "" if model.posterior.space == CODES else " Here 'interpolate' works, along the space's own lines."
+    if not model.latent.space.is_linear:
+        others = "" if model.latent.space.is_discrete else " Here 'interpolate' works, along the space's own lines."
         raise UserError(
-            f"{tool} adds vectors to z, but this model's latents live in {model.posterior.space}, which such sums "
+            f"{tool} adds vectors to z, but this model's latents live in {model.latent.space}, which such sums "
             f"leave. It works in R^n: train with the posterior 'diagonal_gaussian', for example.{others}"
         )
 
@@ -171,7 +170,7 @@ def latent_grid(model: Model, params: Params, size: int = 20) -> np.ndarray | No
     probabilities, scaled to the prior; z[0] runs to the right and z[1] upwards, as in the scatter.
     """
     prior: Any = model.prior(params)
-    if not isinstance(getattr(prior, "base_dist", None), dist.Normal):
+    if normal_factors(prior) is None:
         return None
     steps = np.asarray(ndtri((np.arange(size) + 0.5) / size))
     right, up = np.meshgrid(steps, steps[::-1])

@@ -49,8 +49,8 @@ def geodesic(
     Raises:
       UserError: latents that are codes, data that is sequences, num below 2, or fewer than 0 steps.
     """
-    space = chart(model, params, "A geodesic")
-    if model.is_sequential:
+    space = chart(model, "A geodesic")
+    if model.data.is_sequential:
         raise UserError("A geodesic is short for the decoder's means, and sequences have none: take path=linear.")
     if steps < 0:
         raise UserError(f"A geodesic got steps={steps}; the optimiser needs 0 or more.")
@@ -60,7 +60,7 @@ def geodesic(
 
 @partial(jax.jit, static_argnames=("model", "steps", "learning_rate"))
 def _shorten(model: Model, params: Params, line: Array, steps: int, learning_rate: float) -> Array:
-    space = chart(model, params, "A geodesic")
+    space = chart(model, "A geodesic")
     u = space.from_latent(line)
     # In units of the distance, so that the learning rate means the same for any pair and any latent space.
     square = jnp.square(u[:, -1:] - u[:, :1])

@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Array, Params
-from jaxvae.distributions.spaces import EUCLIDEAN, SPHERE
 from jaxvae.latent.charts import along, chart, slerp
 from jaxvae.latent.geodesics import decode_path, geodesic
 from jaxvae.models.base import Model, centre
@@ -55,10 +54,10 @@ def interpolate(
     if path == "geodesic":
         z = geodesic(model, params, z_a, z_b, num, steps, learning_rate)
     elif path in PATHS:
-        space = chart(model, params, "An interpolation")
-        if path == "spherical" and model.posterior.space not in (EUCLIDEAN, SPHERE):
+        space = chart(model, "An interpolation")
+        if path == "spherical" and not model.latent.space.has_great_circles:
             raise UserError(
-                f"A spherical path turns z about the origin, which is no line of {model.posterior.space}: take path "
+                f"A spherical path turns z about the origin, which is no line of {model.latent.space}: take path "
                 "'linear', which is the hyperbolic line there, or 'geodesic'."
             )
         z = along(slerp if path == "spherical" else space.line, z_a, z_b, num)

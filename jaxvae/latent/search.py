@@ -55,7 +55,7 @@ def search(
     Raises:
       UserError: latents that are codes, num or steps below 1, a weight below 0, or a score of another shape.
     """
-    chart(model, params, "A search by gradients")
+    chart(model, "A search by gradients")
     if num < 1 or steps < 1 or not prior_weight >= 0:
         raise UserError(
             f"A search got num={num}, steps={steps} and prior_weight={prior_weight}; the first two must be at least "
@@ -66,7 +66,7 @@ def search(
 
 @partial(jax.jit, static_argnames=("model", "score", "num", "steps", "learning_rate", "prior_weight"))
 def _search(model, params, key, score, num, steps, learning_rate, prior_weight) -> Found:
-    space, prior = chart(model, params, "A search by gradients"), model.prior(params)
+    space, prior = chart(model, "A search by gradients"), model.prior(params)
 
     def judge(u: Array) -> Found:
         z = space.to_latent(u)

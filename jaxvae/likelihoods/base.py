@@ -1,5 +1,6 @@
 """The contract of a likelihood, and what its builders share."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -29,6 +30,8 @@ class Likelihood(NamedTuple):
       is_density: False for a reconstruction loss that is no normalised density or mass: no bound on log p(x) then.
       support: the closed interval in which data must lie, None for the whole line.
       is_discrete: whether it is a probability mass, so that bits per dimension are those of a code.
+      is_binary: whether its mass is on 0 and 1, so that grey values have a cross-entropy but no likelihood.
+      steps_of: kinds of sequence, "text" or "music", whose next step it can be the distribution of.
       encoder_input: what the encoder should see in the place of x, elementwise.
     """
 
@@ -38,7 +41,14 @@ class Likelihood(NamedTuple):
     is_density: bool = True
     support: tuple[float, float] | None = None
     is_discrete: bool = False
+    is_binary: bool = False
+    steps_of: tuple[str, ...] = ()
     encoder_input: Callable[[Array], Array] = _identity
+
+    @property
+    def is_of_counts(self) -> bool:
+        """Whether data must be whole numbers from 0 on."""
+        return self.support == (0.0, math.inf)
 
 
 def find_activation(name: str) -> Callable[[Array], Array]:

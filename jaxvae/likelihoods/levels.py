@@ -21,7 +21,7 @@ def categorical(levels: int, pixel_range: tuple[float, float]) -> Likelihood:
     def build(_: Params, outputs: Array) -> Distribution:
         return CategoricalLevels(outputs, *pixel_range)
 
-    return _mass(build, levels, pixel_range)
+    return _mass(build, levels, pixel_range)._replace(steps_of=("text", "music"))
 
 
 def discretized_logistic(levels: int, pixel_range: tuple[float, float]) -> Likelihood:

@@ -17,7 +17,14 @@ MIN_LOG_VARIANCE = math.log(MIN_VARIANCE)
 
 def bernoulli() -> Likelihood:
     """Independent Bernoulli pixels on logits; data in [0, 1]. On grey pixels its log_prob is the cross-entropy."""
-    return Likelihood(no_params, lambda _, logits: Bernoulli(logits), support=(0.0, 1.0), is_discrete=True)
+    return Likelihood(
+        no_params,
+        lambda _, logits: Bernoulli(logits),
+        support=(0.0, 1.0),
+        is_discrete=True,
+        is_binary=True,
+        steps_of=("music",),
+    )
 
 
 def continuous_bernoulli() -> Likelihood:

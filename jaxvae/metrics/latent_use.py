@@ -9,10 +9,9 @@ import numpy as np
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Distribution, Key, Params
 from jaxvae.distributions.kl import kl_by_group
-from jaxvae.distributions.spaces import CODES, EUCLIDEAN
+from jaxvae.distributions.spaces import Space
 from jaxvae.metrics.rates import check_size, encode_batches, split_kl
 from jaxvae.models.base import Model, centre
-from jaxvae.models.densities import knows_density
 
 UNUSED_NATS = 0.01  # a latent variable with a lower mean KL is not used: it tells less than 1/69 of a bit
 ACTIVE_VARIANCE = 0.01  # of arXiv:1509.00519, section 5.1; where no prior has the variance 1, of the largest
@@ -76,9 +75,9 @@ def collapse(
     def of_batch(x):
         posterior, prior = model.encode(params, x), model.prior(params)
         codes = centre(posterior)
-        groups = _kl_groups(posterior, prior) if model.posterior.is_density else None
+        groups = _kl_groups(posterior, prior) if model.latent.is_density else None
         # Sequences are written with noise, or padded: their variance would say nothing.
-        return codes, x if model.is_sequential else model.decode(params, codes).mean, groups
+        return codes, x if model.data.is_sequential else model.decode(params, codes).mean, groups
 
     codes, groups, moments = [], [], np.zeros((2, 2, *model.data_shape))  # [first or second, data or decoded, ...]
     shift = np.asarray(batches[0][0], np.float64)  # near the data, so that the second moments keep their digits
@@ -90,18 +89,18 @@ def collapse(
         moments += np.stack([both.sum(axis=1), np.square(both).sum(axis=1)]) / num
     data, decoded = np.sum(moments[1] - np.square(moments[0]), axis=tuple(range(1, 1 + len(model.data_shape))))
 
-    encoded = encode_batches(model, params, key, batches) if model.posterior.is_density else None
+    encoded = encode_batches(model, params, key, batches) if model.latent.is_density else None
     kl = None
     if encoded is not None:
         kl = np.asarray([encoded.log_posterior.mean() - encoded.log_prior.mean()])
         if groups[0] is not None:
             kl = np.concatenate(groups, axis=1, dtype=np.float64).mean(axis=1)
     centres = np.concatenate(codes, dtype=np.float64)
-    scaled = model.posterior.is_density and model.posterior.space != CODES
+    scaled = model.latent.is_density and not model.latent.space.is_discrete
     active = active_units(centres, ACTIVE_VARIANCE * (1 if scaled else centres.var(axis=0).max()))["active_units"]
     units = centres.shape[1]
     information = None
-    if encoded is not None and knows_density(model, params):
+    if encoded is not None and model.latent.knows_density:
         information = split_kl(model, params, encoded, num_rows, memory_mb)["mutual_information"]
     report = {
         "kl_by_variable": None if kl is None else kl.tolist(),
@@ -110,12 +109,12 @@ def collapse(
         "active_units": active,
         "num_units": units,
         "mutual_information": information,
-        "decoder_variation": None if model.is_sequential else float(decoded / data) if data > 0 else 0.0,
+        "decoder_variation": None if model.data.is_sequential else float(decoded / data) if data > 0 else 0.0,
     }
-    return {**report, "warning": _warning(report, model.posterior.space)}
+    return {**report, "warning": _warning(report, model.latent.space)}
 
 
-def _warning(report: dict[str, Any], space: str) -> str:
+def _warning(report: dict[str, Any], space: Space) -> str:
     kl, information, active, units = (report[k] for k in ("kl", "mutual_information", "active_units", "num_units"))
     unused, variation = report["unused_share"], report["decoder_variation"]
     numbers = [f"{active} of {units} units are active"]
@@ -136,7 +135,7 @@ def _warning(report: dict[str, Any], space: str) -> str:
         return f"The decoder ignores z{known}"
     if kl is not None and unused > MOST:
         return f"More than half of the latent variables are not used{known}"
-    if kl is not None and space == EUCLIDEAN and active < units * (1 - MOST):  # elsewhere its scale is another
+    if kl is not None and space.is_linear and active < units * (1 - MOST):  # elsewhere its scale is another
         return f"More than half of the units are not active{known}"
     return ""
 

@@ -10,10 +10,21 @@ import numpy as np
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key, Params, Tree
-from jaxvae.models.base import Model, draw
+from jaxvae.distributions.structure import observed_log_prob
+from jaxvae.models.base import Model, context_args, draw, encode_batch
+from jaxvae.models.facts import Batch
 
 
-def importance_nll(model: Model, params: Params, key: Key, x: Array, num_samples: int, memory_mb: float = 8.0) -> Array:
+def importance_nll(
+    model: Model,
+    params: Params,
+    key: Key,
+    x: Array,
+    num_samples: int,
+    memory_mb: float = 8.0,
+    context: Array | None = None,
+    mask: Array | None = None,
+) -> Array:
     """-log p(x), estimated from above with `num_samples` draws of z from q(z|x) (arXiv:1509.00519, equation 8).
 
     Args:
@@ -24,6 +35,8 @@ def importance_nll(model: Model, params: Params, key: Key, x: Array, num_samples
       num_samples: K; state it wherever the number is stated. In expectation the estimate falls with K to -log p(x).
       memory_mb: a bound on the decoder's outputs held at a time, as far as one example allows: a batch that is larger
         is decoded in equal groups. It changes nothing but rounding, and K does not change the memory.
+      context: `[B, C]` of a conditional model.
+      mask: bool as x, True where a value is observed: the estimate is that of -log p(x_observed).
 
     Returns:
       `[B]` nats.
@@ -37,16 +50,22 @@ def importance_nll(model: Model, params: Params, key: Key, x: Array, num_samples
         raise UserError(f"evaluate.nll_samples is {num_samples}; the estimate needs at least 1 sample.")
     example_bytes = 4 * math.prod(x.shape[1:]) * model.likelihood.outputs_per_value
     group, chunk = _fitting(len(x), example_bytes, num_samples, memory_mb * 1e6)
-    posterior, prior = model.encode(params, x), model.prior(params)
+    batch = {name: array for name, array in {"x": x, "context": context, "mask": mask}.items() if array is not None}
+    posterior, prior = encode_batch(model, params, batch), model.prior(params, *context_args(context))
 
     def by_group(array: Array, axis: int) -> Array:  # [groups, ..., group, ...]; every device keeps its rows of each
         split = array.reshape(*array.shape[:axis], group, -1, *array.shape[axis + 1 :])
         return jnp.moveaxis(split, axis + 1, 0)
 
-    x_groups = by_group(x, 0)
+    groups = jax.tree.map(lambda array: by_group(array, 0), batch)
 
     def log_likelihood(z: Array) -> Array:
-        terms: Any = jax.lax.map(lambda g: model.decode(params, g[0]).log_prob(g[1]), (by_group(z, 1), x_groups))
+        def of_group(item: tuple[Array, Batch]) -> Array:
+            z, group = item
+            likelihood = model.decode(params, z, *context_args(group.get("context")))
+            return observed_log_prob(likelihood, group["x"], group.get("mask"))
+
+        terms: Any = jax.lax.map(of_group, (by_group(z, 1), groups))
         return jnp.moveaxis(terms, 0, -1).reshape(len(z), len(x))
 
     def draw_one(key: Key) -> tuple[Array, Array]:
@@ -78,4 +97,5 @@ def nll_metrics(
     """`{"nll": [B]}` of one batch of stored values, by `importance_nll`."""
     data_key, sample_key = jax.random.split(key)
     x = preprocess(data_key, batch["x"])
-    return {"nll": importance_nll(model, params, sample_key, x, num_samples, memory_mb)}
+    given = {name: batch.get(name) for name in ("context", "mask")}
+    return {"nll": importance_nll(model, params, sample_key, x, num_samples, memory_mb, **given)}

@@ -38,13 +38,13 @@ def _outlier_scores(model, params, key, x, num_samples: int) -> dict[str, Array]
     def terms(total: Any, i: Array) -> tuple[Any, None]:
         z, log_posterior = draw(jax.random.fold_in(draw_key, i), posterior, 1, exact=True)
         reconstruction = -model.decode(params, z).log_prob(x)[0]
-        gap = (log_posterior - prior.log_prob(z))[0] if model.posterior.is_density else jnp.zeros(len(x))
+        gap = (log_posterior - prior.log_prob(z))[0] if model.latent.is_density else jnp.zeros(len(x))
         return (total[0] + reconstruction, total[1] + gap), None
 
     zeros = jnp.zeros(len(x)), jnp.zeros(len(x))
     (reconstruction, gap), _ = jax.lax.scan(terms, zeros, jnp.arange(num_samples))
     scores = {"reconstruction": reconstruction / num_samples}
-    if model.posterior.is_density:
+    if model.latent.is_density:
         try:
             scores["kl"] = analytic_kl(posterior, prior)
         except UserError:

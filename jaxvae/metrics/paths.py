@@ -9,10 +9,8 @@ import jax.numpy as jnp
 
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Array, Key, Params
-from jaxvae.distributions.spaces import EUCLIDEAN
 from jaxvae.metrics.annealing import Path, chain, map_chains, pilot_steps, point
 from jaxvae.models.base import Model
-from jaxvae.models.densities import knows_density
 
 STARTS = ("prior", "posterior")
 
@@ -37,17 +35,17 @@ def paths(
             raise UserError(f"Annealed importance sampling got {name}={value}; it needs at least 1.")
     if start not in STARTS:
         raise unknown("start of annealed importance sampling", start, STARTS)
-    if model.posterior.space != EUCLIDEAN:
+    if not model.latent.space.is_linear:
         raise UserError(
             f"Annealed importance sampling moves latents along gradients in R^n, and these live in "
-            f"{model.posterior.space}: take importance_nll, or a model with a posterior in R^n."
+            f"{model.latent.space}: take importance_nll, or a model with a posterior in R^n."
         )
     if needs_density and not model.likelihood.is_density:
         raise UserError(
             "Annealed importance sampling of log p(x) needs a likelihood that is a density, and this model's "
             "reconstruction loss is none: train with another one, 'bernoulli' or 'gaussian' for example."
         )
-    if start == "posterior" and not knows_density(model, params):
+    if start == "posterior" and not model.latent.knows_density:
         raise UserError(
             "Annealed importance sampling can start from a posterior only if its density is known at any z, and this "
             "one's is not (it is a point, or Hamiltonian): take start=prior."

@@ -7,12 +7,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro.distributions as dist
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key, Params
+from jaxvae.distributions.structure import factors
 from jaxvae.models.base import Model, draw
-from jaxvae.models.densities import knows_density
 
 
 class Encoded(NamedTuple):
@@ -48,7 +47,7 @@ def aggregate_kl(
     Raises:
       UserError: q(z|x) has no density at any z, there are no examples, or `num_rows` is below 1.
     """
-    if not knows_density(model, params):
+    if not model.latent.knows_density:
         raise UserError(
             "The parts of the KL need log q(z|x) at any z, which this posterior does not know: take the posterior "
             "'diagonal_gaussian', 'full_covariance' or a flow."
@@ -83,8 +82,7 @@ def split_kl(model: Model, params: Params, encoded: Encoded, num_rows: int, memo
     num = check_size(len(encoded.z), num_rows, at_least=1)
     rows = np.unique(np.linspace(0, num - 1, min(num_rows, num)).round().astype(int))
     z, prior = encoded.z[rows], model.prior(params)
-    prior_factors = _factors(prior)
-    by_dimension = prior_factors is not None and _factors(encoded.posteriors[0]) is not None
+    by_dimension = factors(prior) is not None and factors(encoded.posteriors[0]) is not None
     size = math.prod(model.latent_shape)
 
     @jax.jit
@@ -94,7 +92,7 @@ def split_kl(model: Model, params: Params, encoded: Encoded, num_rows: int, memo
         def of_one(z):
             if not by_dimension:
                 return jax.nn.logsumexp(posterior.log_prob(z)), ()
-            pairs = _factors(posterior).log_prob(z)  # [B, D]
+            pairs = factors(posterior).log_prob(z)  # [B, D]
             return jax.nn.logsumexp(jnp.sum(pairs, axis=-1)), jax.nn.logsumexp(pairs, axis=0)
 
         batch = posterior.batch_shape[0]
@@ -113,12 +111,6 @@ def split_kl(model: Model, params: Params, encoded: Encoded, num_rows: int, memo
         split["total_correlation"] = log_joint - log_marginals.sum(axis=-1)
         split["dimension_wise_kl"] = log_marginals.sum(axis=-1) - log_prior
     return {name: float(values.mean()) for name, values in split.items()}
-
-
-def _factors(distribution: Any) -> Any:
-    """The distribution of each dimension, where this is a product over them; else None."""
-    base: Any = distribution.base_dist if isinstance(distribution, dist.Independent) else distribution
-    return base if isinstance(distribution, dist.Independent) and not base.event_shape else None
 
 
 def check_size(num: int, num_rows: int, at_least: int) -> int:

@@ -1,7 +1,12 @@
 """Models: pure functions made from posterior, prior, likelihood and network."""
 
-from jaxvae.models.base import Model, Pass, draw, forward, reparameterize
+from jaxvae.models.base import Model, Pass, centre, draw, reparameterize
+from jaxvae.models.context import given
+from jaxvae.models.facts import Data, Latent, State
 from jaxvae.models.sampling import reconstruct, sample
 from jaxvae.models.vae import make_model
 
-__all__ = ["Model", "Pass", "draw", "forward", "make_model", "reconstruct", "reparameterize", "sample"]
+__all__ = [
+    "Data", "Latent", "Model", "Pass", "State", "centre", "draw", "given", "make_model", "reconstruct",
+    "reparameterize", "sample",
+]  # fmt: skip

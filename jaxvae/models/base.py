@@ -1,54 +1,165 @@
-"""What a model is: pure functions of its parameters, and one pass through them."""
+"""What a model is: pure functions of its parameters, the facts that other rooms ask, and one pass through it."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import chex
 import jax
+import jax.numpy as jnp
 
+from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Distribution, Key, Params, Tree
+from jaxvae.distributions.kl import kl_by_group
+from jaxvae.distributions.structure import observed_log_prob
 from jaxvae.likelihoods import Likelihood
-from jaxvae.posteriors import Posterior
+from jaxvae.models.facts import Batch, Data, Latent, State
 
 
 class Model(NamedTuple):
-    """A variational autoencoder as pure functions of its parameters.
+    """A variational autoencoder as pure functions of its parameters, with the facts that other rooms ask.
 
     Attributes:
-      init: `(key, context=None) -> params`; `context` is an example of the one given later.
-      encode: `(params, x, context=None) -> q(z|x)`; x `[..., *data_shape]`, batch shape `[...]`.
+      init: `key -> params`, `{part: tree}`.
+      encode: `(params, x, context=None, mask=None) -> q(z|x)`; x `[..., *data_shape]`, batch shape `[...]`. Where the
+        `mask` of x's shape is False the value is missing, and the encoder sees 0.
       decode: `(params, z, context=None, key=None) -> p(x|z)`; z `[..., *latent_shape]`, event shape `data_shape`. The
         key is that of the noise that regularises a decoder in training; without it there is no noise.
-      prior: `(params) -> p(z)`, event shape `latent_shape`.
-      data_shape: the shape of one example, without the batch; of sequences the longest.
-      latent_shape: the shape of one z, `(latent_dim,)` for most.
-      posterior: the part; it says what kind of latent this is.
-      likelihood: the part.
-      has_likelihood: whether bounds on log p(x) mean something: q(z|x) and p(x|z) are densities or mass functions.
-      is_sequential: whether the data is sequences, which the decoder writes step by step.
+      prior: `(params, context=None) -> p(z)`, event shape `latent_shape`.
+      latent: facts about z.
+      data: facts about x.
+      likelihood: the part, with its facts.
+      context_dim: C where the model is conditional on a context `[..., C]`, else 0; see `models.context.given`.
+      state: parameters that gradients do not own.
+      penalty: `pass -> [B]`, what a loss must add for this posterior (a commitment loss); None where nothing.
+      metrics: `pass -> {name: [B] or []}`, what is worth to be reported of a pass.
+      sweep: a forward pass of the model's own, of the same arguments as `forward`; None for encode, draw, decode.
       loops: whether XLA on CPU trains the networks well inside `lax.scan`.
     """
 
     init: Callable[..., Params]
     encode: Callable[..., Distribution]
     decode: Callable[..., Distribution]
-    prior: Callable[[Params], Distribution]
-    data_shape: tuple[int, ...]
-    latent_shape: tuple[int, ...]
-    posterior: Posterior
+    prior: Callable[..., Distribution]
+    latent: Latent
+    data: Data
     likelihood: Likelihood
-    has_likelihood: bool
-    is_sequential: bool = False
+    context_dim: int = 0
+    state: State = State()
+    penalty: Callable[["Pass"], Array] | None = None
+    metrics: Callable[["Pass"], dict[str, Array]] = lambda out: {}
+    sweep: Callable[..., "Pass"] | None = None
     loops: bool = True
 
     @property
-    def given_shape(self) -> tuple[int | None, ...]:
-        """What each example is checked against: sequences can have any length."""
-        return _given_shape(self.data_shape, self.is_sequential)
+    def data_shape(self) -> tuple[int, ...]:
+        """The shape of one example."""
+        return self.data.shape
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """The shape of one z."""
+        return self.latent.shape
+
+    @property
+    def has_likelihood(self) -> bool:
+        """Whether bounds on log p(x) mean something: q(z|x) and p(x|z) are densities or mass functions."""
+        return self.latent.is_density and self.likelihood.is_density
+
+    def forward(
+        self, params: Params, key: Key, batch: Batch, num_samples: int = 1, is_training: bool = False
+    ) -> "Pass":
+        """One pass: encodes, draws `num_samples` latents for each example, decodes them.
+
+        Args:
+          params: the model's.
+          key: of the draws, and of the decoder's own noise where `is_training`.
+          batch: "x" `[B, *data_shape]`; "context" `[B, C]` where the model is conditional; "mask" where values are
+            missing.
+          num_samples: K.
+          is_training: whether the noise that regularises the decoder, if it has any, is wanted.
+
+        Raises:
+          UserError: a conditional model without context, or a mask with a likelihood that is not a product over values.
+        """
+        if self.sweep is not None:
+            return self.sweep(params, key, batch, num_samples=num_samples, is_training=is_training)
+        x, context, mask = (batch.get(name) for name in ("x", "context", "mask"))
+        chex.assert_shape(x, (None, *self.data.given_shape))
+        posterior = encode_batch(self, params, batch)
+        z, log_posterior = draw(key, posterior, num_samples)
+        prior = self.prior(params, *context_args(context))
+        likelihood = self.decode(params, z, *context_args(context), **noise(self, key, is_training))
+        terms: Any = observed_log_prob(likelihood, x, mask), prior.log_prob(z), log_posterior
+        chex.assert_shape(terms, (num_samples, len(batch["x"])))
+        return Pass(posterior, prior, likelihood, batch, z, *terms)
 
 
-def _given_shape(data_shape: tuple[int, ...], is_sequential: bool) -> tuple[int | None, ...]:
-    return (None, *data_shape[1:]) if is_sequential else data_shape
+class Pass(NamedTuple):
+    """One pass through a model: the objects and the terms that every objective is arithmetic on.
+
+    Attributes:
+      posterior: q(z|x).
+      prior: p(z).
+      likelihood: p(x|z).
+      batch: what was encoded.
+      z: `[K, B, *latent_shape]`.
+      log_likelihood: log p(x|z), `[K, B]` nats, summed over the (observed) data dimensions.
+      log_prior: log p(z), `[K, B]` nats.
+      log_posterior: log q(z|x), `[K, B]` nats.
+    What an objective does not use, `jit` removes.
+    """
+
+    posterior: Any
+    prior: Any
+    likelihood: Any
+    batch: Batch
+    z: Array
+    log_likelihood: Array
+    log_prior: Array
+    log_posterior: Array
+
+    @property
+    def x(self) -> Array:
+        """`[B, *data_shape]`."""
+        return self.batch["x"]
+
+    @property
+    def context(self) -> Array | None:
+        """`[B, C]`, or None."""
+        return self.batch.get("context")
+
+    def kl(self) -> Array:
+        """KL(q(z|x) || p(z)) in closed form, `[L, B]` nats: by latent variable where they are independent, else L = 1.
+
+        Raises:
+          UserError: no closed form is known for this pair.
+        """
+        return kl_by_group(self.posterior, self.prior)
+
+
+def context_args(context: Array | None) -> tuple[Array, ...]:
+    """Arguments of a model's function: a model without context need not take any."""
+    return () if context is None else (context,)
+
+
+def encode_batch(model: Model, params: Params, batch: Batch) -> Distribution:
+    """q(z|x) of a batch, with its context and its mask where it has them."""
+    masked = {} if "mask" not in batch else {"mask": batch["mask"]}
+    return model.encode(params, batch["x"], *context_args(batch.get("context")), **masked)
+
+
+def require_context(context_dim: int, context: Array | None) -> None:
+    """Raises UserError where a conditional model lacks its context, or another model is given one."""
+    if context is None and context_dim:
+        raise UserError(
+            f"This model is conditional on a context of {context_dim} values, and none was given: pass `context`, or "
+            "take the model at one context, `given(model, context)`."
+        )
+    if context is not None and context.shape[-1] != context_dim:
+        raise UserError(
+            f"A context of {context.shape[-1]} values was given, but the model takes "
+            f"{f'{context_dim} values' if context_dim else 'no context'}: see `context_dim` of `make_model`."
+        )
 
 
 def with_state(params: Params, state: Tree) -> Params:
@@ -57,7 +168,7 @@ def with_state(params: Params, state: Tree) -> Params:
 
 
 def reparameterize(key: Key, posterior: Distribution, num_samples: int | None = None) -> Array:
-    """Z ~ posterior as a differentiable function of the posterior's parameters and `key`.
+    """Draws z ~ posterior as a differentiable function of the posterior's parameters and `key`.
 
     Returns:
       `[*batch, *latent_shape]`, or `[num_samples, *batch, *latent_shape]` where `num_samples` is given
@@ -80,54 +191,13 @@ def draw(key: Key, posterior: Any, num_samples: int, exact: bool = False) -> tup
 
 
 def centre(posterior: Any) -> Array:
-    """The one z `[*batch, *latent_shape]` that stands for q(z|x).
-
-    Its mean, or what it names its centre where the mean is no latent: on a sphere, among codes.
-    """
+    """The one z `[*batch, *latent_shape]` that stands for q(z|x): its mean, or a centre where the mean is no latent."""
     return posterior.centre if hasattr(posterior, "centre") else posterior.mean
-
-
-class Pass(NamedTuple):
-    """One way through the model: the objects and the terms that every objective is arithmetic on.
-
-    `log_likelihood` is log p(x|z), `log_prior` log p(z), `log_posterior` log q(z|x): each `[K, B]` in nats, summed
-    over data and latent dimensions. What an objective does not use, `jit` removes.
-    """
-
-    posterior: Any
-    prior: Any
-    likelihood: Any
-    z: Array
-    log_likelihood: Array
-    log_prior: Array
-    log_posterior: Array
-
-
-def forward(
-    model: Model,
-    params: Params,
-    key: Key,
-    x: Array,
-    num_samples: int = 1,
-    context: Array | None = None,
-    is_training: bool = False,
-) -> Pass:
-    """Encodes x `[B, *data_shape]`, draws `num_samples` latents for each example, decodes them.
-
-    Where `is_training`, with the noise that regularises the decoder, if it has any.
-    """
-    chex.assert_shape(x, (None, *model.given_shape))
-    posterior = model.encode(params, x, context)
-    z, log_posterior = draw(key, posterior, num_samples)
-    prior, likelihood = model.prior(params), model.decode(params, z, context, **noise(model, key, is_training))
-    terms: Any = likelihood.log_prob(x), prior.log_prob(z), log_posterior
-    chex.assert_shape(terms, (num_samples, x.shape[0]))
-    return Pass(posterior, prior, likelihood, z, *terms)
 
 
 def noise(model: Model, key: Key, is_training: bool) -> dict[str, Key]:
     """The further argument of `model.decode`: the key of a decoder's own noise, beside that of z."""
-    if not is_training or not model.is_sequential:
+    if not is_training or not model.data.is_sequential:
         return {}
     return {"key": noise_key(key)}
 
@@ -135,3 +205,9 @@ def noise(model: Model, key: Key, is_training: bool) -> dict[str, Key]:
 def noise_key(key: Key) -> Key:
     """A key beside those that `key` is split into."""
     return jax.random.fold_in(key, 2**31 - 1)  # no number that `split` would reach
+
+
+def example_batch(model: Model, size: int) -> Batch:
+    """A batch of zeros of the model's shapes, for tracing."""
+    context = {"context": jnp.zeros((size, model.context_dim))} if model.context_dim else {}
+    return {"x": jnp.zeros((size, *model.data_shape)), "label": jnp.zeros(size, jnp.int32), **context}

@@ -8,12 +8,13 @@ import jax
 import jax.numpy as jnp
 
 from jaxvae.common.errors import UserError
-from jaxvae.common.types import Array, Distribution, Key, Params
+from jaxvae.common.types import Array, Distribution, Key, Params, Tree
 from jaxvae.distributions import Coded, Sequence, Shaped
 from jaxvae.distributions.decoding import Write, greedy
-from jaxvae.distributions.spaces import CODES
+from jaxvae.distributions.structure import observed_log_prob
 from jaxvae.likelihoods import Likelihood
-from jaxvae.models.base import Model, _given_shape
+from jaxvae.models.base import Model, Pass, require_context
+from jaxvae.models.facts import Data, Latent, State
 from jaxvae.networks import Network
 from jaxvae.posteriors import Posterior
 from jaxvae.priors import Prior
@@ -28,47 +29,61 @@ def make_model(
     *,
     data_shape: tuple[int, ...],
     write: Write | None = None,
+    context_dim: int = 0,
 ) -> Model:
-    """Puts the parts together; sizes the network to the data. `write` says how sequences are written, greedily if not.
+    """Puts the parts of a model with one latent together, and sizes the network to the data.
+
+    Args:
+      posterior: q(z|x).
+      prior: p(z), on the posterior's space.
+      likelihood: p(x|z).
+      network: builds encoder and decoder.
+      data_shape: the shape of one example.
+      write: how sequences are decoded, greedily if not given.
+      context_dim: C where encoder, decoder and a prior that takes it are conditional on a context `[..., C]`.
 
     Raises:
-      UserError: prior and posterior are about different spaces.
+      UserError: prior and posterior have different spaces, or a prior of encoded pseudo-inputs would need a context.
     """
     if not fits(prior, posterior):
         raise UserError(f"The prior's latents live in {prior.space}, the posterior's in {posterior.space}.")
+    if context_dim and prior.learns_inputs:
+        raise UserError(
+            "This prior encodes pseudo-inputs, which have no context, and the model is conditional: take "
+            "'standard_normal' or another prior that encodes nothing."
+        )
     per_value, num_values = likelihood.outputs_per_value, math.prod(data_shape)
     encoder = network.encoder(data_shape, posterior.num_outputs)
     decoder = network.decoder(posterior.latent_shape, data_shape if per_value == 1 else (*data_shape, per_value))
-    given_shape = _given_shape(data_shape, network.is_sequential)
+    data = Data(tuple(data_shape), network.is_sequential)
     write = write or greedy()
 
-    def init(key: Key, context: Array | None = None) -> Params:
+    def init(key: Key) -> Params:
         encoder_key, decoder_key, posterior_key, prior_key, likelihood_key = jax.random.split(key, 5)
-        batch = () if context is None else context.shape[:-1]
+        batch = (1,) * network.is_sequential  # which takes one batch axis
+        context = jnp.zeros((*batch, context_dim)) if context_dim else None
+        z, x = jnp.zeros((*batch, *posterior.latent_shape)), jnp.zeros((*batch, *data_shape))
+        inputs = (z, x, context) if network.is_sequential else (z, context)
         params = {
-            "encoder": encoder.init(encoder_key, jnp.zeros((*batch, *data_shape)), context)["params"],
-            "decoder": decoder.init(decoder_key, *decoder_inputs(batch, context))["params"],
+            "encoder": encoder.init(encoder_key, x, context)["params"],
+            "decoder": decoder.init(decoder_key, *inputs)["params"],
             "posterior": posterior.init(posterior_key),
             "prior": prior.init(prior_key),
             "likelihood": likelihood.init(likelihood_key),
         }
         return {name: value for name, value in params.items() if jax.tree.leaves(value)}
 
-    def decoder_inputs(batch: tuple[int, ...], context: Array | None) -> tuple[Array | None, ...]:
-        if not network.is_sequential:
-            return jnp.zeros((*batch, *posterior.latent_shape)), context
-        num = math.prod(batch)
-        flat = None if context is None else context.reshape(num, -1)
-        return jnp.zeros((num, *posterior.latent_shape)), jnp.zeros((num, *data_shape)), flat
-
-    def encode(params: Params, x: Array, context: Array | None = None) -> Distribution:
-        chex.assert_shape(x, (..., *given_shape))
-        outputs: Any = encoder.apply({"params": params["encoder"]}, likelihood.encoder_input(x), context)
-        log_joint = jax.tree_util.Partial(joint, params, x, context)  # a pytree: distributions are
+    def encode(params: Params, x: Array, context: Array | None = None, mask: Array | None = None) -> Distribution:
+        chex.assert_shape(x, (..., *data.given_shape))
+        require_context(context_dim, context)
+        inputs = likelihood.encoder_input(x if mask is None else jnp.where(mask, x, 0.0))
+        outputs: Any = encoder.apply({"params": params["encoder"]}, inputs, context)
+        log_joint = jax.tree_util.Partial(joint, params, x, context, mask)  # a pytree: distributions are
         return posterior.build(params.get("posterior", {}), outputs, log_joint)
 
     def decode(params: Params, z: Array, context: Array | None = None, key: Key | None = None) -> Distribution:
         chex.assert_shape(z, (..., *posterior.latent_shape))
+        require_context(context_dim, context)
         batch = z.shape[: z.ndim - len(posterior.latent_shape)]
         if network.is_sequential:
             own = params["decoder"], params.get("likelihood", {})
@@ -77,29 +92,51 @@ def make_model(
         flat = outputs.reshape(*batch, num_values, *(() if per_value == 1 else (per_value,)))
         return Shaped(likelihood.build(params.get("likelihood", {}), flat), data_shape)
 
-    def make_prior(params: Params) -> Distribution:
-        built = prior.build(params.get("prior", {}), lambda x: encode(params, x))
+    def make_prior(params: Params, context: Array | None = None) -> Distribution:
+        options = {"context": context} if prior.takes_context else {}
+        built = prior.build(params.get("prior", {}), lambda x: encode(params, x), **options)
         return built if posterior.codebook is None else Coded(built, posterior.codebook(params.get("posterior", {})))
 
-    def joint(params: Params, x: Array, context: Array | None, z: Array) -> Array:
-        log_probs: Any = decode(params, z, context).log_prob(x), make_prior(params).log_prob(z)
-        return log_probs[0] + log_probs[1]
+    def joint(params: Params, x: Array, context: Array | None, mask: Array | None, z: Array) -> Array:
+        log_prior: Any = make_prior(params, context).log_prob(z)
+        return observed_log_prob(decode(params, z, context), x, mask) + log_prior
 
+    def update_state(state: Tree, out: Pass, key: Key) -> Tree:
+        return posterior.update_state(state, out.posterior, key)
+
+    has_state = bool(jax.eval_shape(posterior.init_state, jax.random.key(0)))
+    whole_batch = "the codebook follows the outputs of the whole batch" if has_state else ""
+    penalty = posterior.penalty
     return Model(
         init=init,
         encode=encode,
         decode=decode,
         prior=make_prior,
-        data_shape=tuple(data_shape),
-        latent_shape=posterior.latent_shape,
-        posterior=posterior,
+        latent=latent_of(posterior),
+        data=data,
         likelihood=likelihood,
-        has_likelihood=posterior.is_density and likelihood.is_density,
-        is_sequential=network.is_sequential,
+        context_dim=context_dim,
+        state=State(posterior.init_state, update_state, whole_batch),
+        penalty=None if penalty is None else lambda out: penalty(out.posterior),
+        metrics=lambda out: posterior.metrics(out.posterior),
         loops=network.loops,
     )
 
 
+def latent_of(posterior: Posterior) -> Latent:
+    """The facts about z that a posterior decides."""
+    return Latent(
+        posterior.latent_shape,
+        posterior.space,
+        posterior.is_density,
+        posterior.is_density and posterior.knows_density,
+        posterior.is_relaxed,
+        posterior.has_soft_codes,
+        posterior.codebook,
+        posterior.num_codes,
+    )
+
+
 def fits(prior: Prior, posterior: Posterior) -> bool:
-    """Whether both are about the same space."""
-    return prior.space == posterior.space or (prior.space == ANY and posterior.space != CODES)
+    """Whether prior and posterior share a latent space."""
+    return prior.space == posterior.space or (prior.space == ANY and not posterior.space.is_discrete)

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Array, Key
-from jaxvae.distributions.spaces import CODES
-from jaxvae.models.base import Model, centre, forward, reparameterize
+from jaxvae.distributions.structure import observed_log_prob
+from jaxvae.models.base import Model, centre, encode_batch
 from jaxvae.objectives.base import UNCHANGED, Objective, of_model
 from jaxvae.objectives.elbo import check_weights
 from jaxvae.objectives.spectral import spectral_normalisation
@@ -21,8 +21,8 @@ def reconstruction(model: Model) -> Objective:
     """-log p(x|z) alone: the autoencoder's loss. With a stochastic posterior z is drawn once per example."""
 
     def terms(params, batch, key, ctx):
-        out = forward(model, params, key, batch["x"], is_training=ctx.is_training)
-        return out.posterior, {"loss": -out.log_likelihood[0], "reconstruction": -out.log_likelihood[0]}
+        out = model.forward(params, key, batch, is_training=ctx.is_training)
+        return out, {"loss": -out.log_likelihood[0], "reconstruction": -out.log_likelihood[0]}
 
     return of_model(model, terms)
 
@@ -48,23 +48,23 @@ def denoising(
     if not 0 <= level <= most:
         allowed = "0 or more" if noise == "gaussian" else "from 0 to 1: the part of the values that is changed"
         raise UserError(f"objective.level is {level}; with the noise '{noise}' it must be {allowed}.")
-    if noise == "gaussian" and model.likelihood.support == (0, float("inf")):
+    if noise == "gaussian" and model.likelihood.is_of_counts:
         raise UserError(
             "Counts with Gaussian noise can be negative, and their encoder takes a logarithm: take "
             "objective.noise=masking."
         )
-    if model.is_sequential:
+    if model.data.is_sequential:
         raise UserError(
             "The objective 'denoising' adds noise to single values, which would make other words or pieces of a "
             "sequence. Take 'reconstruction' or 'elbo', and network.word_dropout."
         )
 
     def terms(params, batch, key, ctx):
-        del ctx
-        corrupt_key, sample_key = jax.random.split(key)
-        posterior = model.encode(params, corrupt(corrupt_key, batch["x"], noise, level, pixel_range))
-        loss = -jnp.asarray(model.decode(params, reparameterize(sample_key, posterior)).log_prob(batch["x"]))
-        return posterior, {"loss": loss, "reconstruction": loss}
+        corrupt_key, pass_key = jax.random.split(key)
+        corrupted = {**batch, "x": corrupt(corrupt_key, batch["x"], noise, level, pixel_range)}
+        out = model.forward(params, pass_key, corrupted, is_training=ctx.is_training)
+        loss = -observed_log_prob(out.likelihood, batch["x"], batch.get("mask"))[0]
+        return out, {"loss": loss, "reconstruction": loss}
 
     return of_model(model, terms)
 
@@ -92,21 +92,21 @@ def contractive(model: Model, weight: float = 0.1) -> Objective:
       UserError: a weight below 0, latents that are codes, or data that is text.
     """
     check_weights("contractive", weight=weight)
-    if model.posterior.space == CODES:
+    if model.latent.space.is_discrete:
         raise UserError(
             "The objective 'contractive' penalises the Jacobian of z with respect to x, and codes change in steps: "
             "take a posterior with continuous latents, 'delta' for example."
         )
-    if model.is_sequential and len(model.data_shape) == 1:
+    if model.data.is_text:
         raise UserError(
             "The objective 'contractive' penalises the Jacobian of z with respect to x, and tokens are whole numbers, "
             "in which there is no slope: take 'reconstruction' or 'elbo'."
         )
 
     def terms(params, batch, key, ctx):
-        out = forward(model, params, key, batch["x"], is_training=ctx.is_training)
-        penalty = squared_jacobian(lambda x: centre(model.encode(params, x)), batch["x"])
-        return out.posterior, {
+        out = model.forward(params, key, batch, is_training=ctx.is_training)
+        penalty = squared_jacobian(lambda x: centre(encode_batch(model, params, {**batch, "x": x})), batch["x"])
+        return out, {
             "loss": weight * penalty - out.log_likelihood[0],
             "reconstruction": -out.log_likelihood[0],
             "contraction": penalty,
@@ -143,7 +143,7 @@ def rae(model: Model, penalty: str = "l2", latent_weight: float = 1e-4, weight: 
     check_weights("rae", latent_weight=latent_weight, weight=weight)
     if penalty not in PENALTIES:
         raise unknown("penalty", penalty, PENALTIES)
-    if model.posterior.is_density or model.posterior.space == CODES:
+    if model.latent.is_density or model.latent.space.is_discrete:
         raise UserError(
             "The objective 'rae' puts regularisation of the decoder in the place of a stochastic posterior: nothing "
             "would train the posterior's spread. Take the posterior 'delta'."
@@ -151,7 +151,7 @@ def rae(model: Model, penalty: str = "l2", latent_weight: float = 1e-4, weight: 
 
     def terms(params, batch, key, ctx):
         pass_key, direction_key = jax.random.split(key)
-        out = forward(model, params, pass_key, batch["x"], is_training=ctx.is_training)
+        out = model.forward(params, pass_key, batch, is_training=ctx.is_training)
         z, reconstruction = out.z[0], -out.log_likelihood[0]
         squares = 0.5 * jnp.sum(jnp.square(z), axis=tuple(range(1, z.ndim)))
         metrics = {"reconstruction": reconstruction, "latent_norm": squares}
@@ -161,10 +161,10 @@ def rae(model: Model, penalty: str = "l2", latent_weight: float = 1e-4, weight: 
             metrics["decoder_penalty"] = sum(squares_of_leaves, jnp.zeros(()))
         elif penalty == "gradient":
             direction = jax.random.normal(direction_key, z.shape)
-            slope = jax.jvp(lambda z: model.decode(params, z).mean, (z,), (direction,))[1]
+            slope = jax.jvp(lambda z: model.decode(params, z, batch.get("context")).mean, (z,), (direction,))[1]
             metrics["decoder_penalty"] = jnp.sum(jnp.square(slope), axis=tuple(range(1, slope.ndim)))
         if "decoder_penalty" in metrics:
             loss = loss + weight * metrics["decoder_penalty"]
-        return out.posterior, {"loss": loss, **metrics}
+        return out, {"loss": loss, **metrics}
 
     return of_model(model, terms, transform=spectral_normalisation("decoder") if penalty == "spectral" else UNCHANGED)

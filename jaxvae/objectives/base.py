@@ -1,9 +1,11 @@
 """What every objective is, and the frame of those that train nothing but the model."""
 
 import dataclasses
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +13,8 @@ import jax.numpy as jnp
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key, Params, Tree
 from jaxvae.models.base import Model, with_state
+
+MODEL = "model"  # the group of the model's own parameters
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=("step", "train_size"), meta_fields=("is_training",))
@@ -46,7 +50,7 @@ class Loss(NamedTuple):
 
 def merged(params: dict[str, Params], extra: Tree) -> Params:
     """A model's own parameters together with its own state."""
-    return with_state(params["model"], extra["model"]) if "model" in extra else params["model"]
+    return with_state(params[MODEL], extra[MODEL]) if MODEL in extra else params[MODEL]
 
 
 class Objective(NamedTuple):
@@ -67,7 +71,7 @@ class Objective(NamedTuple):
     model_params: Callable[[dict[str, Params], Tree], Params] = merged
 
 
-Terms = Callable[[Params, dict[str, Array], Key, StepContext], tuple[Any, dict[str, Array]]]
+Terms = Callable[..., tuple]  # (params, batch, key, ctx) -> (pass, metrics), or (pass, metrics, losses of groups)
 
 
 class Transform(NamedTuple):
@@ -85,26 +89,39 @@ class Transform(NamedTuple):
 UNCHANGED = Transform(lambda key, params: {}, lambda params, state: (params, state))
 
 
-def of_model(model: Model, terms: Terms, whole_batch: str = "", transform: Transform = UNCHANGED) -> Objective:
-    """The objective that moves the model's parameters only.
+def of_model(
+    model: Model,
+    terms: Terms,
+    whole_batch: str = "",
+    transform: Transform = UNCHANGED,
+    groups: Mapping[str, Callable[[Key], Params]] = MappingProxyType({}),
+) -> Objective:
+    """The objective that trains a model, and further groups of parameters (a discriminator, a classifier).
 
-    Adds the posterior's penalty to the loss, and keeps its state.
+    Adds the model's penalty to the loss, and keeps its state.
 
     Args:
       model: what is trained.
-      terms: `(params, batch, key, ctx) -> (posterior, metrics)`; `metrics["loss"]` is minimised.
+      terms: `(params, batch, key, ctx) -> (pass, metrics)`; the model minimises `metrics["loss"]`. With groups
+        `(params, batch, key, ctx, groups) -> (pass, metrics, losses)`: `groups` are their parameters, and `losses` is
+        what each of them minimises, `[B]` or `[]`. A group follows the gradient of its own loss alone.
       whole_batch: see `Objective`.
-      transform: what is done to the parameters before `terms` sees them.
+      transform: what is done to the model's parameters before `terms` sees them.
+      groups: `{name: key -> params}` of the further groups.
+
+    Raises:
+      ValueError: a group called "model", which is the model's own.
     """
-    part = model.posterior
-    if part.init_state(jax.random.key(0)):
-        whole_batch = whole_batch or "the codebook follows the outputs of the whole batch"
+    if MODEL in groups:
+        raise ValueError(f"A further group cannot be called '{MODEL}', which is the model's own.")
+    whole_batch = whole_batch or model.state.whole_batch
 
     def init(key):
         params_key, state_key, transform_key = jax.random.split(key, 3)
         params = model.init(params_key)
-        states = {"model": part.init_state(state_key), "transform": transform.init(transform_key, params)}
-        return {"model": params}, {name: state for name, state in states.items() if state}
+        states = {MODEL: model.state.init(state_key), "transform": transform.init(transform_key, params)}
+        others = {name: make(_key_of(key, name)) for name, make in groups.items()}
+        return {MODEL: params, **others}, {name: state for name, state in states.items() if state}
 
     def in_use(params, extra):
         return transform.apply(merged(params, extra), extra.get("transform", {}))
@@ -112,23 +129,29 @@ def of_model(model: Model, terms: Terms, whole_batch: str = "", transform: Trans
     def loss(params, extra, batch, key, ctx):
         terms_key, state_key = jax.random.split(key)
         used, state = in_use(params, extra)
-        posterior, metrics = terms(used, batch, terms_key, ctx)
-        if part.penalty:
-            metrics = {**metrics, "loss": metrics["loss"] + part.penalty(posterior)}
+        others = ({name: params[name] for name in groups},) if groups else ()
+        out, metrics, *losses = terms(used, batch, terms_key, ctx, *others)
+        if model.penalty is not None:
+            metrics = {**metrics, "loss": metrics["loss"] + model.penalty(out)}
         if "transform" in extra:
             extra = {**extra, "transform": state}
-        if "model" in extra:
-            extra = {**extra, "model": part.update_state(extra["model"], posterior, state_key)}
-        return Loss({"model": metrics["loss"]}, {**metrics, **part.metrics(posterior)}, extra)
+        if MODEL in extra:
+            extra = {**extra, MODEL: model.state.update(extra[MODEL], out, state_key)}
+        return Loss({MODEL: metrics["loss"], **(losses[0] if losses else {})}, {**metrics, **model.metrics(out)}, extra)
 
     return Objective(init, loss, whole_batch, lambda params, extra: in_use(params, extra)[0])
+
+
+def _key_of(key: Key, name: str) -> Key:
+    """A key beside those that `key` is split into, by the group's name: the others' draws do not depend on it."""
+    return jax.random.fold_in(key, zlib.crc32(name.encode()) % 2**31)
 
 
 def bound_metrics(model: Model, log_likelihood: Array, kl: Array) -> dict[str, Array]:
     """The metrics "reconstruction" and "kl" `[B]`, and "elbo" where it is a bound on log p(x)."""
     reconstruction = -jnp.mean(log_likelihood, axis=0)
     metrics = {"reconstruction": reconstruction, "kl": kl}
-    if model.has_likelihood and not model.posterior.is_relaxed:
+    if model.has_likelihood and not model.latent.is_relaxed:
         metrics["elbo"] = -reconstruction - kl
     return metrics
 

@@ -9,15 +9,13 @@ import numpyro.distributions as dist
 
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Array
-from jaxvae.distributions.kl import unwrap
-from jaxvae.distributions.spaces import EUCLIDEAN
-from jaxvae.models.base import Model, forward
+from jaxvae.distributions.structure import moments, normal_factors
+from jaxvae.models.base import Model
 from jaxvae.objectives.base import Objective, bound_metrics, of_model
 from jaxvae.objectives.elbo import check_weights, kl_estimator, needs_density
 from jaxvae.objectives.kl_weight import KLWeight
 
 ESTIMATORS = ("stratified", "weighted")
-GAUSSIANS: tuple[type, ...] = (dist.Normal, dist.MultivariateNormal)
 
 
 def beta_tcvae(
@@ -57,7 +55,7 @@ def beta_tcvae(
     def terms(params, batch, key, ctx):
         if len(batch["x"]) < 2:
             raise UserError("The objective 'beta_tcvae' estimates q(z) from a batch: it needs 2 examples at least.")
-        out = forward(model, params, key, batch["x"], is_training=ctx.is_training)
+        out = model.forward(params, key, batch, is_training=ctx.is_training)
         q, p = _factors(out.posterior, "posterior"), _factors(out.prior, "prior")
         z = out.z[0]
         # [B, B, D]: log q(z_d|x) of the row's z under the column's posterior
@@ -72,7 +70,7 @@ def beta_tcvae(
         metrics = bound_metrics(model, out.log_likelihood, out.log_posterior[0] - out.log_prior[0])
         weighted = sum(weight * part for weight, part in zip((alpha, beta, gamma), parts.values(), strict=True))
         loss = metrics["reconstruction"] + kl.weight(ctx.step) * weighted
-        return out.posterior, {"loss": loss, **metrics, **parts}
+        return out, {"loss": loss, **metrics, **parts}
 
     return of_model(model, terms, "q(z) is estimated from the posteriors of the whole batch")
 
@@ -98,16 +96,16 @@ def log_aggregate(pairs: Array, train_size: int, estimator: str = "stratified") 
     return jax.nn.logsumexp(pairs, axis=1, b=weights.reshape(batch, batch, *(1,) * (pairs.ndim - 2)))
 
 
-def _factors(distribution: Any, role: str) -> Any:
-    """The normal distributions, by dimension, whose product this is."""
-    base = unwrap(distribution)
-    if not isinstance(base, dist.Normal):
+def _factors(distribution: Any, role: str) -> dist.Normal:
+    """The normal distribution of each dimension."""
+    found = normal_factors(distribution)
+    if found is None:
         fitting = "diagonal_gaussian" if role == "posterior" else "standard_normal"
         raise UserError(
             f"The objective 'beta_tcvae' needs densities by latent dimension, so a {role} that is a product over "
             f"dimensions: take the {role} '{fitting}'."
         )
-    return base
+    return found
 
 
 def dip_vae(
@@ -140,15 +138,15 @@ def dip_vae(
         raise UserError(
             f"objective.kind is {kind}; DIP-VAE comes as kind 1 (covariance of the posterior means) and 2 (of q(z))."
         )
-    if model.posterior.space != EUCLIDEAN:
+    if not model.latent.space.is_linear:
         raise UserError(
-            f"The objective 'dip_vae' draws a covariance in R^n to I, and latents in {model.posterior.space} cannot "
+            f"The objective 'dip_vae' draws a covariance in R^n to I, and latents in {model.latent.space} cannot "
             "have it: take the posterior 'diagonal_gaussian' or 'full_covariance'."
         )
-    kl_terms = kl_estimator(kl_estimate)
+    kl_terms = kl_estimator(model, kl_estimate)
 
     def terms(params, batch, key, ctx):
-        out = forward(model, params, key, batch["x"], is_training=ctx.is_training)
+        out = model.forward(params, key, batch, is_training=ctx.is_training)
         groups = kl_terms(out)
         mean, covariance = _moments(out.posterior)
         centred = mean - jnp.mean(mean, axis=0)
@@ -160,19 +158,17 @@ def dip_vae(
         penalty = jnp.sum(weights * squares)
         metrics = bound_metrics(model, out.log_likelihood, jnp.sum(groups, axis=0))
         loss = metrics["reconstruction"] + kl.term(groups, ctx.step) + penalty
-        return out.posterior, {"loss": loss, **metrics, "covariance_penalty": penalty}
+        return out, {"loss": loss, **metrics, "covariance_penalty": penalty}
 
     return of_model(model, terms, "the covariance is that of the whole batch")
 
 
 def _moments(posterior: Any) -> tuple[Array, Array]:
     """Mean `[B, D]` and covariance `[B, D, D]` of q(z|x)."""
-    base = unwrap(posterior)
-    if not isinstance(base, GAUSSIANS):
+    found = moments(posterior)
+    if found is None:
         raise UserError(
             "The objective 'dip_vae' needs the mean and the variance of q(z|x), and those of this posterior have no "
             "closed form: take the posterior 'diagonal_gaussian' or 'full_covariance'."
         )
-    full = hasattr(base, "scale_tril")
-    factor: Any = base.scale_tril if full else base.scale[..., None] * jnp.eye(base.scale.shape[-1])
-    return base.loc, factor @ jnp.swapaxes(factor, -2, -1)
+    return found

@@ -7,10 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxvae.common.errors import UserError, unknown
-from jaxvae.common.types import Array, Distribution
-from jaxvae.distributions import GumbelSoftmax
-from jaxvae.distributions.kl import kl_by_group
-from jaxvae.models.base import Model, Pass, forward
+from jaxvae.common.types import Array
+from jaxvae.models.base import Model, Pass
 from jaxvae.objectives.base import Objective, bound_metrics, of_model
 from jaxvae.objectives.kl_weight import KLWeight
 
@@ -36,18 +34,18 @@ def elbo(
     """
     needs_density(model, "elbo")
     check_samples("elbo", num_samples=num_samples)
-    kl_terms = kl_estimator(kl_estimate, gradient)
+    kl_terms = kl_estimator(model, kl_estimate, gradient)
 
     def terms(params, batch, key, ctx):
-        out = forward(model, params, key, batch["x"], num_samples, is_training=ctx.is_training)
+        out = model.forward(params, key, batch, num_samples, is_training=ctx.is_training)
         groups = kl_terms(out)
         metrics = bound_metrics(model, out.log_likelihood, jnp.sum(groups, axis=0))
-        return out.posterior, {"loss": metrics["reconstruction"] + kl.term(groups, ctx.step), **metrics}
+        return out, {"loss": metrics["reconstruction"] + kl.term(groups, ctx.step), **metrics}
 
     return of_model(model, terms, kl.whole_batch)
 
 
-def kl_estimator(name: str, gradient: str = "pathwise") -> Callable[[Pass], Array]:
+def kl_estimator(model: Model, name: str, gradient: str = "pathwise") -> Callable[[Pass], Array]:
     """`(pass) -> [L, B]` nats: KL(q(z|x) || p(z)) by latent variable where it has parts.
 
     Raises:
@@ -65,9 +63,9 @@ def kl_estimator(name: str, gradient: str = "pathwise") -> Callable[[Pass], Arra
 
     def estimate(out: Pass) -> Array:
         if name == "analytic":
-            return kl_by_group(out.posterior, out.prior)
-        check_prior_gradient(out.posterior, out.prior)
-        if isinstance(out.posterior, GumbelSoftmax) and not out.posterior.straight_through:
+            return out.kl()
+        check_prior_gradient(model, out)
+        if model.latent.is_relaxed:
             raise UserError(
                 "objective.kl_estimate=monte_carlo needs samples of q(z|x), and the posterior 'gumbel_softmax' draws "
                 "relaxed ones. Take kl_estimate=analytic, or set model.posterior.straight_through=True."
@@ -83,15 +81,15 @@ def path_log_prob(posterior: Any, z: Array) -> Array:
     return jax.tree.map(jax.lax.stop_gradient, posterior).log_prob(z)
 
 
-def check_prior_gradient(posterior: Distribution, prior: Distribution) -> None:
+def check_prior_gradient(model: Model, out: Pass) -> None:
     """Raises UserError where samples of q(z|x) have a gradient, but log p(z) has none at them."""
-    if isinstance(posterior, GumbelSoftmax):
-        kl_by_group(posterior, prior)  # log p of codes has no slope; where the prior is uniform it needs none
+    if model.latent.has_soft_codes:
+        out.kl()  # log p of codes has no slope; where the prior is uniform it needs none
 
 
 def needs_density(model: Model, objective: str) -> None:
     """Raises UserError where q(z|x) is a point, whose KL is infinite."""
-    if not model.posterior.is_density:
+    if not model.latent.is_density:
         raise UserError(
             f"The objective '{objective}' needs a posterior with a density, and 'delta' has none: its KL to the prior "
             "is infinite. Take the posterior 'diagonal_gaussian', or the objective 'reconstruction' for an autoencoder."
@@ -100,7 +98,7 @@ def needs_density(model: Model, objective: str) -> None:
 
 def needs_exact_samples(model: Model, objective: str, why: str) -> None:
     """Raises UserError where training decodes a relaxation of z."""
-    if model.posterior.is_relaxed:
+    if model.latent.is_relaxed:
         raise UserError(
             f"The objective '{objective}' {why}, but this posterior is relaxed: what it draws is no sample of q(z|x). "
             "Set model.posterior.straight_through=True, or take the objective 'elbo'."

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from jaxvae import losses
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Array
-from jaxvae.distributions.spaces import CODES
-from jaxvae.models.base import Model, draw, noise
+from jaxvae.distributions.structure import observed_log_prob
+from jaxvae.models.base import Model, Pass, context_args, draw, encode_batch, noise
 from jaxvae.objectives.base import Objective, bound_metrics, of_model
 from jaxvae.objectives.elbo import (
     check_prior_gradient,
@@ -80,7 +80,7 @@ def _weighted(model, kl, name, num_bounds, num_samples, gradient, combine, one_b
             "weight 'constant', 'linear' or 'cyclic'."
         )
     needs_exact_samples(model, name, "weighs samples by their density")
-    if gradient == "dreg" and model.posterior.space == CODES:
+    if gradient == "dreg" and model.latent.space.is_discrete:
         raise UserError(
             "The gradient 'dreg' trades the score of a reparameterised density for a path through its samples, and a "
             "posterior over codes has no such density: take objective.gradient=pathwise."
@@ -96,39 +96,41 @@ def _weighted(model, kl, name, num_bounds, num_samples, gradient, combine, one_b
         }
 
     def terms(params, batch, key, ctx):
-        x, beta = batch["x"], kl.weight(ctx.step)
-        posterior = model.encode(params, x)
-        check_prior_gradient(posterior, model.prior(params))
+        beta, posterior = kl.weight(ctx.step), encode_batch(model, params, batch)
         z, log_posterior = draw(key, posterior, total)
-        own = noise(model, key, ctx.is_training)
+        given, own = context_args(batch.get("context")), noise(model, key, ctx.is_training)
 
-        def log_joint(params, z):
-            return model.decode(params, z, **own).log_prob(x), model.prior(params).log_prob(z)
+        def through(params, z):
+            likelihood, prior = model.decode(params, z, *given, **own), model.prior(params, *given)
+            log_likelihood = observed_log_prob(likelihood, batch["x"], batch.get("mask"))
+            return Pass(posterior, prior, likelihood, batch, z, log_likelihood, prior.log_prob(z), log_posterior)
 
         to_add = 0.0
         if gradient == "dreg":
             z, to_add = _doubly_reparameterized(
                 z, jnp.zeros_like(log_posterior), jnp.asarray(beta, log_posterior.dtype)
             )
-        log_likelihood, log_prior = log_joint(params, z)
+        out = through(params, z)
+        check_prior_gradient(model, out)
+        log_likelihood, log_prior = out.log_likelihood, out.log_prior
         if one_bound:
             log_q = log_posterior if gradient == "pathwise" else path_log_prob(posterior, z)
             loss = -combine(bounds(log_likelihood + beta * (log_prior - log_q) + to_add))[0]
         else:
-            loss = _two_paths(params, z, log_joint, log_posterior, beta)
+            loss = _two_paths(params, z, through, beta)
         kl_estimate = jnp.mean(log_posterior - log_prior, axis=0)
         metrics = bound_metrics(model, log_likelihood, kl_estimate)
         if model.has_likelihood:
             metrics["iwae"] = losses.iwae_bound(log_likelihood + log_prior - log_posterior)
-        return posterior, {"loss": loss, **metrics}
+        return out, {"loss": loss, **metrics}
 
-    def _two_paths(params, z, log_joint, log_posterior, beta):
+    def _two_paths(params, z, through, beta):
         """The model's parameters follow one bound and the encoder another, at the same samples."""
         stop = jax.lax.stop_gradient
-        likelihood, prior = log_joint(params, stop(z))
-        of_model_ = likelihood + beta * (prior - stop(log_posterior))
-        likelihood, prior = log_joint(stop(params), z)
-        of_encoder = likelihood + beta * (prior - log_posterior)
+        out = through(params, stop(z))
+        of_model_ = out.log_likelihood + beta * (out.log_prior - stop(out.log_posterior))
+        out = through(stop(params), z)
+        of_encoder = out.log_likelihood + beta * (out.log_prior - out.log_posterior)
         weights = stop(of_model_)
         for_model = jax.grad(lambda w: jnp.sum(combine(bounds(w))[0]))(weights)
         for_encoder = jax.grad(lambda w: jnp.sum(combine(bounds(w))[1]))(weights)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key
-from jaxvae.models.base import Model, Pass, forward
+from jaxvae.models.base import Model, Pass
 from jaxvae.objectives.base import Objective, bound_metrics, needs_fixed_prior, of_model
 from jaxvae.objectives.distances import check_kernel, mmd, sliced_wasserstein
 from jaxvae.objectives.elbo import check_weights, kl_estimator, needs_density, needs_exact_samples
@@ -50,16 +50,16 @@ def info_vae(
         )
     if alpha == 1:
         needs_fixed_prior(model, "info_vae", BY_SAMPLES)
-    kl_terms = kl_estimator(kl_estimate)
+    kl_terms = kl_estimator(model, kl_estimate)
 
     def terms(params, batch, key, ctx):
         pass_key, prior_key = jax.random.split(key)
-        out = forward(model, params, pass_key, batch["x"], is_training=ctx.is_training)
+        out = model.forward(params, pass_key, batch, is_training=ctx.is_training)
         distance = mmd(*_both(out, prior_key), kernel, variance)
         groups = kl_terms(out)
         metrics = bound_metrics(model, out.log_likelihood, jnp.sum(groups, axis=0))
         loss = metrics["reconstruction"] + (1 - alpha) * kl.term(groups, ctx.step) + (alpha + lambda_ - 1) * distance
-        return out.posterior, {"loss": loss, **metrics, "mmd": distance}
+        return out, {"loss": loss, **metrics, "mmd": distance}
 
     return of_model(model, terms, WHOLE_BATCH)
 
@@ -107,10 +107,10 @@ def _matched(model: Model, name: str, metric: str, weight: float, distance: Call
 
     def terms(params, batch, key, ctx):
         pass_key, prior_key, distance_key = jax.random.split(key, 3)
-        out = forward(model, params, pass_key, batch["x"], is_training=ctx.is_training)
+        out = model.forward(params, pass_key, batch, is_training=ctx.is_training)
         value = distance(distance_key, *_both(out, prior_key))
         reconstruction = -out.log_likelihood[0]
-        return out.posterior, {"loss": reconstruction + weight * value, "reconstruction": reconstruction, metric: value}
+        return out, {"loss": reconstruction + weight * value, "reconstruction": reconstruction, metric: value}
 
     return of_model(model, terms, WHOLE_BATCH)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from jaxvae.common.types import Array, Distribution, Key, Params, Tree, no_params
-from jaxvae.distributions.spaces import EUCLIDEAN
+from jaxvae.distributions.spaces import EUCLIDEAN, Space
 
 
 class Posterior(NamedTuple):
@@ -18,7 +18,9 @@ class Posterior(NamedTuple):
       init: parameters that all examples share (a flow's, say).
       space: where z lives; the prior must live there too.
       is_density: False where q has neither density nor mass function, so that there is neither a KL nor a bound.
+      knows_density: False where log q(z|x) is known only at z that q(z|x) has just drawn, or has all its mass on one z.
       is_relaxed: True where training decodes a continuous relaxation of z, so that only `q.sample` is exact.
+      has_soft_codes: True where gradients pass to q(z|x) through codes, at which log p(z) has no slope.
       init_state: parameters that gradients do not own (an EMA codebook); kept in the train state.
       update_state: `(state, q, key) -> state` after each training step.
       codebook: `(params) -> [num_codes, code_dim]`, where z is made of codes; None elsewhere.
@@ -31,9 +33,11 @@ class Posterior(NamedTuple):
     num_outputs: int
     build: Callable[[Params, Array, Callable], Distribution]
     init: Callable[[Key], Params] = no_params
-    space: str = EUCLIDEAN
+    space: Space = EUCLIDEAN
     is_density: bool = True
+    knows_density: bool = True
     is_relaxed: bool = False
+    has_soft_codes: bool = False
     init_state: Callable[[Key], Tree] = no_params
     update_state: Callable[[Tree, Any, Key], Tree] = lambda state, q, key: state
     codebook: Callable[[Params], Array] | None = None

@@ -37,6 +37,7 @@ def gumbel_softmax(
         build,
         space=CODES,
         is_relaxed=not straight_through,
+        has_soft_codes=True,
         codebook=lambda params: jnp.eye(categories),
         num_codes=categories,
     )
@@ -111,6 +112,7 @@ def vector_quantized(
         build,
         init=no_params if ema else start,
         space=CODES,
+        knows_density=False,
         init_state=start_ema if ema else no_params,
         update_state=update_state if ema else (lambda state, q, key: state),
         codebook=lambda params: params["codebook"],
@@ -149,6 +151,7 @@ def finite_scalar(latent_dim: int, grid: Sequence[int] = (8, 5, 5, 5)) -> Poster
         latent_dim * len(grid),
         build,
         space=CODES,
+        knows_density=False,
         codebook=lambda params: jnp.asarray(codebook),
         num_codes=len(codebook),
         metrics=lambda q: {"codes_used": _codes_used(q, len(codebook))},

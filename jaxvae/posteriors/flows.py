@@ -98,4 +98,4 @@ def hamiltonian(latent_dim: int, num_steps: int = 3, step_size: float = 0.05, te
         base = dist.Normal(mean, scale).to_event(1)
         return HamiltonianFlow(base, log_joint, step, jax.nn.sigmoid(params["tempering"]), num_steps)
 
-    return Posterior((latent_dim,), 2 * latent_dim, build, init)
+    return Posterior((latent_dim,), 2 * latent_dim, build, init, knows_density=False)

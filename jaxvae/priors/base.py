@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from jaxvae.common.types import Array, Distribution, Key, Params, no_params
-from jaxvae.distributions.spaces import EUCLIDEAN
+from jaxvae.common.types import Distribution, Key, Params, no_params
+from jaxvae.distributions.spaces import EUCLIDEAN, Space
 
-ANY = "any space of continuous latents"
+ANY = Space("any space of continuous latents")
 
 
 class Prior(NamedTuple):
@@ -17,8 +17,13 @@ class Prior(NamedTuple):
         `[latent_dim]` whole numbers below `num_codes`. `encode(x [K, *data_shape])` is q(z|x), for a VampPrior.
       init: its parameters.
       space: where z lives; ANY where the posterior decides.
+      takes_context: whether this is p(z|context), built by `build(params, encode, context=context)`: of batch shape
+        `[...]` for a context `[..., C]`.
+      learns_inputs: whether it encodes pseudo-inputs that it learns by their slope.
     """
 
-    build: Callable[[Params, Callable[[Array], Distribution]], Distribution]
+    build: Callable[..., Distribution]
     init: Callable[[Key], Params] = no_params
-    space: str = EUCLIDEAN
+    space: Space = EUCLIDEAN
+    takes_context: bool = False
+    learns_inputs: bool = False

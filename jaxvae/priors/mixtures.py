@@ -56,7 +56,7 @@ def vamp(data_shape: tuple[int, ...], pixel_range: tuple[float, float], componen
         inputs = low + (high - low) * jax.nn.sigmoid(inputs) if math.isfinite(high) else jax.nn.softplus(inputs)
         return dist.MixtureSameFamily(dist.Categorical(logits=jnp.zeros(components)), encode(inputs))
 
-    return Prior(build, init, space=ANY)
+    return Prior(build, init, space=ANY, learns_inputs=True)
 
 
 def _check_components(name: str, components: int) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from jaxvae.common.errors import UserError
-from jaxvae.distributions.spaces import EUCLIDEAN
 from jaxvae.evaluation.results import label
 from jaxvae.latent.arithmetic import order_dimensions
 from jaxvae.report import figures
@@ -55,7 +54,7 @@ def write_report(path: Path, run: TrainedRun, results: Mapping[str, Any], pictur
     walks, left_out = _walks(run)
     data: dict[str, Any] = {}
     explorer = mapped = ""
-    if model.posterior.space == EUCLIDEAN and len(run.dataset.test.x) > 2:
+    if model.latent.space.is_linear and len(run.dataset.test.x) > 2:
         if not np.isfinite(run.codes("test")).all():
             left_out.append("The explorer and the maps were left out: some codes of the test set are NaN or infinite.")
         else:

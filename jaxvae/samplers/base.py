@@ -9,8 +9,9 @@ import numpy as np
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key, Params, Tree
+from jaxvae.distributions.spaces import Space
 from jaxvae.models.base import Model, centre
-from jaxvae.models.sampling import written
+from jaxvae.models.sampling import point_estimate
 
 CHUNK = 512  # latents drawn and decoded at a time, always as many: one compilation, and more samples begin with fewer
 
@@ -94,24 +95,24 @@ def sample_with(model: Model, params: Params, draw: Draw, key: Key, num: int, te
     """
     if num < 1:
         raise UserError(f"sample.num is {num}; it must be at least 1.")
-    decode = jax.jit(lambda params, key, z: written(key, model.decode(params, z)))
+    decode = jax.jit(lambda params, key, z: point_estimate(model, key, model.decode(params, z)))
     keys = (jax.random.fold_in(key, i) for i in range(-(-num // CHUNK)))
     return np.concatenate([np.asarray(decode(params, k, draw(k, CHUNK, temperature))) for k in keys])[:num]
 
 
 def compiled(
-    name: str, draw: Callable[[Tree, Key, int, Array], Array], tree: Tree, scales: bool = True, space: str = ""
+    name: str, draw: Callable[[Tree, Key, int, Array], Array], tree: Tree, unscaled: Space | None = None
 ) -> Draw:
     """`draw(tree, key, num, temperature)` as the `(key, num, temperature=1.0)` of the sampler `name`.
 
-    It is compiled once for each `num`. Where it cannot scale (latents in `space`) any temperature but 1 is refused, as
-    are those below 0 and NaN, and draws that are not finite.
+    It is compiled once for each `num`. Refused are temperatures below 0 and NaN, any but 1 for latents in a space
+    without multiples, `unscaled`, and draws that are not finite.
     """
     run = partial(jax.jit(draw, static_argnums=2), tree)
 
     def checked(key: Key, num: int, temperature: float = 1.0) -> Array:
-        if not scales and temperature != 1.0:
-            raise UserError(f"sample.temperature is {temperature}, but latents in {space} take only 1.")
+        if unscaled is not None and temperature != 1.0:
+            raise UserError(f"sample.temperature is {temperature}, but latents in {unscaled} take only 1.")
         if not temperature >= 0:
             raise UserError(f"sample.temperature is {temperature}; it must be 0 or more.")
         z = run(key, num, temperature)

@@ -38,12 +38,12 @@ def autoregressive(
 
     def fit(model: Model, params: Params, codes: Codes, key: Key) -> Draw:
         check_fits("autoregressive", model)
-        assert model.posterior.codebook is not None
-        codebook = model.posterior.codebook(params.get("posterior", {}))
+        assert model.latent.codebook is not None
+        codebook = model.latent.codebook(params.get("posterior", {}))
         nearest = jax.jit(lambda z: jax.lax.map(lambda one: nearest_code(one, codebook), z, batch_size=AT_A_TIME))
         data, (start, train) = nearest(codes.draws), jax.random.split(key)
         length = data.shape[1]
-        prior = autoregressive_codes(length, model.posterior.num_codes, hidden, embed_dim)
+        prior = autoregressive_codes(length, model.latent.num_codes, hidden, embed_dim)
 
         def loss(params, rows, key):
             del key

@@ -11,27 +11,27 @@ import optax
 from jaxvae.common.errors import NonFiniteLoss, UserError
 from jaxvae.common.ranges import check, within
 from jaxvae.common.types import Array, Key, Params
-from jaxvae.distributions.poincare import expmap0, logmap0
-from jaxvae.distributions.spaces import CODES, EUCLIDEAN, SPHERE
+from jaxvae.distributions.spaces import Space
 from jaxvae.models.base import Model
 
-ALWAYS = ("prior", "pseudo_inputs")
-VECTORS = ("gmm", "flow", "two_stage")
+FITS: dict[str, Callable[[Space], bool]] = {
+    "prior": lambda space: True,
+    "pseudo_inputs": lambda space: True,
+    "gmm": lambda space: space.has_coordinates,
+    "flow": lambda space: space.has_coordinates,
+    "two_stage": lambda space: space.has_coordinates,
+    "autoregressive": lambda space: space.is_discrete,
+}  # whether a sampler fits latents in a space
 CHECKS = 50  # of the held-out loss in one training
 HELD_OUT = 2048  # rows at most that each takes
 
 
 def check_fits(name: str, model: Model) -> None:
     """Raises UserError where the sampler `name` does not fit the space of the model's latents, with those that do."""
-    space = model.posterior.space
-    if space == CODES:
-        fitting = (*ALWAYS, "autoregressive")
-    else:
-        fitting = (*ALWAYS, *VECTORS) if space == EUCLIDEAN or curvature(model) is not None else ALWAYS
-    if name not in fitting:
-        raise UserError(
-            f"The sampler '{name}' does not fit latents in {space}. Samplers that do: {', '.join(fitting)}."
-        )
+    space = model.latent.space
+    if not FITS[name](space):
+        fitting = ", ".join(other for other, fits in FITS.items() if fits(space))
+        raise UserError(f"The sampler '{name}' does not fit latents in {space}. Samplers that do: {fitting}.")
 
 
 def check_training(name: str, hidden: Sequence[int], **counts: int) -> None:
@@ -43,14 +43,6 @@ def check_training(name: str, hidden: Sequence[int], **counts: int) -> None:
             "widths of hidden layers."
         )
     check("sampler", name, **{key: (value, within(1)) for key, value in counts.items()})
-
-
-def curvature(model: Model) -> float | None:
-    """The c of a Poincaré ball of curvature -c where the latents live in one, else None."""
-    if model.posterior.space in (EUCLIDEAN, SPHERE, CODES):
-        return None
-    q = jax.eval_shape(lambda key: model.encode(model.init(key), jnp.zeros(model.data_shape)), jax.random.key(0))
-    return getattr(q, "curvature", None)
 
 
 class Coordinates(NamedTuple):
@@ -66,19 +58,18 @@ class Coordinates(NamedTuple):
 
 def coordinates(model: Model, z: np.ndarray) -> Coordinates:
     """The coordinates in which latents z `[N, *latent_shape]` are standardised; dimensions without spread are kept."""
-    c, shape = curvature(model), model.latent_shape
+    space, shape = model.latent.space.chart, model.latent_shape
+    assert space is not None  # `check_fits` has refused the rest
 
     def flat(z):
-        z = z.reshape(len(z), -1)
-        return z if c is None else logmap0(z, c)
+        return space.from_latent(z.reshape(len(z), -1))
 
     vectors = np.asarray(flat(z), np.float64)
     mean, spread = (jnp.asarray(value, jnp.float32) for value in (vectors.mean(axis=0), vectors.std(axis=0)))
     scale = jnp.where(spread > 1e-6 * (1 + jnp.abs(mean)), spread, 1.0)
 
     def back(vectors):
-        z = mean + scale * vectors
-        return (z if c is None else expmap0(z, c)).reshape(-1, *shape)
+        return space.to_latent(mean + scale * vectors).reshape(-1, *shape)
 
     return Coordinates(lambda z: (jnp.asarray(flat(z)) - mean) / scale, back)
 

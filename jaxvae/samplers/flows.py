@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxvae import priors
 from jaxvae.common.errors import unknown
 from jaxvae.common.types import Key, Params
-from jaxvae.distributions import Autoregressive, Coupling, Reverse
+from jaxvae.distributions.autoregressive import with_network
 from jaxvae.models.base import Model
 from jaxvae.networks import Pure
 from jaxvae.priors.flows import KINDS
@@ -58,7 +58,7 @@ def flow(
 
         def bounded(params) -> Any:
             p: Any = built.build(params, model.encode)
-            return type(p)(p.base_dist, [_with_bounds(layer) for layer in p.transforms])
+            return type(p)(p.base_dist, [with_network(layer, Bounded) for layer in p.transforms])
 
         def loss(params, rows, key):
             del key
@@ -92,11 +92,3 @@ class Bounded:
         outputs: Any = self.net(params, REACH * jnp.tanh(x / REACH), context)
         shift, log_scale = outputs
         return shift, STEEPEST * jnp.tanh(log_scale / STEEPEST)
-
-
-def _with_bounds(layer: Any) -> Any:
-    if isinstance(layer, Reverse):
-        return layer
-    if isinstance(layer, Coupling):
-        return Coupling(Bounded(layer.net), layer.params, layer.mask)
-    return Autoregressive(Bounded(layer.inv.net), layer.inv.params).inv

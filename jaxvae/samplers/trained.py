@@ -8,12 +8,17 @@ import jax.numpy as jnp
 from jaxvae.common.errors import UserError
 from jaxvae.common.ranges import check, within
 from jaxvae.common.types import Key, Params
-from jaxvae.distributions.spaces import EUCLIDEAN
+from jaxvae.distributions.spaces import Space
 from jaxvae.models.base import Model, centre
 from jaxvae.models.sampling import draw_prior
 from jaxvae.samplers.base import Codes, Draw, Sampler, compiled
 
 AT_A_TIME = 64  # draws from posteriors: under a VampPrior each is one of all components
+
+
+def unscaled(model: Model) -> Space | None:
+    """The space of latents that have no multiples, which no temperature can scale; None in R^n."""
+    return None if model.latent.space.is_linear else model.latent.space
 
 
 def prior() -> Sampler:
@@ -25,7 +30,7 @@ def prior() -> Sampler:
         def draw(params, key, num, temperature):
             return draw_prior(model, params, key, num, temperature)
 
-        return compiled("prior", draw, params, model.posterior.space == EUCLIDEAN, model.posterior.space)
+        return compiled("prior", draw, params, unscaled(model))
 
     return Sampler(fit, needs_codes=False)
 
@@ -51,7 +56,7 @@ def pseudo_inputs(components: int = 500) -> Sampler:
                 "training examples to take: take fewer."
             )
         inputs = None if learned else jnp.asarray(codes.inputs[:components])
-        scales = model.posterior.space == EUCLIDEAN
+        space = model.latent.space
 
         def draw(tree, key, num, temperature):
             params, inputs = tree
@@ -65,10 +70,10 @@ def pseudo_inputs(components: int = 500) -> Sampler:
                 else:
                     q, index = model.encode(params, inputs[jax.random.randint(choice, (), 0, len(inputs))]), ...
                 z, middle = q.sample(noise), centre(q)
-                return (middle + temperature * (z - middle) if scales else z)[index]
+                return (middle + temperature * (z - middle) if space.is_linear else z)[index]
 
             return jax.lax.map(one, jax.random.split(key, num), batch_size=AT_A_TIME)
 
-        return compiled("pseudo_inputs", draw, (params, inputs), scales, model.posterior.space)
+        return compiled("pseudo_inputs", draw, (params, inputs), unscaled(model))
 
     return Sampler(fit)

@@ -149,7 +149,7 @@ def search(run: TrainedRun, target: int = 0, num: int = 64, steps: int = 300, pr
         "tool", "search", target=(target, within(0)), num=(num, within(1)), steps=(steps, within(1)),
         prior_weight=(prior_weight, within(0)),
     )  # fmt: skip
-    chart(run.model, run.params, "A search by gradients")  # refused before anything is fitted
+    chart(run.model, "A search by gradients")  # refused before anything is fitted
     labels = run.labels("train")
     if target not in labels:
         raise UserError(f"No training example is of class {target}; classes: {sorted(map(int, set(labels)))}.")

@@ -9,7 +9,6 @@ import pytest
 
 from jaxvae import likelihoods, networks, posteriors, train
 from jaxvae.experiment import build
-from jaxvae.models.base import forward
 from jaxvae.models.vae import make_model
 from jaxvae.objectives import Objective, of_model
 from jaxvae.priors import Prior
@@ -30,10 +29,10 @@ def renyi(model, alpha: float = 0.5, num_samples: int = 4) -> Objective:
 
     def terms(params, batch, key, ctx):
         del ctx
-        out = forward(model, params, key, batch["x"], num_samples)
+        out = model.forward(params, key, batch, num_samples)
         log_weights = out.log_likelihood + out.log_prior - out.log_posterior
         bound = jax.nn.logsumexp((1 - alpha) * log_weights, axis=0) - jnp.log(num_samples)
-        return out.posterior, {"loss": -bound / (1 - alpha), "reconstruction": -jnp.mean(out.log_likelihood, axis=0)}
+        return out, {"loss": -bound / (1 - alpha), "reconstruction": -jnp.mean(out.log_likelihood, axis=0)}
 
     return of_model(model, terms)
 

@@ -63,7 +63,7 @@ def test_settings_of_images_are_refused_for_sequences(sections, message):
 
 def test_the_bundled_text_gives_the_model_its_shape():
     made = setup.setup(config())
-    assert made.model.is_sequential
+    assert made.model.data.is_sequential
     assert made.model.data_shape == made.dataset.shape == made.spec.shape
     assert made.spec.levels == len(made.spec.vocabulary) == len(made.dataset.vocabulary)
     assert NETWORKS["lstm"](made.spec.shape, made.spec.levels).is_sequential
@@ -103,8 +103,8 @@ def test_longer_sequences_than_the_data_has_and_one_context_alone(network):
     config["data"]["pixel_range"] = ()
     config["network"] = {"name": network, "hidden": 4, "embed_dim": 3}
     config["model"] |= {"latent_dim": 2, "likelihood": {"name": "bernoulli"}}
-    model = build.model(config, DataSpec((5, 3), 2, sequence="music"))
-    params = jax.jit(model.init)(jax.random.key(0), jnp.ones(2))
+    model = build.model(config, DataSpec((5, 3), 2, sequence="music", context_dim=2))
+    params = jax.jit(model.init)(jax.random.key(0))
     x = jnp.pad(jnp.ones((1, 5, 3)), ((0, 0), (0, 9), (0, 0)), constant_values=-1)
     likelihood = model.decode(params, jnp.ones((1, 2)), jnp.ones((1, 2)))
     np.testing.assert_allclose(likelihood.log_prob(x), likelihood.log_prob(x[:, :5]), rtol=1e-6)

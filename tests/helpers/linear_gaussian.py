@@ -9,8 +9,8 @@ import numpy as np
 import numpyro.distributions as dist
 from scipy import stats
 
-from jaxvae import likelihoods, posteriors
-from jaxvae.models.base import Model
+from jaxvae import likelihoods
+from jaxvae.models import Data, Latent, Model
 
 LATENT, DATA, BATCH, NOISE = 3, 5, 4, 0.5  # NOISE is s^2
 
@@ -49,13 +49,11 @@ def _decode(params, z, context=None):
 
 
 MODEL = Model(
-    init=lambda key, context=None: params(),
+    init=lambda key: params(),
     encode=_encode,
     decode=_decode,
-    prior=lambda params: dist.Normal(jnp.zeros(LATENT), jnp.ones(LATENT)).to_event(1),
-    data_shape=(DATA,),
-    latent_shape=(LATENT,),
-    posterior=posteriors.diagonal_gaussian(LATENT),
+    prior=lambda params, context=None: dist.Normal(jnp.zeros(LATENT), jnp.ones(LATENT)).to_event(1),
+    latent=Latent((LATENT,)),
+    data=Data((DATA,)),
     likelihood=likelihoods.gaussian(variance=NOISE),
-    has_likelihood=True,
 )

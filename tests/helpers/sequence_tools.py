@@ -35,7 +35,16 @@ def categorical(levels=V):
 
 
 def small(
-    kind="text", network="lstm", shape=None, levels=V, likelihood=None, posterior=None, latent=2, write=None, **options
+    kind="text",
+    network="lstm",
+    context_dim=0,
+    shape=None,
+    levels=V,
+    likelihood=None,
+    posterior=None,
+    latent=2,
+    write=None,
+    **options,
 ):
     """Five words of a vocabulary of six, or five frames of three pitches; two latent dimensions."""
     shape = shape or SHAPES[kind]
@@ -43,7 +52,8 @@ def small(
     likelihood = likelihood or (categorical(levels) if kind == "text" else likelihoods.bernoulli())
     part = (posterior or posteriors.diagonal_gaussian)(latent)
     made = NETWORKS[network](shape, levels, **options)
-    return make_model(part, priors.standard_normal(latent), likelihood, made, data_shape=shape, write=write)
+    rest = {"data_shape": shape, "write": write, "context_dim": context_dim}
+    return make_model(part, priors.standard_normal(latent), likelihood, made, **rest)
 
 
 def batch(kind="text", lengths=(5, 1, 3, 4), seed=0):

@@ -14,12 +14,12 @@ from scipy import special, stats
 
 from jaxvae import likelihoods, posteriors, priors
 from jaxvae.common.errors import UserError
+from jaxvae.distributions.structure import value_log_probs
 from jaxvae.latent.imputation import (
     gibbs,
     metropolis_within_gibbs,
     missing_log_likelihood,
     pseudo_gibbs,
-    value_log_probs,
 )
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

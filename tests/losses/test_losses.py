@@ -14,7 +14,6 @@ from jax.test_util import check_grads
 from scipy import integrate, special, stats
 
 from jaxvae import losses
-from jaxvae.models.base import forward
 
 pytestmark = pytest.mark.usefixtures("strict_ranks")
 RNG = np.random.default_rng(0)
@@ -197,7 +196,7 @@ def test_iwae_is_the_log_of_the_mean_weight():
 def test_iwae_rises_with_the_number_of_samples():
     @jax.jit
     def mean_bounds(key):  # for each K over the same samples, for a paired comparison
-        out = forward(lg.MODEL, lg.params(0.5, 0.5), key, lg.X, 64 * 200)
+        out = lg.MODEL.forward(lg.params(0.5, 0.5), key, {"x": lg.X}, 64 * 200)
         weights = out.log_likelihood + out.log_prior - out.log_posterior
         blocks = (weights.reshape(200, -1, k, lg.BATCH) for k in (1, 4, 16, 64))
         return [jax.vmap(jax.vmap(losses.iwae_bound))(block).mean(axis=1) for block in blocks]

@@ -17,6 +17,7 @@ from jaxvae.metrics.annealed import ais, bidirectional, reverse_ais, simulate
 from jaxvae.metrics.likelihood import importance_nll
 from jaxvae.metrics.paths import STARTS, paths
 from jaxvae.metrics.rate_distortion import rate_distortion
+from jaxvae.models.vae import latent_of
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -137,13 +138,15 @@ def test_schedule_is_a_sigmoid_from_0_to_1():
 
 
 def changed(**parts):
+    if "posterior" in parts:
+        parts["latent"] = latent_of(parts.pop("posterior"))
     return lg.MODEL._replace(**parts)
 
 
 SPHERE = changed(posterior=posteriors.von_mises_fisher(lg.LATENT))
 POINT = changed(posterior=posteriors.delta(lg.LATENT))
 FLOW = HamiltonianFlow(lg.MODEL.prior({}), jax.tree_util.Partial(lambda z: -jnp.sum(z**2, axis=-1)), 0.1, 0.5, 1)
-HAMILTONIAN = changed(encode=lambda params, x, context=None: FLOW)
+HAMILTONIAN = changed(encode=lambda params, x, context=None: FLOW, posterior=posteriors.hamiltonian(lg.LATENT))
 NO_DENSITY = changed(likelihood=likelihoods.squared_error())
 
 

@@ -14,7 +14,7 @@ from jaxvae import losses, objectives
 from jaxvae.common.errors import UserError
 from jaxvae.data.load import Split
 from jaxvae.metrics.likelihood import importance_nll, nll_metrics
-from jaxvae.models.base import forward, reparameterize
+from jaxvae.models.base import reparameterize
 from jaxvae.train import validation
 from jaxvae.train.sharding import global_view
 from jaxvae.train.validation import mean_over
@@ -56,7 +56,7 @@ def test_sampled_elbo_is_the_evidence_less_the_gap(q, assert_mean):
 
 
 def test_every_weight_of_the_exact_posterior_is_the_evidence():
-    out = jax.jit(lambda key: forward(lg.MODEL, lg.params(*EXACT), key, lg.X, 1000)[4:])(jax.random.key(0))
+    out = jax.jit(lambda key: lg.MODEL.forward(lg.params(*EXACT), key, {"x": lg.X}, 1000)[5:])(jax.random.key(0))
     log_likelihood, log_prior, log_posterior = map(np.asarray, out)
     weights = log_likelihood + log_prior - log_posterior
     np.testing.assert_allclose(weights, np.broadcast_to(lg.LOG_PX, weights.shape), rtol=1e-5, atol=1e-5)
@@ -127,7 +127,7 @@ def test_memory_bounds_what_is_decoded_at_a_time(rows):
 
 @pytest.mark.parametrize(("has_likelihood", "num_samples", "message"), [(False, 5, "densities"), (True, 0, "is 0")])
 def test_importance_nll_refuses_what_has_no_meaning(has_likelihood, num_samples, message):
-    model = lg.MODEL._replace(has_likelihood=has_likelihood)
+    model = lg.MODEL._replace(latent=lg.MODEL.latent._replace(is_density=has_likelihood))
     with pytest.raises(UserError, match=message):
         importance_nll(model, lg.params(), jax.random.key(0), lg.X, num_samples)
 

@@ -15,7 +15,7 @@ from jaxvae.common.errors import UserError
 from jaxvae.distributions.kl import analytic_kl
 from jaxvae.metrics.latent_use import active_units, collapse
 from jaxvae.metrics.rates import aggregate_kl
-from jaxvae.models.densities import knows_density
+from jaxvae.models.vae import latent_of
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -155,7 +155,7 @@ def codes(posterior):
     ],
 )
 def test_which_posteriors_know_their_density_is_seen_from_shapes(model, knows):
-    assert knows_density(model, jax.eval_shape(model.init, jax.random.key(0))) is knows
+    assert model.latent.knows_density is knows
 
 
 @pytest.mark.parametrize(("batches", "num_rows", "message"), [([], 10, "no examples"), (BATCHES, 0, "num_rows=0")])
@@ -246,7 +246,11 @@ def test_half_of_the_latent_is_not_more_than_half():
     def decode(params, z, context=None):
         return dist.Normal(z + 9, 1.0).to_event(1)
 
-    got = report(model._replace(encode=encode, decode=decode, data_shape=(2,)), model.init(jax.random.key(0)), [x])
+    got = report(
+        model._replace(encode=encode, decode=decode, data=model.data._replace(shape=(2,))),
+        model.init(jax.random.key(0)),
+        [x],
+    )
     assert (got["unused_share"], got["active_units"], got["warning"]) == (0.5, 1, "")
 
 
@@ -264,7 +268,7 @@ def test_codes_of_a_small_scale_that_tell_of_x_are_no_collapse(posterior, said):
         return lg.MODEL.decode(params, 20 * z, context)
 
     model = encoded_as(lambda x: 0.05 * (x - lg.BIAS) @ MIX.astype(np.float32), 1e-3)
-    got = report(model._replace(decode=decode, posterior=posterior(lg.LATENT)))
+    got = report(model._replace(decode=decode, latent=latent_of(posterior(lg.LATENT))))
     assert got["active_units"] == 0
     assert got["mutual_information"] > 1
     assert got["warning"].startswith(said)
@@ -281,7 +285,7 @@ def no_information(scale, posterior, decode=None):
     def decode_scaled(params, z, context=None):
         return lg.MODEL.decode(params, z / scale, context)
 
-    return lg.MODEL._replace(encode=encode, decode=decode or decode_scaled, posterior=posterior)
+    return lg.MODEL._replace(encode=encode, decode=decode or decode_scaled, latent=latent_of(posterior))
 
 
 POINT = posteriors.delta(lg.LATENT)

@@ -14,7 +14,6 @@ from jaxvae.common.errors import UserError
 from jaxvae.data.spec import DataSpec
 from jaxvae.distributions.kl import analytic_kl
 from jaxvae.experiment import build, defaults
-from jaxvae.models.base import forward
 from jaxvae.models.sampling import reconstruct, sample
 from jaxvae.models.vae import make_model
 
@@ -22,9 +21,9 @@ RNG = np.random.default_rng(0)
 LATENT = 3
 
 
-def small(data_shape=(6,), likelihood=likelihoods.bernoulli, posterior=posteriors.diagonal_gaussian):
+def small(data_shape=(6,), likelihood=likelihoods.bernoulli, posterior=posteriors.diagonal_gaussian, **options):
     parts = posterior(LATENT), priors.standard_normal(LATENT), likelihood(), networks.mlp((8,), "tanh")
-    return make_model(*parts, data_shape=data_shape)
+    return make_model(*parts, data_shape=data_shape, **options)
 
 
 def data(*shape):
@@ -59,19 +58,19 @@ def test_shapes_other_than_the_models_are_refused():
     for function, *args in (
         (model.encode, data(4, 64)),
         (model.decode, data(4, LATENT + 1)),
-        (lambda params, x: forward(model, params, jax.random.key(0), x), data(8, 8, 1)),
+        (lambda params, x: model.forward(params, jax.random.key(0), {"x": x}), data(8, 8, 1)),
     ):
         with pytest.raises(AssertionError):
             jax.eval_shape(function, params, *args)
 
 
 def test_context_conditions_encoder_and_decoder(random_like):
-    model, x, z, context = small(), data(4, 6), data(2, 4, LATENT), np.eye(4, 5, dtype=np.float32)
-    params = random_like(model.init, jax.random.key(0), context)
+    model, x, z, context = small(context_dim=5), data(4, 6), data(2, 4, LATENT), np.eye(4, 5, dtype=np.float32)
+    params = random_like(model.init, jax.random.key(0))
 
     @jax.jit
     def run(x, z, context):
-        out = forward(model, params, jax.random.key(1), x, 2, context)
+        out = model.forward(params, jax.random.key(1), {"x": x, "context": context}, 2)
         again = model.decode(params, out.z, context).log_prob(x)
         return model.encode(params, x, context).mean, model.decode(params, z, context).mean, out.log_likelihood, again
 
@@ -100,7 +99,7 @@ def test_a_latent_space_needs_a_dimension(latent_dim):
 )  # fmt: skip
 def test_a_model_knows_which_of_its_parts_are_densities(posterior, likelihood, densities):
     model = small((6,), likelihood, posterior)
-    assert (model.posterior.is_density, model.has_likelihood) == densities
+    assert (model.latent.is_density, model.has_likelihood) == densities
 
 
 def test_every_number_of_the_parameters_gets_a_gradient(random_like):
@@ -120,7 +119,7 @@ def test_every_number_of_the_parameters_gets_a_gradient(random_like):
 
 
 def test_forward_scores_the_latents_that_it_draws():
-    out = jax.jit(lambda key: forward(lg.MODEL, lg.params(0.3, -0.2), key, lg.X, 7)[3:])(jax.random.key(0))
+    out = jax.jit(lambda key: lg.MODEL.forward(lg.params(0.3, -0.2), key, {"x": lg.X}, 7)[4:])(jax.random.key(0))
     z, *terms = (np.asarray(value, np.float64) for value in out)
     assert z.shape == (7, lg.BATCH, lg.LATENT)
     assert len(np.unique(z)) == z.size
@@ -136,7 +135,7 @@ def test_forward_scores_the_latents_that_it_draws():
 
 def test_analytic_kl_is_the_mean_of_the_log_ratio(assert_mean):
     def run(key):
-        out = forward(lg.MODEL, lg.params(0.5, 0.5), key, lg.X, 20_000)
+        out = lg.MODEL.forward(lg.params(0.5, 0.5), key, {"x": lg.X}, 20_000)
         return out.log_posterior - out.log_prior, analytic_kl(out.posterior, out.prior)
 
     log_ratio, kl = jax.jit(run)(jax.random.key(0))

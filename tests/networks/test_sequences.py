@@ -74,9 +74,9 @@ def test_the_lstm_is_that_of_pytorch(reverse, lengths, random_like):
 @pytest.mark.parametrize(("kind", "network"), CASES)
 @pytest.mark.parametrize("num_context", [0, 3])
 def test_teacher_forcing_is_one_step_after_the_other(kind, network, num_context, random_like):
-    model, x, z = small(kind, network, **NOISY), batch(kind), normal(4, 2)
+    model, x, z = small(kind, network, num_context, **NOISY), batch(kind), normal(4, 2)
     context = normal(4, num_context) if num_context else None
-    params = random_like(model.init, jax.random.key(0), context)
+    params = random_like(model.init, jax.random.key(0))
 
     @jax.jit
     def run(params, z, x, context):
@@ -177,8 +177,8 @@ def test_longer_sequences_than_the_models_own_are_scored(random_like):
 
 @pytest.mark.parametrize(("kind", "network"), [("text", "lstm"), ("music", "hierarchical")])
 def test_a_sequence_distribution_broadcasts_and_is_a_pytree(kind, network, random_like):
-    model, x, z, context = small(kind, network), batch(kind), normal(3, 4, 2), normal(4, 5)
-    params = random_like(model.init, jax.random.key(0), context)
+    model, x, z, context = small(kind, network, 5), batch(kind), normal(3, 4, 2), normal(4, 5)
+    params = random_like(model.init, jax.random.key(0))
     made = jax.jit(model.decode)(params, z, context)  # through the boundary of a jit, and back
     assert (made.batch_shape, made.event_shape) == ((3, 4), SHAPES[kind])
 

@@ -11,7 +11,6 @@ from scipy import special, stats
 from jaxvae import posteriors
 from jaxvae.common.errors import UserError
 from jaxvae.distributions.kl import analytic_kl
-from jaxvae.models.base import forward
 from jaxvae.objectives import KL_WEIGHTS, StepContext, log_aggregate
 
 PAIRS = np.random.default_rng(1).normal(size=(6, 6, 2)).astype(np.float32)  # log q(z_i|x_j), by dimension
@@ -67,7 +66,9 @@ def test_the_three_parts_are_those_of_the_finite_mixture_and_sum_to_the_kl(param
     model, weights = tools.small(), {"alpha": 0.5, "beta": 3.0, "gamma": 2.0}
     objective = tools.make("beta_tcvae", model, KL_WEIGHTS["constant"](0.7), **weights)
     metrics = tools.evaluate(objective, params, ctx=WHOLE).metrics
-    out = jax.jit(lambda key: forward(model, params["model"], key, tools.X))(jax.random.split(jax.random.key(1))[0])
+    out = jax.jit(lambda key: model.forward(params["model"], key, {"x": tools.X}))(
+        jax.random.split(jax.random.key(1))[0]
+    )
     z, mean, scale = (np.asarray(a, np.float64) for a in (out.z[0], out.posterior.mean, out.posterior.variance**0.5))
     by_dim = stats.norm.logpdf(z[:, None], mean, scale)  # [i, j, dim]
     log_joint = special.logsumexp(by_dim.sum(axis=-1), axis=1) - np.log(5)

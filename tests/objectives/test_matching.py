@@ -8,7 +8,6 @@ import pytest
 
 from jaxvae import likelihoods, posteriors
 from jaxvae.common.errors import UserError
-from jaxvae.models.base import forward
 from jaxvae.objectives import KL_WEIGHTS, mmd, sliced_wasserstein
 
 RNG = np.random.default_rng(2)
@@ -124,7 +123,7 @@ def test_the_distance_is_of_the_latents_and_the_priors_samples(random_like):
     metrics = tools.evaluate(tools.make("wae_mmd", model, kernel="rbf", variance=0.5), params).metrics
     terms_key = jax.random.split(jax.random.key(1))[0]
     pass_key, prior_key, _ = jax.random.split(terms_key, 3)
-    out = forward(model, params["model"], pass_key, tools.X)
+    out = model.forward(params["model"], pass_key, {"x": tools.X})
     z, prior_z = out.z[0].reshape(5, 6), out.prior.sample(prior_key, (5,)).reshape(5, 6)
     np.testing.assert_allclose(metrics["mmd"], slow_mmd(z, prior_z, "rbf", 0.5), rtol=1e-4, atol=1e-6)
 

@@ -173,11 +173,11 @@ def encoded(request):
 
 
 def lies_in_space(model, params, z):
-    if model.posterior.space == spaces.SPHERE:
+    if model.latent.space == spaces.SPHERE:
         return np.allclose(np.linalg.norm(z, axis=-1), 1, atol=1e-5)
-    if model.posterior.space == spaces.ball(CURVATURE):
+    if model.latent.space == spaces.ball(CURVATURE):
         return np.all(CURVATURE * np.sum(z**2, axis=-1) < 1)
-    if model.posterior.space == spaces.CODES:
+    if model.latent.space == spaces.CODES:
         book = np.asarray(model.posterior.codebook(params.get("posterior", {})))
         return np.array_equal(book[nearest_code(z, book)], z)
     return np.all(np.isfinite(z))
@@ -210,7 +210,7 @@ def test_each_sampler_draws_in_the_models_space_or_is_refused(encoded, name):
     assert np.any(z != np.asarray(draw(key(5), 30)))
     with pytest.raises(UserError, match=r"temperature is -0\.5"):
         draw(key(4), 30, -0.5)
-    if name in ALWAYS and model.posterior.space != spaces.EUCLIDEAN:
+    if name in ALWAYS and model.latent.space != spaces.EUCLIDEAN:
         with pytest.raises(UserError, match=r"temperature is 0\.5, but latents in .* take only 1"):
             draw(key(4), 30, 0.5)
     else:

@@ -3,10 +3,10 @@
 All needs p(x|z) to be a product over values, so that x_missing depends on x_observed through z alone.
 """
 
-from jaxvae.latent.imputation.checks import check_mask, value_log_probs
+from jaxvae.latent.imputation.checks import check_mask
 from jaxvae.latent.imputation.gibbs import Imputation, metropolis_within_gibbs, pseudo_gibbs
 from jaxvae.latent.imputation.likelihood import missing_log_likelihood
 
 __all__ = [
-    "Imputation", "check_mask", "metropolis_within_gibbs", "missing_log_likelihood", "pseudo_gibbs", "value_log_probs",
+    "Imputation", "check_mask", "metropolis_within_gibbs", "missing_log_likelihood", "pseudo_gibbs",
 ]  # fmt: skip

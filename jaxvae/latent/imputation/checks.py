@@ -1,34 +1,13 @@
 """What a model, and a mask, must be like for missing values."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro.distributions as dist
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Params
-from jaxvae.distributions import Shaped
+from jaxvae.distributions.structure import value_log_probs
 from jaxvae.models.base import Model
-
-
-def value_log_probs(likelihood: Any, x: Array) -> Array:
-    """The log p(x_d|z) of each value, `[..., *data_shape]` nats, of a decoded distribution of batch shape `[...]`.
-
-    Raises:
-      UserError: the distribution is no product over values.
-    """
-    if isinstance(likelihood, Shaped) and not likelihood.values.event_shape:
-        flat = x.reshape(*x.shape[: x.ndim - likelihood.event_dim], -1)
-        log_probs: Any = likelihood.values.log_prob(flat)
-        return log_probs.reshape(*log_probs.shape[:-1], *likelihood.event_shape)
-    if isinstance(likelihood, dist.Independent) and not likelihood.base_dist.event_shape:
-        return likelihood.base_dist.log_prob(x)  # pyright: ignore[reportReturnType]
-    raise UserError(
-        "Missing values need a likelihood that is a product over values, so that the observed ones can be taken "
-        "alone; this one compares examples as wholes. Train with 'bernoulli' or 'gaussian', for example."
-    )
 
 
 def check_mask(x: Array, observed: Array | np.ndarray) -> None:

@@ -94,7 +94,7 @@ def metropolis_within_gibbs(
       UserError: as for `pseudo_gibbs`, and a posterior without a density of any z.
     """
     require_values(model, params, x, observed)
-    require_density(model, params, "Metropolis-within-Gibbs", "'pseudo_gibbs' needs none.")
+    require_density(model, "Metropolis-within-Gibbs", "'pseudo_gibbs' needs none.")
     return _impute(model, params, key, x, observed, num_steps, burn_in, chains, True)
 
 

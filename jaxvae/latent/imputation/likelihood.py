@@ -9,7 +9,8 @@ import jax.numpy as jnp
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key, Params
-from jaxvae.latent.imputation.checks import require_values, value_log_probs
+from jaxvae.distributions.structure import value_log_probs
+from jaxvae.latent.imputation.checks import require_values
 from jaxvae.latent.imputation.steps import advance, make_chain
 from jaxvae.models.base import Model
 from jaxvae.models.densities import require_density
@@ -41,7 +42,7 @@ def missing_log_likelihood(
       UserError: a mask of another shape or type, K or `fillings` below 1, or a model without such densities.
     """
     require_values(model, params, x, observed)
-    require_density(model, params, "A likelihood of missing values", "Take another posterior: 'diagonal_gaussian'.")
+    require_density(model, "A likelihood of missing values", "Take another posterior: 'diagonal_gaussian'.")
     if num_samples < 1 or fillings < 1:
         raise UserError(f"num_samples is {num_samples} and fillings {fillings}; both must be at least 1.")
     return _missing(model, params, key, x, observed, num_samples, fillings)

@@ -1,0 +1,71 @@
+"""How a distribution is put together: its independent factors, its moments, the log-probability of single values."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpyro.distributions as dist
+
+from jaxvae.common.errors import UserError
+from jaxvae.common.types import Array
+from jaxvae.distributions.pixels import Shaped
+
+
+def unwrap(distribution: Any) -> Any:
+    """The distribution of single variables, where `to_event` made them one event; else the distribution itself."""
+    return distribution.base_dist if isinstance(distribution, dist.Independent) else distribution
+
+
+def factors(distribution: Any) -> Any:
+    """The distribution of each dimension, where this is a product over dimensions; else None."""
+    base = unwrap(distribution)
+    return base if base is not distribution and not base.event_shape else None
+
+
+def normal_factors(distribution: Any) -> dist.Normal | None:
+    """The normal distribution of each dimension, where this is a diagonal Gaussian; else None."""
+    base = unwrap(distribution)
+    return base if isinstance(base, dist.Normal) else None
+
+
+def moments(distribution: Any) -> tuple[Array, Array] | None:
+    """Mean `[..., D]` and covariance `[..., D, D]` of a Gaussian; None for other distributions."""
+    base = unwrap(distribution)
+    if isinstance(base, dist.Normal):
+        factor: Any = jnp.asarray(base.scale)[..., None] * jnp.eye(base.scale.shape[-1])
+    elif isinstance(base, dist.MultivariateNormal):
+        factor = base.scale_tril
+    else:
+        return None
+    return base.loc, factor @ jnp.swapaxes(factor, -2, -1)
+
+
+def value_log_probs(likelihood: Any, x: Array) -> Array:
+    """Returns log p(x_d|z) of each value, `[..., *data_shape]` nats, under a distribution of batch shape `[...]`.
+
+    Raises:
+      UserError: the distribution is not a product over values.
+    """
+    if isinstance(likelihood, Shaped) and not likelihood.values.event_shape:
+        flat = x.reshape(*x.shape[: x.ndim - likelihood.event_dim], -1)
+        log_probs: Any = likelihood.values.log_prob(flat)
+        return log_probs.reshape(*log_probs.shape[:-1], *likelihood.event_shape)
+    if factors(likelihood) is not None:
+        return unwrap(likelihood).log_prob(x)
+    raise UserError(
+        "Missing values need a likelihood that is a product over values, so that the observed ones can be taken "
+        "alone; this one compares examples as wholes. Train with 'bernoulli' or 'gaussian', for example."
+    )
+
+
+def observed_log_prob(likelihood: Any, x: Array, mask: Array | None = None) -> Array:
+    """Returns log p(x|z) `[...]` nats; with a `mask` (True: observed) of x's shape, that of the observed values alone.
+
+    What is missing in x may be anything, NaN too.
+
+    Raises:
+      UserError: a mask, and a likelihood that is not a product over values.
+    """
+    if mask is None:
+        return likelihood.log_prob(x)
+    by_value = jnp.where(mask, value_log_probs(likelihood, jnp.where(mask, x, 0.0)), 0.0)
+    return jnp.sum(by_value, axis=tuple(range(by_value.ndim - likelihood.event_dim, by_value.ndim)))
