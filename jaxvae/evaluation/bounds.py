@@ -30,7 +30,7 @@ def nll(run: TrainedRun) -> dict[str, Any]:
     """The importance-weighted estimate of -log p(x), nats per example, and its K."""
     experiment, settings, parallel = run.experiment, run.config["evaluate"], sharding.global_view()
     count = settings["nll_samples"]
-    per_example = partial(nll_metrics, run.model, experiment.preprocess, count, settings["memory_mb"])
+    per_example = partial(nll_metrics, experiment.model, experiment.preprocess, count, settings["memory_mb"])
     means = mean_over(experiment.dataset.test, per_example, parallel, _keys(run)[1], settings["batch_size"])
     return means(parallel.replicate(run.params)) | {"nll_samples": count}
 

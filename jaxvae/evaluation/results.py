@@ -36,6 +36,11 @@ def evaluate(run: TrainedRun) -> tuple[dict[str, Any], list[str]]:
     notes += refused
     test: dict[str, Any] = dict.fromkeys(OF_TEST) | found.pop("objective", {}) | found.pop("nll", {})
     grey = has_grey_bernoulli(run)
+    if run.experiment.model.context_dim:
+        notes.append(
+            "The model is conditional. Loss, elbo and nll are those of each example at its own context; samples, tools "
+            "and the other metrics are those of the model at the context of the first test example."
+        )
     if not model.has_likelihood:
         bounding = "only ais, which needs no posterior, bounds" if "ais" in found else "nothing here bounds"
         notes.append(

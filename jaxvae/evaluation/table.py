@@ -46,7 +46,7 @@ def _of_shapes(ask: Callable[[Model, Params], bool]) -> Callable[[Experiment], b
     def answer(experiment: Experiment) -> bool:
         objective = experiment.objective
         shapes = jax.eval_shape(lambda key: objective.model_params(*objective.init(key)), jax.random.key(0))
-        return ask(experiment.model, shapes)
+        return ask(experiment.shown, shapes)
 
     return answer
 

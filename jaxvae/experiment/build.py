@@ -13,7 +13,7 @@ from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import own
 from jaxvae.experiment.parts import PARTS, part
 from jaxvae.likelihoods import Likelihood
-from jaxvae.models.base import Model, example_batch
+from jaxvae.models.base import Model, context_args, example_batch
 from jaxvae.models.vae import fits
 from jaxvae.networks import Network
 from jaxvae.networks.precision import computed
@@ -63,11 +63,15 @@ def model(config: Mapping[str, Any], data: DataSpec) -> Model:
         "posterior": posterior, "prior": prior, "likelihood": likelihood, "network": network,
         "data_shape": data.shape, "write": write, "context_dim": data.context_dim,
     }  # fmt: skip
-    spec = {"name": specs["name"], **{key: value for key, value in specs.items() if key not in (*pieces, "latent_dim")}}
+    options = {key: value for key, value in specs.items() if key not in (*pieces, "latent_dim")}
+    spec = {"name": "vae", **options}
     made = part("model", spec, pieces)()
     if made.data.is_sequential:  # a way to write that does not fit is refused now
-        params = jax.eval_shape(made.init, jax.random.key(0))
-        jax.eval_shape(lambda p, z: made.decode(p, z).mean, params, jnp.zeros((1, *made.latent_shape)))
+        params, given = (
+            jax.eval_shape(made.init, jax.random.key(0)),
+            context_args(example_batch(made, 1).get("context")),
+        )
+        jax.eval_shape(lambda p, z: made.decode(p, z, *given).mean, params, jnp.zeros((1, *made.latent_shape)))
     return made
 
 

@@ -10,15 +10,21 @@ from jaxvae.common.errors import UserError
 from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import build, sources
 from jaxvae.models.base import Model
+from jaxvae.models.context import given
 from jaxvae.objectives import Objective
 
 
 class Experiment(NamedTuple):
-    """Everything that a config names, built and checked; nothing is written yet."""
+    """Everything that a config names, built and checked; nothing is written yet.
+
+    `shown` is the model that samples, pictures, tools and metrics are made with: `model` itself, or, where that is
+    conditional, `model` at the context of the first test example.
+    """
 
     config: Mapping[str, Any]
     dataset: data.Dataset
     model: Model
+    shown: Model
     objective: Objective
     preprocess: Callable
     total_steps: int
@@ -69,4 +75,5 @@ def setup(config: Mapping[str, Any]) -> Experiment:
     total_steps = config["train"]["num_epochs"] * (len(dataset.train.x) // max(config["train"]["batch_size"], 1))
     objective = build.objective(config, model, spec, total_steps)
     checksum = data.checksum(dataset.train, dataset.vocabulary)
-    return Experiment(config, dataset, model, objective, preprocess, total_steps, spec, checksum)
+    shown = model if dataset.test.context is None else given(model, dataset.test.context[0])
+    return Experiment(config, dataset, model, shown, objective, preprocess, total_steps, spec, checksum)

@@ -93,6 +93,8 @@ def make_model(
         return Shaped(likelihood.build(params.get("likelihood", {}), flat), data_shape)
 
     def make_prior(params: Params, context: Array | None = None) -> Distribution:
+        if prior.takes_context:
+            require_context(context_dim, context)
         options = {"context": context} if prior.takes_context else {}
         built = prior.build(params.get("prior", {}), lambda x: encode(params, x), **options)
         return built if posterior.codebook is None else Coded(built, posterior.codebook(params.get("posterior", {})))

@@ -117,5 +117,6 @@ def _matched(model: Model, name: str, metric: str, weight: float, distance: Call
 
 def _both(out: Pass, key: Key) -> tuple[Array, Array]:
     """A z of each example and as many from the prior, `[B, D]` each; the latter without gradients."""
-    prior_z = jax.lax.stop_gradient(out.prior.sample(key, out.z.shape[1:2]))
+    num = () if out.prior.batch_shape else out.z.shape[1:2]  # a conditional prior has one for each example already
+    prior_z = jax.lax.stop_gradient(out.prior.sample(key, num))
     return out.z[0].reshape(len(prior_z), -1), prior_z.reshape(len(prior_z), -1)

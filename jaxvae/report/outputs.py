@@ -63,7 +63,7 @@ def examples(experiment: Experiment, params: Params) -> dict[str, np.ndarray]:
     """
     key = train.streams(experiment.config["seed"])["sample"]
     num = ROLLS if experiment.spec.sequence == "music" else PICTURES
-    drawn = _sample(experiment.model, params, key, num)
+    drawn = _sample(experiment.shown, params, key, num)
     return {
         "samples": viewed(experiment.config, experiment.spec, drawn)[:, None],
         "reconstructions": _reconstructions(experiment, params, experiment.dataset.test.x[:num]),
@@ -159,5 +159,5 @@ def _write_arrays(
 def _reconstructions(experiment: Experiment, params: Params, raw: np.ndarray) -> np.ndarray:
     key = jax.random.fold_in(train.streams(experiment.config["seed"])["test"], 0)
     x = experiment.preprocess(key, jax.numpy.asarray(raw))
-    both = x, _reconstruct(experiment.model, params, x)
+    both = x, _reconstruct(experiment.shown, params, x)
     return np.stack([viewed(experiment.config, experiment.spec, values) for values in both], axis=1)

@@ -38,7 +38,7 @@ class TrainedRun:
     def __init__(self, experiment: Experiment, restored: Restored):
         self.experiment, self.restored = experiment, restored
         self.config: Mapping[str, Any] = experiment.config
-        self.dataset, self.model = experiment.dataset, experiment.model
+        self.dataset, self.model = experiment.dataset, experiment.shown
         self.params = jax.tree.map(jnp.asarray, restored.params)  # a traced index into NumPy's arrays is an error
         self._cached = {"codes": cache(self._codes), "draw": cache(self._draw), "generated": cache(self._generated)}
         self._encode = jax.jit(lambda params, x: centre(self.model.encode(params, x)))

@@ -40,7 +40,7 @@ def log_likelihood(params, z):
 
 def log_joints(model, params):
     """log p(x, z) `[all combinations of codes, B]`."""
-    book = np.asarray(model.posterior.codebook(params.get("posterior", {})), np.float64)
+    book = np.asarray(model.latent.codebook(params.get("posterior", {})), np.float64)
     codes = np.array(list(itertools.product(range(len(book)), repeat=2)))
     log_prior = np.asarray(model.prior(params).codes.log_prob(codes), np.float64)
     assert np.exp(log_prior).sum() == pytest.approx(1, rel=1e-5)
@@ -83,7 +83,7 @@ def test_the_nll_of_quantised_latents_is_that_of_the_chosen_codes_and_above_the_
     params = random_like(model.init, jax.random.key(0))
     codes, log_joint = log_joints(model, params)
     outputs = tools.encoded(params, X).reshape(len(X), 2, -1)
-    book = np.asarray(model.posterior.codebook(params.get("posterior", {})), np.float64)
+    book = np.asarray(model.latent.codebook(params.get("posterior", {})), np.float64)
     points = np.tanh(outputs) if posterior == "finite_scalar" else outputs
     chosen = np.argmin(np.sum((points[:, :, None] - book) ** 2, axis=-1), axis=-1)
     row = np.argmax(np.all(codes[:, None] == chosen, axis=-1), axis=0)

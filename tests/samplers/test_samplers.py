@@ -53,7 +53,7 @@ def key(seed):
 def of_space(space):
     posterior, prior, fitting = MODELS[space]
     model = small(posterior=posterior, prior=prior)
-    params = with_state(model.init(key(0)), model.posterior.init_state(key(1)))
+    params = with_state(model.init(key(0)), model.state.init(key(1)))
     if space == "codebook":  # or all inputs would begin with one code
         params["encoder"]["Dense_1"]["kernel"] = 30 * params["encoder"]["Dense_1"]["kernel"]
     return model, params, fitting
@@ -178,7 +178,7 @@ def lies_in_space(model, params, z):
     if model.latent.space == spaces.ball(CURVATURE):
         return np.all(CURVATURE * np.sum(z**2, axis=-1) < 1)
     if model.latent.space == spaces.CODES:
-        book = np.asarray(model.posterior.codebook(params.get("posterior", {})))
+        book = np.asarray(model.latent.codebook(params.get("posterior", {})))
         return np.array_equal(book[nearest_code(z, book)], z)
     return np.all(np.isfinite(z))
 

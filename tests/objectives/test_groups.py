@@ -1,0 +1,65 @@
+"""Further groups of parameters: each is drawn by itself, and follows the gradient of its own loss alone."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import objective_tools as tools
+import optax
+import pytest
+
+from jaxvae import objectives, train
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+
+def adversarial(model):
+    """A critic tells codes from draws of the prior; the model pays for what it finds."""
+
+    def terms(params, batch, key, ctx, groups):
+        del ctx
+        pass_key, prior_key = jax.random.split(key)
+        out = model.forward(params, pass_key, batch)
+        real = out.prior.sample(prior_key, out.z.shape[1:2])
+        judge = lambda z: z @ groups["critic"]["weight"]  # noqa: E731
+        reconstruction = -out.log_likelihood[0]
+        loss = reconstruction + judge(out.z[0])
+        return out, {"loss": loss, "reconstruction": reconstruction}, {"critic": judge(real) - judge(out.z[0])}
+
+    return objectives.of_model(model, terms, groups={"critic": lambda key: {"weight": jax.random.normal(key, (2,))}})
+
+
+def test_each_group_follows_its_own_loss_alone():
+    model = tools.small()
+    objective = adversarial(model)
+    params, extra = objective.init(jax.random.key(0))
+    assert params.keys() == {"model", "critic"}
+    jax.tree.map(
+        np.testing.assert_array_equal, params["model"], tools.make("elbo", model).init(jax.random.key(0))[0]["model"]
+    )
+    batch, key = {"x": jnp.asarray(tools.X)}, functools.partial(jax.random.key, 1)
+    optimizer = optax.sgd(0.1)
+    state = train.init_state(objective, optimizer, jax.random.key(0))
+    pass_key, prior_key = jax.random.split(jax.random.split(key())[0])
+    out = model.forward(params["model"], pass_key, batch)
+    wanted = np.mean(np.asarray(out.prior.sample(prior_key, (5,))) - np.asarray(out.z[0]), axis=0)
+    found = jax.grad(lambda p: jnp.mean(objective.loss(p, extra, batch, key(), tools.CTX).losses["critic"]))(params)[
+        "critic"
+    ]["weight"]
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+    model_loss = lambda p: jnp.mean(objective.loss(p, extra, batch, key(), tools.CTX).losses["model"])  # noqa: E731
+    assert np.any(np.asarray(jax.grad(model_loss)(params)["critic"]["weight"]) != 0), "the critic has a slope there too"
+    assert state.params.keys() == {"model", "critic"}
+
+
+def test_a_group_is_drawn_by_its_name_alone():
+    model = tools.small()
+    make = lambda key: {"weight": jax.random.normal(key, (2,))}  # noqa: E731
+    terms = lambda *_: None  # noqa: E731
+    alone = objectives.of_model(model, terms, groups={"critic": make}).init(jax.random.key(0))[0]
+    both = objectives.of_model(model, terms, groups={"other": make, "critic": make}).init(jax.random.key(0))[0]
+    np.testing.assert_array_equal(alone["critic"]["weight"], both["critic"]["weight"])
+    assert np.any(both["other"]["weight"] != both["critic"]["weight"])
+    with pytest.raises(ValueError, match="cannot be called 'model'"):
+        objectives.of_model(model, terms, groups={"model": make})
