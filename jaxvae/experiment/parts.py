@@ -104,3 +104,24 @@ def part(
     signature = inspect.signature(builder).parameters
     takes = {key: p for key, p in signature.items()
              if key not in (*GIVEN, *given) and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}  # fmt: skip
+    for key, value in options.items():
+        if key not in takes:
+            raise unknown(f"option of the {kind} '{name}'", key, takes)
+        _check_option(f"The {kind} '{name}'", key, value, takes[key])
+    if missing := [key for key, p in takes.items() if p.default is p.empty and key not in options]:
+        raise UserError(
+            f"The {kind} '{name}' needs the option '{missing[0]}', which has no default: set it beside the name."
+        )
+    return partial(builder, **{key: value for key, value in given.items() if key in signature}, **options)
+
+
+def _check_option(part: str, key: str, value: Any, parameter: inspect.Parameter) -> None:
+    """Raises UserError for a value of another type than the annotation or the default, and for NaN and infinity."""
+    wanted = parameter.annotation
+    if wanted not in PLAIN:  # Optax says its types in many ways; the default tells
+        wanted = type(parameter.default)
+    fits = isinstance(value, (int, float) if wanted is float else wanted) if wanted in PLAIN else True
+    if not fits or (wanted is not bool and wanted in PLAIN and isinstance(value, bool)):
+        raise UserError(f"{part} got {key}={value!r}; it must be of type {wanted.__name__}.")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{part} got {key}={value}; it must be a finite number.")
