@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxvae import data, objectives, posteriors, priors, samplers, tools
+from jaxvae import Model, data, likelihoods, make_model, networks, objectives, posteriors, priors, samplers, tools
 from jaxvae.cli.modules import bring, trusted
 from jaxvae.common.errors import UserError
 from jaxvae.data.text import SPECIAL
@@ -90,8 +90,13 @@ def greedy_for_more(model, latent_dim: int) -> priors.Prior:
     return priors.standard_normal(latent_dim)
 
 
+def whole(latent_dim: int) -> Model:
+    parts = posteriors.delta(latent_dim), priors.standard_normal(latent_dim), likelihoods.squared_error()
+    return make_model(*parts, networks.mlp((4,)), data_shape=(2,))
+
+
 KINDS = {
-    "posterior": posterior, "prior": prior, "likelihood": likelihood, "network": network, "objective": objective,
+    "model": whole, "posterior": posterior, "prior": prior, "likelihood": likelihood, "network": network, "objective": objective,
     "kl": kl, "optimizer": optimizer, "schedule": schedule, "sampler": sampler, "decoding": write,
 }  # fmt: skip
 GIVEN = {"latent_dim": 3, "learning_rate": 0.1, "peak": 0.1, "total_steps": 5}
