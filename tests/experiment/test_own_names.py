@@ -90,14 +90,14 @@ def greedy_for_more(model, latent_dim: int) -> priors.Prior:
     return priors.standard_normal(latent_dim)
 
 
-def whole(latent_dim: int) -> Model:
+def assembled(latent_dim: int) -> Model:
     parts = posteriors.delta(latent_dim), priors.standard_normal(latent_dim), likelihoods.squared_error()
     return make_model(*parts, networks.mlp((4,)), data_shape=(2,))
 
 
 KINDS = {
-    "model": whole, "posterior": posterior, "prior": prior, "likelihood": likelihood, "network": network, "objective": objective,
-    "kl": kl, "optimizer": optimizer, "schedule": schedule, "sampler": sampler, "decoding": write,
+    "model": assembled, "posterior": posterior, "prior": prior, "likelihood": likelihood, "network": network,
+    "objective": objective, "kl": kl, "optimizer": optimizer, "schedule": schedule, "sampler": sampler, "decoding": write,
 }  # fmt: skip
 GIVEN = {"latent_dim": 3, "learning_rate": 0.1, "peak": 0.1, "total_steps": 5}
 OPTIONS = {"prior": {"scale": 2}}
