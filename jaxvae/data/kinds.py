@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxvae.common.errors import UserError, unknown
+from jaxvae.common.optional import require
 from jaxvae.data import melodies, music, sentences, text
 from jaxvae.data.load import load as load_images
 from jaxvae.data.load import prepare
@@ -58,7 +59,7 @@ def load_data(settings: Mapping[str, Any]) -> Dataset:
     """The data set that the section `data` of a config names.
 
     Raises:
-      UserError: nothing usable is there, or a setting does not fit its kind.
+      UserError: nothing usable is there, a setting does not fit its kind, or a package that it needs is missing.
     """
     kind, sequence = settings["kind"], settings["sequence"]
     check_kind(settings)
@@ -73,12 +74,20 @@ def load_data(settings: Mapping[str, Any]) -> Dataset:
 
 
 def check_kind(settings: Mapping[str, Any]) -> None:
-    """Raises UserError for an unknown `data.kind`, and for settings of images where it is another kind."""
+    """Check `data.kind` before anything is read.
+
+    Raises:
+      UserError: the kind is unknown, has settings of images but is another, or needs a package that is missing.
+    """
     kind = settings["kind"]
     if kind not in KINDS:
         raise unknown("data.kind", kind, KINDS)
     if kind == "images":
+        if settings["stream"]:
+            require("grain")
         return
     for key, wanted in {"pixel_range": (), "binarization": "none", "image_size": 0, "stream": False}.items():
         if (tuple(settings[key]) if key == "pixel_range" else settings[key]) != wanted:
             raise UserError(f"data.{key} is {settings[key]!r}, but {kind} is taken as it is: set it to {wanted!r}.")
+    if kind == "music":
+        require("mido")  # the music of a run is written as MIDI files

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxvae.common.errors import UserError
+from jaxvae.common.optional import require
 from jaxvae.data import cache, files, shapes, tfds_images
 from jaxvae.data.preprocess import binarize
 from jaxvae.data.resize import resize
@@ -149,9 +150,7 @@ def from_sources(
 
 
 def _digits() -> tuple[Split, tuple[str, ...]]:
-    from sklearn.datasets import load_digits  # its import costs half a second: only where it is used
-
-    bunch: Any = load_digits()
+    bunch = require("sklearn.datasets").load_digits()
     return Split(bunch.images[..., None].astype(np.uint8), bunch.target.astype(np.int32)), ()
 
 

@@ -1,12 +1,12 @@
 """MIDI files as frames of 88 pitches, and back."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import mido
 import numpy as np
 
 from jaxvae.common.errors import UserError
+from jaxvae.common.optional import require
 
 LOWEST, PITCHES = 21, 88  # the keys of a piano: MIDI notes 21 (A0) to 108 (C8)
 DRUMS = 9  # the channel that is called 10
@@ -48,6 +48,7 @@ def read_midi(path: Path, frames_per_beat: int = 1) -> Piece:
       UserError: the number of frames is out of its range.
     """
     check_rate(frames_per_beat)
+    mido = require("mido")
     try:
         file = mido.MidiFile(path)
         notes = [note for track in file.tracks for note in _notes(track)]
@@ -80,8 +81,11 @@ def check_rate(frames_per_beat: int) -> None:
         raise UserError(f"There are {frames_per_beat} frames a beat; there must be 1 to {TICKS}.")
 
 
-def _notes(track: mido.MidiTrack) -> list[tuple[int, int, int]]:
-    """(pitch, first tick, tick of the release) of each note; one that is never released lasts to the end."""
+def _notes(track: Any) -> list[tuple[int, int, int]]:
+    """(pitch, first tick, tick of the release) of each note of a `mido.MidiTrack`.
+
+    A note that is never released lasts to the end.
+    """
     notes, sounding, now = [], {}, 0
     for message in track:
         now += message.time
@@ -117,6 +121,7 @@ def write_midi(path: Path, frames: np.ndarray, beats_per_minute: float = 90.0, f
     frames = frames[: ended.argmax() if ended.any() else None].astype(np.int8)
     step = TICKS // frames_per_beat
     edges = np.diff(np.pad(frames, ((1, 1), (0, 0))), axis=0)
+    mido = require("mido")
     track = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(beats_per_minute))])
     now = 0
     for edge, pitch in np.argwhere(edges).tolist():

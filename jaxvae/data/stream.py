@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from jaxvae.common.errors import UserError
+from jaxvae.common.optional import require
 from jaxvae.common.types import Tree
 from jaxvae.data.resize import as_image
 
@@ -161,9 +162,9 @@ class _Batches:
 
 
 def _iterate(batch: Callable[[int], Tree], step: int, workers: int) -> Any:
-    import grain  # its import costs a second: only where it is used
     from absl import flags
 
+    grain = require("grain")
     if workers and not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()  # Grain looks at flags of its own there; their defaults will do
     threads = 1 if workers else os.cpu_count() or 1

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxvae.common.errors import UserError
+from jaxvae.common.optional import require
 from jaxvae.data.cache import cache_folder, decoded
 from jaxvae.data.split import Split
 from jaxvae.data.stream import Source, UnreadableItemsError
@@ -86,9 +87,9 @@ def _again(folder: Path) -> str:
 
 def _sources(folder: Path) -> dict[str, Source]:
     """The splits of a prepared data set, as random-access sources."""
-    import tensorflow_datasets as tfds  # not needed, nor imported, once the cache is there
     from absl import logging
 
+    tfds = require("tensorflow_datasets")  # not needed, nor imported, once the cache is there
     logging.set_verbosity(logging.ERROR)  # its advice to install OpenCV is not for our users
     try:
         builder: Any = tfds.builder_from_directory(str(folder))

@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxvae import data
 from jaxvae.common.errors import UserError
+from jaxvae.common.optional import require
 from jaxvae.common.types import Array
 from jaxvae.data.load import BUNDLED
 from jaxvae.data.tfds_images import find_prepared
@@ -99,6 +100,12 @@ def reconstruction_fidelity(run: TrainedRun) -> dict[str, float]:
     through = jax.jit(lambda params, x: reconstruct(run.model, params, x))
     found = [through(run.params, x[i : i + BATCH]) for i in range(0, len(x), BATCH)]
     return fidelity.fidelity(run.unit(x), run.unit(np.concatenate(found)))
+
+
+def check_ssim_installed(experiment: Experiment) -> None:
+    """Raises UserError where scikit-image, which computes SSIM, is missing."""
+    del experiment
+    require("skimage.metrics")
 
 
 def outliers(run: TrainedRun) -> dict[str, Any]:

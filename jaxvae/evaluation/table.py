@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
-from threadpoolctl import threadpool_limits
 
 from jaxvae.common.errors import UserError, unknown
+from jaxvae.common.threads import one_thread
 from jaxvae.common.types import Params
 from jaxvae.evaluation import bounds, of_data, of_run
 from jaxvae.experiment import own
@@ -23,7 +23,7 @@ class Metric(NamedTuple):
       compute: `run -> {name: number, list or text}`.
       needs: what of NEEDS it cannot do without.
       check: `config -> None`, UserError for a setting of its own that names nothing.
-      enough: `experiment -> None`, UserError where the data has too few examples for it.
+      enough: `experiment -> None`, UserError where the data has too few examples for it, or a package is missing.
     """
 
     compute: Callable[[TrainedRun], dict[str, Any]]
@@ -78,7 +78,7 @@ METRICS: dict[str, Metric] = {
     },
     "frechet": Metric(of_data.frechet, ("values",), check=of_data.check_features),
     "prdc": Metric(of_data.prdc, ("values",), check=of_data.check_features, enough=of_data.check_prdc_rows),
-    "fidelity": Metric(of_data.reconstruction_fidelity, ("images",)),
+    "fidelity": Metric(of_data.reconstruction_fidelity, ("images",), enough=of_data.check_ssim_installed),
     "outliers": Metric(of_data.outliers, ("outliers", "values"), of_data.check_outliers),
 }
 
@@ -118,7 +118,7 @@ def compute(run: TrainedRun, asked: str) -> Computed:
         try:
             find(name).enough(run.experiment)
             # Threads add up in any order, and the last bits with them; on a busy machine they wait for each other.
-            with threadpool_limits(1):
+            with one_thread():
                 found[name] = find(name).compute(run)
         except UserError as error:
             if _asked(asked) == ["all"]:

@@ -1,9 +1,9 @@
 """How well a score tells data of one kind from data of another."""
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from jaxvae.common.errors import UserError
+from jaxvae.common.optional import require
 
 
 def outlier_auroc(scores_in: np.ndarray, scores_out: np.ndarray) -> dict[str, float]:
@@ -24,4 +24,4 @@ def outlier_auroc(scores_in: np.ndarray, scores_out: np.ndarray) -> dict[str, fl
                 "or infinite; an AUROC needs finite scores [N] and [M], one at least of each."
             )
     is_out = np.repeat([0, 1], [len(scores) for scores in given])
-    return {"auroc": float(roc_auc_score(is_out, np.concatenate(given)))}
+    return {"auroc": float(require("sklearn.metrics").roc_auc_score(is_out, np.concatenate(given)))}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
-from sklearn.decomposition import PCA
 
 from jaxvae.common.errors import UserError
+from jaxvae.common.optional import require
 from jaxvae.metrics.arrays import check_rows
 
 FeatureMap = Callable[[np.ndarray], np.ndarray]
@@ -34,7 +34,7 @@ def pca_features(fit_on: np.ndarray, dim: int) -> FeatureMap:
             f"{dim} principal components of {fitted.shape[0]} images with {fitted.shape[1]} values were asked for; it "
             f"must be from 1 to {min(fitted.shape)}."
         )
-    pca = PCA(dim, random_state=0).fit(fitted)
+    pca = require("sklearn.decomposition").PCA(dim, random_state=0).fit(fitted)
     return lambda x: pca.transform(_pixels(x, fitted.shape[1]))
 
 

@@ -1,9 +1,9 @@
 """How near reconstructions are to their images `[N, H, W, C]`, both in [0, 1]."""
 
 import numpy as np
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from jaxvae.common.errors import UserError
+from jaxvae.common.optional import require
 
 LEAST_SIDE = 3  # a window of one pixel has no variance
 
@@ -27,9 +27,10 @@ def psnr(x: np.ndarray, reconstruction: np.ndarray) -> np.ndarray:
     Raises:
       UserError: no images or too small ones, different shapes, values out of [0, 1].
     """
+    noise_ratio = require("skimage.metrics").peak_signal_noise_ratio
     pairs = _pairs(x, reconstruction)
     with np.errstate(divide="ignore"):
-        return np.array([peak_signal_noise_ratio(*pair, data_range=1.0) for pair in pairs])
+        return np.array([noise_ratio(*pair, data_range=1.0) for pair in pairs])
 
 
 def ssim(x: np.ndarray, reconstruction: np.ndarray) -> np.ndarray:
@@ -41,10 +42,11 @@ def ssim(x: np.ndarray, reconstruction: np.ndarray) -> np.ndarray:
     Raises:
       UserError: as `psnr`.
     """
+    similarity = require("skimage.metrics").structural_similarity
     pairs = _pairs(x, reconstruction)
     side = min(7, *pairs[0][0].shape[:2])
     window = side - 1 + side % 2
-    return np.array([structural_similarity(*pair, win_size=window, data_range=1.0, channel_axis=-1) for pair in pairs])
+    return np.array([similarity(*pair, win_size=window, data_range=1.0, channel_axis=-1) for pair in pairs])
 
 
 def _pairs(x: np.ndarray, reconstruction: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -1,9 +1,9 @@
 """Disentanglement from statistics of codes `[N, D]` and true factors `[N, F]`, without a fitted predictor."""
 
 import numpy as np
-from sklearn.metrics import mutual_info_score
 
 from jaxvae.common.errors import UserError
+from jaxvae.common.optional import require
 
 ROWS_PER_VALUE = 10
 
@@ -64,10 +64,11 @@ def mutual_information(codes: np.ndarray, factors: np.ndarray, bins: int = 20) -
 
     It is biased upwards: for independent ones by about (bins - 1)(values - 1) / 2N.
     """
+    information = require("sklearn.metrics").mutual_info_score
     low, span = codes.min(axis=0), np.ptp(codes, axis=0)
     unit = (codes - low) / np.where(span > 0, span, 1.0)
     binned = np.minimum((unit * bins).astype(int), bins - 1)
-    return np.array([[mutual_info_score(code, factor) for factor in factors.T] for code in binned.T])
+    return np.array([[information(code, factor) for factor in factors.T] for code in binned.T])
 
 
 def mig(codes: np.ndarray, factors: np.ndarray, bins: int = 20) -> dict[str, float]:
@@ -87,7 +88,7 @@ def mig(codes: np.ndarray, factors: np.ndarray, bins: int = 20) -> dict[str, flo
     """
     codes, factors = check(codes, factors, min_codes=2)
     information = np.sort(mutual_information(codes, factors, bins), axis=0)
-    entropies = np.array([mutual_info_score(factor, factor) for factor in factors.T])
+    entropies = np.array([require("sklearn.metrics").mutual_info_score(factor, factor) for factor in factors.T])
     return {"mig": float(np.mean((information[-1] - information[-2]) / entropies))}
 
 

@@ -4,21 +4,20 @@ import warnings
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
+
+from jaxvae.common.optional import require
 
 STEPS = 5_000  # of L-BFGS, at most: those that end a fit on hard codes too
 
 
 def standardised(fit: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both, `[N, D]` and `[M, D]`, with the mean and the scale of the first; a constant column is only centred."""
-    scaler: Any = StandardScaler().fit(fit)
+    scaler = require("sklearn.preprocessing").StandardScaler().fit(fit)
     return scaler.transform(fit), scaler.transform(other)
 
 
-def fit_linear(codes: np.ndarray, labels: np.ndarray) -> LogisticRegression:
-    """A logistic regression with scikit-learn's default penalty (L2, C = 1).
+def fit_linear(codes: np.ndarray, labels: np.ndarray) -> Any:
+    """A scikit-learn `LogisticRegression` with scikit-learn's default penalty (L2, C = 1).
 
     Args:
       codes: `[N, D]`, `standardised`.
@@ -26,5 +25,5 @@ def fit_linear(codes: np.ndarray, labels: np.ndarray) -> LogisticRegression:
     """
     with warnings.catch_warnings():
         # What L-BFGS may still say is that rounding ended a line search, at the optimum.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return LogisticRegression(max_iter=STEPS).fit(codes, labels)
+        warnings.simplefilter("ignore", require("sklearn.exceptions").ConvergenceWarning)
+        return require("sklearn.linear_model").LogisticRegression(max_iter=STEPS).fit(codes, labels)

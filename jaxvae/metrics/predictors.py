@@ -4,10 +4,8 @@ What is fitted on half of the rows is scored on the other. The same `seed` gives
 """
 
 import numpy as np
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.metrics import recall_score, roc_auc_score
-from sklearn.tree import DecisionTreeClassifier
 
+from jaxvae.common.optional import require
 from jaxvae.metrics.information import check
 from jaxvae.metrics.linear import fit_linear, standardised
 
@@ -27,14 +25,15 @@ def sap(codes: np.ndarray, factors: np.ndarray, seed: int) -> dict[str, float]:
     Raises:
       UserError: see `check`.
     """
+    recall, tree_of = require("sklearn.metrics").recall_score, require("sklearn.tree").DecisionTreeClassifier
     codes, factors = check(codes, factors, min_codes=2)
     rng, gaps = np.random.default_rng(seed), []
     for factor in factors.T:
         fit, test = _halves(rng, factor)
-        tree = DecisionTreeClassifier(max_leaf_nodes=factor.max() + 1, class_weight="balanced", random_state=seed)
+        tree = tree_of(max_leaf_nodes=factor.max() + 1, class_weight="balanced", random_state=seed)
         guesses = [tree.fit(code[fit, None], factor[fit]).predict(code[test, None]) for code in codes.T]
         labels = np.unique(factor[test])  # else a value that only the other half has would count
-        scores = np.sort([recall_score(factor[test], guess, labels=labels, average="macro") for guess in guesses])
+        scores = np.sort([recall(factor[test], guess, labels=labels, average="macro") for guess in guesses])
         gaps.append(scores[-1] - scores[-2])
     return {"sap": float(np.mean(gaps))}
 
@@ -63,12 +62,8 @@ def dci(codes: np.ndarray, factors: np.ndarray, seed: int, trees: int = 50) -> d
     rng, importances, accuracies = np.random.default_rng(seed), [], []
     for factor in factors.T:
         fit, test = _halves(rng, factor)
-        forest = RandomForestClassifier(
-            trees,
-            max_features=1.0,  # pyright: ignore[reportArgumentType]  # pyright takes the default's type for the only one
-            min_samples_leaf=5,
-            n_jobs=1,
-            random_state=seed,
+        forest = require("sklearn.ensemble").RandomForestClassifier(
+            trees, max_features=1.0, min_samples_leaf=5, n_jobs=1, random_state=seed
         )
         forest.fit(codes[fit], factor[fit])
         importances.append(forest.feature_importances_)
@@ -112,6 +107,7 @@ def explicitness(codes: np.ndarray, factors: np.ndarray, seed: int) -> dict[str,
     Raises:
       UserError: see `check`.
     """
+    area_under_roc = require("sklearn.metrics").roc_auc_score
     codes, factors = check(codes, factors)
     rng, scores = np.random.default_rng(seed), []
     for factor in factors.T:
@@ -119,7 +115,7 @@ def explicitness(codes: np.ndarray, factors: np.ndarray, seed: int) -> dict[str,
         areas, (seen, unseen) = [], standardised(codes[fit], codes[test])
         for value in np.intersect1d(factor[fit], factor[test]):
             classifier = fit_linear(seen, factor[fit] == value)
-            areas.append(roc_auc_score(factor[test] == value, classifier.decision_function(unseen)))
+            areas.append(area_under_roc(factor[test] == value, classifier.decision_function(unseen)))
         scores.append(np.mean(areas))
     return {"explicitness": float(np.mean(scores))}
 

@@ -5,17 +5,10 @@ Labels are integers; which ones, and in which order, does not matter.
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from sklearn.cluster import KMeans
-from sklearn.metrics import (
-    adjusted_rand_score,
-    normalized_mutual_info_score,
-    silhouette_score,
-)
-from sklearn.metrics.cluster import contingency_matrix
-from sklearn.neighbors import KNeighborsClassifier
-from threadpoolctl import threadpool_limits
 
 from jaxvae.common.errors import UserError
+from jaxvae.common.optional import require
+from jaxvae.common.threads import one_thread
 from jaxvae.metrics.arrays import check_labels, check_rows, same_width
 from jaxvae.metrics.linear import fit_linear, standardised
 
@@ -107,7 +100,8 @@ def knn(
     train, test = _check_pair(codes_train, labels_train, codes_test, labels_test)
     if not 1 <= k <= len(train):
         raise UserError(f"k is {k}; with {len(train)} training rows it must be from 1 to {len(train)}.")
-    return {"accuracy": float(KNeighborsClassifier(k).fit(train, labels_train).score(test, labels_test))}
+    neighbours = require("sklearn.neighbors").KNeighborsClassifier(k).fit(train, labels_train)
+    return {"accuracy": float(neighbours.score(test, labels_test))}
 
 
 def clustering(codes: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, float]:
@@ -134,19 +128,19 @@ def clustering(codes: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, fl
             f"There are {classes} classes, but {len(codes)} rows with {different} different codes; k-means needs as "
             "many different codes as classes, and more rows. Give more rows, or see whether the latents collapsed."
         )
-    with threadpool_limits(1):  # threads add up in any order, and the last bits with them
-        kmeans = KMeans(classes, n_init=10, random_state=seed)  # pyright: ignore[reportArgumentType]
-        found = kmeans.fit_predict(codes)
-    table = contingency_matrix(labels, found)
+    with one_thread():
+        found = require("sklearn.cluster").KMeans(classes, n_init=10, random_state=seed).fit_predict(codes)
+    scorers = require("sklearn.metrics")
+    table = scorers.cluster.contingency_matrix(labels, found)
     matched = linear_sum_assignment(table, maximize=True)
     rows = np.random.default_rng(seed).permutation(len(codes))[:SILHOUETTE_ROWS]
     if not 2 <= len(np.unique(found[rows])) < len(rows):
         rows = np.arange(len(codes))
     scores = {
         "accuracy": table[matched].sum() / len(codes),
-        "nmi": normalized_mutual_info_score(labels, found),
-        "ari": adjusted_rand_score(labels, found),
-        "silhouette": silhouette_score(codes[rows], found[rows]),
+        "nmi": scorers.normalized_mutual_info_score(labels, found),
+        "ari": scorers.adjusted_rand_score(labels, found),
+        "silhouette": scorers.silhouette_score(codes[rows], found[rows]),
     }
     return {name: float(value) for name, value in scores.items()}
 

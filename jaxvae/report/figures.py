@@ -3,13 +3,15 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
+
+from jaxvae.common.optional import require
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INK = "#333333"
 
@@ -46,7 +48,7 @@ def beside(inputs: np.ndarray, outputs: np.ndarray, columns: int = 16) -> np.nda
 def save_sheet(path: Path, sheet: np.ndarray, title: str, pixels: int = 900) -> None:
     """A sheet of pictures, enlarged without smoothing, under a title."""
     height, width = sheet.shape[:2]
-    figure = Figure(figsize=(pixels / 100, pixels / 100 * height / width + 0.4), layout="constrained")
+    figure = _figure(pixels / 100, pixels / 100 * height / width + 0.4)
     axes = figure.add_subplot()
     axes.imshow(sheet, interpolation="nearest")
     axes.set_axis_off()
@@ -59,7 +61,7 @@ def save_curves(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     names = [name for name in ("loss", "reconstruction", "kl") if any(row.get(name) is not None for row in rows)]
     if not names:
         return
-    figure = Figure(figsize=(4 * len(names), 3.2), layout="constrained")
+    figure = _figure(4 * len(names), 3.2)
     for axes, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
         for split, color in (("train", "#9ecae1"), ("validation", "#d95f0e")):
             points = [(row["epoch"], row[name]) for row in rows if row["split"] == split and row.get(name) is not None]
@@ -78,7 +80,7 @@ def save_curves(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 def save_latent_scatter(path: Path, codes: np.ndarray, labels: np.ndarray | None) -> None:
     """The posterior means `[N, 2]` of the test set, coloured by label."""
-    figure = Figure(figsize=(6.4, 5.4), layout="constrained")
+    figure = _figure(6.4, 5.4)
     axes = figure.add_subplot()
     size = float(np.clip(6000 / len(codes), 3, 16))
     if labels is None:
@@ -86,7 +88,7 @@ def save_latent_scatter(path: Path, codes: np.ndarray, labels: np.ndarray | None
     else:
         classes = np.unique(labels)
         if len(classes) <= 20:
-            colors = ListedColormap([_color(i, len(classes)) for i in range(len(classes))])
+            colors = require("matplotlib.colors").ListedColormap([_color(i, len(classes)) for i in range(len(classes))])
             limits = {"vmin": -0.5, "vmax": len(classes) - 0.5}
             index = np.searchsorted(classes, labels)
             drawn = axes.scatter(*codes.T, c=index, s=size, linewidths=0, cmap=colors, alpha=0.8, **limits)
@@ -108,7 +110,7 @@ def save_rate_distortion(path: Path, curve: Mapping[str, Any]) -> None:
       curve: "beta", rising, "rate" and "distortion", `[P]` each; "distortion_unit" where that is not nats.
     """
     beta, rate, distortion = (np.asarray(curve[name], np.float64) for name in ("beta", "rate", "distortion"))
-    figure = Figure(figsize=(5.6, 4.2), layout="constrained")
+    figure = _figure(5.6, 4.2)
     axes = figure.add_subplot()
     axes.plot(rate, distortion, color="#3182bd", marker=".", markersize=5)
     if beta[0] <= 1 <= beta[-1]:
@@ -122,20 +124,22 @@ def save_rate_distortion(path: Path, curve: Mapping[str, Any]) -> None:
     _save(figure, path)
 
 
-def _plain(axes: Axes, x: str, y: str) -> None:
+def _figure(width: float, height: float) -> "Figure":
+    return require("matplotlib.figure").Figure(figsize=(width, height), layout="constrained")
+
+
+def _plain(axes: "Axes", x: str, y: str) -> None:
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def _color(index: int, count: int) -> tuple[float, ...]:
-    from matplotlib import colormaps
-
-    return colormaps["tab10" if count <= 10 else "tab20"](index)
+    return require("matplotlib").colormaps["tab10" if count <= 10 else "tab20"](index)
 
 
-def _save(figure: Figure, path: Path) -> None:
-    FigureCanvasAgg(figure)
+def _save(figure: "Figure", path: Path) -> None:
+    require("matplotlib.backends.backend_agg").FigureCanvasAgg(figure)
     scratch = path.with_name(f".{path.name}")
     figure.savefig(scratch, dpi=120, format="png")
     scratch.replace(path)

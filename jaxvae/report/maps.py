@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxvae.common.optional import require
 from jaxvae.common.types import Array
 from jaxvae.report import figures
 from jaxvae.report.pictures import png, png_uri, shrunk
@@ -64,10 +65,9 @@ def latent_map(run: TrainedRun) -> tuple[dict[str, Any], list[str]]:
 
 
 def _tsne(codes: np.ndarray) -> np.ndarray:
-    from sklearn.manifold import TSNE  # its import costs half a second: only where it is used
-
     perplexity = min(30.0, (len(codes) - 1) / 3)
-    return TSNE(perplexity=perplexity, init="pca", random_state=0, n_jobs=1).fit_transform(codes).astype(float)
+    tsne = require("sklearn.manifold").TSNE(perplexity=perplexity, init="pca", random_state=0, n_jobs=1)
+    return tsne.fit_transform(codes).astype(float)
 
 
 def _thumbnails(run: TrainedRun, x: Array) -> np.ndarray | None:

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tensorboardX import summary
-from tensorboardX.proto.event_pb2 import Event, SessionLog
-from tensorboardX.record_writer import RecordWriter
+
+from jaxvae.common.optional import require
 
 
 class MetricsLog:
@@ -31,10 +30,11 @@ class MetricsLog:
         self._file = self._path.open("a")
         (workdir / "tensorboard").mkdir(exist_ok=True)
         name = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}"
-        self._events = RecordWriter(str(workdir / "tensorboard" / name))
+        self._events = require("tensorboardX.record_writer").RecordWriter(str(workdir / "tensorboard" / name))
         self._event(0, file_version="brain.Event:2")
         if first_step:  # tells TensorBoard to drop what comes after, as above
-            self._event(first_step + 1, session_log=SessionLog(status=SessionLog.SessionStatus.Value("START")))
+            log = require("tensorboardX.proto.event_pb2").SessionLog
+            self._event(first_step + 1, session_log=log(status=log.SessionStatus.Value("START")))
 
     def row(self, step: int, epoch: float, split: str, metrics: Mapping[str, float]) -> None:
         """One row of scalars; JSON has no NaN, so that null stands for what is not finite."""
@@ -43,12 +43,12 @@ class MetricsLog:
         self._file.write(json.dumps({"step": step, "epoch": round(epoch, 4), "split": split, **shown}) + "\n")
         self._file.flush()
         for name, value in values.items():
-            self._event(step, summary=summary.scalar(f"{split}/{name}", value))
+            self._event(step, summary=require("tensorboardX.summary").scalar(f"{split}/{name}", value))
         self._events.flush()
 
     def image(self, step: int, name: str, picture: np.ndarray) -> None:
         """One RGB picture `[H, W, 3]`, uint8, for TensorBoard."""
-        self._event(step, summary=summary.image(name, picture, dataformats="HWC"))
+        self._event(step, summary=require("tensorboardX.summary").image(name, picture, dataformats="HWC"))
 
     def close(self) -> None:
         """Writes what is left; both are closed, whatever fails: Python would try again, and complain, at the end."""
@@ -56,7 +56,8 @@ class MetricsLog:
             pass
 
     def _event(self, step: int, **content: Any) -> None:
-        self._events.write(Event(step=step, wall_time=time.time(), **content).SerializeToString())
+        event = require("tensorboardX.proto.event_pb2").Event(step=step, wall_time=time.time(), **content)
+        self._events.write(event.SerializeToString())
 
 
 def read_metrics(workdir: Path) -> list[dict[str, Any]]:

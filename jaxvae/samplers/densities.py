@@ -6,18 +6,16 @@ where q is a point that is its centre.
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
-from threadpoolctl import threadpool_limits
 
 from jaxvae import likelihoods, networks, posteriors, priors
 from jaxvae.common.errors import UserError, unknown
+from jaxvae.common.optional import require
 from jaxvae.common.ranges import check, within
+from jaxvae.common.threads import one_thread
 from jaxvae.common.types import Key, Params
 from jaxvae.models.base import Model
 from jaxvae.models.vae import make_model
@@ -56,9 +54,12 @@ def gmm(components: int = 10, covariance: str = "full") -> Sampler:
             )
         space = coordinates(model, codes.draws)
         seed = int(jax.random.randint(key, (), 0, np.iinfo(np.int32).max))
-        mixture: Any = GaussianMixture(components, covariance_type=COVARIANCES[covariance], random_state=seed)
-        with warnings.catch_warnings(), threadpool_limits(1, "openmp"):  # threads of k-means add up in any order
-            warnings.simplefilter("ignore", ConvergenceWarning)  # few different codes, or slow to the end: good enough
+        mixture = require("sklearn.mixture").GaussianMixture(
+            components, covariance_type=COVARIANCES[covariance], random_state=seed
+        )
+        with warnings.catch_warnings(), one_thread("openmp"):
+            # Few different codes, or slow to the end: good enough.
+            warnings.simplefilter("ignore", require("sklearn.exceptions").ConvergenceWarning)
             mixture.fit(np.asarray(space.to(codes.draws), np.float64))
         if covariance == "full":
             factors = np.linalg.cholesky(mixture.covariances_)

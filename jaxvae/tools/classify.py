@@ -1,12 +1,13 @@
 """Classifiers of scikit-learn's that tools ask: of codes, to steer by; of images, to judge by."""
 
 import warnings
-from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from jaxvae.common.errors import UserError
+from jaxvae.common.optional import require
+from jaxvae.common.threads import one_thread
+from jaxvae.metrics.linear import fit_linear
 from jaxvae.runs.trained_run import some_rows
 
 LARGEST = 20_000  # training examples that a classifier is fitted to; more change little and cost much
@@ -20,13 +21,11 @@ def linear_classifier(codes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray
     Raises:
       UserError: fewer than two classes.
     """
-    from jaxvae.metrics.linear import fit_linear  # scikit-learn's import costs half a second: only where it is used
-
     _check(labels)
     rows = some_rows(len(codes), LARGEST)
     codes, labels = codes[rows], labels[rows]
     mean, scale = codes.mean(axis=0), codes.std(axis=0) + 1e-6  # standardised, so that it converges
-    with threadpool_limits(1):  # threads add up in any order, and the last bits with them
+    with one_thread():
         fitted = fit_linear((codes - mean) / scale, labels)
     weights = fitted.coef_ / scale
     return weights, fitted.intercept_ - weights @ mean, fitted.classes_
@@ -40,19 +39,19 @@ def agreement(x: np.ndarray, labels: np.ndarray, target: int, *sets: np.ndarray)
     Raises:
       UserError: fewer than two classes.
     """
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.neural_network import MLPClassifier
-
     _check(labels)
     rows = some_rows(len(x), LARGEST)
     x, labels = x[rows].reshape(len(rows), -1), labels[rows]
     counts = np.unique(labels, return_counts=True)[1]
     # Scikit-learn holds out a tenth to know when to stop, some of each class.
     holds_out = counts.min() > 1 and len(x) >= 10 * len(counts)
-    batch: Any = min(200, len(x))  # their annotation says str
-    network = MLPClassifier((200,), batch_size=batch, early_stopping=holds_out, max_iter=30, random_state=0)
-    with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a judge need not be the best
+    network = require("sklearn.neural_network").MLPClassifier(
+        (200,), batch_size=min(200, len(x)), early_stopping=holds_out, max_iter=30, random_state=0
+    )
+    with one_thread(), warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", require("sklearn.exceptions").ConvergenceWarning
+        )  # a judge need not be the best
         network.fit(x, labels)
         return [float(np.mean(network.predict(one.reshape(len(one), -1)) == target)) for one in sets]
 
