@@ -214,6 +214,22 @@ def test_factor_vae_without_the_code_of_a_third_factor():
     assert predictors_votes.factor_vae_score(codes, factors, 0) == {"factor_vae_score": pytest.approx(2 / 3)}
 
 
+@pytest.mark.parametrize("equal", ["squares", "distances"])
+def test_the_beta_vae_score_is_by_distances_and_not_by_their_squares(equal):
+    """z = s b + k with b in {0, 1} and k in 0 .. 9: pairs that share k are s apart in half of the cases.
+
+    For pairs that share b, k has the mean distance 3.3 and the mean square 16.5. `s` makes one of the two the same for
+    both factors: only the other could tell which one a group of pairs shares.
+    """
+    factors = full_grid(2, 10, repeats=10)
+    step = math.sqrt(2 * 16.5) if equal == "squares" else 2 * 3.3
+    found = predictors_votes.beta_vae_score(factors @ [[step], [1.0]], factors, 0, votes=300, group=1_000)
+    if equal == "squares":
+        assert found["beta_vae_score"] > 0.97
+    else:
+        assert found["beta_vae_score"] == pytest.approx(0.5, abs=4 * math.sqrt(0.25 / 600))
+
+
 @every_metric
 def test_factors_that_do_not_vary_are_left_out(name):
     codes, factors = noisy_mixture(600)

@@ -166,11 +166,12 @@ def test_refuses_nothing_to_measure(batches, num_rows, message):
 
 def test_active_units_are_those_whose_code_varies():
     signs = np.asarray([1.0, -1.0, 1.0, -1.0])
-    codes = 3 + np.stack([signs, 0.11 * signs, 0.09 * signs, 0 * signs], axis=1)
+    codes = 3 + np.stack([signs, 0.1001 * signs, 0.0999 * signs, 0 * signs], axis=1)
     got = active_units(codes)
-    assert got["active_units"] == 2
-    np.testing.assert_allclose(got["variances"], [1, 0.0121, 0.0081, 0], atol=1e-12)
+    assert got["active_units"] == 2  # above 0.01
+    np.testing.assert_allclose(got["variances"], [1, 0.1001**2, 0.0999**2, 0], atol=1e-12)
     assert active_units(codes, 0.1)["active_units"] == 1
+    assert active_units(np.stack([signs, 0.5 * signs], axis=1), 0.25)["active_units"] == 1  # above, not at it
 
 
 @pytest.mark.parametrize("codes", [np.zeros(3), np.zeros((1, 3)), np.full((4, 2), np.nan)])

@@ -50,6 +50,11 @@ def test_frechet_of_any_covariances_is_that_of_the_matrix_square_root(dim):
     assert frechet_of_moments(means[1], other, means[0], one) == pytest.approx(expected, rel=1e-8)
 
 
+def test_frechet_of_samples_takes_unbiased_variances():
+    """Of 0 and 2 the variance is 2, of 0 and 4 it is 8: (1 - 2)^2 + (8^1/2 - 2^1/2)^2."""
+    assert frechet(np.array([[0.0], [2.0]]), np.array([[0.0], [4.0]])) == pytest.approx(1 + 2)
+
+
 @pytest.mark.parametrize("rows", [2, 5, 100])
 def test_frechet_of_a_sample_with_itself_is_zero_and_shifted_the_shift(rows):
     """Of 2 and of 5 rows the covariance is singular."""

@@ -9,7 +9,7 @@ from scipy import stats
 from jaxvae import likelihoods, networks, posteriors, priors, samplers
 from jaxvae.common.errors import UserError
 from jaxvae.models.vae import make_model
-from jaxvae.samplers import fitting, flows
+from jaxvae.samplers import densities, fitting, flows
 from jaxvae.samplers.base import compiled
 
 
@@ -68,6 +68,29 @@ def test_the_best_parameters_on_held_out_rows_are_kept():
     held_out = [float(jnp.mean(loss(params, order[:4], None))) for params in (start, best)]
     assert held_out[1] < held_out[0]
     np.testing.assert_array_equal(best["row"][np.asarray(order[:4, 0], int)], 3.0)  # never trained on
+
+
+def test_the_second_vae_draws_with_the_noise_of_its_likelihood(monkeypatch, assert_mean):
+    """A decoder that ignores its latents: what is left are its biases and the learned variance."""
+    model = make_model(
+        posteriors.diagonal_gaussian(2), priors.standard_normal(2), likelihoods.bernoulli(), networks.mlp((4,)),
+        data_shape=(6,),
+    )  # fmt: skip
+    bias, variance = np.array([0.5, -1.0], np.float32), 0.3
+
+    def fixed(loss, params, *args):
+        params = jax.tree.map(jnp.zeros_like, params)
+        params["decoder"]["Dense_1"]["bias"] = jnp.asarray(bias)
+        params["likelihood"]["log_variance"] = jnp.log(variance)
+        return params
+
+    monkeypatch.setattr(densities, "minimise", fixed)
+    codes = np.array([[1.0, -3.0], [5.0, 3.0]], np.float32)  # of means 3, 0 and deviations 2, 3
+    draw = samplers.two_stage((4,)).fit(model, {}, samplers.Codes(codes, codes, codes), jax.random.key(0))
+    for temperature in (1.0, 0.5):
+        white = (np.asarray(draw(jax.random.key(1), 20_000, temperature), np.float64) - [3, 0]) / [2, 3] - bias
+        assert_mean(white, 0)
+        assert_mean(white**2, temperature**2 * variance)
 
 
 def test_draws_that_are_not_finite_are_refused():
