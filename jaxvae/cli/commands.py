@@ -147,16 +147,16 @@ def run_sample(config: Mapping[str, Any], workdir: Path, started: float) -> None
     del started
     _agree(config, workdir)
     restored = restore_run(workdir, config["evaluate"]["checkpoint"])
-    settings, name = config["sample"], config["sample"]["sampler"]["name"]
-    build.part("sampler", settings["sampler"])()  # refused before anything is read
+    settings = config["sample"]
+    sampler = build.part("sampler", settings["sampler"])()  # refused before anything is read
     model = build.model(config, restored.spec)  # which writes sequences as the settings now say
     key = train.streams(config["seed"] if settings["seed"] < 0 else settings["seed"])["sample"]
-    if name == "prior":
-        x = sample(model, restored.params, key, settings["num"], settings["temperature"])
-    else:
+    if sampler.needs_codes or model.context_dim:
         run = TrainedRun(_same_data(setup(config), restored, workdir), restored)
-        x = sample_with(model, restored.params, run.draw(), key, settings["num"], settings["temperature"])
-    outputs.write_samples(workdir, config, restored.spec, x, name)
+        x = sample_with(run.model, restored.params, run.draw(), key, settings["num"], settings["temperature"])
+    else:
+        x = sample(model, restored.params, key, settings["num"], settings["temperature"])
+    outputs.write_samples(workdir, config, restored.spec, x, settings["sampler"]["name"])
 
 
 def run_reconstruct(config: Mapping[str, Any], workdir: Path, started: float) -> None:

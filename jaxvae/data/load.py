@@ -16,6 +16,7 @@ from jaxvae.data.resize import resize
 from jaxvae.data.split import Dataset, Split, check, check_names, rows_of_splits
 from jaxvae.data.stream import Rows, Source
 
+MAX_VALUES = {"digits": 16.0}  # of bundled data whose greatest value is not that of its type
 CHECKED_BYTES = 2**26  # of larger data every nth row goes into the checksum
 
 
@@ -60,7 +61,8 @@ def load(
         splits = {"train": whole._replace(x=resize(whole.x, image_size))}
     else:
         splits, factor_names = tfds_images.read(name, data_dir, cache_dir, image_size, stream)
-    max_value = 16.0 if name == "digits" and not path else _max_value(splits)
+    known = MAX_VALUES.get("" if path else name)
+    max_value = _max_value(splits) if known is None else known
     return prepare(name, splits, max_value, validation_fraction, binarization, factor_names)
 
 

@@ -97,7 +97,8 @@ def assembled(latent_dim: int) -> Model:
 
 KINDS = {
     "model": assembled, "posterior": posterior, "prior": prior, "likelihood": likelihood, "network": network,
-    "objective": objective, "kl": kl, "optimizer": optimizer, "schedule": schedule, "sampler": sampler, "decoding": write,
+    "objective": objective,
+    "kl": kl, "optimizer": optimizer, "schedule": schedule, "sampler": sampler, "decoding": write,
 }  # fmt: skip
 GIVEN = {"latent_dim": 3, "learning_rate": 0.1, "peak": 0.1, "total_steps": 5}
 OPTIONS = {"prior": {"scale": 2}}
