@@ -10,19 +10,19 @@ if TYPE_CHECKING:
     from jaxvae import data, likelihoods, losses, metrics, models, networks, objectives, posteriors, priors, train
     from jaxvae.common.errors import UserError
     from jaxvae.common.platform import avoid_wrong_sums
-    from jaxvae.models import Model, make_model, reconstruct, reparameterize, sample
+    from jaxvae.models import Model, given, make_model, reconstruct, reparameterize, sample
     from jaxvae.objectives import Objective
     from jaxvae.runs.restore import restore
 
 __version__ = "0.1.0"
 __all__ = [
-    "Model", "Objective", "UserError", "avoid_wrong_sums", "data", "likelihoods", "losses", "make_model", "metrics",
-    "models", "networks", "objectives", "posteriors", "priors", "reconstruct", "reparameterize", "restore", "sample",
-    "train",
+    "Model", "Objective", "UserError", "avoid_wrong_sums", "data", "given", "likelihoods", "losses", "make_model",
+    "metrics", "models", "networks", "objectives", "posteriors", "priors", "reconstruct", "reparameterize", "restore",
+    "sample", "train",
 ]  # fmt: skip
 
 _HOME = {
-    **dict.fromkeys(("Model", "make_model", "reconstruct", "reparameterize", "sample"), "models"),
+    **dict.fromkeys(("Model", "given", "make_model", "reconstruct", "reparameterize", "sample"), "models"),
     "Objective": "objectives", "UserError": "common.errors", "avoid_wrong_sums": "common.platform",
     "restore": "runs.restore",
 }  # fmt: skip

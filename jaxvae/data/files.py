@@ -1,5 +1,6 @@
 """Own data: an .npz or .npy file, or a folder of images. Nothing here unpickles."""
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +15,7 @@ SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "valid", "val")
 DATA_NAMES = ("x", "X", "images", "image", "data")
 LABEL_NAMES = ("y", "labels", "label", "targets", "target")
 FACTOR_NAMES = ("factors",)
+BESIDE = (LABEL_NAMES, FACTOR_NAMES, ("context",), ("mask",))  # in the order of the fields of a Split
 
 
 def read(
@@ -65,7 +67,16 @@ def from_arrays(
     arrays = dict(arrays)
     names = _names(arrays.pop("factor_names", None), source)
     splits = _by_split(arrays, source)
-    return {key: split._replace(x=resize(_pixels(split.x), image_size)) for key, split in splits.items()}, names
+    return {key: _prepared(split, image_size) for key, split in splits.items()}, names
+
+
+def _prepared(split: Split, image_size: int) -> Split:
+    x, context, mask = resize(_pixels(split.x), image_size), split.context, split.mask
+    if context is not None and context.dtype.kind in "fiu":
+        context = context.astype(np.float32)
+    if mask is not None and mask.ndim == 3 and x.ndim == 4:
+        mask = mask[..., None]  # as the images
+    return split._replace(x=x, context=context, mask=mask)
 
 
 def _names(array: np.ndarray | None, source: str) -> tuple[str, ...]:
@@ -81,27 +92,24 @@ def _by_split(arrays: dict[str, np.ndarray], source: str) -> dict[str, Split]:
     for split, spellings in SPLIT_NAMES.items():
         for s in spellings:
             x = _first(arrays, [s, *(form for n in DATA_NAMES for form in (f"{n}_{s}", f"{s}_{n}"))])
-            label, factors = (
-                _first(arrays, [form for n in names for form in (f"{n}_{s}", f"{s}_{n}")])
-                for names in (LABEL_NAMES, FACTOR_NAMES)
-            )
+            beside = [_first(arrays, [form for n in names for form in (f"{n}_{s}", f"{s}_{n}")]) for names in BESIDE]
             if x is not None:
-                found[split] = Split(x, label, factors)
+                found[split] = Split(x, *beside)
     if "train" in found:
         return found
-    label, factors = _first(arrays, LABEL_NAMES), _first(arrays, FACTOR_NAMES)
+    beside = [_first(arrays, names) for names in BESIDE]
     x = _first(arrays, DATA_NAMES)
     if found and x is not None:
-        return {"train": Split(x, label, factors), **found}
+        return {"train": Split(x, *beside), **found}
     if x is None and not found:
-        others = [a for key, a in arrays.items() if key not in (*LABEL_NAMES, *FACTOR_NAMES) and a.ndim >= 2]
+        others = [a for key, a in arrays.items() if key not in itertools.chain(*BESIDE) and a.ndim >= 2]
         x = others[0] if len(others) == 1 else None
     if x is None:
         listed = ", ".join(f"{key} {a.shape}" for key, a in arrays.items()) or "nothing"
         raise UserError(
             f"'{source}' holds {listed}. Name the data 'x' (and labels 'y'), or 'x_train', 'x_test' and so on."
         )
-    return {"train": Split(x, label, factors)}
+    return {"train": Split(x, *beside)}
 
 
 def _first(arrays: dict[str, np.ndarray], names) -> np.ndarray | None:

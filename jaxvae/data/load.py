@@ -119,6 +119,8 @@ def prepare(
                 "time. Take 'dynamic' or 'none', or data.stream=False."
             )
         x, new_max = binarize(split.x, max_value, binarization)
+        if split.mask is not None:
+            x = np.where(split.mask, x, x.dtype.type(0))  # what is missing may have been anything, NaN too
         factors = None if split.factors is None else split.factors.astype(np.int32, copy=False)
         done[key] = split._replace(x=x, factors=factors)
     return Dataset(name, done["train"], done["validation"], done["test"], new_max, factor_names)

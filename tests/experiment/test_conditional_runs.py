@@ -1,0 +1,62 @@
+"""Runs on data with a context and with missing values, through the command line."""
+
+import json
+import time
+
+import jax
+import numpy as np
+import pytest
+
+import launch
+from jaxvae import given, restore, sample
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+ROWS = np.arange(120)
+BRIGHT = ROWS % 2 == 0
+X = np.where(BRIGHT[:, None], 0.9, 0.1) * np.ones((120, 6)) + 0.05 * np.random.default_rng(0).uniform(size=(120, 6))
+SHORT = ("--config.train.num_epochs=60", "--config.train.batch_size=16", "--config.evaluate.nll_samples=5",
+         "--config.model.latent_dim=2", "--config.network.hidden=(16,)", "--config.evaluate.report=False",
+         "--config.optimizer.learning_rate=0.01")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("conditional")
+    np.savez(folder / "lamps.npz", x=X.astype(np.float32), context=BRIGHT[:, None].astype(np.float64))
+    argv = ["launch.py", "--config=configs/vae.py", f"--config.data.path={folder}/lamps.npz", *SHORT]
+    assert launch.main([*argv, f"--workdir={folder}/run"], time.time()) == 0
+    return folder / "run"
+
+
+def test_a_conditional_run_draws_by_its_context(conditional):
+    model, params = restore(conditional)
+    assert model.context_dim == 1
+    dark, bright = (
+        float(np.mean(sample(given(model, np.asarray([value], np.float32)), params, jax.random.key(0), 50)))
+        for value in (0.0, 1.0)
+    )
+    assert dark < 0.3 < 0.7 < bright
+
+
+def test_a_conditional_run_says_what_its_numbers_are_of(conditional):
+    results = json.loads((conditional / "results.json").read_text())
+    assert results["test"]["nll"] < 6 * np.log(2)
+    assert any("at the context of the first test example" in note for note in results["notes"])
+
+
+@pytest.mark.parametrize(
+    "mode", [("--mode=sample",), ("--mode=reconstruct",), ("--mode=tool", "--config.tool=interpolate")]
+)
+def test_every_mode_takes_a_conditional_run(conditional, mode):
+    assert launch.main(["launch.py", f"--workdir={conditional}", *mode], time.time()) == 0
+
+
+def test_a_run_on_incomplete_rows(tmp_path):
+    mask = np.random.default_rng(1).uniform(size=X.shape) < 0.7
+    np.savez(tmp_path / "holes.npz", x=np.where(mask, X, np.nan).astype(np.float32), mask=mask)
+    argv = ["launch.py", "--config=configs/vae.py", f"--config.data.path={tmp_path}/holes.npz", *SHORT]
+    assert launch.main([*argv, f"--workdir={tmp_path}/run"], time.time()) == 0
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert np.isfinite(results["test"]["nll"])
+    assert results["test"]["nll"] < 6 * 0.7 * np.log(2)
