@@ -246,15 +246,15 @@ def test_splits_and_feeds_carry_context_and_mask():
     split = data.Split(tools.X, context=CONTEXT, mask=MASK)
     whole = data.prepare("toy", {"train": split}, 1.0, 0.2)
     assert whole.context_dim == C
-    rows = {x.tobytes(): i for i, x in enumerate(tools.X)}
+    rows = {context.tobytes(): i for i, context in enumerate(CONTEXT)}
     for part in (whole.train, whole.validation, whole.test):
-        index = [rows[x.tobytes()] for x in part.x]
-        np.testing.assert_array_equal(part.context, CONTEXT[index])
+        index = [rows[context.tobytes()] for context in part.context]
+        np.testing.assert_array_equal(part.x, np.where(MASK[index], tools.X[index], 0))
         np.testing.assert_array_equal(part.mask, MASK[index])
     feed = data.make_feed(split, 4, 0)
     batch = feed.fetch(feed.resident, feed.items(0, 1)[0])
-    index = [rows[np.asarray(x).tobytes()] for x in batch["x"]]
-    np.testing.assert_array_equal(batch["context"], CONTEXT[index])
+    index = [rows[np.asarray(context).tobytes()] for context in batch["context"]]
+    np.testing.assert_array_equal(batch["x"], tools.X[index])
     np.testing.assert_array_equal(batch["mask"], MASK[index])
 
 
