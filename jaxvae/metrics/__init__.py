@@ -1,1 +1,1 @@
-"""What a trained model is judged by: pure functions of arrays, and a table (`table.py`) that asks them of a run."""
+"""Measure trained models: pure functions of arrays. The table in `jaxvae/evaluation/table.py` applies them to a run."""

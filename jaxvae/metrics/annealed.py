@@ -1,7 +1,7 @@
-"""Log p(x) between two bounds, by annealed importance sampling over the latent.
+"""Bounds on log p(x) by annealed importance sampling (AIS) over the latent.
 
-How its chains move and are weighed is in `annealing.py`, where they start in `paths.py`. All functions are traceable:
-put `jax.jit` around them (the model is then a constant).
+The transitions and weights of the chains are in `annealing.py`, their densities in `paths.py`. All functions are
+traceable: put `jax.jit` around them (the model is then a constant).
 """
 
 from typing import Any
@@ -25,25 +25,25 @@ def ais(
     num_leapfrog: int = 10,
     memory_mb: float = 8.0,
 ) -> Array:
-    """Log p(x), estimated from below: the log-mean of the weights of `num_chains` chains (arXiv:1611.04273, section 3).
+    """Estimate log p(x) from below: the log-mean of the weights of `num_chains` chains (arXiv:1611.04273, section 3).
 
     Args:
       model: with a density for p(x|z), continuous latents in R^n and a prior density.
       params: its parameters.
-      key: chain c of example b has a key of its own, so that the memory bound changes nothing but rounding.
+      key: each chain of each example has its own key, so that `memory_mb` changes results by rounding alone.
       x: `[B, *data_shape]`.
-      num_temperatures: moves along the path, sigmoid-spaced; the bound closes as they grow.
-      num_chains: for each example.
-      start: "prior", s(z) = p(z); or "posterior", s(z) = q(z|x), which is near where q is good, and costs an encoder
-        whose density is known at any z.
-      num_leapfrog: steps of each move; an evaluation of the decoder and of its gradient each.
-      memory_mb: a bound on the decoder's outputs held at a time, as far as one chain allows.
+      num_temperatures: transitions along the path, sigmoid-spaced; more of them tighten the bound.
+      num_chains: chains per example.
+      start: "prior", s(z) = p(z); or "posterior", s(z) = q(z|x), which is closer to p(z|x) for a good q, and needs a
+        posterior whose density is known at any z.
+      num_leapfrog: leapfrog steps per transition; each evaluates the decoder and its gradient.
+      memory_mb: bound on the decoder outputs held at a time; at least one chain runs.
 
     Returns:
-      `[B]` nats, at most log p(x) in expectation; exp of it is unbiased.
+      `[B]` nats, at most log p(x) in expectation; its exponential is an unbiased estimate of p(x).
 
     Raises:
-      UserError: other latents, no densities, an unknown start, or a number below 1.
+      UserError: latents outside R^n, a missing density, an unknown `start`, or a number below 1.
     """
     betas = temperatures(num_temperatures)
     path_of = paths(model, params, x, start, num_chains, num_leapfrog)
@@ -52,7 +52,7 @@ def ais(
 
 
 def simulate(model: Model, params: Params, key: Key, num: int) -> tuple[Array, Array]:
-    """`num` exact draws of z from p(z) and x from p(x|z), so that z is one of p(z|x) (arXiv:1511.02543, section 3).
+    """Draw `num` pairs z ~ p(z), x ~ p(x|z): each z is an exact sample of p(z|x) (arXiv:1511.02543, section 3).
 
     Returns:
       z `[num, *latent_shape]` and x `[num, *data_shape]`.
@@ -76,9 +76,9 @@ def reverse_ais(
     num_leapfrog: int = 10,
     memory_mb: float = 8.0,
 ) -> Array:
-    """Log p(x), estimated from above, by chains that go back from an exact z (arXiv:1511.02543, section 3.2).
+    """Estimate log p(x) from above, by chains backwards from an exact posterior sample (arXiv:1511.02543, section 3.2).
 
-    Args are those of `ais`, and z `[B, *latent_shape]`, drawn from p(z|x) as `simulate` does.
+    Takes the arguments of `ais`, and z `[B, *latent_shape]` drawn from p(z|x), as by `simulate`.
 
     Returns:
       `[B]` nats, at least log p(x) in expectation.
@@ -92,12 +92,12 @@ def reverse_ais(
 
 
 def bidirectional(model: Model, params: Params, key: Key, num: int, **options: Any) -> tuple[Array, Array]:
-    """Bounds on log p(x) of `num` simulated x, which the truth lies between (bidirectional Monte Carlo).
+    """Bound log p(x) from below and above for `num` simulated x (bidirectional Monte Carlo).
 
-    Their gap bounds the error of `ais` with the same `options`, on data like the model's own (arXiv:1511.02543).
+    The gap bounds the error of `ais` with the same `options`, on data drawn from the model (arXiv:1511.02543).
 
     Returns:
-      lower and upper, `[num]` nats each.
+      lower and upper bounds, `[num]` nats each.
 
     Raises:
       UserError: as `ais`.

@@ -1,11 +1,11 @@
-"""Chains that move along a path of densities by Hamiltonian Monte Carlo, and are weighed on their way.
+"""Annealed importance sampling chains with Hamiltonian Monte Carlo (HMC) transitions.
 
-The densities f_b(z) = s(z)^(1 - b) p(x, z)^b lead from a start density s to p(x, z), as b goes from 0 to 1. A chain
-moves along them, each move leaving its f_b as it is, and gathers the ratios of neighbouring f_b at its points: its
-weight has the mean p(x) (Wu et al. 2017, arXiv:1611.04273, section 3).
+The densities f_b(z) = s(z)^(1 - b) p(x, z)^b lead from a start density s to p(x, z), as b goes from 0 to 1. Each
+transition of a chain leaves its f_b invariant. The weight of the chain is the product of the ratios of neighbouring f_b
+at its points; the mean of the weight is p(x) (Wu et al. 2017, arXiv:1611.04273, section 3).
 
-That mean is exact only if the step size of a move does not depend on where its chain has been. So a pilot chain of each
-example adapts the step sizes, from the acceptance of its own moves, and the chains that are weighed take them as given.
+That mean is exact only if the step sizes do not depend on the history of the chain. So a pilot chain per example adapts
+the step sizes to its own acceptance rates, and the weighted chains use the step sizes of the pilot.
 """
 
 from collections.abc import Callable
@@ -17,14 +17,14 @@ import jax.numpy as jnp
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key
 
-FIRST_STEP, GAIN, ACCEPTANCE = 0.1, 0.1, 0.65  # of the pilot; 0.65 is HMC's best rate (arXiv:1001.4460)
+FIRST_STEP, GAIN, ACCEPTANCE = 0.1, 0.1, 0.65  # of the pilot; 0.65 is HMC's optimal rate (arXiv:1001.4460)
 
 
 class Path(NamedTuple):
-    """The densities between the start s(z) and p(x, z) of one x, as functions of one z `[*latent_shape]`.
+    """Densities from the start s(z) to p(x, z) of one x, as functions of one z `[*latent_shape]`.
 
     Attributes:
-      draw: `key -> z` from s.
+      draw: `key -> z`, a sample of s.
       log_start: `z -> log s(z)`.
       log_ratio: `z -> log p(x, z) - log s(z)`; log p(x|z) where s is the prior.
     """
@@ -35,7 +35,7 @@ class Path(NamedTuple):
 
 
 class Point(NamedTuple):
-    """A z with the logarithms of the path's two functions at it, and their gradients: any f_b is made of these."""
+    """A point z with the path's two log-functions and their gradients at z; log f_b is a combination of these."""
 
     z: Array
     log_start: Array
@@ -45,7 +45,7 @@ class Point(NamedTuple):
 
 
 def temperatures(num: int) -> Array:
-    """`b` from 0 to 1, `[num + 1]`: a sigmoid from -4 to 4, slow at both ends (arXiv:1611.04273, section 5.1).
+    """Space b from 0 to 1, `[num + 1]`: a sigmoid from -4 to 4, dense at both ends (arXiv:1611.04273, section 5.1).
 
     Raises:
       UserError: `num` is below 1.
@@ -57,7 +57,7 @@ def temperatures(num: int) -> Array:
 
 
 def map_chains(one: Callable, key: Key, batch: int, num_chains: int, room: int) -> Any:
-    """`one((key, row))` for each chain, `[C, B, ...]`, at most `room` at a time."""
+    """Map `one((key, row))` over all chains, at most `room` at a time: `[C, B, ...]`."""
     keys, rows = jax.random.split(key, num_chains * batch), jnp.tile(jnp.arange(batch), num_chains)
     out = jax.lax.map(one, (keys, rows), batch_size=min(room, len(rows)))
     return jax.tree.map(lambda a: a.reshape(num_chains, batch, *a.shape[1:]), out)
@@ -66,7 +66,7 @@ def map_chains(one: Callable, key: Key, batch: int, num_chains: int, room: int) 
 def pilot_steps(
     path_of: Callable[[Array], Path], key: Key, batch: int, betas: Array, num_leapfrog: int, room: int
 ) -> Array:
-    """Step sizes `[B, T]` by which one chain for each example is accepted about as often as it should be."""
+    """Adapt step sizes `[B, T]` with one pilot chain per example, towards the acceptance rate ACCEPTANCE."""
 
     def one(args):
         key, row = args
@@ -88,9 +88,9 @@ def pilot_steps(
 def chain(
     path: Path, key: Key, at: Point, betas: Array, steps: Array, num_leapfrog: int, reverse: bool = False
 ) -> tuple[Array, Array]:
-    """The log-weights of one chain, added up, and its `log_ratio`, `[T]` each in the order in which it goes.
+    """Run one chain: its cumulative log-weights and its `log_ratio`, `[T]` each, in the order of the chain.
 
-    Forwards it is weighed and then moves at the new temperature; the reverse of that is to move and then be weighed.
+    A forward chain updates its weight, then moves at the new temperature; a reverse chain moves first.
     """
 
     def step(carry, temperature):
@@ -110,14 +110,14 @@ def chain(
 
 
 def point(path: Path, z: Array) -> Point:
-    """Where a chain is, when it is at `z`."""
+    """Evaluate the path's functions and their gradients at `z`."""
     log_start, start_slope = jax.value_and_grad(path.log_start)(z)
     log_ratio, ratio_slope = jax.value_and_grad(path.log_ratio)(z)
     return Point(z, log_start, log_ratio, start_slope, ratio_slope)
 
 
 def move(path: Path, key: Key, at: Point, beta: Array, step: Array, num_leapfrog: int) -> tuple[Point, Array]:
-    """One move of Hamiltonian Monte Carlo on f_beta, with a new momentum; and the probability that it was accepted."""
+    """Make one HMC transition on f_beta with a new momentum: the next point, and the acceptance probability."""
     momentum_key, accept_key = jax.random.split(key)
     force = jax.grad(lambda z: path.log_start(z) + beta * path.log_ratio(z))
 
@@ -139,5 +139,5 @@ def move(path: Path, key: Key, at: Point, beta: Array, step: Array, num_leapfrog
 
 
 def log_mean_exp(log_weight: Array) -> Array:
-    """Of weights `[C, ...]` over the chains."""
+    """Logarithm of the mean weight over chains, from log-weights `[C, ...]`."""
     return jax.nn.logsumexp(log_weight, axis=0) - jnp.log(len(log_weight))

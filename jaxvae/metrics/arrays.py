@@ -1,4 +1,4 @@
-"""What is asked of arrays before they are measured: rows `[N, D]`, and labels `[N]` beside them."""
+"""Check the arrays that metrics take: rows `[N, D]` and their labels `[N]`."""
 
 import numpy as np
 
@@ -6,40 +6,40 @@ from jaxvae.common.errors import UserError
 
 
 def check_rows(name: str, rows: np.ndarray, least: int = 1) -> np.ndarray:
-    """`rows` as float64 `[N, D]`; UserError where they are no finite rows, or fewer than `least`. `name` is plural."""
+    """Return `rows` as float64 `[N, D]`; UserError unless finite, with N of at least `least`. `name` is plural."""
     rows = np.asarray(rows, np.float64)
     if rows.ndim != 2 or len(rows) < least or not rows.shape[1]:
         raise UserError(
-            f"The {name} have the shape {list(rows.shape)}; what is needed is [N, D] with N at least {least}. Flatten "
-            "each example to one row, or give more rows."
+            f"The {name} have the shape {list(rows.shape)}; it must be [N, D] with N at least {least}. Flatten each "
+            "example to one row, or give more rows."
         )
     if broken := int(np.sum(~np.isfinite(rows).all(axis=1))):
         raise UserError(
-            f"The {name} are NaN or infinite in {broken} of {len(rows)} rows, but must be finite. Look whether "
+            f"The {name} are NaN or infinite in {broken} of {len(rows)} rows, but must be finite. Check whether "
             "training diverged."
         )
     return rows
 
 
 def same_width(name: str, one: np.ndarray, other: np.ndarray) -> None:
-    """UserError where two `[N, D]` and `[M, D']` have D other than D'. `name` is plural."""
+    """Raise UserError where `[N, D]` and `[M, D']` differ in width. `name` is plural."""
     if one.shape[1] != other.shape[1]:
         raise UserError(
             f"The {name} have {one.shape[1]} dimensions in one set and {other.shape[1]} in the other, but must have "
-            "the same. Take both from the same map."
+            "the same. Compute both by the same map."
         )
 
 
 def check_labels(labels: np.ndarray, num: int, several: bool = True) -> np.ndarray:
-    """`labels` as `[num]` integers; UserError where they are none, or of one class where `several` are needed."""
+    """Return `labels` as integers `[num]`; UserError unless they are, or for one class where `several` are needed."""
     labels = np.asarray(labels)
     if labels.shape != (num,) or labels.dtype.kind not in "iub":
         raise UserError(
-            f"The labels are {labels.dtype} of the shape {list(labels.shape)} beside {num} rows of codes; what is "
-            "needed is one integer for each row. Take codes and labels from the same split."
+            f"The labels are {labels.dtype} of the shape {list(labels.shape)} for {num} rows of codes; there must be "
+            "one integer per row. Take codes and labels from the same split."
         )
     if several and len(np.unique(labels)) < 2:
         raise UserError(
-            f"All {num} labels are of one class, but at least two are needed. Give rows of several classes."
+            f"All {num} labels are of one class, but at least two classes are needed. Give rows of several classes."
         )
     return labels

@@ -1,4 +1,4 @@
-"""Maps from images to features: of images `[N, ...]` in [0, 1], `[N, D]`."""
+"""Feature maps: from images `[N, ...]` in [0, 1] to features `[N, D]`."""
 
 import os
 import zipfile
@@ -17,35 +17,35 @@ BATCH = 1024
 
 
 def pixel_features(x: np.ndarray) -> np.ndarray:
-    """The values themselves: `[N, ...]` to float64 `[N, D]`."""
+    """Flatten `[N, ...]` to float64 `[N, D]`."""
     x = np.asarray(x, np.float64)
     return x.reshape(len(x), -1)
 
 
 def pca_features(fit_on: np.ndarray, dim: int) -> FeatureMap:
-    """The map to the first `dim` principal components of the images `fit_on` `[N, ...]`, not scaled.
+    """Fit a map to the first `dim` principal components of the images `fit_on` `[N, ...]`, without scaling.
 
     Raises:
-      UserError: more components than rows or values, values that are not finite; the map: images of another size.
+      UserError: more components than rows or values, or non-finite values; by the map: images of another size.
     """
     fitted = check_rows("images", pixel_features(fit_on))
     if not 1 <= dim <= min(fitted.shape):
         raise UserError(
-            f"{dim} principal components of {fitted.shape[0]} images with {fitted.shape[1]} values were asked for; it "
-            f"must be from 1 to {min(fitted.shape)}."
+            f"PCA got {dim} components for {fitted.shape[0]} images of {fitted.shape[1]} values; the number of "
+            f"components must be from 1 to {min(fitted.shape)}."
         )
     pca = require("sklearn.decomposition").PCA(dim, random_state=0).fit(fitted)
     return lambda x: pca.transform(_pixels(x, fitted.shape[1]))
 
 
 def npz_features(path: str | os.PathLike) -> FeatureMap:
-    """A plain fully connected network read from an .npz: any classifier or embedding, written by any library.
+    """Load a fully connected network from an .npz: any classifier or embedding, written by any library.
 
     The file holds float arrays W0 `[D0, D1]`, b0 `[D1]`, W1 `[D1, D2]`, b1 `[D2]` ... and nothing else. The features
-    are x W0 + b0, a ReLU, times W1 plus b1, and so on; no ReLU after the last. D0 is the number of values of an image.
+    are relu(x W0 + b0) W1 + b1, and so on, without a ReLU after the last layer. D0 is the number of values of an image.
 
     Raises:
-      UserError: a file that cannot be read or does not fit; the map: images of another size.
+      UserError: a file that cannot be read or does not fit; by the map: images of another size.
     """
     layers = _layers(path)
 
@@ -65,16 +65,16 @@ def _pixels(x: np.ndarray, width: int) -> np.ndarray:
     flat = check_rows("images", pixel_features(x))
     if flat.shape[1] != width:
         raise UserError(
-            f"Images of the shape {list(np.shape(x)[1:])} have {flat.shape[1]} values, but this map of features takes "
+            f"Images of the shape {list(np.shape(x)[1:])} have {flat.shape[1]} values, but this feature map takes "
             f"{width}. Give images of the size that it was made for."
         )
     return flat
 
 
 def _layers(path: str | os.PathLike) -> list[tuple[np.ndarray, np.ndarray]]:
-    need = "what is needed is an .npz with W0, b0, W1, b1 ... and nothing else, as `npz_features` describes"
+    need = "it must be an .npz with W0, b0, W1, b1 ... and nothing else, as `npz_features` describes"
     try:
-        # Opened here: NumPy leaves the file of a damaged archive open.
+        # Opened here, because NumPy leaves a damaged archive open.
         with Path(path).expanduser().open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file} if isinstance(file, NpzFile) else {}
     except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
@@ -88,9 +88,9 @@ def _layers(path: str | os.PathLike) -> list[tuple[np.ndarray, np.ndarray]]:
         if weight.ndim != 2 or 0 in weight.shape or len(weight) != width or bias.shape != weight.shape[1:]:
             raise UserError(
                 f"In the feature network '{path}' W{i} has the shape {list(weight.shape)} and b{i} {list(bias.shape)}, "
-                f"after {width} values; W must be [in, out] and b [out], each layer's in the last one's out."
+                f"for {width} inputs; W must be [in, out] and b [out], where `in` is the previous layer's `out`."
             )
         if any(array.dtype.kind != "f" or not np.isfinite(array).all() for array in (weight, bias)):
-            raise UserError(f"In the feature network '{path}' W{i} or b{i} holds something else than finite floats.")
+            raise UserError(f"In the feature network '{path}' W{i} or b{i} holds values that are not finite floats.")
         width = weight.shape[1]
     return [(weight.astype(np.float64), bias.astype(np.float64)) for weight, bias in layers]

@@ -1,4 +1,4 @@
-"""Disentanglement from statistics of codes `[N, D]` and true factors `[N, F]`, without a fitted predictor."""
+"""Disentanglement metrics from statistics of codes `[N, D]` and true factors `[N, F]`, without a fitted predictor."""
 
 import numpy as np
 
@@ -11,21 +11,20 @@ ROWS_PER_VALUE = 10
 def check(
     codes: np.ndarray, factors: np.ndarray, min_codes: int = 1, min_factors: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What every metric of codes and factors starts with.
+    """Check the codes and factors of a metric, and drop the factors that do not vary.
 
     Args:
       codes: `[N, D]`, finite.
-      factors: `[N, F]` integers; what they stand for and their order are not used.
-      min_codes: the least D that the metric is defined for.
-      min_factors: the least number of factors that vary which it is defined for.
+      factors: `[N, F]` integers, taken as categories.
+      min_codes: least D for which the metric is defined.
+      min_factors: least number of varying factors for which the metric is defined.
 
     Returns:
-      The codes as float64, and the factors that vary, each numbered 0, 1, ... without gaps. A factor varies where at
-      least two of its values have at least two rows each; the others are left out.
+      The codes as float64, and the factors that vary, each renumbered 0, 1, ... without gaps. A factor varies where at
+      least two of its values have at least two rows each.
 
     Raises:
-      UserError: shapes that do not agree, codes that are not finite, factors that are no integers, too few codes,
-        factors that vary or rows.
+      UserError: mismatched shapes, non-finite codes, non-integer factors, or too few codes, varying factors or rows.
     """
     codes, factors = np.asarray(codes, np.float64), np.asarray(factors)
     if codes.ndim != 2 or factors.ndim != 2 or len(codes) != len(factors):
@@ -38,11 +37,11 @@ def check(
     broken = int(np.sum(~np.isfinite(codes).all(axis=1)))
     if broken:
         raise UserError(
-            f"Codes are NaN or infinite in {broken} of {len(codes)} rows; a metric needs finite ones. "
-            "Look whether training diverged."
+            f"Codes are NaN or infinite in {broken} of {len(codes)} rows, but must be finite. "
+            "Check whether training diverged."
         )
     if codes.shape[1] < min_codes:
-        raise UserError(f"There are {codes.shape[1]} codes, but the metric compares at least {min_codes}.")
+        raise UserError(f"The codes have {codes.shape[1]} dimensions, but the metric needs at least {min_codes}.")
     numbered = [np.unique(factor, return_inverse=True)[1] for factor in factors.T]
     varying = [factor for factor in numbered if np.sum(np.bincount(factor) >= 2) >= 2]
     if len(varying) < min_factors:
@@ -60,9 +59,9 @@ def check(
 
 
 def mutual_information(codes: np.ndarray, factors: np.ndarray, bins: int = 20) -> np.ndarray:
-    """I(code; factor) `[D, F]` in nats, of the empirical distribution; a code is cut into `bins` equal-width bins.
+    """Estimate I(code; factor) `[D, F]` in nats from the empirical distribution, with `bins` equal-width bins per code.
 
-    It is biased upwards: for independent ones by about (bins - 1)(values - 1) / 2N.
+    The bias is upwards: about (bins - 1)(values - 1) / 2N for an independent code and factor.
     """
     information = require("sklearn.metrics").mutual_info_score
     low, span = codes.min(axis=0), np.ptp(codes, axis=0)
@@ -72,11 +71,11 @@ def mutual_information(codes: np.ndarray, factors: np.ndarray, bins: int = 20) -
 
 
 def mig(codes: np.ndarray, factors: np.ndarray, bins: int = 20) -> dict[str, float]:
-    """The mutual information gap (arXiv:1802.04942, equation 6): `{"mig": ...}`.
+    """Mutual information gap (arXiv:1802.04942, equation 6): `{"mig": ...}`.
 
-    For each factor, how much more the code that tells most of it tells than the second one, as a share of the
-    factor's entropy; the mean over the factors that vary (`check`). 1: one code determines each factor, and the others
-    tell nothing of it. 0: two codes tell as much, so that a copy of a code takes all its credit.
+    For each factor, the difference of the two largest I(code; factor), divided by the factor's entropy; averaged over
+    the factors that vary (`check`). 1: one code determines each factor, and the other codes are independent of it. 0:
+    two codes are equally informative, so that a copy of a code removes all its credit.
 
     Args:
       codes: `[N, D]`, D at least 2.
@@ -84,7 +83,7 @@ def mig(codes: np.ndarray, factors: np.ndarray, bins: int = 20) -> dict[str, flo
       bins: equal-width bins of each code.
 
     Raises:
-      UserError: see `check`.
+      UserError: as `check`.
     """
     codes, factors = check(codes, factors, min_codes=2)
     information = np.sort(mutual_information(codes, factors, bins), axis=0)
@@ -93,7 +92,7 @@ def mig(codes: np.ndarray, factors: np.ndarray, bins: int = 20) -> dict[str, flo
 
 
 def modularity(codes: np.ndarray, factors: np.ndarray, bins: int = 20) -> dict[str, float]:
-    """Modularity (arXiv:1802.05312, section 3): whether each code tells of one factor only. `{"modularity": ...}`.
+    """Modularity (arXiv:1802.05312, section 3): whether each code depends on one factor only. `{"modularity": ...}`.
 
     Args:
       codes: `[N, D]`.
@@ -101,7 +100,7 @@ def modularity(codes: np.ndarray, factors: np.ndarray, bins: int = 20) -> dict[s
       bins: equal-width bins of each code.
 
     Raises:
-      UserError: see `check`.
+      UserError: as `check`.
     """
     codes, factors = check(codes, factors, min_factors=2)
     return {"modularity": modularity_score(mutual_information(codes, factors, bins))}
@@ -110,9 +109,9 @@ def modularity(codes: np.ndarray, factors: np.ndarray, bins: int = 20) -> dict[s
 def modularity_score(information: np.ndarray) -> float:
     """Modularity from the mutual information `[D, F]` of codes and factors, F at least 2.
 
-    A code's score is 1 - (sum of the squares of all but its largest entry) / ((F - 1) largest²): 1 where it tells of
-    one factor, 0 where of all alike. The mean over the codes that tell of some factor; 0 where there are none. An
-    estimate from data is never quite 0, so that codes of noise take part, and only constant ones do not.
+    A code's score is 1 - (sum of the squares of all but its largest entry) / ((F - 1) largest²): 1 where it depends on
+    one factor, 0 where on all equally. The result is the mean over codes with some information, or 0 without any such
+    code. An estimate from data is never exactly 0, so that codes of noise count, and only constant codes do not.
     """
     squares = np.square(information[information.max(axis=1) > 0])
     if not len(squares):
@@ -122,22 +121,22 @@ def modularity_score(information: np.ndarray) -> float:
 
 
 def irs(codes: np.ndarray, factors: np.ndarray, quantile: float = 0.99) -> dict[str, float]:
-    """The interventional robustness score (arXiv:1811.00007), from grouped rows: `{"irs": ...}`.
+    """Interventional robustness score (arXiv:1811.00007), from grouped rows: `{"irs": ...}`.
 
-    For a code and a factor: rows are grouped by the factor's value, and each group's largest distance from its mean,
-    averaged over rows, is divided by that of all rows together. One minus this is 1 where nothing but the factor moves
-    the code, and near 0, or a little below, where the factor does not. A code counts with the factor that suits it
-    best; the mean over codes is weighted by their largest distances, so that codes that hardly move hardly count.
-    Constant codes do not; 0 where all are constant. It does not ask that a factor be in one code only.
+    For a code and a factor, rows are grouped by the factor's value. Each group's largest distance from its mean,
+    averaged over rows, is divided by the largest distance in all rows. One minus this ratio is 1 where the factor alone
+    moves the code, and near 0, or slightly below, where the factor has no effect. A code counts with its best factor.
+    The mean over codes is weighted by their largest distances, so that codes that hardly move hardly count. Constant
+    codes are left out; the score is 0 where all are constant. A factor may be encoded in several codes.
 
     Args:
       codes: `[N, D]`.
-      factors: `[N, F]` integers, of which those that vary are used (`check`); taken to be independent of each other.
-      quantile: which quantile stands for the largest distance, in groups and in all rows; 1 is the paper's, which
-        outliers govern.
+      factors: `[N, F]` integers, assumed independent; those that vary are used (`check`).
+      quantile: the quantile taken as the largest distance, in groups and in all rows; 1 is the paper's maximum, which
+        outliers dominate.
 
     Raises:
-      UserError: see `check`.
+      UserError: as `check`.
     """
     codes, factors = check(codes, factors)
     codes = codes[:, np.ptp(codes, axis=0) > 0]

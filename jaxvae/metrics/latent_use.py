@@ -1,4 +1,4 @@
-"""Whether the latent is used: units in use, and collapse of the posterior or of the decoder."""
+"""Use of the latent: active units, and collapse of the posterior or of the decoder."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,30 +13,30 @@ from jaxvae.distributions.spaces import Space
 from jaxvae.metrics.rates import check_size, encode_batches, split_kl
 from jaxvae.models.base import Model, centre
 
-UNUSED_NATS = 0.01  # a latent variable with a lower mean KL is not used: it tells less than 1/69 of a bit
-ACTIVE_VARIANCE = 0.01  # of arXiv:1509.00519, section 5.1; where no prior has the variance 1, of the largest
-MOST = 0.5  # a larger share of unused latent variables is worth a warning
-UNINFORMATIVE_NATS = 0.05  # less mutual information than this says that q(z|x) is the same for every x
-IGNORED = 0.01  # a decoder whose outputs vary with x by a smaller share of the data's variance ignores z
+UNUSED_NATS = 0.01  # a latent variable with a lower mean KL (1/69 bit) counts as unused
+ACTIVE_VARIANCE = 0.01  # arXiv:1509.00519, section 5.1; a share of the largest where no prior has the variance 1
+MOST = 0.5  # a larger share of unused latent variables gives a warning
+UNINFORMATIVE_NATS = 0.05  # with less mutual information, q(z|x) counts as the same for every x
+IGNORED = 0.01  # below this share of the data's variance, the decoder counts as ignoring z
 
 
 def active_units(codes: np.ndarray | Array, threshold: float = ACTIVE_VARIANCE) -> dict[str, Any]:
-    """Latent dimensions whose code varies over the data (Burda et al. 2015, arXiv:1509.00519, section 5.1).
+    """Count the latent dimensions whose code varies over the data (Burda et al. 2015, arXiv:1509.00519, section 5.1).
 
     Args:
       codes: `[N, D]`, the means of q(z|x).
-      threshold: of the variance over x, which must lie above it.
+      threshold: a dimension is active where its variance over x is above this.
 
     Returns:
-      "active_units", their number; "variances", those of all D dimensions.
+      "active_units": the number of active dimensions; "variances": the variances of all D dimensions.
 
     Raises:
-      UserError: `codes` is not `[N, D]` with N of 2 at least, or is not finite.
+      UserError: `codes` is not `[N, D]` with N at least 2, or is not finite.
     """
     codes = np.asarray(codes, np.float64)
     if codes.ndim != 2 or len(codes) < 2 or not np.isfinite(codes).all():
         raise UserError(
-            f"active_units got codes of shape {codes.shape}; it needs finite ones [N, D], of 2 examples or more."
+            f"active_units got codes of shape {codes.shape}; they must be finite [N, D], of at least 2 examples."
         )
     variances = codes.var(axis=0)
     return {"active_units": int(np.sum(variances > threshold)), "variances": variances.tolist()}
@@ -45,25 +45,24 @@ def active_units(codes: np.ndarray | Array, threshold: float = ACTIVE_VARIANCE) 
 def collapse(
     model: Model, params: Params, key: Key, batches: Iterable[Array], num_rows: int = 1000, memory_mb: float = 64.0
 ) -> dict[str, Any]:
-    """Whether the latent is used: by the encoder, and by the decoder.
+    """Measure the use of the latent by the encoder and by the decoder.
 
-    Args are those of `aggregate_kl`; the posterior may be any.
+    Takes the arguments of `aggregate_kl`, with any posterior.
 
     Returns:
-      "kl_by_variable": the mean of KL(q(z|x) || p(z)) over x in nats for each latent variable; of length 1 where only
-        the whole has one (estimated from one z for each x where it has no closed form), None where q is no density.
-      "kl": their sum, or None.
-      "unused_share": of these, the share below 0.01 nats; of the code's dimensions that are not active without a KL.
-      "active_units", "num_units": dimensions of the code with a variance over x above 0.01, and all of them. Where no
-        prior sets the scale of z (q is no density, or picks codes of a book) 0.01 is a share of the largest variance.
-      "mutual_information": of x and z under q, in nats, see `aggregate_kl`; None where q has no density at any z.
-      "decoder_variation": the variance over x of the reconstruction from the code, as a share of the data's, both
-        summed over values: 0 where the decoder ignores z, towards 1 where it tells the examples apart; None for
-        sequences.
-      "warning": a sentence with these numbers on the first that holds, or "". All latent variables have a KL below
-        0.01 nats, or the mutual information is below 0.05 nats; the decoder's variation is below 1%; more than half of
-        the latent variables have a KL below 0.01 nats; more than half of the units, in R^n and with a KL, are not
-        active.
+      "kl_by_variable": mean over x of KL(q(z|x) || p(z)) in nats, for each latent variable. Of length 1 where only the
+        joint KL is known (estimated from one z per x where it has no closed form); None where q is not a density.
+      "kl": the sum of these, or None.
+      "unused_share": share of latent variables with a KL below 0.01 nats; without a KL, of inactive code dimensions.
+      "active_units", "num_units": code dimensions with a variance over x above 0.01, and all code dimensions. Where no
+        prior sets the scale of z (q is not a density, or is over a codebook), 0.01 is a share of the largest variance.
+      "mutual_information": I(x; z) under q in nats, as in `aggregate_kl`; None where q has no density at any z.
+      "decoder_variation": variance over x of the reconstruction from the code, as a share of the data's variance, both
+        summed over values. 0: the decoder ignores z; near 1: reconstructions vary as the data do. None for sequences.
+      "warning": "", or a sentence with these numbers on the first condition that holds. All latent variables have a KL
+        below 0.01 nats, or the mutual information is below 0.05 nats; the decoder's variation is below 1%; more than
+        half of the latent variables have a KL below 0.01 nats; more than half of the units are inactive (in R^n and
+        with a KL only).
 
     Raises:
       UserError: fewer than 2 examples, or `num_rows` below 1.
@@ -76,11 +75,11 @@ def collapse(
         posterior, prior = model.encode(params, x), model.prior(params)
         codes = centre(posterior)
         groups = _kl_groups(posterior, prior) if model.latent.is_density else None
-        # Sequences are written with noise, or padded: their variance would say nothing.
+        # The variance of sequences has no meaning: they are sampled, or padded.
         return codes, x if model.data.is_sequential else model.decode(params, codes).mean, groups
 
     codes, groups, moments = [], [], np.zeros((2, 2, *model.data_shape))  # [first or second, data or decoded, ...]
-    shift = np.asarray(batches[0][0], np.float64)  # near the data, so that the second moments keep their digits
+    shift = np.asarray(batches[0][0], np.float64)  # near the data, so that second moments keep their precision
     for x in batches:
         code, decoded, group = of_batch(x)
         codes.append(np.asarray(code).reshape(len(x), -1))
@@ -135,7 +134,7 @@ def _warning(report: dict[str, Any], space: Space) -> str:
         return f"The decoder ignores z{known}"
     if kl is not None and unused > MOST:
         return f"More than half of the latent variables are not used{known}"
-    if kl is not None and space.is_linear and active < units * (1 - MOST):  # elsewhere its scale is another
+    if kl is not None and space.is_linear and active < units * (1 - MOST):  # other spaces have another scale
         return f"More than half of the units are not active{known}"
     return ""
 

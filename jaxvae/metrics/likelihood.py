@@ -1,4 +1,4 @@
-"""The importance-weighted likelihood of a model."""
+"""Importance-weighted likelihood of a model."""
 
 import math
 from collections.abc import Callable
@@ -25,24 +25,24 @@ def importance_nll(
     context: Array | None = None,
     mask: Array | None = None,
 ) -> Array:
-    """-log p(x), estimated from above with `num_samples` draws of z from q(z|x) (arXiv:1509.00519, equation 8).
+    """Estimate -log p(x) from above with `num_samples` draws of z from q(z|x) (arXiv:1509.00519, equation 8).
 
     Args:
       model: with densities for posterior and likelihood.
       params: its parameters.
-      key: sample k of the batch uses `fold_in(key, k)`, so that the chunk size changes nothing but rounding.
+      key: sample k of the batch uses `fold_in(key, k)`, so that the chunk size changes results by rounding alone.
       x: `[B, *data_shape]`.
-      num_samples: K; state it wherever the number is stated. In expectation the estimate falls with K to -log p(x).
-      memory_mb: a bound on the decoder's outputs held at a time, as far as one example allows: a batch that is larger
-        is decoded in equal groups. It changes nothing but rounding, and K does not change the memory.
+      num_samples: K; report it with the number. In expectation the estimate falls with K to -log p(x).
+      memory_mb: bound on the decoder outputs held at a time, at least one example: a larger batch is decoded in equal
+        groups. It changes results by rounding alone, and K does not change the memory.
       context: `[B, C]` of a conditional model.
-      mask: bool as x, True where a value is observed: the estimate is that of -log p(x_observed).
+      mask: bool of the shape of x, True where a value is observed; the estimate is then of -log p(x_observed).
 
     Returns:
       `[B]` nats.
 
     Raises:
-      UserError: the model has no likelihood, or K is below 1.
+      UserError: posterior or likelihood is not a density, or K is below 1.
     """
     if not model.has_likelihood:
         raise UserError("An importance-weighted likelihood needs a posterior and a likelihood that are densities.")
@@ -86,7 +86,7 @@ def importance_nll(
 
 
 def _fitting(batch: int, example_bytes: int, num_samples: int, room: float) -> tuple[int, int]:
-    """`(group, chunk)`: how many examples, a divisor of the batch, and samples of each fit into `room` bytes."""
+    """Examples per group (a divisor of the batch) and samples per chunk that fit into `room` bytes: (group, chunk)."""
     group = max(n for n in range(1, batch + 1) if batch % n == 0 and (n == 1 or n * example_bytes <= room))
     return group, int(np.clip(room / (group * example_bytes), 1, num_samples))
 
@@ -94,7 +94,7 @@ def _fitting(batch: int, example_bytes: int, num_samples: int, room: float) -> t
 def nll_metrics(
     model: Model, preprocess: Callable, num_samples: int, memory_mb: float, params: Tree, key: Key, batch: dict
 ) -> dict[str, Array]:
-    """`{"nll": [B]}` of one batch of stored values, by `importance_nll`."""
+    """Apply `importance_nll` to one batch of stored values: `{"nll": [B]}`."""
     data_key, sample_key = jax.random.split(key)
     x = preprocess(data_key, batch["x"])
     given = {name: batch.get(name) for name in ("context", "mask")}

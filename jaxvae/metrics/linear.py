@@ -1,4 +1,4 @@
-"""The one linear classifier that metrics and tools ask: a logistic regression on standardised codes."""
+"""The linear classifier of metrics and tools: logistic regression on standardised codes."""
 
 import warnings
 from typing import Any
@@ -7,23 +7,23 @@ import numpy as np
 
 from jaxvae.common.optional import require
 
-STEPS = 5_000  # of L-BFGS, at most: those that end a fit on hard codes too
+STEPS = 5_000  # at most, of L-BFGS: enough to converge on hard codes too
 
 
 def standardised(fit: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both, `[N, D]` and `[M, D]`, with the mean and the scale of the first; a constant column is only centred."""
+    """Standardise `[N, D]` and `[M, D]` by mean and scale of the first; a constant column is only centred."""
     scaler = require("sklearn.preprocessing").StandardScaler().fit(fit)
     return scaler.transform(fit), scaler.transform(other)
 
 
 def fit_linear(codes: np.ndarray, labels: np.ndarray) -> Any:
-    """A scikit-learn `LogisticRegression` with scikit-learn's default penalty (L2, C = 1).
+    """Fit scikit-learn's `LogisticRegression` with its default penalty (L2, C = 1).
 
     Args:
       codes: `[N, D]`, `standardised`.
-      labels: `[N]`, of two values at least.
+      labels: `[N]`, of at least two values.
     """
     with warnings.catch_warnings():
-        # What L-BFGS may still say is that rounding ended a line search, at the optimum.
+        # The warning left is of a line search that rounding ended at the optimum.
         warnings.simplefilter("ignore", require("sklearn.exceptions").ConvergenceWarning)
         return require("sklearn.linear_model").LogisticRegression(max_iter=STEPS).fit(codes, labels)

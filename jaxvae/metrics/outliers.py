@@ -1,4 +1,4 @@
-"""How unusual a model finds an example."""
+"""Outlier scores of a model."""
 
 from functools import partial
 from typing import Any
@@ -14,11 +14,11 @@ from jaxvae.models.base import Model, draw
 
 
 def outlier_scores(model: Model, params: Params, key: Key, x: Array, num_samples: int) -> dict[str, Array]:
-    """How unusual the model finds each x `[B, *data_shape]`: `[B]` for each score, higher is stranger.
+    """Score how unusual each x `[B, *data_shape]` is under the model: `[B]` per score, higher is more unusual.
 
-    "nll": -log p(x) in nats, `importance_nll`. "reconstruction": -log p(x|z) in nats (or the reconstruction loss),
-    averaged over z ~ q(z|x). "kl": KL(q(z|x) || p(z)) in nats, in closed form or else over the same z. "nll" is
-    missing where posterior or likelihood is no density, "kl" where the posterior is none.
+    "nll": -log p(x) in nats by `importance_nll`. "reconstruction": -log p(x|z) in nats (or the reconstruction loss),
+    averaged over z ~ q(z|x). "kl": KL(q(z|x) || p(z)) in nats, in closed form, else estimated from the same z. "nll" is
+    missing where posterior or likelihood is not a density, "kl" where the posterior is not.
 
     Raises:
       UserError: fewer than 1 sample, or x of another shape.
@@ -26,7 +26,7 @@ def outlier_scores(model: Model, params: Params, key: Key, x: Array, num_samples
     if num_samples < 1:
         raise UserError(f"num_samples is {num_samples}; outlier scores need at least 1.")
     if x.shape[1:] != model.data_shape:
-        raise UserError(f"Data of shape {list(x.shape)} do not fit a model of {list(model.data_shape)} an example.")
+        raise UserError(f"Data of shape {list(x.shape)} do not fit a model of examples {list(model.data_shape)}.")
     return _outlier_scores(model, params, key, x, num_samples)
 
 

@@ -1,4 +1,4 @@
-"""The path of densities from p(z), or from q(z|x), to p(x, z) of a model, and the chains that go along it."""
+"""Annealing paths from p(z), or from q(z|x), to p(x, z) of a model, and the chains along them."""
 
 import math
 from collections.abc import Callable
@@ -24,11 +24,11 @@ def paths(
     num_leapfrog: int,
     needs_density: bool = True,
 ) -> Callable[[Array], Path]:
-    """The path of x[row], as a function of the row.
+    """Return the function from a row to the annealing path of x[row].
 
     Raises:
-      UserError: an unknown start, a number below 1, or a model that has no such path; a likelihood that is no density
-        only where `needs_density`.
+      UserError: an unknown start, a number below 1, a model without such a path, or, where `needs_density`, a
+        likelihood that is not a density.
     """
     for name, value in (("num_chains", num_chains), ("num_leapfrog", num_leapfrog)):
         if value < 1:
@@ -37,23 +37,23 @@ def paths(
         raise unknown("start of annealed importance sampling", start, STARTS)
     if not model.latent.space.is_linear:
         raise UserError(
-            f"Annealed importance sampling moves latents along gradients in R^n, and these live in "
+            f"Annealed importance sampling moves latents along gradients in R^n, but these latents live in "
             f"{model.latent.space}: take importance_nll, or a model with a posterior in R^n."
         )
     if needs_density and not model.likelihood.is_density:
         raise UserError(
-            "Annealed importance sampling of log p(x) needs a likelihood that is a density, and this model's "
-            "reconstruction loss is none: train with another one, 'bernoulli' or 'gaussian' for example."
+            "Annealed importance sampling of log p(x) needs a likelihood that is a density, but this model's "
+            "reconstruction loss is not: train with a likelihood such as 'bernoulli' or 'gaussian'."
         )
     if start == "posterior" and not model.latent.knows_density:
         raise UserError(
-            "Annealed importance sampling can start from a posterior only if its density is known at any z, and this "
-            "one's is not (it is a point, or Hamiltonian): take start=prior."
+            "Annealed importance sampling can start from a posterior only if its density is known at any z; this "
+            "posterior's is not (it is deterministic, or Hamiltonian): take start=prior."
         )
     prior: Any = model.prior(params)
     if not prior_is_density(model, params):
         raise UserError(
-            "Annealed importance sampling needs log p(z), and this prior can only be sampled: take a prior with a "
+            "Annealed importance sampling needs log p(z), but this prior can only be sampled: take a prior with a "
             "density, 'standard_normal' for example."
         )
 
@@ -73,7 +73,7 @@ def paths(
 
 
 def prior_is_density(model: Model, params: Params) -> bool:
-    """Whether log p(z) exists. Nothing is computed: `params` may be shapes alone."""
+    """Whether the prior has a log-density. Nothing is computed: `params` may be shapes alone."""
 
     def log_prior(params: Params, z: Array) -> Any:
         prior: Any = model.prior(params)
@@ -95,7 +95,7 @@ def forward(
     num_leapfrog: int,
     room: int,
 ) -> tuple[Array, Array]:
-    """The log-weights up to each temperature, and `log_ratio` at the point moved there: `[C, B, T]` both."""
+    """Run chains from the start: log-weights up to each temperature, and `log_ratio` after its move, `[C, B, T]`."""
     pilot_key, chain_key = jax.random.split(key)
     steps = pilot_steps(path_of, pilot_key, batch, betas, num_leapfrog, room)
 
@@ -117,7 +117,7 @@ def backward(
     num_leapfrog: int,
     room: int,
 ) -> Array:
-    """The log-weights `[C, B]` of chains that go from z `[B, *latent_shape]` back to the start."""
+    """Run chains from z `[B, *latent_shape]` back to the start: log-weights `[C, B]`."""
     pilot_key, chain_key = jax.random.split(key)
     steps = pilot_steps(path_of, pilot_key, len(z), betas, num_leapfrog, room)
 
@@ -131,5 +131,5 @@ def backward(
 
 
 def chains_at_once(model: Model, memory_mb: float) -> int:
-    """How many chains run at a time."""
+    """Number of chains whose decoder outputs fit into `memory_mb`, at least 1."""
     return max(1, int(memory_mb * 1e6 / (4 * math.prod(model.data_shape) * model.likelihood.outputs_per_value)))

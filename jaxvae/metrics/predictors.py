@@ -1,6 +1,6 @@
-"""Disentanglement by how well classifiers predict the true factors `[N, F]` from codes `[N, D]`.
+"""Disentanglement metrics from classifiers that predict the true factors `[N, F]` from codes `[N, D]`.
 
-What is fitted on half of the rows is scored on the other. The same `seed` gives the same bits.
+Classifiers are fitted to half of the rows and scored on the other half. The same `seed` gives the same bits.
 """
 
 import numpy as np
@@ -11,11 +11,11 @@ from jaxvae.metrics.linear import fit_linear, standardised
 
 
 def sap(codes: np.ndarray, factors: np.ndarray, seed: int) -> dict[str, float]:
-    """The separated attribute predictability (arXiv:1711.00848, section 3): `{"sap": ...}`.
+    """Separated attribute predictability (arXiv:1711.00848, section 3): `{"sap": ...}`.
 
-    A factor with K values is predicted from one code at a time by at most K - 1 thresholds on the code, those of a
-    decision tree with K leaves and balanced classes. For each factor, the gap between the two best codes' balanced
-    accuracies; the mean over the factors that vary (`check`). A constant code has the accuracy of chance, 1 / K.
+    A factor with K values is predicted from one code at a time by a decision tree with K leaves and balanced classes,
+    that is by at most K - 1 thresholds on the code. The score is the gap between the balanced accuracies of the two
+    best codes, averaged over the factors that vary (`check`). A constant code has the accuracy of chance, 1 / K.
 
     Args:
       codes: `[N, D]`, D at least 2.
@@ -23,7 +23,7 @@ def sap(codes: np.ndarray, factors: np.ndarray, seed: int) -> dict[str, float]:
       seed: of the split into halves, one to fit and one to score.
 
     Raises:
-      UserError: see `check`.
+      UserError: as `check`.
     """
     recall, tree_of = require("sklearn.metrics").recall_score, require("sklearn.tree").DecisionTreeClassifier
     codes, factors = check(codes, factors, min_codes=2)
@@ -32,7 +32,7 @@ def sap(codes: np.ndarray, factors: np.ndarray, seed: int) -> dict[str, float]:
         fit, test = _halves(rng, factor)
         tree = tree_of(max_leaf_nodes=factor.max() + 1, class_weight="balanced", random_state=seed)
         guesses = [tree.fit(code[fit, None], factor[fit]).predict(code[test, None]) for code in codes.T]
-        labels = np.unique(factor[test])  # else a value that only the other half has would count
+        labels = np.unique(factor[test])  # a value that only the fitted half has does not count
         scores = np.sort([recall(factor[test], guess, labels=labels, average="macro") for guess in guesses])
         gaps.append(scores[-1] - scores[-2])
     return {"sap": float(np.mean(gaps))}
@@ -52,11 +52,11 @@ def dci(codes: np.ndarray, factors: np.ndarray, seed: int, trees: int = 50) -> d
       trees: in each forest.
 
     Returns:
-      `{"dci_disentanglement": ..., "dci_completeness": ..., "dci_informativeness": ...}`: the first two are
-      `dci_scores`, the last is the mean accuracy on the half not fitted.
+      `{"dci_disentanglement": ..., "dci_completeness": ..., "dci_informativeness": ...}`: the first two are of
+      `dci_scores`, the last is the mean accuracy on the half that is scored.
 
     Raises:
-      UserError: see `check`.
+      UserError: as `check`.
     """
     codes, factors = check(codes, factors, min_codes=2, min_factors=2)
     rng, importances, accuracies = np.random.default_rng(seed), [], []
@@ -72,11 +72,11 @@ def dci(codes: np.ndarray, factors: np.ndarray, seed: int, trees: int = 50) -> d
 
 
 def dci_scores(importances: np.ndarray) -> dict[str, float]:
-    """`{"dci_disentanglement": ..., "dci_completeness": ...}` of the importances `[D, F]` of codes for factors.
+    """Score the importances `[D, F]` of codes for factors: `{"dci_disentanglement": ..., "dci_completeness": ...}`.
 
-    Disentanglement: one minus the entropy (to base F) of each code's importances made to sum to 1, weighted by the
-    code's share of all importance. Completeness: one minus that (to base D) of each factor's, the mean over factors. A
-    row or column of zeros scores 0. D and F are at least 2, the entries at least 0.
+    Disentanglement: one minus the entropy (base F) of each code's normalised importances, weighted by the code's share
+    of all importance. Completeness: one minus the entropy (base D) of each factor's normalised importances, averaged
+    over factors. A row or column of zeros scores 0. D and F are at least 2, the entries at least 0.
     """
     weights = importances.sum(axis=1)
     disentanglement = np.average(_purity(importances), weights=weights) if weights.any() else 0.0
@@ -85,19 +85,19 @@ def dci_scores(importances: np.ndarray) -> dict[str, float]:
 
 
 def _purity(rows: np.ndarray) -> np.ndarray:
-    """One minus the entropy of each row of `[R, C]`, to base C: `[R]`."""
+    """One minus the entropy (base C) of each normalised row of `[R, C]`: `[R]`."""
     total = rows.sum(axis=1, keepdims=True)
     share = np.divide(rows, total, out=np.full(rows.shape, 1 / rows.shape[1]), where=total > 0)
     return 1 + np.sum(share * np.log(np.where(share > 0, share, 1.0)), axis=1) / np.log(rows.shape[1])
 
 
 def explicitness(codes: np.ndarray, factors: np.ndarray, seed: int) -> dict[str, float]:
-    """Explicitness (arXiv:1802.05312, section 3): whether factors can be read off linearly. `{"explicitness": ...}`.
+    """Explicitness (arXiv:1802.05312, section 3): whether factors are linearly predictable. `{"explicitness": ...}`.
 
-    For each value of a factor, a logistic regression on all codes tells rows with the value from the rest; its area
-    under the ROC curve, averaged over values and then over the factors that vary (`check`). Chance is 0.5. One against
-    the rest is asked of a line: where a single code goes up with the factor, values in the middle are near chance, so
-    that 1 takes codes that point to each value apart. Values with a single row are left out.
+    For each value of a factor, a logistic regression on all codes separates rows with the value from the rest. Its area
+    under the ROC curve is averaged over values, then over the factors that vary (`check`). Chance is 0.5. The
+    classifier is linear: where a single code increases with the factor, middle values score near chance, and a score of
+    1 needs codes that separate each value from the rest. Values with a single row are left out.
 
     Args:
       codes: `[N, D]`.
@@ -105,7 +105,7 @@ def explicitness(codes: np.ndarray, factors: np.ndarray, seed: int) -> dict[str,
       seed: of the split into halves, one to fit and one to score.
 
     Raises:
-      UserError: see `check`.
+      UserError: as `check`.
     """
     area_under_roc = require("sklearn.metrics").roc_auc_score
     codes, factors = check(codes, factors)
@@ -121,7 +121,7 @@ def explicitness(codes: np.ndarray, factors: np.ndarray, seed: int) -> dict[str,
 
 
 def _halves(rng: np.random.Generator, factor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The rows in two random halves; each value with two rows or more is in both."""
+    """Split the rows into two random halves; each value with at least two rows is in both."""
     shuffled = rng.permutation(len(factor))
     ordered = shuffled[np.argsort(factor[shuffled], kind="stable")]
     return ordered[::2], ordered[1::2]

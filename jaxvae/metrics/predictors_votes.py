@@ -1,6 +1,6 @@
-"""Disentanglement by guessing which true factor `[N, F]` a group of codes `[N, D]` has in common.
+"""Disentanglement metrics that predict which true factor of `[N, F]` a group of codes `[N, D]` has in common.
 
-What is fitted to some draws of groups is scored on others. The same `seed` gives the same bits.
+Predictors are fitted to random groups and scored on others. The same `seed` gives the same bits.
 """
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from jaxvae.metrics.information import check
 from jaxvae.metrics.linear import fit_linear, standardised
 
-VOTES_AT_ONCE = 50  # whose rows of codes are held at a time
+VOTES_AT_ONCE = 50  # votes whose codes are held in memory at a time
 
 
 def factor_vae_score(
@@ -19,24 +19,24 @@ def factor_vae_score(
     group: int = 64,
     dead_variance: float = 0.05,
 ) -> dict[str, float]:
-    """The FactorVAE score (arXiv:1802.05983, section 4): `{"factor_vae_score": ...}`.
+    """FactorVAE score (arXiv:1802.05983, section 4): `{"factor_vae_score": ...}`.
 
-    A vote picks a factor and one of its values (that of a random row) and draws rows with that value, with replacement;
-    it goes to the code whose variance among them, divided by that among all rows, is least. Each code then stands for
-    the factor that most of its votes are about. The score is the share of fresh votes that this gets right; chance is
-    one in the number of factors that vary (`check`), and also the score where all codes are dead.
+    A vote picks a factor and one of its values (that of a random row), and draws rows with that value, with
+    replacement. It goes to the code with the least variance among these rows, relative to the code's variance among all
+    rows. Each code predicts the factor of most of its votes. The score is the accuracy on new votes. Chance is one over
+    the number of factors that vary (`check`), which is also the score where all codes are dead.
 
     Args:
       codes: `[N, D]`.
       factors: `[N, F]` integers, at least two of which vary.
       seed: of the draws.
-      votes: per factor, to find what codes stand for, and again to score.
+      votes: votes per factor to fit, and as many to score.
       group: rows per vote.
-      dead_variance: codes whose variance is below this take no part, nor do constant ones. The default suits a prior of
-        variance 1; where the codes have another scale, give another (0 keeps all).
+      dead_variance: codes with a smaller variance are left out, as are constant codes. The default suits a prior of
+        variance 1; give another where codes have another scale (0 keeps all).
 
     Raises:
-      UserError: see `check`.
+      UserError: as `check`.
     """
     codes, factors = check(codes, factors, min_factors=2)
     alive = (np.ptp(codes, axis=0) > 0) & (codes.var(axis=0) >= dead_variance)
@@ -61,20 +61,21 @@ def factor_vae_score(
 def beta_vae_score(
     codes: np.ndarray, factors: np.ndarray, seed: int, votes: int = 1_000, group: int = 64
 ) -> dict[str, float]:
-    """The β-VAE score (Higgins et al., ICLR 2017, section 3): `{"beta_vae_score": ...}`.
+    """β-VAE score (Higgins et al., ICLR 2017, section 3): `{"beta_vae_score": ...}`.
 
-    A logistic regression predicts which factor the two rows of all pairs share, from the mean of |z1 - z2| over the
-    pairs. The score is its accuracy on fresh draws; chance is one in the number of factors that vary (`check`).
+    A logistic regression predicts which factor is shared within each pair of rows, from the mean of |z1 - z2| over a
+    group of pairs. The score is its accuracy on new draws; chance is one over the number of factors that vary
+    (`check`).
 
     Args:
       codes: `[N, D]`.
       factors: `[N, F]` integers, at least two of which vary.
       seed: of the draws.
-      votes: means per factor, to fit, and again to score.
+      votes: means per factor to fit, and as many to score.
       group: pairs per mean.
 
     Raises:
-      UserError: see `check`.
+      UserError: as `check`.
     """
     codes, factors = check(codes, factors, min_factors=2)
     rng = np.random.default_rng(seed)
@@ -94,12 +95,12 @@ def beta_vae_score(
 
 
 def _chunks(rows: np.ndarray) -> list[np.ndarray]:
-    """`[votes, group]` in parts of at most VOTES_AT_ONCE votes."""
+    """Split `[votes, group]` into parts of at most VOTES_AT_ONCE votes."""
     return [rows[i : i + VOTES_AT_ONCE] for i in range(0, len(rows), VOTES_AT_ONCE)]
 
 
 def _rows_with(rng: np.random.Generator, factor: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """For each of `values`, whatever their shape, a random row where the factor `[N]` has it."""
+    """Draw a random row with each of `values` (of any shape) of the factor `[N]`."""
     count = np.bincount(factor)
     start = np.cumsum(count) - count
     return np.argsort(factor, kind="stable")[start[values] + rng.integers(count[values])]

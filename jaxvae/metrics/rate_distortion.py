@@ -1,4 +1,4 @@
-"""The rate-distortion curve of a prior and a decoder, by annealed importance sampling."""
+"""Rate-distortion curve of a prior and a decoder, by annealed importance sampling (AIS)."""
 
 import jax
 import jax.numpy as jnp
@@ -22,25 +22,24 @@ def rate_distortion(
     num_leapfrog: int = 10,
     memory_mb: float = 8.0,
 ) -> dict[str, Array]:
-    """The rate-distortion curve of prior and decoder (Huang et al. 2020, arXiv:2008.06653, section 4).
+    """Compute the rate-distortion curve of prior and decoder (Huang et al. 2020, arXiv:2008.06653, section 4).
 
-    The distortion d is -log p(x|z), or the reconstruction loss of a likelihood that is no density. The latents that
-    trade it best for rate have the density p(z) exp(-b d) / Z_b; AIS from the prior passes them all on its way to
-    b = `max_beta`. Their distortion is the mean of d under the normalised weights, their rate KL(.|| p(z)) is
-    -b distortion - log Z_b. Both are consistent as temperatures and chains grow; log Z_b comes from below, so that the
-    rate tends to be too high.
+    The distortion d is -log p(x|z), or the reconstruction loss of a likelihood that is not a density. The optimal
+    latent densities are p(z) exp(-b d) / Z_b; AIS from the prior passes through them on its way to b = `max_beta`. The
+    distortion is the mean of d under the normalised weights, the rate KL(.|| p(z)) is -b distortion - log Z_b. Both are
+    consistent as temperatures and chains grow. log Z_b is estimated from below, so that the rate tends to be too high.
 
     Args:
       model: with continuous latents in R^n and a prior density.
       params: its parameters.
       key: for all chains.
       x: `[B, *data_shape]`.
-      num_temperatures: moves along the path.
-      num_chains: for each example.
+      num_temperatures: transitions along the path.
+      num_chains: chains per example.
       max_beta: the last b.
-      num_points: P, those of the temperatures that are returned.
-      num_leapfrog: steps of each move.
-      memory_mb: a bound on the decoder's outputs held at a time.
+      num_points: P, the number of temperatures returned.
+      num_leapfrog: leapfrog steps per transition.
+      memory_mb: bound on the decoder outputs held at a time.
 
     Returns:
       `beta` `[P]`, `rate` and `distortion` `[P]`: nats per example, means over x. At b = 1, rate + distortion is the

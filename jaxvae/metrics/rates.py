@@ -1,4 +1,4 @@
-"""The KL of q(z|x) and p(z), split by the aggregate posterior."""
+"""Decomposition of KL(q(z|x) || p(z)) by the aggregate posterior."""
 
 import math
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from jaxvae.models.base import Model, draw
 
 
 class Encoded(NamedTuple):
-    """What one pass over the data leaves: `posteriors` by batch, and `[N, ...]` arrays of one draw of z for each x."""
+    """Result of one pass over the data: `posteriors` by batch, and `[N, ...]` arrays of one draw of z per x."""
 
     posteriors: list[Any]
     z: Array
@@ -26,20 +26,21 @@ class Encoded(NamedTuple):
 def aggregate_kl(
     model: Model, params: Params, key: Key, batches: Iterable[Array], num_rows: int = 1000, memory_mb: float = 64.0
 ) -> dict[str, float]:
-    """E_x KL(q(z|x) || p(z)) in its parts, with q(z) = 1/N sum_n q(z|x_n) over just these N examples.
+    """Decompose E_x KL(q(z|x) || p(z)), with q(z) = 1/N sum_n q(z|x_n) over these N examples.
 
-    kl = mutual_information + marginal_kl (Hoffman & Johnson 2016), where I(x; z) is at most log N and the other is
-    KL(q(z) || p(z)). Where q(z|x) and p(z) are products over dimensions, marginal_kl = total_correlation +
-    dimension_wise_kl (Chen et al. 2018, arXiv:1802.04942, equation 2). Means over one z from q(z|x_n) for each of
-    `num_rows` evenly spaced n; q(z) is the whole mixture, so that the only error is that of the mean, beside N itself.
+    kl = mutual_information + marginal_kl (Hoffman & Johnson 2016), where the mutual information I(x; z) is at most
+    log N and marginal_kl is KL(q(z) || p(z)). Where q(z|x) and p(z) are products over dimensions, marginal_kl =
+    total_correlation + dimension_wise_kl (Chen et al. 2018, arXiv:1802.04942, equation 2). The means are over one z
+    from q(z|x_n) for each of `num_rows` evenly spaced n. q(z) is the whole mixture, so that, for this N, the error is
+    that of the mean alone.
 
     Args:
-      model: q(z|x) has a density, or a mass, at any z.
+      model: with a q(z|x) whose density, or mass, is known at any z.
       params: its parameters.
       key: batch i uses `fold_in(key, i)`.
-      batches: of `[B, *data_shape]` as the model sees them; passed over once, and only their q(z|x) are kept.
-      num_rows: more takes longer in proportion; all of them at most.
-      memory_mb: a bound on the pairs (z, x_n) held at a time, by the length of z.
+      batches: preprocessed `[B, *data_shape]`; passed over once, and only their q(z|x) are kept.
+      num_rows: number of z, at most N; the time is proportional to it.
+      memory_mb: bound on the pairs (z, x_n) held at a time.
 
     Returns:
       nats: "kl", "mutual_information", "marginal_kl", and "total_correlation" and "dimension_wise_kl" where they exist.
@@ -49,7 +50,7 @@ def aggregate_kl(
     """
     if not model.latent.knows_density:
         raise UserError(
-            "The parts of the KL need log q(z|x) at any z, which this posterior does not know: take the posterior "
+            "The parts of the KL need log q(z|x) at any z, which this posterior lacks: take the posterior "
             "'diagonal_gaussian', 'full_covariance' or a flow."
         )
     encoded = encode_batches(model, params, key, batches)
@@ -57,7 +58,7 @@ def aggregate_kl(
 
 
 def encode_batches(model: Model, params: Params, key: Key, batches: Iterable[Array]) -> Encoded:
-    """One pass over the data, for any posterior that is a density; batch i uses `fold_in(key, i)`.
+    """Encode the data in one pass, by any posterior that is a density; batch i uses `fold_in(key, i)`.
 
     Raises:
       UserError: there are no examples.
@@ -72,13 +73,13 @@ def encode_batches(model: Model, params: Params, key: Key, batches: Iterable[Arr
 
     parts = [of_batch(jax.random.fold_in(key, i), x) for i, x in enumerate(batches)]
     if not parts:
-        raise UserError("There is nothing to measure: there are no examples.")
+        raise UserError("There are no examples to measure.")
     posteriors, z, *logs = zip(*parts, strict=True)
     return Encoded(list(posteriors), jnp.concatenate(z), *(np.concatenate(log).astype(np.float64) for log in logs))
 
 
 def split_kl(model: Model, params: Params, encoded: Encoded, num_rows: int, memory_mb: float) -> dict[str, float]:
-    """What `aggregate_kl` returns, of what is encoded already."""
+    """Compute the result of `aggregate_kl` from encoded data."""
     num = check_size(len(encoded.z), num_rows, at_least=1)
     rows = np.unique(np.linspace(0, num - 1, min(num_rows, num)).round().astype(int))
     z, prior = encoded.z[rows], model.prior(params)
@@ -114,9 +115,7 @@ def split_kl(model: Model, params: Params, encoded: Encoded, num_rows: int, memo
 
 
 def check_size(num: int, num_rows: int, at_least: int) -> int:
-    """`num`; UserError where there are fewer examples than `at_least`, or no row is drawn."""
+    """Return `num`; UserError for fewer examples than `at_least`, or `num_rows` below 1."""
     if num < at_least or num_rows < 1:
-        raise UserError(
-            f"There are {num} examples, of which num_rows={num_rows} are drawn; at least {at_least} and 1 are needed."
-        )
+        raise UserError(f"There are {num} examples and num_rows={num_rows}; they must be at least {at_least} and 1.")
     return num

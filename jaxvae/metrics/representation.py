@@ -1,6 +1,6 @@
-"""How well codes `[N, D]` tell the labels `[N]`, by classifiers and by clusters.
+"""Prediction of labels `[N]` from codes `[N, D]`, by classifiers and by clusters.
 
-Labels are integers; which ones, and in which order, does not matter.
+Labels are integers; their values and their order do not matter.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from jaxvae.common.threads import one_thread
 from jaxvae.metrics.arrays import check_labels, check_rows, same_width
 from jaxvae.metrics.linear import fit_linear, standardised
 
-SILHOUETTE_ROWS = 5_000  # its cost grows with the square of the rows
+SILHOUETTE_ROWS = 5_000  # the cost grows with the square of the rows
 
 
 def linear_probe(
@@ -20,7 +20,8 @@ def linear_probe(
 ) -> dict[str, float]:
     """Test accuracy of a logistic regression on codes standardised by the training set: `{"accuracy": ...}`.
 
-    The regression has scikit-learn's default penalty (L2, C = 1). A test row whose label no training row has is wrong.
+    The regression has scikit-learn's default penalty (L2, C = 1). A test row whose label is not in the training set
+    counts as wrong.
 
     Args:
       codes_train: `[N, D]`.
@@ -29,7 +30,7 @@ def linear_probe(
       labels_test: `[M]` integers.
 
     Raises:
-      UserError: shapes that do not agree, codes that are not finite, labels of one class or no integers.
+      UserError: mismatched shapes, non-finite codes, non-integer labels, or labels of one class.
     """
     train, test = _check_pair(codes_train, labels_train, codes_test, labels_test)
     train, test = standardised(train, test)
@@ -45,17 +46,17 @@ def few_labels(
     draws: int = 10,
     seed: int = 0,
 ) -> dict[str, float]:
-    """As `linear_probe`, fitted to `per_class` random training rows of each class; `draws` times.
+    """Fit `linear_probe` to `per_class` random training rows of each class, `draws` times.
 
-    Codes are standardised by all training codes, which need no labels.
+    Codes are standardised by all training codes, which needs no labels.
 
     Args:
       codes_train: `[N, D]`.
       labels_train: `[N]` integers, at least two different ones.
       codes_test: `[M, D]`.
       labels_test: `[M]` integers.
-      per_class: labels used of each class.
-      draws: how often rows are drawn anew.
+      per_class: training rows per class.
+      draws: number of random subsets.
       seed: of the draws.
 
     Returns:
@@ -69,8 +70,8 @@ def few_labels(
     classes, counts = np.unique(labels, return_counts=True)
     if per_class < 1 or draws < 1 or counts.min() < per_class:
         raise UserError(
-            f"{per_class} labels per class and {draws} draws were asked for; both must be 1 or more, and the rarest "
-            f"class has {counts.min()} training rows. Ask for fewer labels, or give more rows."
+            f"few_labels got per_class={per_class} and draws={draws}; both must be at least 1, and the rarest class "
+            f"has {counts.min()} training rows. Take fewer labels, or give more rows."
         )
     train, test = standardised(train, test)
     rng, accuracies = np.random.default_rng(seed), []
@@ -83,16 +84,16 @@ def few_labels(
 def knn(
     codes_train: np.ndarray, labels_train: np.ndarray, codes_test: np.ndarray, labels_test: np.ndarray, k: int = 10
 ) -> dict[str, float]:
-    """Test accuracy of the majority of the k nearest training codes, by Euclidean distance: `{"accuracy": ...}`.
+    """Test accuracy of the k-nearest-neighbour classifier with Euclidean distance: `{"accuracy": ...}`.
 
-    Codes are taken as they are: their scale is part of the latent space.
+    Codes are not rescaled: their scale is part of the latent space.
 
     Args:
       codes_train: `[N, D]`.
       labels_train: `[N]` integers, at least two different ones.
       codes_test: `[M, D]`.
       labels_test: `[M]` integers.
-      k: neighbours, at most N.
+      k: number of neighbours, at most N.
 
     Raises:
       UserError: as `linear_probe`; k out of its range.
@@ -105,20 +106,20 @@ def knn(
 
 
 def clustering(codes: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, float]:
-    """How well k-means, with as many clusters as there are classes, finds the classes.
+    """Compare the clusters of k-means, as many as classes, with the classes.
 
     Args:
-      codes: `[N, D]`, taken as they are.
+      codes: `[N, D]`, not rescaled.
       labels: `[N]` integers, at least two different ones.
-      seed: of the ten starts of k-means, and of the rows that the silhouette is measured on.
+      seed: of the ten starts of k-means, and of the rows for the silhouette.
 
     Returns:
-      `{"accuracy", "nmi", "ari", "silhouette"}`: accuracy when each cluster stands for one class, matched so that it is
-      highest; mutual information over the mean of both entropies; the Rand index adjusted for chance; the mean
-      silhouette of the clusters, without labels, on at most 5,000 rows.
+      `{"accuracy", "nmi", "ari", "silhouette"}`: accuracy under the best one-to-one matching of clusters and classes;
+      mutual information divided by the mean of both entropies; the adjusted Rand index; the mean silhouette of the
+      clusters, without labels, on at most 5,000 rows.
 
     Raises:
-      UserError: shapes that do not agree, codes that are not finite, labels of one class, or too few different codes.
+      UserError: mismatched shapes, non-finite codes, labels of one class, or too few different codes.
     """
     codes, labels = check_rows("codes", codes), check_labels(labels, len(codes))
     classes = len(np.unique(labels))
@@ -126,7 +127,7 @@ def clustering(codes: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, fl
     if not classes <= different or len(codes) <= classes:
         raise UserError(
             f"There are {classes} classes, but {len(codes)} rows with {different} different codes; k-means needs as "
-            "many different codes as classes, and more rows. Give more rows, or see whether the latents collapsed."
+            "many different codes as classes, and more rows. Give more rows, or check whether the latents collapsed."
         )
     with one_thread():
         found = require("sklearn.cluster").KMeans(classes, n_init=10, random_state=seed).fit_predict(codes)

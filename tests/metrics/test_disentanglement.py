@@ -273,7 +273,7 @@ def test_the_seed_decides(metric):
         (lambda c, f: (c, np.zeros((len(c), 0), int)), "0 of 0 factors vary"),
         (lambda c, f: (c[:55], f[:55]), "10 rows per value, 60 in all"),
         (lambda c, f: (c[:0], f[:0]), "0 of 3 factors vary"),
-        (lambda c, f: (c[:, :0], f), "codes, but the metric compares"),
+        (lambda c, f: (c[:, :0], f), "dimensions, but the metric needs"),
     ],
 )
 def test_refusals(name, broken, message):
