@@ -1,4 +1,4 @@
-"""Curves in a latent space: straight lines, great circles, and the geodesics of the decoder."""
+"""Curves in a latent space: straight lines, great circles, and geodesics of the decoder."""
 
 from jaxvae.latent.charts import Chart, along, chart, slerp
 from jaxvae.latent.descent import descend

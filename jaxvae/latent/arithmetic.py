@@ -1,4 +1,4 @@
-"""Arithmetic with codes, traversals, projection on the model."""
+"""Latent arithmetic, traversals, denoising and grids."""
 
 import math
 from collections.abc import Sequence
@@ -17,30 +17,30 @@ from jaxvae.latent.geodesics import decode_path
 from jaxvae.models.base import Model, centre
 from jaxvae.models.sampling import reconstruct
 
-DRAWS = 4096  # for the standard deviations of a prior that knows none
+DRAWS = 4096  # to estimate the standard deviations of a prior without closed-form ones
 
 
 def require_euclidean(model: Model, tool: str) -> None:
-    """Raises UserError where sums and multiples of latents are no latents."""
+    """Raise UserError where sums and multiples of latents are not latents."""
     if not model.latent.space.is_linear:
         others = "" if model.latent.space.is_discrete else " Here 'interpolate' works, along the space's own lines."
         raise UserError(
-            f"{tool} adds vectors to z, but this model's latents live in {model.latent.space}, which such sums "
-            f"leave. It works in R^n: train with the posterior 'diagonal_gaussian', for example.{others}"
+            f"{tool} adds vectors to z, but this model's latents live in {model.latent.space}, where sums are not "
+            f"latents. It works in R^n: train with the posterior 'diagonal_gaussian', for example.{others}"
         )
 
 
 def attribute_vector(codes: Array, labels: Array | np.ndarray, positive: int, negative: int | None = None) -> Array:
-    """The mean code of the class `positive` less that of `negative`, or of all the rest; `[D]`.
+    """Mean code of the class `positive` minus the mean code of `negative`, or of all other classes: `[D]`.
 
     Args:
-      codes: `[N, D]`, in R^n (elsewhere a mean of codes is no latent: see `require_euclidean`).
+      codes: `[N, D]`, in R^n (elsewhere a mean of codes is not a latent: see `require_euclidean`).
       labels: `[N]`.
       positive: a class.
-      negative: another, or None for the rest.
+      negative: another class, or None for all others.
 
     Raises:
-      UserError: a class of which there is no code, or labels that are not one for each code.
+      UserError: a class without codes, or not one label per code.
     """
     classes = np.asarray(labels)
     if classes.shape != (len(codes),):
@@ -49,7 +49,7 @@ def attribute_vector(codes: Array, labels: Array | np.ndarray, positive: int, ne
     second = ~first if negative is None else classes == negative
     for name, chosen in ((positive, first), (negative, second)):
         if not chosen.any():
-            what = "no code is of another class" if name is None else f"no code is of class {name}"
+            what = "there is no code of another class" if name is None else f"there is no code of class {name}"
             raise UserError(
                 f"An attribute vector needs codes on both sides, but {what}. Classes of the labels: "
                 f"{', '.join(map(str, np.unique(classes)))}."
@@ -58,18 +58,18 @@ def attribute_vector(codes: Array, labels: Array | np.ndarray, positive: int, ne
 
 
 def attribute_vectors(codes: Array, labels: Array | np.ndarray) -> dict[int, Array]:
-    """By class, the mean code of the class less that of the rest, `[D]`: `attribute_vector`.
+    """Compute `attribute_vector` `[D]` for each class against all others.
 
-    For programs that want the directions of all classes; the tool 'attribute' takes one.
+    For programs that need the directions of all classes; the tool 'attribute' takes one.
 
     Raises:
-      UserError: fewer than 2 classes, or labels that are not one for each code.
+      UserError: fewer than 2 classes, or not one label per code.
     """
     return {int(name): attribute_vector(codes, labels, name) for name in np.unique(np.asarray(labels))}
 
 
 def move(codes: Array, vector: Array, strengths: Array) -> Array:
-    """The codes `[B, D]` + strength * vector `[D]`, for each of `strengths` `[S]`: `[B, S, D]`.
+    """Add strength * vector `[D]` to codes `[B, D]`, for each of `strengths` `[S]`: `[B, S, D]`.
 
     Raises:
       UserError: codes and vector of different lengths.
@@ -80,12 +80,12 @@ def move(codes: Array, vector: Array, strengths: Array) -> Array:
 
 
 def analogy(a: Array, b: Array, c: Array) -> Array:
-    """What is to c as b is to a: c + (b - a), codes `[..., D]`."""
+    """Code that relates to c as b to a: c + (b - a), codes `[..., D]`."""
     return c + (b - a)
 
 
 def kl_per_dimension(model: Model, params: Params, x: Array) -> Array:
-    """KL(q(z_d|x) || p(z_d)) in closed form, `[D]` mean nats over x `[N, *data_shape]`.
+    """KL(q(z_d|x) || p(z_d)) in closed form, `[D]` nats, averaged over x `[N, *data_shape]`.
 
     Raises:
       UserError: no closed form by dimension is known for this pair of posterior and prior.
@@ -93,16 +93,16 @@ def kl_per_dimension(model: Model, params: Params, x: Array) -> Array:
     groups = kl_by_group(model.encode(params, x), model.prior(params))
     if len(groups) != model.latent_shape[0]:
         raise UserError(
-            "This posterior's KL is one number, no sum over latent variables. 'order_dimensions' takes the variances "
-            "of the centres instead; the posterior 'diagonal_gaussian' with the prior 'standard_normal' has such a sum."
+            "This posterior's KL is not a sum over latent variables. 'order_dimensions' takes the variances of the "
+            "centres instead; the posterior 'diagonal_gaussian' with the prior 'standard_normal' has such a sum."
         )
     return jnp.mean(groups, axis=1)
 
 
 def order_dimensions(model: Model, params: Params, x: Array) -> Array:
-    """The dimensions of z, `[D]` indices, from the one that tells most about x `[N, *data_shape]` to the least.
+    """Order the dimensions of z, `[D]` indices, from the most informative about x `[N, *data_shape]` to the least.
 
-    By `kl_per_dimension`; where there is none, by the variance of the posterior's centres.
+    By `kl_per_dimension`, or without a closed form by the variance of the posterior's centres.
 
     Raises:
       UserError: latents that are not in R^n.
@@ -125,14 +125,14 @@ def _prior_scale(prior: Any) -> Array:
 def traversal(
     model: Model, params: Params, z: Array, dims: Sequence[int] | Array | None = None, span: float = 3.0, num: int = 9
 ) -> Array:
-    """Decoded means `[len(dims), num, *data_shape]` as one dimension of z `[*latent_shape]` at a time is varied.
+    """Decode means `[len(dims), num, *data_shape]` while one dimension of z `[*latent_shape]` at a time varies.
 
     Args:
       model: with latents in R^n.
       params: its parameters.
-      z: the point about which; `num` odd shows it in the middle.
-      dims: which dimensions, in the order to be shown: all, or what `order_dimensions` says.
-      span: from z_d - span to z_d + span, in the prior's standard deviations.
+      z: the centre; an odd `num` includes it.
+      dims: the dimensions, in order: all by default; `order_dimensions` gives the informative ones first.
+      span: from z_d - span to z_d + span, in standard deviations of the prior.
       num: steps from one end to the other, at least 2.
 
     Raises:
@@ -142,18 +142,18 @@ def traversal(
     if num < 2:
         raise UserError(f"A traversal needs at least 2 steps, its ends, but num is {num}.")
     if z.shape != model.latent_shape:
-        raise UserError(f"A traversal goes through one z of shape {list(model.latent_shape)}, not {list(z.shape)}.")
+        raise UserError(f"A traversal needs one z of shape {list(model.latent_shape)}, not {list(z.shape)}.")
     length = math.prod(model.latent_shape)
     chosen = np.arange(length) if dims is None else np.asarray(dims)
     if chosen.ndim != 1 or not len(chosen) or not ((chosen >= 0) & (chosen < length)).all():
-        raise UserError(f"A traversal got the dimensions {chosen.tolist()}; z has those from 0 to {length - 1}.")
+        raise UserError(f"A traversal got the dimensions {chosen.tolist()}; z has dimensions 0 to {length - 1}.")
     directions = jnp.eye(length)[chosen].reshape(-1, 1, *z.shape) * _prior_scale(model.prior(params))
     offsets = jnp.linspace(-span, span, num).reshape(num, *[1] * z.ndim)
     return decode_path(model, params, z + offsets * directions)
 
 
 def denoise(model: Model, params: Params, x_noisy: Array, steps: int = 1) -> Array:
-    """Noisy x `[B, *data_shape]`, `steps` times replaced by the mean of p(x|z) at the centre of q(z|x).
+    """Replace noisy x `[B, *data_shape]` by the mean of p(x|z) at the centre of q(z|x), `steps` times.
 
     Raises:
       UserError: fewer than 1 step.
@@ -164,10 +164,10 @@ def denoise(model: Model, params: Params, x_noisy: Array, steps: int = 1) -> Arr
 
 
 def latent_grid(model: Model, params: Params, size: int = 20) -> np.ndarray | None:
-    """The decoder's means `[size * size, *data_shape]` over a grid of equally likely z (arXiv:1312.6114, appendix A).
+    """Decode means `[size * size, *data_shape]` over a grid of equally likely z (arXiv:1312.6114, appendix A).
 
-    None where the prior is no diagonal Gaussian. The grid is the inverse normal distribution function of evenly spaced
-    probabilities, scaled to the prior; z[0] runs to the right and z[1] upwards, as in the scatter.
+    None where the prior is not a diagonal Gaussian. The grid is the inverse normal distribution function of evenly
+    spaced probabilities, scaled to the prior; z[0] runs to the right and z[1] upwards, as in the scatter plot.
     """
     prior: Any = model.prior(params)
     if normal_factors(prior) is None:

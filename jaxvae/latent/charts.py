@@ -1,4 +1,4 @@
-"""Lines in the space of a model's latents."""
+"""Charts and lines of a model's latent space."""
 
 from collections.abc import Callable
 
@@ -13,23 +13,22 @@ __all__ = ["Chart", "along", "chart", "slerp"]
 
 
 def chart(model: Model, tool: str) -> Chart:
-    """The chart of the model's latent space.
+    """Return the chart of the model's latent space.
 
     Raises:
-      UserError: the latents are codes, between which there is nothing.
+      UserError: the latents are discrete codes.
     """
     space = model.latent.space
     if space.chart is None:
         raise UserError(
-            f"{tool} moves z little by little, but this model's latents live in {space}, where that has no meaning. It "
-            "works in R^n, on the sphere and on the Poincaré ball: train with the posterior 'diagonal_gaussian', for "
-            "example."
+            f"{tool} moves z continuously, but this model's latents live in {space}, which is discrete. It works in "
+            "R^n, on the sphere and on the Poincaré ball: train with the posterior 'diagonal_gaussian', for example."
         )
     return space.chart
 
 
 def along(line: Callable[[Array, Array, Array], Array], z_a: Array, z_b: Array, num: int) -> Array:
-    """`num` points `[B, num, *latent_shape]` of a chart's line from z_a to z_b `[B, *latent_shape]`, ends included.
+    """Space `num` points `[B, num, *latent_shape]` on a chart's line from z_a to z_b `[B, *latent_shape]`, inclusive.
 
     Raises:
       UserError: num below 2.

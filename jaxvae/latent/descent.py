@@ -1,4 +1,4 @@
-"""An optimiser of many points at once that keeps the best of each."""
+"""Minimise a loss over many points at once, keeping the best iterate of each."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,9 +11,9 @@ from jaxvae.common.types import Array
 
 
 def descend(loss: Callable[[Array], Array], start: Array, steps: int, learning_rate: float) -> Array:
-    """The best points `[B, ...]` that Adam meets from `start`; `loss(points) -> [B]`, each row's by itself.
+    """Run Adam from `start` and return the best iterates `[B, ...]`; `loss(points) -> [B]` is per row.
 
-    The learning rate falls to 0 by a cosine. A row whose loss is NaN stays where it was best.
+    The learning rate decays to 0 by a cosine. A row whose loss becomes NaN keeps its best iterate.
     """
     optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, max(steps, 1)))
 

@@ -1,4 +1,4 @@
-"""Curves as the decoder sees them: their length, their energy, and the shortest ones."""
+"""Length and energy of decoded curves, and the geodesics that minimise them."""
 
 from functools import partial
 
@@ -11,11 +11,11 @@ from jaxvae.latent.charts import along, chart
 from jaxvae.latent.descent import descend
 from jaxvae.models.base import Model
 
-SUBDIVISIONS = 4  # a geodesic is sought on a finer curve than is returned, or it would jump over what is narrow
+SUBDIVISIONS = 4  # a geodesic is optimised on a finer curve than is returned, lest it jump over narrow obstacles
 
 
 def decode_path(model: Model, params: Params, z: Array) -> Array:
-    """The means of p(x|z), `[B, num, *data_shape]`, along z `[B, num, *latent_shape]`."""
+    """Decode the means of p(x|z), `[B, num, *data_shape]`, along z `[B, num, *latent_shape]`."""
     return model.decode(params, z).mean
 
 
@@ -39,19 +39,19 @@ def curve_length(mean: Array) -> Array:
 def geodesic(
     model: Model, params: Params, z_a: Array, z_b: Array, num: int, steps: int = 500, learning_rate: float = 0.01
 ) -> Array:
-    """The path `[B, num, *latent_shape]` from z_a to z_b `[B, *latent_shape]` that is short for the decoder.
+    """Find a geodesic `[B, num, *latent_shape]` from z_a to z_b `[B, *latent_shape]` of the decoder's metric.
 
-    A minimum of the energy under the metric J'J that the decoder's mean pulls back to the latent space (Arvanitidis et
-    al. 2018, arXiv:1710.11379; Shao et al. 2017, arXiv:1711.08014, section 3). Adam moves the inner points of a
-    curve, refined `SUBDIVISIONS` times, from the latent space's own line; the best curve met is kept, so that the
-    energy is never above that line's. A local minimum: on which side an obstacle is passed, the start decides.
+    It minimises the energy under the metric J'J that the decoder's mean pulls back to the latent space (Arvanitidis et
+    al. 2018, arXiv:1710.11379; Shao et al. 2017, arXiv:1711.08014, section 3). Adam starts from the line of the latent
+    space, refined `SUBDIVISIONS` times, and moves its inner points; the best iterate is kept, so that the energy is
+    never above that of the line. The minimum is local: the start decides on which side an obstacle is passed.
 
     Raises:
-      UserError: latents that are codes, data that is sequences, num below 2, or fewer than 0 steps.
+      UserError: discrete latents, sequences, num below 2, or negative steps.
     """
     space = chart(model, "A geodesic")
     if model.data.is_sequential:
-        raise UserError("A geodesic is short for the decoder's means, and sequences have none: take path=linear.")
+        raise UserError("A geodesic needs the decoder's means, which sequences do not have: take path=linear.")
     if steps < 0:
         raise UserError(f"A geodesic got steps={steps}; the optimiser needs 0 or more.")
     fine = along(space.line, z_a, z_b, (num - 1) * SUBDIVISIONS + 1 if num > 1 else num)
@@ -62,7 +62,7 @@ def geodesic(
 def _shorten(model: Model, params: Params, line: Array, steps: int, learning_rate: float) -> Array:
     space = chart(model, "A geodesic")
     u = space.from_latent(line)
-    # In units of the distance, so that the learning rate means the same for any pair and any latent space.
+    # Shifts are in units of the distance, so that the learning rate does not depend on the pair or the latent space.
     square = jnp.square(u[:, -1:] - u[:, :1])
     distance = jnp.sqrt(jnp.mean(square, axis=tuple(range(1, u.ndim)), keepdims=True))
 

@@ -28,21 +28,21 @@ def interpolate(
     steps: int = 500,
     learning_rate: float = 0.01,
 ) -> Curve:
-    """`num` points from the posterior's centre of x_a to that of x_b, both `[B, *data_shape]`, ends included.
+    """Interpolate between the posterior's centres of x_a and x_b, both `[B, *data_shape]`, by `num` points.
 
     Args:
       model: with latents in R^n, on a sphere or on a Poincaré ball.
       params: its parameters.
-      x_a: where the paths start.
-      x_b: where they end.
-      num: at least 2.
+      x_a: examples at the start of the paths.
+      x_b: examples at the end.
+      num: points including both ends, at least 2.
       path: "linear": the shortest line of the latent space itself: straight in R^n, else a great circle or a
-        hyperbolic line. "spherical": `slerp`, in R^n or on the sphere. "geodesic": short for the decoder, `geodesic`.
-      steps: of the optimiser of a geodesic.
-      learning_rate: its, as a part of the distance of the ends.
+        hyperbolic line. "spherical": `slerp`, in R^n or on the sphere. "geodesic": shortest for the decoder.
+      steps: of the geodesic's optimiser.
+      learning_rate: of the geodesic's optimiser, relative to the distance of the ends.
 
     Raises:
-      UserError: latents that are codes, an unknown path or one that leaves the space, num below 2, x of another shape.
+      UserError: discrete latents, an unknown path or one that leaves the space, num below 2, or x of another shape.
     """
     for x in (x_a, x_b):
         if x.shape != x_a.shape or x.shape[1:] != model.data_shape:
@@ -57,7 +57,7 @@ def interpolate(
         space = chart(model, "An interpolation")
         if path == "spherical" and not model.latent.space.has_great_circles:
             raise UserError(
-                f"A spherical path turns z about the origin, which is no line of {model.latent.space}: take path "
+                f"A spherical path turns z about the origin, which is not a line of {model.latent.space}: take path "
                 "'linear', which is the hyperbolic line there, or 'geodesic'."
             )
         z = along(slerp if path == "spherical" else space.line, z_a, z_b, num)

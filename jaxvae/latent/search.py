@@ -1,4 +1,4 @@
-"""Search for a z whose picture scores well, and scores of how unusual an example is."""
+"""Search for z that maximise a score, such as a match of observed values or a class probability."""
 
 from collections.abc import Callable
 from functools import partial
@@ -36,24 +36,24 @@ def search(
     learning_rate: float = 0.05,
     prior_weight: float = 1.0,
 ) -> Found:
-    """Maxima of score(z, E[x|z]) + prior_weight * log p(z), by Adam from `num` draws of the prior.
+    """Maximise score(z, E[x|z]) + prior_weight * log p(z) by Adam from `num` draws of the prior.
 
-    With a score that is a log-probability and weight 1 this is a mode of p(z | what is asked). Each z is sought by
-    itself and the best one that it met is kept. On a sphere or a Poincaré ball z stays there.
+    If the score is the log-probability of an event and the weight is 1, the maxima are modes of p(z | event). Each z is
+    optimised independently and its best iterate is kept. On a sphere or a Poincaré ball z stays there.
 
     Args:
       model: with latents in R^n, on a sphere or on a Poincaré ball.
       params: its parameters.
       key: for the draws.
       score: `(z [num, *latent_shape], mean [num, *data_shape]) -> [num]`, differentiable: `matching`,
-        `class_log_probability`, or one's own.
-      num: how many.
-      steps: of Adam, whose rate falls to 0 by a cosine.
-      learning_rate: where it starts, in units of z.
-      prior_weight: 0 or more; 0 asks nothing of the prior, and finds what no z of the prior would be.
+        `class_log_probability`, or your own.
+      num: number of z.
+      steps: of Adam, whose learning rate decays to 0 by a cosine.
+      learning_rate: the initial one, in units of z.
+      prior_weight: 0 or more; 0 ignores the prior, and may find z that are unlikely under it.
 
     Raises:
-      UserError: latents that are codes, num or steps below 1, a weight below 0, or a score of another shape.
+      UserError: discrete latents, num or steps below 1, a weight below 0, or a score of another shape.
     """
     chart(model, "A search by gradients")
     if num < 1 or steps < 1 or not prior_weight >= 0:
@@ -85,11 +85,11 @@ def _search(model, params, key, score, num, steps, learning_rate, prior_weight) 
 
 
 def matching(x: Array, observed: Array, variance: float = 1.0) -> Score:
-    """The score -sum over observed values of (mean - x)^2 / (2 variance), the Gaussian log-density but its constant.
+    """Score -sum over observed values of (mean - x)^2 / (2 variance), the Gaussian log-density without its constant.
 
     Args:
-      x: `[*data_shape]`, or `[num, *data_shape]` for one target for each z.
-      observed: bool, broadcasts to x; what is not observed may be anything, NaN too.
+      x: `[*data_shape]`, or `[num, *data_shape]` for one target per z.
+      observed: bool mask, broadcasts to x; missing values may be anything, NaN too.
       variance: of an observed value about the decoded mean, above 0.
 
     Raises:
@@ -108,16 +108,16 @@ def matching(x: Array, observed: Array, variance: float = 1.0) -> Score:
 
 
 def class_log_probability(weights: Array, bias: Array, target: int, of: str = "latent") -> Score:
-    """The score log p(class `target`) of a linear classifier, such as scikit-learn's LogisticRegression.
+    """Score log p(class `target`) under a linear classifier, such as scikit-learn's LogisticRegression.
 
     Args:
-      weights: `[classes, features]`, its `coef_`; `[1, features]` for two classes, of which it favours number 1.
+      weights: `[classes, features]`, its `coef_`; `[1, features]` for two classes, with positive logits for class 1.
       bias: `[classes]`, its `intercept_`.
-      target: the class's row, or 0 or 1 where there is one row.
+      target: row of the class, or 0 or 1 where there is one row.
       of: "latent" where the features are z, "image" where they are the decoded mean, both flattened.
 
     Raises:
-      UserError: no such class, weights and bias that do not fit each other or the features, or an unknown `of`.
+      UserError: an unknown class or `of`, or weights and bias that fit neither each other nor the features.
     """
     weights, bias = jnp.asarray(weights), jnp.asarray(bias)
     if weights.ndim != 2 or bias.shape != weights.shape[:1]:
@@ -130,7 +130,7 @@ def class_log_probability(weights: Array, bias: Array, target: int, of: str = "l
     if len(weights) == 1:
         weights, bias = jnp.pad(weights, ((1, 0), (0, 0))), jnp.pad(bias, (1, 0))
     if not 0 <= target < len(weights):
-        raise UserError(f"The classifier has classes 0 to {len(weights) - 1}, but {target} was asked for.")
+        raise UserError(f"The classifier has classes 0 to {len(weights) - 1}, but target is {target}.")
 
     def score(z: Array, mean: Array) -> Array:
         features = (z if of == "latent" else mean).reshape(len(z), -1)

@@ -210,7 +210,7 @@ def test_bad_input_is_refused(method):
     with pytest.raises(UserError, match="do not fit"):
         traced(method, tools.small(), x=tools.X[:, :5])
     for likelihood in (likelihoods.squared_error, lambda: likelihoods.gaussian(learn="optimal")):
-        with pytest.raises(UserError, match="no density"):
+        with pytest.raises(UserError, match="not a density"):
             traced(method, tools.small(likelihood))
 
 

@@ -83,7 +83,7 @@ def test_bad_input_of_codes_is_refused():
     refused = {
         "no code is of class 5": lambda: arithmetic.attribute_vector(codes, np.asarray([0, 1, 1]), 5),
         "no code is of class 6": lambda: arithmetic.attribute_vector(codes, np.asarray([0, 1, 1]), 0, 6),
-        "no code is of another class": lambda: arithmetic.attribute_vectors(codes, np.zeros(3, int)),
+        "no code of another class": lambda: arithmetic.attribute_vectors(codes, np.zeros(3, int)),
         "as many labels": lambda: arithmetic.attribute_vectors(codes, np.zeros(2, int)),
         "do not add up": lambda: arithmetic.move(codes, jnp.ones(3), jnp.ones(1)),
         "num is 1": lambda: arithmetic.traversal(model, {}, jnp.zeros(2), num=1),

@@ -105,7 +105,7 @@ def test_tools_write_text(tool, text):
     [
         (("--config.tool=denoise",), "changes single values of an example, and this data is text"),
         (("--config.tool=impute",), "changes single values of an example, and this data is text"),
-        (("--config.tool=interpolate", "--config.tool.path=geodesic"), "sequences have none"),
+        (("--config.tool=interpolate", "--config.tool.path=geodesic"), "which sequences do not have"),
     ],
 )
 def test_tools_that_sequences_lack_are_refused(options, message, text, capsys):

@@ -1,6 +1,6 @@
-"""Missing values: draws from p(x_missing | x_observed), and its logarithm.
+"""Imputation of missing values: samples and log-densities of p(x_missing | x_observed).
 
-All needs p(x|z) to be a product over values, so that x_missing depends on x_observed through z alone.
+p(x|z) must be a product over values, so that x_missing depends on x_observed through z alone.
 """
 
 from jaxvae.latent.imputation.checks import check_mask

@@ -1,4 +1,4 @@
-"""What a model, and a mask, must be like for missing values."""
+"""Check the model and the mask for imputation."""
 
 import jax
 import jax.numpy as jnp
@@ -11,27 +11,27 @@ from jaxvae.models.base import Model
 
 
 def check_mask(x: Array, observed: Array | np.ndarray) -> None:
-    """Raises UserError for a mask that is not bool or does not broadcast to x."""
+    """Raise UserError for a mask that is not bool or does not broadcast to x."""
     try:
         fits = jnp.broadcast_shapes(observed.shape, x.shape) == x.shape
     except ValueError:
         fits = False
     if not fits or observed.dtype != bool:
         raise UserError(
-            f"The mask of what is observed has shape {list(observed.shape)} and type {observed.dtype}; it must be of "
-            f"type bool and broadcast to the data's shape {list(x.shape)}, True where a value is known."
+            f"The mask of observed values has shape {list(observed.shape)} and type {observed.dtype}; it must be of "
+            f"type bool and broadcast to the data's shape {list(x.shape)}, True where a value is observed."
         )
 
 
 def require_values(model: Model, params: Params, x: Array, observed: Array) -> None:
-    """Raises UserError for x or a mask of a wrong shape, and for a likelihood that is no density of single values."""
+    """Raise UserError for a wrong shape of x or mask, or a likelihood that is not a product of densities of values."""
     if x.shape[1:] != model.data_shape:
-        raise UserError(f"Data of shape {list(x.shape)} do not fit a model of {list(model.data_shape)} an example.")
+        raise UserError(f"Data of shape {list(x.shape)} do not fit a model of examples {list(model.data_shape)}.")
     check_mask(x, observed)
     if not model.likelihood.is_density:
         raise UserError(
-            "Missing values are drawn from p(x|z), but this model's reconstruction loss is no density. Train with a "
-            "likelihood that is one: 'bernoulli' or 'gaussian', for example; 'latents.denoise' works with any."
+            "Missing values are drawn from p(x|z), but this model's reconstruction loss is not a density. Train with a "
+            "likelihood such as 'bernoulli' or 'gaussian'; 'latents.denoise' works with any."
         )
     z = jnp.zeros((1, *model.latent_shape))
     jax.eval_shape(lambda: value_log_probs(model.decode(params, z), jnp.zeros((1, *model.data_shape))))

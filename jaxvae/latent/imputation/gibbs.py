@@ -1,4 +1,4 @@
-"""Chains of (z, x_missing) given x_observed."""
+"""Markov chains of (z, x_missing) given x_observed."""
 
 from functools import partial
 from typing import NamedTuple
@@ -13,17 +13,17 @@ from jaxvae.latent.imputation.steps import advance, make_chain
 from jaxvae.models.base import Model
 from jaxvae.models.densities import require_density
 
-AT_A_TIME = 2048  # examples, counted once for each chain
+AT_A_TIME = 2048  # examples times chains
 
 
 class Imputation(NamedTuple):
-    """What chains know of missing values; the observed ones are in both arrays as they were given.
+    """Imputed values; observed values are unchanged in both arrays.
 
     Attributes:
       mean: `[B, *data_shape]`, E[x_missing | x_observed]: the decoder's means, averaged over the chains and their
         steps after the burn-in.
       sample: `[B, *data_shape]`, the last state of one chain.
-      acceptance: `[B]`, the part of the proposals after the burn-in that was accepted; 1 for pseudo-Gibbs.
+      acceptance: `[B]`, acceptance rate after the burn-in; 1 for pseudo-Gibbs.
     """
 
     mean: Array
@@ -41,22 +41,22 @@ def pseudo_gibbs(
     burn_in: int = 200,
     chains: int = 16,
 ) -> Imputation:
-    """Draws z ~ q(z|x) and x_missing ~ p(x|z) in turn (Rezende et al. 2014, arXiv:1401.4082, appendix F).
+    """Draw z ~ q(z|x) and x_missing ~ p(x|z) in turn (Rezende et al. 2014, arXiv:1401.4082, appendix F).
 
-    The stationary law is p(x_missing | x_observed) if q(z|x) is p(z|x), and about as near to it as q is.
+    The stationary distribution is p(x_missing | x_observed) if q(z|x) is p(z|x); its error is about that of q.
 
     Args:
       model: any posterior, and a likelihood that is a density and a product over values.
       params: its parameters.
       key: for the start, a draw from the model, and for the chains.
-      x: `[B, *data_shape]`; what is missing may be anything, NaN too.
-      observed: bool, of a shape that broadcasts to x's; True where x is known.
-      num_steps: after the burn-in.
-      burn_in: steps before.
-      chains: of each example, from starts of their own; what one chain is slow to find another may have.
+      x: `[B, *data_shape]`; missing values may be anything, NaN too.
+      observed: bool mask that broadcasts to x; True where x is observed.
+      num_steps: steps after the burn-in.
+      burn_in: steps of the burn-in.
+      chains: chains per example, with different starts, so that modes missed by one may be found by another.
 
     Raises:
-      UserError: a mask of another shape or type, no step or chain, or a likelihood that cannot be drawn from by value.
+      UserError: a mask of another shape or type, no steps or chains, or a likelihood that is not a product over values.
     """
     require_values(model, params, x, observed)
     return _impute(model, params, key, x, observed, num_steps, burn_in, chains, False)
@@ -72,26 +72,26 @@ def metropolis_within_gibbs(
     burn_in: int = 200,
     chains: int = 16,
 ) -> Imputation:
-    """`pseudo_gibbs` made exact: z ~ q(z|x) is a proposal, accepted with the probability
-    min(1, p(x|z') p(z') q(z|x) / (p(x|z) p(z) q(z'|x))), where x is the observed and the last drawn missing values
+    """Make `pseudo_gibbs` exact: z' ~ q(z'|x) is a proposal, accepted with the probability
+    min(1, p(x|z') p(z') q(z|x) / (p(x|z) p(z) q(z'|x))), where x holds the observed and the last drawn missing values
     (Mattei & Frellsen 2018, arXiv:1802.04826, section 3.3).
 
-    A chain of (z, x_missing) has the law p(z, x_missing | x_observed), however good q is; where q is bad it stays
-    long where it is, which `acceptance` tells. The first half of the burn-in is pseudo-Gibbs, which is the faster way
-    from the start to likely values.
+    The stationary distribution of (z, x_missing) is p(z, x_missing | x_observed) for any q; a poor q lowers the
+    `acceptance`, and the chain mixes slowly. The first half of the burn-in is pseudo-Gibbs, which reaches likely values
+    faster.
 
     Args:
-      model: posterior and likelihood must be densities; the posterior must know that of any z.
+      model: posterior and likelihood must be densities, the posterior's known at any z.
       params: its parameters.
       key: for the start, a draw from the model, and for the chains.
-      x: `[B, *data_shape]`; what is missing may be anything, NaN too.
-      observed: bool, of a shape that broadcasts to x's; True where x is known.
-      num_steps: after the burn-in.
-      burn_in: steps before.
-      chains: of each example, from starts of their own; what one chain is slow to find another may have.
+      x: `[B, *data_shape]`; missing values may be anything, NaN too.
+      observed: bool mask that broadcasts to x; True where x is observed.
+      num_steps: steps after the burn-in.
+      burn_in: steps of the burn-in.
+      chains: chains per example, with different starts, so that modes missed by one may be found by another.
 
     Raises:
-      UserError: as for `pseudo_gibbs`, and a posterior without a density of any z.
+      UserError: as `pseudo_gibbs`, or a posterior without a density at any z.
     """
     require_values(model, params, x, observed)
     require_density(model, "Metropolis-within-Gibbs", "'pseudo_gibbs' needs none.")
@@ -104,7 +104,7 @@ def _impute(model, params, key, x, observed, num_steps: int, burn_in: int, chain
         raise UserError(
             f"num_steps is {num_steps}, burn_in {burn_in} and chains {chains}; they must be at least 1, 0 and 1."
         )
-    # As many chains side by side as fit, and the others after them: memory does not grow with their number.
+    # Batches of as many chains as fit run one after the other: memory does not grow with the number of chains.
     together = max(k for k in range(1, chains + 1) if chains % k == 0 and (k == 1 or k * len(x) <= AT_A_TIME))
     side_by_side = [jnp.tile(jnp.broadcast_to(a, x.shape), (together, *[1] * (x.ndim - 1))) for a in (x, observed)]
     start, gibbs, metropolis = make_chain(model, params, *side_by_side)

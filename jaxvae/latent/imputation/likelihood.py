@@ -1,4 +1,4 @@
-"""The likelihood of missing values given the observed ones, by importance sampling."""
+"""Likelihood of missing values given the observed ones, by importance sampling."""
 
 import math
 from functools import partial
@@ -15,28 +15,28 @@ from jaxvae.latent.imputation.steps import advance, make_chain
 from jaxvae.models.base import Model
 from jaxvae.models.densities import require_density
 
-FILLING_STEPS = 20  # of the chains that fill x in before log p(x_observed) is estimated
+FILLING_STEPS = 20  # of the chains that fill in x before log p(x_observed) is estimated
 
 
 def missing_log_likelihood(
     model: Model, params: Params, key: Key, x: Array, observed: Array, num_samples: int, fillings: int = 7
 ) -> Array:
-    """The estimate of log p(x_missing | x_observed) = log p(x) - log p(x_observed), `[B]` nats.
+    """Estimate log p(x_missing | x_observed) = log p(x) - log p(x_observed), `[B]` nats.
 
-    Both by importance sampling, with the same z from one mixture: of q(z|x); as often, of q(z | x_observed, filling)
-    for `fillings` fillings by pseudo-Gibbs; and of the prior. Each z is weighed by the mixture's density (the balance
-    heuristic, Veach & Guibas 1995). q(z|x) alone would be too narrow: with x partly unknown p(z|x_observed) is wider,
-    and the weights could have no variance. With the prior among the parts they are at most (2 fillings + 1) p(x|z).
-    Each logarithm is too low by about its weights' relative variance / (2 K).
+    Both terms are estimated by importance sampling with the same z, drawn from a mixture: `fillings` parts q(z|x), as
+    many parts q(z | x_observed, filling) for fillings by pseudo-Gibbs, and the prior. Each z is weighted by the density
+    of the mixture (the balance heuristic, Veach & Guibas 1995). q(z|x) alone would be too narrow: p(z|x_observed) is
+    wider, and the variance of the weights could be infinite. With the prior in the mixture, the weights are at most
+    (2 fillings + 1) p(x|z). Each logarithm is biased down by about its weights' relative variance / (2 K).
 
     Args:
-      model: posterior and likelihood must be densities; the posterior must know that of any z.
+      model: posterior and likelihood must be densities, the posterior's known at any z.
       params: its parameters.
       key: for all draws.
       x: `[B, *data_shape]`, complete.
-      observed: bool, of a shape that broadcasts to x's. 0 is returned where all is observed.
-      num_samples: K, the draws of z; rounded up to a multiple of 2 `fillings` + 1. State it with the number.
-      fillings: how many.
+      observed: bool mask that broadcasts to x. The result is 0 where all values are observed.
+      num_samples: K, the draws of z; rounded up to a multiple of 2 `fillings` + 1. Report it with the number.
+      fillings: number of fillings.
 
     Raises:
       UserError: a mask of another shape or type, K or `fillings` below 1, or a model without such densities.

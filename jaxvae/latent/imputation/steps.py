@@ -1,4 +1,4 @@
-"""One step of a chain of (z, x_missing): pseudo-Gibbs or Metropolis-within-Gibbs."""
+"""Steps of a chain of (z, x_missing): pseudo-Gibbs and Metropolis-within-Gibbs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ Step = Callable[[Any, Key], tuple[Any, tuple[Array, Array]]]
 
 
 def make_chain(model: Model, params: Params, x: Array, observed: Array) -> tuple[Callable, Step, Step]:
-    """`start(key) -> (x, z)` and the two steps `((x, z), key) -> (x, z), (decoder's mean, accepted)`."""
+    """Return `start(key) -> (x, z)` and both steps `((x, z), key) -> (x, z), (decoder's mean, accepted)`."""
     prior = model.prior(params)
 
     def start(key: Key) -> tuple[Array, Array]:
@@ -34,18 +34,18 @@ def make_chain(model: Model, params: Params, x: Array, observed: Array) -> tuple
         both = jnp.stack([z, q.sample(z_key)])
         likelihood: Any = model.decode(params, both)
         log_weight = likelihood.log_prob(filled) + prior.log_prob(both) - q.log_prob(both)
-        # By the logarithm of a uniform number; a NaN is never accepted.
+        # Compare with the logarithm of a uniform number, so that NaN is never accepted.
         accepted = -jax.random.exponential(accept_key, (len(x),)) < log_weight[1] - log_weight[0]
 
         def choose(pair: Array) -> Array:
             return jnp.where(accepted.reshape(-1, *[1] * (pair.ndim - 2)), pair[1], pair[0])
 
-        drawn = choose(likelihood.sample(x_key))  # for both, which costs less than to decode again
+        drawn = choose(likelihood.sample(x_key))  # for both z, which costs less than decoding again
         return (jnp.where(observed, x, drawn), choose(both)), (choose(likelihood.mean), accepted.astype(jnp.float32))
 
     return start, gibbs, metropolis
 
 
 def advance(step: Step, state: Any, key: Key, num: int) -> Any:
-    """The state after `num` steps."""
+    """Run `num` steps and return the state."""
     return jax.lax.fori_loop(0, num, lambda i, state: step(state, jax.random.fold_in(key, i))[0], state)
