@@ -67,11 +67,11 @@ def test_a_feature_network_is_read_and_applied(tmp_path):
         ({"b1": None}, "holds W0, b0, W1"),
         ({"W1": None, "b1": None, "W2": np.ones((7, 3)), "b2": np.ones(3)}, "holds W0, b0, W2"),
         ({"scale": np.ones(3), "shift": np.ones(3)}, "holds .*scale"),
-        ({"W1": np.ones((6, 3))}, r"W1 has the shape \[6, 3\] and b1 \[3\], after 7"),
-        ({"b0": np.ones(6)}, r"b0 \[6\], after 12"),
+        ({"W1": np.ones((6, 3))}, r"W1 has the shape \[6, 3\] and b1 \[3\], for 7 inputs"),
+        ({"b0": np.ones(6)}, r"b0 \[6\], for 12 inputs"),
         ({"W0": np.float64(1)}, r"W0 has the shape \[\]"),
-        ({"W0": np.ones((12, 7), int)}, "W0 or b0 holds something else"),
-        ({"b1": np.array([0, np.nan, 1])}, "W1 or b1 holds something else"),
+        ({"W0": np.ones((12, 7), int)}, "W0 or b0 holds values that are not finite floats"),
+        ({"b1": np.array([0, np.nan, 1])}, "W1 or b1 holds values that are not finite floats"),
         ({"b1": np.array([0, None, 1])}, "cannot be read"),
     ],
 )
@@ -141,7 +141,7 @@ X = normal(10, 3)
     [
         (lambda: pca_features(X, 4), "from 1 to 3"),
         (lambda: pca_features(X, 0), "from 1 to 3"),
-        (lambda: pca_features(X, 2)(X[:, :2]), "have 2 values, but this map of features takes 3"),
+        (lambda: pca_features(X, 2)(X[:, :2]), "have 2 values, but this feature map takes 3"),
     ],
 )
 def test_refusals(call, message):

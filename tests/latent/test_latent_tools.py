@@ -81,14 +81,14 @@ def test_denoising_is_repeated_reconstruction():
 def test_bad_input_of_codes_is_refused():
     model, coded, codes = tools.small(), tools.gumbel_model(), jnp.ones((3, 2))
     refused = {
-        "no code is of class 5": lambda: arithmetic.attribute_vector(codes, np.asarray([0, 1, 1]), 5),
-        "no code is of class 6": lambda: arithmetic.attribute_vector(codes, np.asarray([0, 1, 1]), 0, 6),
+        "no code of class 5": lambda: arithmetic.attribute_vector(codes, np.asarray([0, 1, 1]), 5),
+        "no code of class 6": lambda: arithmetic.attribute_vector(codes, np.asarray([0, 1, 1]), 0, 6),
         "no code of another class": lambda: arithmetic.attribute_vectors(codes, np.zeros(3, int)),
         "as many labels": lambda: arithmetic.attribute_vectors(codes, np.zeros(2, int)),
         "do not add up": lambda: arithmetic.move(codes, jnp.ones(3), jnp.ones(1)),
         "num is 1": lambda: arithmetic.traversal(model, {}, jnp.zeros(2), num=1),
         "one z of shape": lambda: arithmetic.traversal(model, {}, codes),
-        "from 0 to 1": lambda: arithmetic.traversal(model, {}, jnp.zeros(2), dims=(0, 2)),
+        "dimensions 0 to 1": lambda: arithmetic.traversal(model, {}, jnp.zeros(2), dims=(0, 2)),
         "adds vectors.*'interpolate'": lambda: arithmetic.traversal(BALL(), {}, jnp.zeros(2)),
         "live in codes": lambda: arithmetic.order_dimensions(coded, {}, tools.X),
         "Denoising": lambda: arithmetic.denoise(model, {}, tools.X, 0),

@@ -283,7 +283,7 @@ def test_refusals(name, broken, message):
 
 @pytest.mark.parametrize(
     ("name", "codes", "factors", "message"),
-    [(name, 1, 3, "There are 1 codes") for name in ("mig", "sap", "dci")]
+    [(name, 1, 3, "codes have 1 dimensions") for name in ("mig", "sap", "dci")]
     + [(name, 5, 1, "1 of 1 factors vary") for name in ("modularity", "dci", "factor_vae_score", "beta_vae_score")],
 )
 def test_refuses_less_than_there_is_to_compare(name, codes, factors, message):
