@@ -8,9 +8,17 @@ from collections.abc import Iterable
 class UserError(ValueError):
     """What was given, what is allowed, what to do. `launch.py` prints it and exits with status 2."""
 
+    def __str__(self) -> str:
+        return printable(super().__str__())
+
 
 class NonFiniteLoss(UserError):
     """Training stopped because the loss or a parameter was NaN or infinite."""
+
+
+def printable(text: object) -> str:
+    r"""A text that any stream can print: bytes in a file's name that are not UTF-8 as `\udcff`."""
+    return str(text).encode(errors="backslashreplace").decode()
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:

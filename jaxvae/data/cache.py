@@ -1,29 +1,32 @@
-"""Sources looked through once: decoded into memory-mapped arrays, or only their labels where images are streamed."""
+"""Sources looked through once and kept in a folder, as memory-mapped arrays with their checksums."""
 
 import json
-import operator
 import os
+import re
 import shutil
 import socket
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from jaxvae.common.errors import UserError
-from jaxvae.data.resize import as_image
+from jaxvae.data.decode import decode_source
 from jaxvae.data.split import Split
-from jaxvae.data.stream import AT_ONCE, Rows, Source, read_items
+from jaxvae.data.stream import Rows, Source
 
 DAY = 24 * 3600.0
+OURS = re.compile(r".+\.(x|label|factors)\.npy|splits\.json")  # the files of a decoded copy
+BLOCK, CHECKED_BYTES = 2**20, 2**28
 
 
 def cache_folder() -> Path:
-    """Where this library keeps what it can make anew: `$XDG_CACHE_HOME/jaxvae` or `~/.cache/jaxvae`."""
+    """Where this library keeps what it can make again: `$XDG_CACHE_HOME/jaxvae` or `~/.cache/jaxvae`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "jaxvae"
 
 
@@ -34,45 +37,80 @@ def decoded(
     factors: Sequence[str] = (),
     stream: bool = False,
 ) -> dict[str, Split]:
-    """The splits in `folder`; `sources` is asked only where they, with these factors, were not decoded there before.
+    """Load the splits kept in `folder`; decode them there first where it lacks them or is damaged.
 
-    Where `stream` is set, the images stay in the sources and are read from there (`Rows`); only what else is known
-    of them lies in `folder`.
+    Args:
+      folder: of this copy alone.
+      sources: the sources by split; called only where they are decoded or streamed.
+      image_size: see `decode_source`.
+      factors: names of the factors, see `decode_source`.
+      stream: leave the images in the sources and read them from there (`Rows`); `folder` holds the rest.
 
     Raises:
-      UserError: see `decode_source`.
+      UserError: `folder` holds other files, or see `decode_source`.
       OSError: the folder cannot be written.
     """
-    if not folder.is_dir():
+    splits = _kept(folder, factors, stream) if folder.is_dir() and any(folder.iterdir()) else None
+    if splits is None:
         _decode(sources(), folder, image_size, factors, stream)
-    try:
         splits = _open(folder, factors)
-        if not stream and any(not len(split.x) for split in splits.values()):
-            raise ValueError("these were streamed")
-    except (OSError, ValueError, EOFError):  # damaged, or of other factors: it is only a copy
-        shutil.rmtree(folder)
-        return decoded(folder, sources, image_size, factors, stream)
     if not stream:
         return splits
     opened = sources()
     return {name: s._replace(x=Rows(opened[name], s.x.shape[1:], image_size)) for name, s in splits.items()}
 
 
-def _open(folder: Path, factors: Sequence[str]) -> dict[str, Split]:
-    kept = json.loads((folder / "splits.json").read_text())
-    if isinstance(kept, list):  # as it was written before there were factors
-        kept = {split: [] for split in kept}
-    splits = {}
-    for split, names in kept.items():
-        if names != list(factors):
-            raise ValueError("these are other factors")
-        label = folder / f"{split}.label.npy"
-        splits[split] = Split(
-            np.load(folder / f"{split}.x.npy", mmap_mode="r", allow_pickle=False),
-            np.load(label, allow_pickle=False) if label.exists() else None,
-            np.load(folder / f"{split}.factors.npy", allow_pickle=False) if names else None,
+def _kept(folder: Path, factors: Sequence[str], stream: bool) -> dict[str, Split] | None:
+    """The splits in `folder`; where they cannot be used it is removed, as a mere copy, and the result is None."""
+    if others := sorted(path.name for path in folder.iterdir() if not OURS.fullmatch(path.name)):
+        raise UserError(
+            f"'{folder}' is to hold decoded images, but has other files in it, such as '{others[0]}'. Give a folder "
+            "that is new, empty or was written for these images before."
         )
+    try:
+        splits = _open(folder, factors)
+        if not stream and any(not len(split.x) for split in splits.values()):
+            raise ValueError("its images were streamed")
+    except (OSError, ValueError) as error:
+        print(f"the decoded copy in '{folder}' cannot be used: {error}", file=sys.stderr)
+        shutil.rmtree(folder)
+        return None
     return splits
+
+
+def _open(folder: Path, factors: Sequence[str]) -> dict[str, Split]:
+    """Raises ValueError or OSError where the files are not those that `_decode` wrote for these factors."""
+    match json.loads((folder / "splits.json").read_text()):
+        case {"factors": list(names), "crc32": dict(files)} if files:
+            pass
+        case _:
+            raise ValueError("its splits.json is damaged or of an earlier version")
+    if names != list(factors):
+        raise ValueError("it has other factors")
+    for name, checksum in files.items():
+        if file_checksum(folder / name) != checksum:
+            raise ValueError(f"{name} is damaged")
+
+    def array(name: str, mmap_mode: Literal["r"] | None = None) -> Any:
+        return np.load(folder / name, mmap_mode, allow_pickle=False) if name in files else None
+
+    splits = [name.removesuffix(".x.npy") for name in files if name.endswith(".x.npy")]
+    return {
+        split: Split(array(f"{split}.x.npy", "r"), array(f"{split}.label.npy"), array(f"{split}.factors.npy"))
+        for split in splits
+    }
+
+
+def file_checksum(path: Path) -> int:
+    """CRC-32 of a file's size and bytes; of a file above 256 MiB, those of blocks spread evenly over it."""
+    size = path.stat().st_size
+    every = -(-size // CHECKED_BYTES) or 1
+    value = zlib.crc32(str(size).encode())
+    with path.open("rb") as file:
+        for start in range(0, size, BLOCK * every):
+            file.seek(start)
+            value = zlib.crc32(file.read(BLOCK), value)
+    return value
 
 
 def _decode(sources: Mapping[str, Source], folder: Path, image_size: int, factors: Sequence[str], stream: bool) -> None:
@@ -85,7 +123,8 @@ def _decode(sources: Mapping[str, Source], folder: Path, image_size: int, factor
             doing = "looking through" if stream else "decoding"
             print(f"{doing} {len(source)} images of {name}/{split}, once ...", file=sys.stderr)
             decode_source(source, scratch, split, image_size, factors, stream)
-        (scratch / "splits.json").write_text(json.dumps({split: list(factors) for split in sources}))
+        files = {path.name: file_checksum(path) for path in sorted(scratch.iterdir())}
+        (scratch / "splits.json").write_text(json.dumps({"factors": list(factors), "crc32": files}))
         scratch.rename(folder)
     except OSError:
         if not folder.is_dir():  # otherwise another process was faster, and its copy is as good
@@ -118,71 +157,3 @@ def _runs(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def decode_source(
-    source: Source,
-    folder: Path,
-    split: str,
-    image_size: int = 0,
-    factors: Sequence[str] = (),
-    stream: bool = False,
-) -> None:
-    """Writes `split.x.npy` (and `split.label.npy`) from any source with length and items `{"image", "label"?}`.
-
-    Where `factors` are named, the items hold a whole number for each, which `split.factors.npy` `[N, F]` takes; that of
-    a dictionary in the item is called by both names, as in "attributes/Smiling". Where `stream` is set, `split.x.npy`
-    has the shape of the images and no rows.
-
-    Raises:
-      UserError: there are no items, they cannot be read or lack a factor, or their images are of unequal sizes.
-    """
-    if not len(source):
-        raise UserError(f"The split '{split}' holds no images.")
-    out, labels, rows = None, [], []
-    for start in range(0, len(source), AT_ONCE):
-        items = read_items(source, range(start, min(start + AT_ONCE, len(source))))
-        images = [as_image(item["image"], image_size) for item in items]
-        if out is None:
-            shape = (0 if stream else len(source), *images[0].shape)
-            out = np.lib.format.open_memmap(folder / f"{split}.x.npy", "w+", images[0].dtype, shape)
-        for i, image in enumerate(images):
-            _check_like_first(image, out, split, start + i, image_size)
-        if not stream:
-            out[start : start + len(images)] = images
-        elif out.dtype != np.uint8:
-            raise UserError(f"The images of split '{split}' are {out.dtype}; only uint8 ones can be streamed.")
-        labels += [item["label"] for item in items if np.ndim(item.get("label")) == 0 and "label" in item]
-        rows.append(_factors(items, factors, split))
-    if out is not None:
-        out.flush()
-    if len(labels) == len(source):
-        np.save(folder / f"{split}.label.npy", np.asarray(labels, np.int32))
-    if factors:
-        np.save(folder / f"{split}.factors.npy", np.concatenate(rows))
-
-
-def _check_like_first(image: np.ndarray, first: np.ndarray, split: str, index: int, image_size: int) -> None:
-    shape = first.shape[1:]
-    if image.shape == shape:
-        return
-    which = f"The images of split '{split}', {shape} at item 0 and {image.shape} at item {index}, have unequal"
-    if image.shape[:2] == shape[:2] or image_size:
-        raise UserError(f"{which} numbers of channels. Convert them to one form first.")
-    raise UserError(f"{which} sizes. Set data.image_size to resize them.")
-
-
-def _factors(items: list, names: Sequence[str], split: str) -> np.ndarray:
-    try:
-        return np.array([[_whole(item, name) for name in names] for item in items], np.int32)
-    except (KeyError, TypeError, OverflowError) as error:
-        raise UserError(
-            f"The factors of split '{split}' are {', '.join(names)}; every item must hold a whole number for each of "
-            f"them, of up to 32 bits ({type(error).__name__}: {error})."
-        ) from error
-
-
-def _whole(item: Any, name: str) -> int:
-    for part in name.split("/"):
-        item = item[part]
-    return int(item) if isinstance(item, np.bool_) else operator.index(item)

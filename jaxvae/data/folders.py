@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from jaxvae.common.errors import UserError
+from jaxvae.common.errors import UserError, printable
 from jaxvae.data.cache import cache_folder
 from jaxvae.data.resize import as_image
 from jaxvae.data.split import Split
@@ -99,8 +99,10 @@ def _noted_shapes(path: Path, names: Sequence[Path], cache_dir: str) -> list[Seq
     changes = hashlib.sha256(repr((str(path.resolve()), stats)).encode()).hexdigest()[:12]
     note = Path(cache_dir or cache_folder()).expanduser() / "data" / f"{path.name}-{changes}.json"
     with contextlib.suppress(OSError, ValueError):
-        return json.loads(note.read_text())
-    print(f"looking through {len(names)} images of '{path}', once ...", file=sys.stderr)
+        noted = json.loads(note.read_text())
+        if isinstance(noted, list) and len(noted) == len(names) and all(map(_is_shape, noted)):
+            return noted
+    print(f"looking through {len(names)} images of '{printable(path)}', once ...", file=sys.stderr)
     shapes = _each(names, lambda image: image.shape)
     with contextlib.suppress(OSError):  # then they are looked through the next time too
         note.parent.mkdir(parents=True, exist_ok=True)
@@ -108,6 +110,12 @@ def _noted_shapes(path: Path, names: Sequence[Path], cache_dir: str) -> list[Seq
         scratch.write_text(json.dumps(shapes))
         scratch.rename(note)
     return shapes
+
+
+def _is_shape(noted: Any) -> bool:
+    if noted is None:  # of an image that cannot be read
+        return True
+    return isinstance(noted, list) and len(noted) == 3 and all(isinstance(n, int) and n > 0 for n in noted)
 
 
 def _look_through(
@@ -119,8 +127,9 @@ def _look_through(
       UserError: see `read`.
     """
     found = {name: tuple(shape) for name, shape in zip(names, shapes, strict=True) if shape is not None}
-    if broken := [str(name.relative_to(path)) for name in names if name not in found]:
-        print(f"skipped {len(broken)} unreadable images in '{path}', the first: {broken[0]}", file=sys.stderr)
+    if broken := [name.relative_to(path) for name in names if name not in found]:
+        skipped = f"skipped {len(broken)} unreadable images in '{path}', the first: {broken[0]}"
+        print(printable(skipped), file=sys.stderr)
     if not found:
         raise UserError(f"The folder '{path}' holds no readable image ({', '.join(sorted(SUFFIXES))}).")
     channels = max(shape[-1] for shape in found.values())

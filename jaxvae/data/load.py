@@ -1,5 +1,6 @@
 """`load` turns a name or a path into three fixed splits of plain arrays."""
 
+import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -129,7 +130,7 @@ def prepare(
 def from_sources(
     name: str,
     sources: Mapping[str, Source],
-    folder: Path,
+    folder: str | os.PathLike[str],
     image_size: int = 0,
     validation_fraction: float = 0.1,
     factor_names: Sequence[str] = (),
@@ -147,9 +148,10 @@ def from_sources(
       stream: as in `load`; `folder` then holds no images, and the sources must pickle.
 
     Raises:
-      UserError: no items, items that cannot be read, factors that they do not have, or images of unequal sizes.
+      UserError: no items, items that cannot be read, factors that they do not have, images of unequal sizes, or a
+        folder with other files in it.
     """
-    found = cache.decoded(folder, lambda: dict(sources), image_size, factor_names, stream)
+    found = cache.decoded(Path(folder).expanduser(), lambda: dict(sources), image_size, factor_names, stream)
     return prepare(name, found, _max_value(found), validation_fraction, factor_names=factor_names)
 
 

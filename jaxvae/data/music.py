@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxvae.common.errors import UserError
+from jaxvae.common.errors import UserError, printable
 from jaxvae.common.sequences import PADDING
 from jaxvae.data.files import SPLIT_NAMES
 from jaxvae.data.midi import LOWEST, PITCHES, UnreadableMidiError, check_rate, read_midi
@@ -127,7 +127,7 @@ def _midi(path: Path, frames_per_beat: int) -> tuple[dict[str, list[np.ndarray]]
             try:
                 pieces.append(read_midi(name, frames_per_beat))
             except UnreadableMidiError as error:
-                skipped[str(name)] = str(error)
+                skipped[printable(name)] = str(error)
         if not pieces and (mine or split == "train"):
             raise UserError(
                 f"'{path}' has no readable MIDI file for the split '{split}'; files {', '.join(SUFFIXES)} there: "

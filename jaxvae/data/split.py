@@ -8,6 +8,7 @@ import numpy as np
 from jaxvae.common.errors import UserError
 
 SPLIT_SEED = 0  # splits are part of the data: the same in every run
+IMAGE_CHANNELS = (1, 3)
 TEST_FRACTION = 0.2  # where the data has no test set of its own
 
 
@@ -110,6 +111,11 @@ def check(key: str, split: Split, train: np.ndarray, least: int = 0) -> None:
         raise UserError(
             f"The {key} data has shape {x.shape}; expected [N, features], [N, height, width] or "
             "[N, height, width, channels]."
+        )
+    if x.ndim == 4 and x.shape[1] in IMAGE_CHANNELS and x.shape[3] not in IMAGE_CHANNELS and x.shape[2] > 3:
+        raise UserError(
+            f"The {key} data has shape {x.shape}, which looks like images with their channels first; they go last, "
+            "[N, height, width, channels]. Turn the array with x.transpose(0, 2, 3, 1)."
         )
     if x.shape[1:] != train.shape[1:]:
         raise UserError(f"The {key} examples have shape {x.shape[1:]}, but the train examples have {train.shape[1:]}.")

@@ -69,9 +69,10 @@ def evaluate(run: TrainedRun) -> tuple[dict[str, Any], list[str]]:
             f"{', '.join(broken)} came out as NaN or infinite, here null: look for extreme values in the data."
         )
     if grey:
+        which = "The pixels are grey" if len(dataset.shape) == 3 else "The data holds values between 0 and 1"
         notes.append(
-            "The pixels are grey: the cross-entropy of grey pixels is what is minimised, but comparable only with "
-            "itself, not with likelihoods of binarised data."
+            f"{which}: their cross-entropy is what is minimised, but comparable only with itself, not with likelihoods "
+            "of binarised data."
         )
     steps = len(dataset.train.x) // config["train"]["batch_size"]
     return {

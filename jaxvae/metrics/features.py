@@ -34,7 +34,8 @@ def pca_features(fit_on: np.ndarray, dim: int) -> FeatureMap:
             f"PCA got {dim} components for {fitted.shape[0]} images of {fitted.shape[1]} values; the number of "
             f"components must be from 1 to {min(fitted.shape)}."
         )
-    pca = require("sklearn.decomposition").PCA(dim, random_state=0).fit(fitted)
+    with np.errstate(invalid="ignore"):  # the shares of variance, unused, are 0 / 0 where all images are the same
+        pca = require("sklearn.decomposition").PCA(dim, random_state=0).fit(fitted)
     return lambda x: pca.transform(_pixels(x, fitted.shape[1]))
 
 

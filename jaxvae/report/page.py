@@ -90,7 +90,7 @@ def write_report(path: Path, run: TrainedRun, results: Mapping[str, Any], pictur
         script=_asset("explorer.js"),
     )
     scratch = path.with_suffix(".tmp")
-    scratch.write_text(page, encoding="utf-8")
+    scratch.write_text(page, encoding="utf-8", errors="backslashreplace")  # a path need not be UTF-8
     scratch.replace(path)
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from tensorflow_datasets.proto import tf_example_pb2
 
 from jaxvae import UserError, data
-from jaxvae.data import cache
+from jaxvae.data import cache, decode
 
 ROOT = Path(__file__).parents[2]
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 6, 5, 3), np.uint8)
@@ -164,7 +164,7 @@ def test_a_cache_that_cannot_be_written_is_said(tmp_path, load, place):
 @pytest.mark.parametrize("labels", [True, False])
 def test_a_source_is_anything_with_length_and_items(tmp_path, labels):
     source = [{"image": x, "label": y} if labels else {"image": x} for x, y in zip(IMAGES, LABELS, strict=True)]
-    cache.decode_source(source, tmp_path, "test")
+    decode.decode_source(source, tmp_path, "test")
     np.testing.assert_array_equal(np.load(tmp_path / "test.x.npy"), IMAGES)
     assert (tmp_path / "test.label.npy").exists() == labels
     if labels:
@@ -184,7 +184,7 @@ def test_sources_become_a_data_set_and_are_read_once(tmp_path):
 
 def test_an_empty_source_is_refused(tmp_path):
     with pytest.raises(UserError, match="'test' holds no images"):
-        cache.decode_source([], tmp_path, "test")
+        decode.decode_source([], tmp_path, "test")
 
 
 @pytest.mark.parametrize("name", ["cifar10", "no_such_set", "a/b"])
@@ -231,22 +231,6 @@ def test_the_label_classes_of_a_set_like_dsprites_are_its_factors(tmp_path, load
     monkeypatch.setattr(cache, "_decode", None)
     expected = sorted(tuple(np.append(x.ravel(), f)) for x, f in zip(SPRITES, FACTORS, strict=True))
     assert factor_rows(first) == factor_rows(load()) == expected
-
-
-@pytest.mark.parametrize("factors", [True, False])
-def test_a_cache_from_before_there_were_factors_is_used_unless_it_lacks_them(tmp_path, load, capsys, factors):
-    write_tfds(tmp_path, images=SPRITES, labels={"label": LABELS} | (SPRITE_LABELS if factors else {}))
-    whole = load()
-    folder = next(tmp_path.glob("cache/data/*"))
-    (folder / "splits.json").write_text('["train"]')
-    for path in folder.glob("*.factors.npy"):
-        path.unlink()
-    capsys.readouterr()
-    again = load()
-    assert ("decoding 20 images" in capsys.readouterr().err) == factors
-    assert rows(again) == rows(whole)
-    assert again.factor_names == whole.factor_names == (NAMES if factors else ())
-    assert not factors or factor_rows(again) == factor_rows(whole)
 
 
 @pytest.mark.parametrize("damage", [cut, Path.unlink])

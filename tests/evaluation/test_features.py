@@ -39,6 +39,10 @@ def test_pixels_and_principal_components():
     np.testing.assert_allclose(np.var(expected, axis=0, ddof=1), values[:-4:-1], rtol=1e-9)
 
 
+def test_equal_images_have_principal_components_without_a_warning():
+    np.testing.assert_array_equal(pca_features(np.full((9, 2, 2, 1), 0.5), 3)(np.full((5, 2, 2, 1), 0.5)), 0)
+
+
 def layers(*sizes, dtype=np.float32):
     rng, arrays = np.random.default_rng(0), {}
     for i, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):

@@ -388,7 +388,17 @@ def test_whole_pixels_with_a_density_are_told_why_they_have_no_bits(tmp_path_fac
     short = "--config.train.num_epochs=1", f"--config.model.likelihood={likelihood}"
     found = results(train(tmp_path_factory, *DIGITS, *short))
     assert any("no bits per dimension" in note for note in found["notes"]) == is_told
+    assert any(note.startswith("The pixels are grey: ") for note in found["notes"]) != is_told
     assert "bits_per_dim" not in found["test"]
+
+
+@pytest.mark.slow
+def test_the_note_on_grey_pixels_is_for_images(tmp_path_factory):
+    path = tmp_path_factory.mktemp("table") / "table.npy"
+    np.save(path, np.random.default_rng(0).random((300, 4), np.float32))
+    short = "--config.train.num_epochs=1", "--config.network.hidden=(8,)", f"--config.data.path={path}"
+    (note,) = (text for text in results(train(tmp_path_factory, *DIGITS, *short))["notes"] if "cross-entropy" in text)
+    assert note.startswith("The data holds values between 0 and 1: ")
 
 
 def test_all_says_what_few_examples_cannot_give(tiny):
