@@ -84,9 +84,8 @@ def jaxvae_epoch(config: dict, images: np.ndarray) -> Callable[[], float]:
     parallel = sharding.global_view()
     total_steps = settings["num_epochs"] * feed.steps_per_epoch
     objective, optimizer = build.objective(config, model, spec, total_steps), build.optimizer(config, total_steps)
-    keys = train.streams(config["seed"])
-    run = train.make_trainer(objective, optimizer, preprocess, feed, keys["train"], len(images), parallel)
-    state = parallel.replicate(train.init_state(objective, optimizer, keys["init"]))
+    run = train.make_trainer(objective, optimizer, preprocess, feed, len(images), parallel)
+    state = parallel.replicate(train.init_state(objective, optimizer, jax.random.key(config["seed"])))
     step, seen = 0, {}
 
     def epoch() -> float:

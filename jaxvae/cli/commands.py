@@ -77,16 +77,15 @@ def _train(
     experiment: Experiment, optimizer, feed, parallel, validate, workdir: Path, started: float
 ) -> dict[str, Any]:
     """From the newest checkpoint to the last epoch; returns how long it took."""
-    settings, keys = experiment.config["train"], train.streams(experiment.config["seed"])
+    settings = experiment.config["train"]
     total = experiment.total_steps
     checkpoints = Checkpoints(workdir / "checkpoints")
-    state, step, before = start(experiment, optimizer, keys["init"], checkpoints)
+    state, step, before = start(experiment, optimizer, checkpoints)
     run = train.make_trainer(
         experiment.objective,
         optimizer,
         experiment.preprocess,
         feed,
-        keys["train"],
         len(experiment.dataset.train.x),
         parallel,
         settings["accumulate"],
@@ -150,7 +149,7 @@ def run_sample(config: Mapping[str, Any], workdir: Path, started: float) -> None
     settings = config["sample"]
     sampler = build.part("sampler", settings["sampler"])()  # refused before anything is read
     model = build.model(config, restored.spec)  # which writes sequences as the settings now say
-    key = train.streams(config["seed"] if settings["seed"] < 0 else settings["seed"])["sample"]
+    key = train.streams(jax.random.key(config["seed"] if settings["seed"] < 0 else settings["seed"]))["sample"]
     if sampler.needs_codes or model.context_dim:
         run = TrainedRun(_same_data(setup(config), restored, workdir), restored)
         x = sample_with(run.model, restored.params, run.draw(), key, settings["num"], settings["temperature"])

@@ -50,5 +50,5 @@ def has_grey_bernoulli(run: TrainedRun) -> bool:
 
 
 def _keys(run: TrainedRun) -> tuple[Any, Any]:
-    objective_key, nll_key = jax.random.split(train.streams(run.config["seed"])["test"])
+    objective_key, nll_key = jax.random.split(train.streams(jax.random.key(run.config["seed"]))["test"])
     return objective_key, nll_key

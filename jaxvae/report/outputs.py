@@ -61,7 +61,7 @@ def examples(experiment: Experiment, params: Params) -> dict[str, np.ndarray]:
 
     The latents of the samples are the same at every call, so that one sees how training changes what they become.
     """
-    key = train.streams(experiment.config["seed"])["sample"]
+    key = train.streams(jax.random.key(experiment.config["seed"]))["sample"]
     num = ROLLS if experiment.spec.sequence == "music" else PICTURES
     drawn = _sample(experiment.shown, params, key, num)
     return {
@@ -157,7 +157,7 @@ def _write_arrays(
 
 
 def _reconstructions(experiment: Experiment, params: Params, raw: np.ndarray) -> np.ndarray:
-    key = jax.random.fold_in(train.streams(experiment.config["seed"])["test"], 0)
+    key = jax.random.fold_in(train.streams(jax.random.key(experiment.config["seed"]))["test"], 0)
     x = experiment.preprocess(key, jax.numpy.asarray(raw))
     both = x, _reconstruct(experiment.shown, params, x)
     return np.stack([viewed(experiment.config, experiment.spec, values) for values in both], axis=1)

@@ -26,6 +26,7 @@ from jaxvae.runs.checkpoint_reader import (
 from jaxvae.train import sharding
 
 KEEP_LATEST = 2  # the second is there for the day the first is damaged
+FIRST_REST = ("opt_state", "step")  # entries of "rest" in checkpoints that do not name them: the first version's
 NONE, ALL_DAMAGED = -1, -2  # what process 0 tells the others instead of a step
 
 
@@ -77,6 +78,7 @@ class Checkpoints:
             **info,
             "checksums": {"weights": checksum(weights), "rest": checksum(rest)},
             "shapes": shapes(weights),
+            "rest": sorted(rest),
         }
         args = ocp.args.Composite(
             weights=ocp.args.StandardSave(weights), rest=ocp.args.StandardSave(rest), info=ocp.args.JsonSave(info)
@@ -94,8 +96,8 @@ class Checkpoints:
         A damaged one is moved aside, said to be, and the one before it taken. Process 0 chooses, the others follow.
 
         Args:
-          weights: gives structure, shapes and types.
-          rest: so does this.
+          weights: template, gives structure, shapes and types.
+          rest: template; an entry that a checkpoint of an older version lacks keeps its value.
           check: sees the info before the arrays are read, and may refuse it with a UserError.
 
         Raises:
@@ -104,8 +106,11 @@ class Checkpoints:
         """
 
         def read(step: int) -> dict[str, Any]:
-            check(self._reader.info(step))
-            return self._reader.arrays(step, weights=weights, rest=rest)
+            info = self._reader.info(step)
+            check(info)
+            saved = {name: rest[name] for name in info.get("rest", FIRST_REST)}
+            found = self._reader.arrays(step, weights=weights, rest=saved)
+            return {**found, "rest": {**rest, **found["rest"]}}
 
         step, found = self._newest_sound(read) if jax.process_index() == 0 else (NONE, None)
         step = sharding.agree(step)

@@ -11,20 +11,20 @@ import numpy as np
 import optax
 
 from jaxvae.common.errors import UserError
-from jaxvae.common.types import Key, Tree
+from jaxvae.common.types import Tree
 from jaxvae.experiment.plain import flatten
 from jaxvae.experiment.setup import Experiment
 from jaxvae.runs.checkpoint_reader import shapes
 from jaxvae.runs.checkpoints import Checkpoints
 from jaxvae.runs.restore import restore_run
 from jaxvae.train import sharding
-from jaxvae.train.state import TrainState, init_state, join_state, split_state
+from jaxvae.train.state import TrainState, init_state, join_state, split_state, streams
 
 
 def start(
-    experiment: Experiment, optimizer: optax.GradientTransformation, key: Key, checkpoints: Checkpoints
+    experiment: Experiment, optimizer: optax.GradientTransformation, checkpoints: Checkpoints
 ) -> tuple[TrainState, int, dict[str, Any]]:
-    """The newest saved state, or else the initial one: `(state, step, what was noted with it)`.
+    """Load the newest checkpoint, or else draw the initial state: `(state, step, info of the checkpoint)`.
 
     Raises:
       UserError: the run saw other data than this so far; or see `other_weights`.
@@ -33,8 +33,11 @@ def start(
     def check(info: dict[str, Any]) -> None:
         check_data(info, experiment.data_checksum, checkpoints.folder.parent)
 
+    seed = experiment.config["seed"]
     init = partial(init_state, experiment.objective, optimizer)
-    template = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), jax.eval_shape(init, key))
+    template = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), jax.eval_shape(init, jax.random.key(seed)))
+    # Migration: checkpoints of the first version lack the key, which follows from the seed.
+    template = template._replace(key=np.asarray(jax.random.key_data(streams(jax.random.key(seed))["train"])))
     found = checkpoints.restore_latest(*split_state(template), check)
     if found is not None:
         step, weights, rest, info = found
@@ -47,7 +50,7 @@ def start(
             given, _, note = other_weights(experiment, str(agreed))
         if jax.process_index() == 0:
             print(note, file=sys.stderr)
-    return jax.jit(init)(key, given), 0, {}
+    return jax.jit(init)(jax.random.key(seed), given), 0, {}
 
 
 def other_weights(experiment: Experiment, checkpoint: str = "best") -> tuple[dict[str, Tree], int, str]:

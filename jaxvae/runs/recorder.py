@@ -130,7 +130,7 @@ class Recorder:
 def make_validation(experiment: Experiment) -> Callable[..., dict[str, float]]:
     """`(params, extra, step) -> metrics` on the validation set; `{}` where there is none."""
     dataset = experiment.dataset
-    key = streams(experiment.config["seed"])["validation"]
+    key = streams(jax.random.key(experiment.config["seed"]))["validation"]
     batch_size, parallel = experiment.config["evaluate"]["batch_size"], sharding.global_view()
     check_batch_size(batch_size, parallel.num_devices)  # of the test set too, which is looked at last
     if not len(dataset.validation.x):

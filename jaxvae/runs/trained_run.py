@@ -46,7 +46,8 @@ class TrainedRun:
 
     def key(self, name: str) -> Key:
         """The root key of the metric or tool of this name: the others' numbers do not depend on it."""
-        return jax.random.fold_in(train.streams(self.config["seed"])["test"], zlib.crc32(name.encode()) % 2**31)
+        root = train.streams(jax.random.key(self.config["seed"]))["test"]
+        return jax.random.fold_in(root, zlib.crc32(name.encode()) % 2**31)
 
     def split(self, name: str) -> Split:
         """The data as stored: "train", "validation" or "test"."""

@@ -3,6 +3,6 @@
 from jaxvae.train.optimizers import make_optimizer
 from jaxvae.train.state import TrainState, init_state, streams
 from jaxvae.train.step import make_step
-from jaxvae.train.trainer import make_trainer
+from jaxvae.train.trainer import make_many_steps, make_trainer
 
-__all__ = ["TrainState", "init_state", "make_optimizer", "make_step", "make_trainer", "streams"]
+__all__ = ["TrainState", "init_state", "make_many_steps", "make_optimizer", "make_step", "make_trainer", "streams"]

@@ -1,4 +1,4 @@
-"""The train state, the pure step, and how the devices run it."""
+"""The pure training step."""
 
 from collections.abc import Callable
 from functools import partial
@@ -19,18 +19,18 @@ def make_step(
     objective: Objective,
     optimizer: optax.GradientTransformation,
     preprocess: Callable[[Key, Array], Array],
-    key: Key,
     train_size: int,
     axis_name: str | None = None,
     accumulate: int = 1,
     unroll: bool = False,
 ) -> Callable[[TrainState, dict[str, Array]], tuple[TrainState, dict[str, Array]]]:
-    """The pure step `(state, batch) -> (state, metrics)`: one update; metrics are means over the batch.
+    """Make the pure step `(state, batch) -> (state, metrics)`: one update; metrics are means over the batch.
 
-    The step's randomness is `fold_in(key, state.step)`: nothing is carried, so nothing can be reused. With an
-    `axis_name` (pmap) each device folds in its own index too, and gradients and metrics are averaged over the axis.
-    With `accumulate` above 1 the gradient comes from so many equal parts of the batch, see `gradients.accumulated`.
-    Where the optimiser skips the update, nothing but the step changes, and the metric "skipped" is 1.
+    All randomness comes from `fold_in(state.key, state.step)`, so that `jax.vmap(step, in_axes=(0, None))` trains a
+    population, each member with noise of its own. With an `axis_name` (pmap) each device folds in its own index too,
+    and gradients and metrics are averaged over the axis. With `accumulate` above 1 the gradient comes from so many
+    equal parts of the batch, see `gradients.accumulated`. Where the optimiser skips the update, nothing but the step
+    changes, and the metric "skipped" is 1.
     """
     of_batch = partial(gradients, objective) if accumulate == 1 else partial(accumulated, accumulate, unroll, objective)
 
@@ -40,7 +40,7 @@ def make_step(
         return jax.tree.map(lambda x: jax.lax.pmean(x, axis_name) if jnp.issubdtype(x.dtype, jnp.inexact) else x, tree)
 
     def step(state: TrainState, batch: dict[str, Array]) -> tuple[TrainState, dict[str, Array]]:
-        step_key = jax.random.fold_in(key, state.step)
+        step_key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
         if axis_name is not None:
             step_key = jax.random.fold_in(step_key, jax.lax.axis_index(axis_name))
         data_key, loss_key = jax.random.split(step_key)
@@ -56,6 +56,6 @@ def make_step(
         if skipped is not None:
             metrics = {**metrics, "skipped": skipped.astype(jnp.float32)}
             extra = jax.tree.map(lambda old, new: jnp.where(skipped, old, new), state.extra, extra)
-        return TrainState(state.step + 1, params, opt_state, extra), metrics
+        return TrainState(state.step + 1, params, opt_state, extra, state.key), metrics
 
     return step

@@ -38,7 +38,6 @@ def make_trainer(
     optimizer: optax.GradientTransformation,
     preprocess: Callable[[Key, Array], Array],
     feed: Feed,
-    key: Key,
     train_size: int,
     parallel: Parallel,
     accumulate: int = 1,
@@ -49,9 +48,7 @@ def make_trainer(
     On CPU, networks that do not suit loops (`loops` False, see `Network`) make their steps in a call each.
     """
     in_loop = loops or jax.default_backend() != "cpu"
-    step = make_step(
-        objective, optimizer, preprocess, key, train_size, parallel.axis_name, accumulate, unroll=not in_loop
-    )
+    step = make_step(objective, optimizer, preprocess, train_size, parallel.axis_name, accumulate, unroll=not in_loop)
     compiled = parallel.compile((make_many_steps if in_loop else make_one_step)(step, feed.fetch))
     resident = parallel.replicate(feed.resident)
 

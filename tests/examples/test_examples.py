@@ -91,7 +91,7 @@ def test_matmul_flops_against_xla(benchmark):
     config = vae.get_config("mnist").to_dict()
     objective = build.objective(config, build.model(config, spec := DataSpec((28, 28, 1))), spec, 1)
     optimizer = build.optimizer({**config, "optimizer": {**config["optimizer"], "name": "sgd"}}, 1)
-    step = train.make_step(objective, optimizer, data.make_preprocess(255.0, "none", (0, 1)), jax.random.key(0), 1)
+    step = train.make_step(objective, optimizer, data.make_preprocess(255.0, "none", (0, 1)), 1)
     state = jax.eval_shape(lambda key: train.init_state(objective, optimizer, key), jax.random.key(0))
     batch = {"x": jax.ShapeDtypeStruct((1024, 28, 28, 1), np.uint8)}
     counted = jax.jit(step).lower(state, batch).cost_analysis()["flops"]

@@ -152,7 +152,7 @@ def check(config):
     optimizer = build.optimizer(config, 10)
     preprocess = data.make_preprocess(16.0, config["data"]["binarization"], config["data"]["pixel_range"])
     examples = EXAMPLES[config["data"]["kind"]][0]
-    step = train.make_step(objective._replace(loss=counted), optimizer, preprocess, jax.random.key(1), len(examples))
+    step = train.make_step(objective._replace(loss=counted), optimizer, preprocess, len(examples))
     many = jax.jit(train.make_many_steps(step, lambda resident, rows: {"x": resident[rows]}))
     start = jax.jit(functools.partial(train.init_state, objective, optimizer))(jax.random.key(0))
     rows = np.random.default_rng(1).integers(0, len(examples), (2, STEPS, BATCH)).astype(np.int32)

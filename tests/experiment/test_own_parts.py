@@ -45,7 +45,7 @@ def trained():
         posteriors.diagonal_gaussian(2), prior, likelihoods.bernoulli(), networks.mlp((8,)), data_shape=(5,)
     )
     objective = build.part("objective", {"name": "renyi", "alpha": 0.3}, {"model": model}, parts)()
-    step = train.make_step(objective, optax.adam(1e-2), lambda key, x: x, jax.random.key(1), 16)
+    step = train.make_step(objective, optax.adam(1e-2), lambda key, x: x, 16)
     two_patterns = np.arange(16)[:, None] % 2 * np.ones(5)
     batches = {"x": jnp.broadcast_to(jnp.asarray(two_patterns, jnp.float32), (200, 16, 5))}
     start = train.init_state(objective, optax.adam(1e-2), jax.random.key(0))

@@ -46,9 +46,9 @@ def run(parallel: sharding.Parallel, make_objective=elbo) -> dict[str, np.ndarra
     objective, optimizer = make_objective(model), optax.adam(1e-3)
     preprocess = data.make_preprocess(dataset.max_value, "dynamic" if make_objective is elbo else "none", (0, 1))
     feed = data.make_feed(dataset.train, BATCH, seed=0)
-    keys = train.streams(0)
-    state = parallel.replicate(jax.jit(partial(train.init_state, objective, optimizer))(keys["init"]))
-    trainer = train.make_trainer(objective, optimizer, preprocess, feed, keys["train"], len(dataset.train.x), parallel)
+    key = jax.random.key(0)
+    state = parallel.replicate(jax.jit(partial(train.init_state, objective, optimizer))(key))
+    trainer = train.make_trainer(objective, optimizer, preprocess, feed, len(dataset.train.x), parallel)
     state, metrics = trainer(state, 0, STEPS)
     leaves = jax.tree.leaves(jax.device_get(parallel.collect(state).params))
     return {"loss": np.asarray(metrics["loss"]), "params": np.concatenate([leaf.ravel() for leaf in leaves])}

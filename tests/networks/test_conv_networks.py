@@ -140,8 +140,9 @@ def test_they_learn(network):
     x[::2, 3:7] = 1
     x[1::2, :, 2:5] = 1
     optimizer = optax.adam(3e-3)
-    step = jax.jit(train.make_step(objective, optimizer, lambda key, x: x, jax.random.key(1), 16))
-    start = state = jax.jit(lambda key: train.init_state(objective, optimizer, key))(jax.random.key(0))
+    step = jax.jit(train.make_step(objective, optimizer, lambda key, x: x, 16))
+    given = {"params": jax.jit(objective.init)(jax.random.key(0))[0]}
+    start = state = jax.jit(lambda key: train.init_state(objective, optimizer, key, given))(jax.random.key(1))
     losses = []
     for _ in range(80):
         state, metrics = step(state, {"x": x})

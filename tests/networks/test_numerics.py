@@ -92,7 +92,7 @@ def test_a_run_tells_its_trainer_what_suits_its_network(unlooped, refused, monke
     given = []
 
     def make_trainer(*args):
-        given.extend(args[7:])
+        given.extend(args[6:])
         raise UserError("that is all")
 
     monkeypatch.setattr(train, "make_trainer", make_trainer)
@@ -228,9 +228,10 @@ def noisy(with_extra=False):
 
 
 def test_each_part_draws_its_own_noise_and_state_moves_once():
-    optimizer, key, x = optax.sgd(1.0), jax.random.key(5), IMAGES[:12]
-    step = train.make_step(noisy(with_extra=True), optimizer, identity, key, 12, accumulate=3)
+    optimizer, x = optax.sgd(1.0), IMAGES[:12]
+    step = train.make_step(noisy(with_extra=True), optimizer, identity, 12, accumulate=3)
     state, metrics = jax.jit(step)(train.init_state(noisy(with_extra=True), optimizer, jax.random.key(0)), {"x": x})
+    key = train.streams(jax.random.key(0))["train"]
     loss_key = jax.random.split(jax.random.fold_in(key, 0))[1]
     noise = np.stack([jax.random.normal(jax.random.fold_in(loss_key, i), (4,)) for i in range(3)])
     assert metrics["loss"] == pytest.approx(noise.mean() + x[:, 0].mean(), rel=1e-5)
@@ -242,7 +243,7 @@ def test_each_part_draws_its_own_noise_and_state_moves_once():
 def temporary_bytes(network, **options):
     """What one compiled step on one device holds beside its arguments and results."""
     objective, optimizer = objective_of(network, point=True), optax.sgd(0.1)
-    step = train.make_step(objective, optimizer, identity, jax.random.key(1), 512, **options)
+    step = train.make_step(objective, optimizer, identity, 512, **options)
     state = jax.eval_shape(lambda key: train.init_state(objective, optimizer, key), jax.random.key(0))
     batch = {"x": jax.ShapeDtypeStruct((512, 6), np.float32)}
     return jax.jit(step).lower(state, batch).compile().memory_analysis().temp_size_in_bytes

@@ -181,7 +181,7 @@ def rivals(player, rival):
 def test_each_group_moves_by_the_gradient_of_its_own_loss_only(names):
     objective, optimizer = rivals(*names), optax.sgd(0.1)
     state = train.init_state(objective, optimizer, jax.random.key(0))
-    step = jax.jit(train.make_step(objective, optimizer, lambda _, x: x / 2, jax.random.key(1), 100))
+    step = jax.jit(train.make_step(objective, optimizer, lambda _, x: x / 2, 100))
     loss_of_first = jax.jit(
         jax.value_and_grad(lambda w, v: jnp.mean(jnp.square(w * X[:, 0] / 2 + v)) + w**3, argnums=(0, 1))
     )

@@ -32,7 +32,7 @@ def test_training_has_noise_and_judging_has_none(random_like):
             return objective.loss(params, {}, {"x": x}, jax.random.key(seed), ctx).losses["model"]
 
         def step(objective):
-            step = make_step(objective, optimizer, lambda key, x: x, jax.random.key(2), 100)
+            step = make_step(objective, optimizer, lambda key, x: x, 100)
             return step(state, {"x": x})[1]["loss"]
 
         losses = {"judging": loss(noisy, JUDGING), "plain": loss(plain, TRAINING), "training": loss(noisy, TRAINING)}

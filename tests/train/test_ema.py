@@ -95,7 +95,7 @@ def test_a_skipped_step_moves_the_step_alone():
 
     objective = Objective(lambda key: ({"model": jnp.ones(())}, {"seen": jnp.zeros(())}), loss)
     optimizer = make(skip_norm=3.0)
-    step = jax.jit(train.make_step(objective, optimizer, identity, jax.random.key(0), 1))
+    step = jax.jit(train.make_step(objective, optimizer, identity, 1))
     state = train.init_state(objective, optimizer, jax.random.key(0))
     seen = []
     for x in (1.0, 0.0, 100.0, 4.0):  # of slope 1/2, none, 5, 1
