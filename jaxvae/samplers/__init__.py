@@ -1,4 +1,4 @@
-"""Ways to draw z once a model is trained: its prior, or a density fitted to the codes of the training set."""
+"""Samplers of z for a trained model: its prior, or a density fitted to the codes of the training set."""
 
 from jaxvae.samplers.base import Codes, Draw, Sampler, encode_all, sample_with
 from jaxvae.samplers.codes import autoregressive

@@ -1,4 +1,4 @@
-"""What every sampler is, what it is fitted to, and the pictures that its draws become."""
+"""The contract of samplers, the codes that they are fitted to, and decoded samples."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -13,18 +13,18 @@ from jaxvae.distributions.spaces import Space
 from jaxvae.models.base import Model, centre
 from jaxvae.models.sampling import point_estimate
 
-CHUNK = 512  # latents drawn and decoded at a time, always as many: one compilation, and more samples begin with fewer
+CHUNK = 512  # latents drawn and decoded at a time: one compilation, and the first samples do not depend on `num`
 
 Draw = Callable[..., Array]  # (key, num, temperature=1.0) -> z [num, *latent_shape]
 
 
 class Codes(NamedTuple):
-    """What a model makes of its training set, in the host's memory.
+    """Codes of a training set, in host memory.
 
     Attributes:
-      centres: `[N, *latent_shape]`, the one z that stands for q(z|x), of each example.
-      draws: `[N, *latent_shape]`, one z ~ q(z|x) of each example: draws of the aggregated posterior.
-      inputs: `[M, *data_shape]`, some of the examples as the model sees them, M <= N of them taken at random.
+      centres: `[N, *latent_shape]`, the centre of q(z|x) of each example.
+      draws: `[N, *latent_shape]`, one z ~ q(z|x) of each example: samples of the aggregate posterior.
+      inputs: `[M, *data_shape]`, a random subset of the preprocessed examples, M <= N.
     """
 
     centres: np.ndarray
@@ -33,12 +33,12 @@ class Codes(NamedTuple):
 
 
 class Sampler(NamedTuple):
-    """A way to draw z from a trained model.
+    """Draws z from a trained model.
 
     Attributes:
-      fit: `(model, params, codes, key) -> draw`; `draw(key, num, temperature=1.0)` is z `[num, *latent_shape]`. The
-        same keys give the same bits. A UserError where the sampler does not fit the model's latents.
-      needs_codes: False where `fit` does not look at the codes, which may be None then.
+      fit: `(model, params, codes, key) -> draw`; `draw(key, num, temperature=1.0)` returns z `[num, *latent_shape]`.
+        The same keys give the same bits. Raises UserError where the sampler does not fit the model's latents.
+      needs_codes: False where `fit` ignores the codes, which may then be None.
     """
 
     fit: Callable[[Model, Params, Any, Key], Draw]
@@ -48,14 +48,14 @@ class Sampler(NamedTuple):
 def encode_all(
     model: Model, params: Params, batches: Iterable[Array | np.ndarray], key: Key, keep: int = 1000
 ) -> Codes:
-    """Encodes a training set.
+    """Encode a training set.
 
     Args:
-      model: what is trained.
+      model: a trained model.
       params: its parameters.
       batches: preprocessed x `[B, *data_shape]`, one batch after the other.
       key: batch i draws its z with `fold_in(key, i)`.
-      keep: how many of the examples to keep as `inputs`; all where there are fewer.
+      keep: number of examples kept as `inputs`; all where there are fewer.
 
     Raises:
       UserError: there are no batches, or a code is NaN or infinite.
@@ -72,7 +72,7 @@ def encode_all(
         *both, rank = map(np.asarray, encode(params, x, jax.random.fold_in(key, i)))
         parts.append(both)
         ranks = np.concatenate([ranks, rank])
-        first = np.argsort(ranks, kind="stable")[:keep]  # the least ranks of all are a random subset
+        first = np.argsort(ranks, kind="stable")[:keep]  # the lowest random ranks are a random subset
         inputs, ranks = np.concatenate([inputs, np.asarray(x)])[first], ranks[first]
     if not parts:
         raise UserError("A sampler is fitted to the codes of a training set, but no batch of it was given.")
@@ -86,7 +86,7 @@ def encode_all(
 
 
 def sample_with(model: Model, params: Params, draw: Draw, key: Key, num: int, temperature: float = 1.0) -> np.ndarray:
-    """New data from a fitted sampler: the mean of p(x|z), `[num, *data_shape]`, decoded CHUNK at a time.
+    """Sample new data: point estimates of x given z of a fitted sampler, `[num, *data_shape]`, decoded CHUNK at a time.
 
     Chunk i draws with `fold_in(key, i)`.
 
@@ -103,10 +103,10 @@ def sample_with(model: Model, params: Params, draw: Draw, key: Key, num: int, te
 def compiled(
     name: str, draw: Callable[[Tree, Key, int, Array], Array], tree: Tree, unscaled: Space | None = None
 ) -> Draw:
-    """`draw(tree, key, num, temperature)` as the `(key, num, temperature=1.0)` of the sampler `name`.
+    """Compile `draw(tree, key, num, temperature)` into the `(key, num, temperature=1.0)` of the sampler `name`.
 
-    It is compiled once for each `num`. Refused are temperatures below 0 and NaN, any but 1 for latents in a space
-    without multiples, `unscaled`, and draws that are not finite.
+    It compiles once per `num`. It refuses temperatures that are negative or NaN, temperatures other than 1 in a space
+    without multiples (`unscaled`), and non-finite draws.
     """
     run = partial(jax.jit(draw, static_argnums=2), tree)
 

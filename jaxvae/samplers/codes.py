@@ -1,4 +1,4 @@
-"""A sampler for latents that are rows of a codebook."""
+"""Sampler for latents that are rows of a codebook."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,23 +13,23 @@ from jaxvae.priors import autoregressive_codes
 from jaxvae.samplers.base import Codes, Draw, Sampler, compiled
 from jaxvae.samplers.fitting import check_fits, check_training, minimise
 
-AT_A_TIME = 64  # examples, each of whose codes is compared with the whole codebook
-COLDEST = 1e-6  # what stands in the place of a temperature of 0: the most likely code, each time
+AT_A_TIME = 64  # examples whose codes are compared with the whole codebook
+COLDEST = 1e-6  # replaces a temperature of 0: always the most likely code
 
 
 def autoregressive(
     hidden: Sequence[int] = (256,), embed_dim: int = 16, steps: int = 2000, batch_size: int = 256
 ) -> Sampler:
-    """A masked network for each code given those before it, fitted after training (arXiv:1711.00937, section 3.3).
+    """Masked autoregressive network over codes, fitted after training (arXiv:1711.00937, section 3.3).
 
-    It is fitted to one z ~ q(z|x) of each example. The temperature divides the logits of each code: at 0 it is the
-    most likely one given those before it.
+    It is fitted to one z ~ q(z|x) per example. The temperature divides the logits of each code: at 0 each code is the
+    most likely one given the codes before it.
 
     Args:
       hidden: widths of the network.
-      embed_dim: length of the vector that stands for a code in its input.
+      embed_dim: length of the embedding of a code.
       steps: of Adam.
-      batch_size: examples in each.
+      batch_size: examples per step.
 
     Raises:
       UserError: an option out of its range.

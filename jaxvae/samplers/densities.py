@@ -1,7 +1,7 @@
 """Samplers that fit a mixture or a second VAE to the codes of the training set, in R^n or on a Poincaré ball.
 
-Both are fitted to one z ~ q(z|x) of each example, and so to the aggregated posterior that the decoder was trained on;
-where q is a point that is its centre.
+Both are fitted to one z ~ q(z|x) per example, and so to the aggregate posterior that the decoder was trained on; for a
+deterministic q, z is its centre.
 """
 
 import warnings
@@ -24,17 +24,17 @@ from jaxvae.objectives.elbo import elbo
 from jaxvae.samplers.base import Codes, Draw, Sampler, compiled
 from jaxvae.samplers.fitting import check_fits, check_training, coordinates, minimise
 
-COVARIANCES = {"full": "full", "diagonal": "diag"}  # and what scikit-learn calls them
-FIRST_VARIANCE = 0.5  # of codes of variance 1: from 1 on, latents of the second VAE could stay at saying nothing
+COVARIANCES = {"full": "full", "diagonal": "diag"}  # and their names in scikit-learn
+FIRST_VARIANCE = 0.5  # initial, of codes of variance 1; from 1 on, the second VAE could stay collapsed
 
 
 def gmm(components: int = 10, covariance: str = "full") -> Sampler:
-    """A mixture of Gaussians by expectation maximisation (Ghosh et al. 2020, arXiv:1903.12436, section 4).
+    """Mixture of Gaussians by expectation maximisation (Ghosh et al. 2020, arXiv:1903.12436, section 4).
 
     The temperature scales the spread of each component: at 0 all draws are means of components.
 
     Args:
-      components: how many; the paper's 10.
+      components: number of Gaussians; 10 in the paper.
       covariance: "full" or "diagonal".
 
     Raises:
@@ -58,7 +58,7 @@ def gmm(components: int = 10, covariance: str = "full") -> Sampler:
             components, covariance_type=COVARIANCES[covariance], random_state=seed
         )
         with warnings.catch_warnings(), one_thread("openmp"):
-            # Few different codes, or slow to the end: good enough.
+            # A fit to few different codes, or not quite converged, is good enough.
             warnings.simplefilter("ignore", require("sklearn.exceptions").ConvergenceWarning)
             mixture.fit(np.asarray(space.to(codes.draws), np.float64))
         if covariance == "full":
@@ -81,21 +81,23 @@ def gmm(components: int = 10, covariance: str = "full") -> Sampler:
 
 
 def two_stage(hidden: Sequence[int] = (256, 256), steps: int = 2000, batch_size: int = 512) -> Sampler:
-    """A second VAE over the codes, with as many latents as they have dimensions (arXiv:1903.05789, section 4).
+    """Second VAE over the codes, with as many latents as the codes have dimensions (arXiv:1903.05789, section 4).
 
-    Its likelihood is Gaussian with one learned variance. The temperature scales both its latents about 0 and its
-    noise: at 0 all draws are the mean that it decodes 0 to.
+    Its likelihood is Gaussian with one learned variance. The temperature scales its latents about 0 and its noise: at 0
+    all draws are the decoded mean at 0.
 
     Args:
-      hidden: widths of its encoder; its decoder mirrors them.
+      hidden: widths of the encoder; the decoder mirrors them.
       steps: of Adam.
-      batch_size: codes in each.
+      batch_size: codes per step.
 
     Raises:
       UserError: an option out of its range.
     """
     check_training("two_stage", hidden, steps=steps, batch_size=batch_size)
-    network = networks.mlp(hidden, hidden_scale=1.0, output_scale=1.0)  # codes are small: nothing is to be held back
+    network = networks.mlp(
+        hidden, hidden_scale=1.0, output_scale=1.0
+    )  # codes are small: initial weights need no shrinking
 
     def fit(model: Model, params: Params, codes: Codes, key: Key) -> Draw:
         del params

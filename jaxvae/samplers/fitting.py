@@ -1,4 +1,4 @@
-"""What the samplers that learn something share: which latents fit them, coordinates, and a short training."""
+"""Shared by the fitted samplers: checks of latents and options, coordinates, and a short training."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -23,11 +23,11 @@ FITS: dict[str, Callable[[Space], bool]] = {
     "autoregressive": lambda space: space.is_discrete,
 }  # whether a sampler fits latents in a space
 CHECKS = 50  # of the held-out loss in one training
-HELD_OUT = 2048  # rows at most that each takes
+HELD_OUT = 2048  # rows of each check, at most
 
 
 def check_fits(name: str, model: Model) -> None:
-    """Raises UserError where the sampler `name` does not fit the space of the model's latents, with those that do."""
+    """Raise UserError, with the samplers that fit, where the sampler `name` does not fit the model's latent space."""
     space = model.latent.space
     if not FITS[name](space):
         fitting = ", ".join(other for other, fits in FITS.items() if fits(space))
@@ -35,7 +35,7 @@ def check_fits(name: str, model: Model) -> None:
 
 
 def check_training(name: str, hidden: Sequence[int], **counts: int) -> None:
-    """Raises UserError where the widths of networks, or one of the counts, are below 1 or no whole numbers."""
+    """Raise UserError where the widths of networks, or counts, are not whole numbers of 1 or more."""
     widths = isinstance(hidden, tuple | list) and all(type(width) is int and width >= 1 for width in hidden)
     if not widths:
         raise UserError(
@@ -46,10 +46,10 @@ def check_training(name: str, hidden: Sequence[int], **counts: int) -> None:
 
 
 class Coordinates(NamedTuple):
-    """Latents as vectors of mean 0 and variance 1 in each dimension, `to` `[N, D]` and `back` again.
+    """Standardise latents: `to` vectors `[N, D]` of mean 0 and variance 1 in each dimension, and `back` to latents.
 
-    On a Poincaré ball they are tangent vectors at the origin, since the exponential map there takes R^D to the whole
-    ball: a density of the one is a density of the other, and the most likely of them is the same for both.
+    On a Poincaré ball they are tangent vectors at the origin: the exponential map there takes R^D to the whole ball, so
+    that a density on one is a density on the other, with the same maximum-likelihood fit.
     """
 
     to: Callable[[Array | np.ndarray], Array]
@@ -57,9 +57,9 @@ class Coordinates(NamedTuple):
 
 
 def coordinates(model: Model, z: np.ndarray) -> Coordinates:
-    """The coordinates in which latents z `[N, *latent_shape]` are standardised; dimensions without spread are kept."""
+    """Fit coordinates that standardise latents z `[N, *latent_shape]`; dimensions without spread are only centred."""
     space, shape = model.latent.space.chart, model.latent_shape
-    assert space is not None  # `check_fits` has refused the rest
+    assert space is not None  # `check_fits` has refused other spaces
 
     def flat(z):
         return space.from_latent(z.reshape(len(z), -1))
@@ -83,17 +83,16 @@ def minimise(
     batch_size: int,
     learning_rate: float,
 ) -> Params:
-    """Adam with a cosine schedule on random batches, all in one call of the device; the best parameters met.
+    """Run Adam with a cosine schedule on random batches, in one call of the device, and return the best parameters.
 
-    A tenth of the rows is held out, and tells CHECKS times on the way how good the parameters are: where there are few
-    rows the loss of the others goes on falling while the density becomes worse. Fewer than 10 rows are all used for
-    both.
+    The best have the lowest loss on a tenth of the rows, held out and checked CHECKS times: with few rows, the training
+    loss goes on falling while the density becomes worse. Fewer than 10 rows are all used for both.
 
     Args:
       loss: `(params, rows [B, ...], key) -> [B]` or `[]`.
-      params: where to start.
+      params: initial parameters.
       data: `[N, ...]`.
-      key: for the order of the rows, the held-out loss (always the same noise), and each step.
+      key: for the order of the rows, the held-out loss (the same noise each time), and each step.
       steps: updates, at least 1.
       batch_size: B, at least 1; rows are drawn with replacement.
       learning_rate: the peak.
@@ -111,7 +110,7 @@ def minimise(
 
         def judge(params, best):
             value = jnp.mean(loss(params, held_out, jax.random.fold_in(judge_key, 0)))  # the same noise each time
-            better = value < best[1]  # never, where it is NaN
+            better = value < best[1]  # False for NaN
             return jax.tree.map(lambda new, old: jnp.where(better, new, old), (params, value), best)
 
         def step(state, i):
@@ -129,7 +128,7 @@ def minimise(
         (*_, best), losses = jax.lax.scan(step, start, jnp.arange(steps))
         return best[0], jnp.all(jnp.isfinite(losses)) & jnp.isfinite(best[1])
 
-    # A weak type, of a number in an initialiser, would become a strong one in the first step: no scan takes that.
+    # A weak type (of a number in an initialiser) would become strong in the first step, which scan refuses.
     params = jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, leaf.dtype), params)
     params, finite = jax.jit(run)(params, data, key)
     if not finite:

@@ -1,4 +1,4 @@
-"""A sampler that fits a normalizing flow to the codes of the training set, in R^n or on a Poincaré ball."""
+"""Sampler that fits a normalizing flow to the codes of the training set, in R^n or on a Poincaré ball."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ from jaxvae.priors.flows import KINDS
 from jaxvae.samplers.base import Codes, Draw, Sampler, compiled
 from jaxvae.samplers.fitting import check_fits, check_training, coordinates, minimise
 
-HEADROOM = 4.0  # the flow only contracts towards its Gaussian: what is fitted must be wider where it is dense
-REACH = 4 * HEADROOM  # what a network sees of a point, at most: 4 standard deviations of what is fitted
-STEEPEST = 4.0  # of a network's second output: where a layer scales by sigmoid(2 + output), its inverse by 8.4 at most
+HEADROOM = 4.0  # scale of the fitted codes: the flow only contracts towards its Gaussian, so the codes must be wider
+REACH = 4 * HEADROOM  # bound on a network's inputs: 4 standard deviations of the codes
+STEEPEST = 4.0  # bound on a network's log-scales: a layer scales by sigmoid(2 + output), its inverse by 8.4 at most
 
 
 def flow(
@@ -29,18 +29,17 @@ def flow(
     steps: int = 2000,
     batch_size: int = 256,
 ) -> Sampler:
-    """A normalizing flow fitted by maximum likelihood; as a masked autoregressive one, arXiv:1705.07057.
+    """Normalizing flow fitted by maximum likelihood, masked autoregressive by default (arXiv:1705.07057).
 
-    It is fitted to one z ~ q(z|x) of each example, and the parameters that are best on held-out ones are kept. Its
-    networks are `Bounded`. The temperature scales the Gaussian that the flow starts from: at 0 all draws are its
-    centre.
+    It is fitted to one z ~ q(z|x) per example; the parameters with the best held-out likelihood are kept. Its networks
+    are `Bounded`. The temperature scales the base Gaussian of the flow: at 0 all draws are the image of its mean.
 
     Args:
-      kind: "autoregressive" or "coupling", as in the prior 'flow'; the latter needs more codes.
-      num_flows: layers, with the dimensions reversed between them.
-      hidden: widths of their networks.
+      kind: "autoregressive" or "coupling", as in the prior 'flow'; "coupling" needs more codes.
+      num_flows: number of layers, with the dimensions reversed between them.
+      hidden: widths of the layers' networks.
       steps: of Adam.
-      batch_size: codes in each.
+      batch_size: codes per step.
 
     Raises:
       UserError: an option out of its range.
@@ -80,10 +79,10 @@ def flow(
 
 @dataclasses.dataclass(frozen=True)
 class Bounded:
-    """A layer's network that sees no point further out than REACH, and whose log-scales stay within STEEPEST.
+    """A layer's network with inputs bounded by REACH and log-scales bounded by STEEPEST.
 
-    So a layer is an affine map far out, with bounded coefficients, and no draw is thrown to infinity: a network that
-    is let free there multiplies the error of each dimension into the next.
+    So a layer is an affine map with bounded coefficients far out, and no draw diverges: without bounds, the error of
+    each dimension is multiplied into the next.
     """
 
     net: Pure

@@ -1,4 +1,4 @@
-"""Samplers that the model brings with it: its prior, and the posteriors of some inputs."""
+"""Samplers without a fit: the model's prior, and a mixture of posteriors of some inputs."""
 
 from typing import Any
 
@@ -13,16 +13,16 @@ from jaxvae.models.base import Model, centre
 from jaxvae.models.sampling import draw_prior
 from jaxvae.samplers.base import Codes, Draw, Sampler, compiled
 
-AT_A_TIME = 64  # draws from posteriors: under a VampPrior each is one of all components
+AT_A_TIME = 64  # draws from posteriors; under a VampPrior each draws from all components
 
 
 def unscaled(model: Model) -> Space | None:
-    """The space of latents that have no multiples, which no temperature can scale; None in R^n."""
+    """Return the latent space where no temperature can scale z, since it has no multiples; None in R^n."""
     return None if model.latent.space.is_linear else model.latent.space
 
 
 def prior() -> Sampler:
-    """The model's own prior; the temperature scales z about its mean, in R^n only."""
+    """The model's own prior. The temperature scales z about the mean of the prior, in R^n only."""
 
     def fit(model: Model, params: Params, codes: Codes | None, key: Key) -> Draw:
         del codes, key
@@ -36,14 +36,14 @@ def prior() -> Sampler:
 
 
 def pseudo_inputs(components: int = 500) -> Sampler:
-    """The mixture of the posteriors of some inputs, all alike in weight (arXiv:1705.07120, equation 9).
+    """Equally weighted mixture of the posteriors of some inputs (arXiv:1705.07120, equation 9).
 
-    For a model with the prior 'vamp' the inputs are its own learned ones. For others they are `components` training
-    examples, of those that `encode_all` kept: an estimate of the aggregated posterior, that of draws and not of
-    centres. The temperature scales z about the centre of its component, in R^n only.
+    For a model with the prior 'vamp' the inputs are its learned pseudo-inputs. For other models they are `components`
+    of the training examples kept by `encode_all`, and the mixture estimates the aggregate posterior. The temperature
+    scales z about the centre of its component, in R^n only.
 
     Raises:
-      UserError: fewer than 1 component. `fit` refuses more components than there are examples to take.
+      UserError: fewer than 1 component. `fit` refuses more components than examples.
     """
     check("sampler", "pseudo_inputs", components=(components, within(1)))
 
@@ -53,7 +53,7 @@ def pseudo_inputs(components: int = 500) -> Sampler:
         if not learned and len(codes.inputs) < components:
             raise UserError(
                 f"The sampler 'pseudo_inputs' got components={components}, but there are only {len(codes.inputs)} "
-                "training examples to take: take fewer."
+                "training examples: take fewer."
             )
         inputs = None if learned else jnp.asarray(codes.inputs[:components])
         space = model.latent.space
@@ -65,7 +65,7 @@ def pseudo_inputs(components: int = 500) -> Sampler:
             def one(key):
                 choice, noise = jax.random.split(key)
                 q: Any
-                if learned:  # its posteriors are at hand for all pseudo-inputs together only
+                if learned:  # the prior holds the posteriors of all pseudo-inputs together
                     q, index = mixture.component_distribution, mixture.mixing_distribution.sample(choice)
                 else:
                     q, index = model.encode(params, inputs[jax.random.randint(choice, (), 0, len(inputs))]), ...

@@ -1,4 +1,4 @@
-"""What one can do in a latent space, as modes of a trained run: `--mode=tool --config.tool=NAME`."""
+"""Tools for the latent space of a trained run: `--mode=tool --config.tool=NAME`."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -16,16 +16,16 @@ TOOLS = {
 
 
 def find(spec: Mapping[str, Any], run: TrainedRun | None = None) -> Callable[..., Outcome]:
-    """The tool `{"name": ..., **options}` with its options and its run bound.
+    """Bind the options and the run of the tool `{"name": ..., **options}`.
 
     Raises:
-      UserError: see `experiment.parts.part`.
+      UserError: as `experiment.parts.part`.
     """
     return part("tool", spec, {"run": run}, {"tool": TOOLS}, {"jaxvae.tools.Outcome": Outcome})
 
 
 def resolved(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """`{"name": ..., **options}` of a tool with all its options, those that `spec` lacks at their defaults."""
+    """Complete `{"name": ..., **options}` of a tool with the defaults of options that `spec` lacks."""
     options = inspect.signature(find(spec)).parameters.values()
     defaults = {option.name: option.default for option in options if option.default is not option.empty}
     return {"name": spec["name"], **{key: value for key, value in defaults.items() if key != "run"}, **spec}

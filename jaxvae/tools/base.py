@@ -1,4 +1,4 @@
-"""What every tool gives back, and the choices that several share."""
+"""Results of tools, and checks that several of them share."""
 
 from typing import NamedTuple
 
@@ -9,12 +9,12 @@ from jaxvae.runs.trained_run import TrainedRun
 
 
 class Outcome(NamedTuple):
-    """What a tool found.
+    """Result of a tool.
 
     Attributes:
       arrays: `{name: array}`, written as an `.npz`; images and other data lie in [0, 1].
-      rows: `[rows, columns, *data_shape]` as viewed, to be looked at.
-      title: what the sheet shows.
+      rows: `[rows, columns, *data_shape]` in [0, 1], drawn as a sheet.
+      title: caption of the sheet.
       numbers: `{name: value}`, printed and written as JSON.
     """
 
@@ -25,10 +25,10 @@ class Outcome(NamedTuple):
 
 
 def chosen(run: TrainedRun, tool: str, **indices: int) -> list[int]:
-    """The indices, each of an example of the test set.
+    """Check indices of test examples, and return them as a list.
 
     Raises:
-      UserError: one that there is not.
+      UserError: an index outside the test set.
     """
     size = len(run.dataset.test.x)
     for name, index in indices.items():
@@ -38,6 +38,6 @@ def chosen(run: TrainedRun, tool: str, **indices: int) -> list[int]:
 
 
 def refuse_sequences(run: TrainedRun, tool: str) -> None:
-    """Raises UserError where the data is text or music, whose values have no noise and no distance."""
+    """Raise UserError for text and music, whose values have neither noise nor distances."""
     if kind := run.experiment.spec.sequence:
-        raise UserError(f"The tool '{tool}' changes single values of an example, and this data is {kind}.")
+        raise UserError(f"The tool '{tool}' changes single values of an example, but this data is {kind}.")

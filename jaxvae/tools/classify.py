@@ -1,4 +1,4 @@
-"""Classifiers of scikit-learn's that tools ask: of codes, to steer by; of images, to judge by."""
+"""Classifiers of scikit-learn for tools: of codes, to guide a search; of images, to evaluate the result."""
 
 import warnings
 
@@ -14,9 +14,9 @@ LARGEST = 20_000  # training examples that a classifier is fitted to; more chang
 
 
 def linear_classifier(codes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Logistic regression: `(weights [classes, D], bias [classes], classes)`, for codes `[N, D]`.
+    """Fit a logistic regression to codes `[N, D]`: `(weights [classes, D], bias [classes], classes)`.
 
-    With two classes there is one row, in favour of the second (scikit-learn's way).
+    With two classes there is one row, with positive logits for the second class (as in scikit-learn).
 
     Raises:
       UserError: fewer than two classes.
@@ -32,9 +32,9 @@ def linear_classifier(codes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray
 
 
 def agreement(x: np.ndarray, labels: np.ndarray, target: int, *sets: np.ndarray) -> list[float]:
-    """For each of `sets`, the part that a classifier trained on x `[N, ...]` takes for the class `target`.
+    """For each of `sets`, the share that a classifier fitted to x `[N, ...]` assigns to the class `target`.
 
-    The classifier is a neural network on the pixels, of one hidden layer.
+    The classifier is a neural network on the pixels with one hidden layer.
 
     Raises:
       UserError: fewer than two classes.
@@ -43,19 +43,17 @@ def agreement(x: np.ndarray, labels: np.ndarray, target: int, *sets: np.ndarray)
     rows = some_rows(len(x), LARGEST)
     x, labels = x[rows].reshape(len(rows), -1), labels[rows]
     counts = np.unique(labels, return_counts=True)[1]
-    # Scikit-learn holds out a tenth to know when to stop, some of each class.
+    # For early stopping scikit-learn holds out a tenth, with examples of each class.
     holds_out = counts.min() > 1 and len(x) >= 10 * len(counts)
     network = require("sklearn.neural_network").MLPClassifier(
         (200,), batch_size=min(200, len(x)), early_stopping=holds_out, max_iter=30, random_state=0
     )
     with one_thread(), warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", require("sklearn.exceptions").ConvergenceWarning
-        )  # a judge need not be the best
+        warnings.simplefilter("ignore", require("sklearn.exceptions").ConvergenceWarning)  # need not be the best
         network.fit(x, labels)
         return [float(np.mean(network.predict(one.reshape(len(one), -1)) == target)) for one in sets]
 
 
 def _check(labels: np.ndarray) -> None:
     if len(np.unique(labels)) < 2:
-        raise UserError("A classifier needs labels of two classes at least, but the training set has one.")
+        raise UserError("A classifier needs labels of at least two classes, but the training set has one.")

@@ -1,4 +1,4 @@
-"""Repairs with a model: missing values, noise; and examples made to order."""
+"""Tools that impute missing values, remove noise, and search for examples of a class."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from jaxvae.tools.base import Outcome, refuse_sequences
 from jaxvae.tools.classify import linear_classifier
 
 METHODS = {"metropolis": imputation.metropolis_within_gibbs, "pseudo_gibbs": imputation.pseudo_gibbs}
-ROUNDING = 1e-12  # a squared error below this is that of float32 on values that are always the same
+ROUNDING = 1e-12  # a squared error below this is float32 rounding of constant values
 MASKS = ("middle", "top", "bottom", "left", "right", "random")
 
 
@@ -31,22 +31,22 @@ def impute(
     chains: int = 16,
     nll_samples: int = 500,
 ) -> Outcome:
-    """Fills in missing values of test examples, beside what the training set's mean would give.
+    """Impute missing values of test examples, and compare the error with that of the training set's mean.
 
     Args:
       run: the run.
       method: "metropolis" (exact in the limit) or "pseudo_gibbs", see `imputation`.
       mask: which values are missing: "middle" (rows), "top", "bottom", "left", "right", "random", or an `.npy` file of
-        a bool array that broadcasts to `[N, *data_shape]`, True where a value is known.
-      part: how much of an example is missing; 2/7 of 28 rows are 8.
-      num: test examples, taken at random, always the same; `index` in the arrays says which.
-      steps: of each chain after `burn_in` steps.
-      burn_in: steps before.
-      chains: of each example; the mean is over all of them.
+        a bool array that broadcasts to `[N, *data_shape]`, True where a value is observed.
+      part: share of an example that is missing; 2/7 of 28 rows are 8.
+      num: test examples, a fixed random subset; `index` in the arrays lists them.
+      steps: steps of each chain after the burn-in.
+      burn_in: steps of the burn-in.
+      chains: chains per example; the mean is over all of them.
       nll_samples: K of log p(x_missing | x_observed); 0 leaves it out.
 
-    `numbers` has the mean squared errors on missing values in units of the pixel range, their ratio (but where these
-    values are always the same, so that the mean makes no error), and that log-likelihood.
+    `numbers` holds the mean squared errors on missing values in units of the pixel range, their ratio (unless the
+    missing values are constant, so that the mean has no error), and that log-likelihood.
 
     Raises:
       UserError: an option out of its range, a mask that does not fit, or a model that cannot impute.
@@ -65,7 +65,7 @@ def impute(
     observed = jnp.broadcast_to(_mask(run, mask, part, len(rows)), x.shape)
     missing = ~np.asarray(observed)
     if not missing.any():
-        raise UserError("The mask says that every value is known: nothing is there to be imputed.")
+        raise UserError("The mask marks every value as observed: there is nothing to impute.")
     key, nll_key = jax.random.split(run.key("impute"))
     found = METHODS[method](run.model, run.params, key, x, observed, steps, burn_in, chains)
     average = np.mean(run.split("train").x, axis=0, dtype=np.float64) / run.dataset.max_value
@@ -81,7 +81,7 @@ def impute(
         numbers["log_likelihood_of_missing"] = float(jnp.mean(log_likelihood))
     hidden = np.where(missing, 0.5, true)
     shown = np.stack([true, hidden, filled, run.unit(found.sample)])[:, :16]
-    title = f"test examples; what is known; the mean of what is missing; a draw of it (by {method})"
+    title = f"test examples; observed values; mean of the missing ones; a sample of them (by {method})"
     arrays = {"index": rows, "x": true, "observed": np.asarray(observed)}
     arrays |= {"mean": filled, "sample": run.unit(found.sample)}
     return Outcome(arrays, shown, title, numbers)
@@ -93,7 +93,7 @@ def _mask(run: TrainedRun, mask: str, part: float, num: int) -> np.ndarray:
         try:
             observed = np.load(Path(mask).expanduser(), allow_pickle=False)
             if not isinstance(observed, np.ndarray):
-                raise ValueError("it is no single array")
+                raise ValueError("it is not a single array")
         except (OSError, ValueError, EOFError) as error:
             raise UserError(f"The mask '{mask}' cannot be read: {error}.") from error
         imputation.check_mask(jnp.zeros((num, *shape)), observed)
@@ -112,12 +112,12 @@ def _mask(run: TrainedRun, mask: str, part: float, num: int) -> np.ndarray:
 
 
 def denoise(run: TrainedRun, level: float = 0.3, num: int = 16, steps: int = 1) -> Outcome:
-    """Adds Gaussian noise of deviation `level` (of the pixel range) to test examples, and projects them on the model.
+    """Add Gaussian noise of deviation `level` (of the pixel range) to test examples, and project them on the model.
 
-    The examples are `num` at random, always the same; `index` in the arrays says which.
+    The `num` examples are a fixed random subset; `index` in the arrays lists them.
 
     Raises:
-      UserError: a level below 0, fewer than 1 example or step, data that is sequences.
+      UserError: a level below 0, fewer than 1 example or step, or sequences.
     """
     check("tool", "denoise", level=(level, within(0)), num=(num, within(1)), steps=(steps, within(1)))
     refuse_sequences(run, "denoise")
@@ -137,13 +137,13 @@ def denoise(run: TrainedRun, level: float = 0.3, num: int = 16, steps: int = 1) 
 
 
 def search(run: TrainedRun, target: int = 0, num: int = 64, steps: int = 300, prior_weight: float = 1.0) -> Outcome:
-    """Examples of a class from a model that knows no classes, by gradient search in z.
+    """Search z for examples of a class by gradients, in a model trained without classes.
 
     A linear classifier of codes is fitted to the training set; then log p(target | z) + prior_weight log p(z) is
-    climbed from draws of the prior.
+    maximised from draws of the prior.
 
     Raises:
-      UserError: no labels, no such class, or latents that are codes.
+      UserError: no labels, an unknown class, or discrete latents.
     """
     check(
         "tool", "search", target=(target, within(0)), num=(num, within(1)), steps=(steps, within(1)),

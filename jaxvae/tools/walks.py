@@ -1,4 +1,4 @@
-"""Walks through the latent space: between examples, along dimensions, along directions that labels give."""
+"""Walks through the latent space: between examples, along dimensions, along directions of attributes."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,21 +11,21 @@ from jaxvae.runs.trained_run import TrainedRun, some_rows
 from jaxvae.tools.base import Outcome, chosen
 from jaxvae.tools.classify import LARGEST, agreement
 
-CODES = 1000  # examples that an order of dimensions is taken from
+CODES = 1000  # examples used to order the dimensions
 
 
 def interpolate(run: TrainedRun, num: int = 8, steps: int = 9, path: str = "linear", first: int = 0) -> Outcome:
-    """From one test example to another, for `num` pairs: the examples themselves at both ends of each row.
+    """Interpolate between `num` pairs of test examples; each row begins and ends with the examples themselves.
 
     Args:
       run: the run.
-      num: pairs, taken one after the other from the example `first` on; fewer where the test set ends.
-      steps: points of each path, ends included.
-      path: "linear", "spherical" or "geodesic", see `curves.interpolate`.
-      first: the first example's index.
+      num: consecutive pairs, from the example `first` on; fewer at the end of the test set.
+      steps: points of each path, including the ends.
+      path: "linear", "spherical" or "geodesic", as in `latent.interpolate`.
+      first: index of the first example.
 
     Raises:
-      UserError: examples that there are not, a path that the latent space does not have.
+      UserError: examples outside the test set, or a path that the latent space does not have.
     """
     if path not in latent.PATHS:
         raise unknown("path of the tool 'interpolate'", path, latent.PATHS)
@@ -49,14 +49,14 @@ def interpolate(run: TrainedRun, num: int = 8, steps: int = 9, path: str = "line
 
 
 def traverse(run: TrainedRun, index: int = 0, num: int = 12, steps: int = 11, span: float = 3.0) -> Outcome:
-    """One dimension of z at a time, about a test example, the ones that tell most about the data first.
+    """Vary one dimension of z at a time about a test example, the most informative dimensions first.
 
     Args:
       run: the run.
-      index: the example's.
-      num: dimensions.
-      steps: points on each, from -span to span.
-      span: in the prior's standard deviations.
+      index: index of the example.
+      num: number of dimensions.
+      steps: points per dimension, from -span to span.
+      span: in standard deviations of the prior.
 
     Raises:
       UserError: no such example, or latents that are not in R^n.
@@ -83,21 +83,21 @@ def attribute(
     strength: float = 3.5,
     factor: str = "",
 ) -> Outcome:
-    """Adds the direction towards a class to examples without it, or takes it away (arXiv:1512.09300, section 4).
+    """Move examples towards a class, or away from it, by an attribute vector (arXiv:1512.09300, section 4).
 
     Args:
       run: the run; its training set needs labels, or factors.
       positive: the class to move towards.
       negative: the class to start from; -1 for all others.
-      num: test examples shown, taken at random, always the same.
-      steps: strengths from 0 to `strength`.
-      strength: the last one. 1 moves the mean of the rest onto the mean of the class, which takes about a third of
-        the examples there; on MNIST 3.5 takes nine in ten of them to any class. Below 0, examples of the class are
-        moved away from it.
-      factor: the name of a factor whose values are the classes, "Smiling" of CelebA for example, in place of labels.
+      num: test examples shown, a fixed random subset.
+      steps: number of strengths from 0 to `strength`.
+      strength: the last one. 1 moves the mean of the other examples onto the mean of the class, and about a third of
+        the examples into the class; on MNIST 3.5 moves nine in ten of them into any class. Below 0, examples of the
+        class are moved away from it.
+      factor: name of a factor whose values are the classes, "Smiling" of CelebA for example, instead of labels.
 
-    `numbers` has the part of the test examples to be moved, reconstructed, that a scikit-learn classifier, trained on
-    the training data, takes for the class: `before`, and `after` at the last strength.
+    `numbers` holds the shares of moved test examples that a scikit-learn classifier, fitted to the training data,
+    assigns to the class: `before` (their reconstructions), and `after` at the last strength.
 
     Raises:
       UserError: no labels, no such class, or latents that are not in R^n.
@@ -115,7 +115,7 @@ def attribute(
     is_there = labels["test"] == positive
     start = is_there if strength < 0 else ~is_there if other is None else labels["test"] == other
     if not start.any():
-        raise UserError(f"No test example is there to be moved {'from' if strength < 0 else 'to'} class {positive}.")
+        raise UserError(f"There is no test example to move {'from' if strength < 0 else 'to'} class {positive}.")
     codes = jnp.asarray(run.codes("test")[start])
     moved = run.decode(codes + strength * vector)
     names = ("before", "after")
@@ -133,7 +133,7 @@ def attribute(
 
 
 def analogy(run: TrainedRun, a: int = 0, b: int = 1, c: int = 2) -> Outcome:
-    """Test example `a` is to `b` as `c` is to what is drawn last: c + (b - a) on the codes.
+    """Complete an analogy of test examples, `a` to `b` as `c` to the last image: c + (b - a) on the codes.
 
     Raises:
       UserError: no such example, or latents that are not in R^n.

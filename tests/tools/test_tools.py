@@ -283,7 +283,7 @@ def test_a_search_finds_the_class(digits, found):
         ("attribute", {"negative": 77}, "no code of class 77"),
         ("search", {"target": 77}, "No training example is of class 77; classes: [0, 1, 2"),
         ("impute", {"mask": "no.npy"}, "The mask 'no.npy' cannot be read"),
-        ("impute", {"part": 0.01}, "every value is known"),
+        ("impute", {"part": 0.01}, "every value as observed"),
     ],
 )
 def test_a_mistake_is_refused(name, given, said, digits, refused):
@@ -299,7 +299,7 @@ def test_a_mask_that_does_not_fit_is_refused(digits, refused, tmp_path):
     assert "cannot be read" in refused(f"--workdir={digits}", "--mode=tool", *options("impute", mask=path))
     with path.open("wb") as file:
         np.savez(file, mask=np.ones(3))
-    assert "no single array" in refused(f"--workdir={digits}", "--mode=tool", *options("impute", mask=path))
+    assert "not a single array" in refused(f"--workdir={digits}", "--mode=tool", *options("impute", mask=path))
 
 
 @pytest.mark.parametrize("name", ["analogy", "attribute", "impute", "interpolate", "search", "traverse"])
