@@ -1,4 +1,4 @@
-"""What every network is."""
+"""The contract of networks."""
 
 import dataclasses
 from collections.abc import Callable
@@ -11,24 +11,24 @@ from jaxvae.common.types import Array, Key, Params
 
 
 def check_widths(**widths: Any) -> None:
-    """Raises UserError unless each is a tuple of whole numbers of 1 or more, the widths of hidden layers."""
+    """Raise UserError unless each is a tuple of whole numbers of 1 or more, the widths of hidden layers."""
     for name, value in widths.items():
         if not isinstance(value, (tuple, list)) or any(type(width) is not int or width < 1 for width in value):
             raise UserError(f"The network got {name}={value}; every width must be a whole number of 1 or more.")
 
 
 class Network(NamedTuple):
-    """A pair of module builders.
+    """Builders of an encoder and a decoder.
 
     Attributes:
       encoder: `(data_shape, num_outputs) -> Module`, a map from `[..., *data_shape]` to `[..., num_outputs]`.
       decoder: `(latent_shape, output_shape) -> Module`, a map from `[..., *latent_shape]` to `[..., *output_shape]`.
     Both modules take an optional `context` `[..., C]`, which conditions them.
-      is_sequential: whether the decoder writes a sequence step by step, as `SequenceDecoder` does: it is then a map
-        from z `[N, *latent_shape]` and x `[N, *data_shape]` to `[N, *output_shape]`, each step from the steps before
+      is_sequential: whether the decoder is autoregressive over the steps of a sequence, as `SequenceDecoder`. It then
+        maps z `[N, *latent_shape]` and x `[N, *data_shape]` to `[N, *output_shape]`, each step from the steps before
         it, and has the methods `start(z, context) -> state` and `step(state, before) -> (state, outputs)`.
-      loops: False where XLA on CPU trains the modules badly inside `lax.scan`: the gradient of a convolution by its
-        kernel takes 10 to 40 times as long. Encoding, decoding and gradients by z do not.
+      loops: False where XLA on CPU trains the modules slowly inside `lax.scan`: the gradient of a convolution by its
+        kernel takes 10 to 40 times as long there. Encoding, decoding and gradients by z are not affected.
     """
 
     encoder: Callable[[tuple[int, ...], int], nn.Module]
@@ -39,7 +39,7 @@ class Network(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Pure:
-    """A Flax module as a function of its parameters, equal to another of the same module: static in a pytree."""
+    """A Flax module as a function of its parameters; equal to another of the same module, so static in a pytree."""
 
     module: nn.Module
 

@@ -11,11 +11,11 @@ from jaxvae.networks.convolution_window import Pair, window
 from jaxvae.networks.mlp import ACTIVATIONS
 
 NORMS = ("none", "group")
-SMALL_SIDE, WIDEST = 4, 256  # where the default stages end; the widest of them
+SMALL_SIDE, WIDEST = 4, 256  # of the default stages: the side where they end, and their largest width
 
 
 def image_size(network: str, shape: tuple[int, ...]) -> Pair:
-    """H and W of data `[H, W, C]`, or of outputs `[H, W, C, per value]`; raises UserError where it is no image."""
+    """Return H and W of data `[H, W, C]`, or of outputs `[H, W, C, per value]`; UserError for other shapes."""
     if len(shape) not in (3, 4) or min(shape) < 1:
         raise UserError(
             f"The network '{network}' is for images [height, width, channels], but an example has shape {list(shape)}. "
@@ -25,7 +25,7 @@ def image_size(network: str, shape: tuple[int, ...]) -> Pair:
 
 
 def strided(network: str, size: Pair, channels: tuple[int, ...], kernel: int, stride: int) -> tuple[Stage, ...]:
-    """One strided convolution for each of `channels`; where there are none, two or more, to `SMALL_SIDE` pixels."""
+    """Stack a strided convolution for each of `channels`; without channels, two or more, down to `SMALL_SIDE`."""
     if kernel > min(size):
         raise UserError(f"The network '{network}' got kernel={kernel}, but the images have {list(size)} pixels.")
     stages, at = [], size
@@ -35,8 +35,8 @@ def strided(network: str, size: Pair, channels: tuple[int, ...], kernel: int, st
             return tuple(stages)
         if stride > 1 and min(at) == 1:
             raise UserError(
-                f"The network '{network}' got {len(channels)} stages, but images of {list(size)} pixels have but 1 row "
-                f"or column left after {i} steps of stride {stride}. Give fewer channels, or () for as many as fit."
+                f"The network '{network}' got {len(channels)} stages, but images of {list(size)} pixels have only 1 "
+                f"row or column left after {i} steps of stride {stride}. Give fewer channels, or () for as many as fit."
             )
         win = window(at, (kernel, kernel), stride, "SAME")
         stages.append(Stage(win, channels[i] if channels else min(32 * 2**i, WIDEST)))
@@ -45,7 +45,7 @@ def strided(network: str, size: Pair, channels: tuple[int, ...], kernel: int, st
 
 
 def check_options(network: str, activation: str, norm: str, groups: int, channels: Sequence[int], **sizes: int) -> None:
-    """Raises UserError for a value that there is not."""
+    """Raise UserError for an unknown activation or norm, or a size out of range."""
     if activation not in ACTIVATIONS:
         raise unknown("activation", activation, ACTIVATIONS)
     if norm not in NORMS:
@@ -66,25 +66,25 @@ def conv(
     norm: str = "none",
     groups: int = 8,
 ) -> Network:
-    """Strided convolutions, and transposed ones back through the same sizes (DCGAN, arXiv:1511.06434).
+    """Strided convolutions, and transposed ones through the same sizes in reverse (DCGAN, arXiv:1511.06434).
 
     Args:
-      channels: of the encoder's stages, the decoder's in reverse; () for 32, 64 ... 256, two or more, until a side of
+      channels: of the encoder's stages, reversed in the decoder; () for 32, 64 ... 256, two or more, until a side of
         the image has at most 4 pixels.
-      kernel: the side of each, with zeros around ("SAME").
-      stride: of each.
-      hidden: widths of dense layers between the encoder's convolutions and its outputs, the decoder's in reverse.
+      kernel: side of each kernel, with zero padding ("SAME").
+      stride: of each convolution.
+      hidden: widths of dense layers between the encoder's convolutions and its outputs, reversed in the decoder.
       activation: of the hidden layers.
       norm: "none", or "group" for group normalisation (arXiv:1803.08494) of hidden convolutions.
-      groups: how many groups of channels that has.
+      groups: number of groups of channels for group normalisation.
 
     Raises:
-      UserError: an option that is out of range; with data that is no image or is too small for kernel or stages.
+      UserError: an option out of range; data that is not an image, or is too small for kernel or stages.
     """
     check_widths(hidden=hidden, channels=channels)
     check_options("conv", activation, norm, groups, channels or (32,), kernel=kernel, stride=stride)
     if not channels and stride == 1:
-        raise UserError("The network 'conv' got stride=1, which makes no image smaller: give it channels too.")
+        raise UserError("The network 'conv' got stride=1, which does not shrink images: give it channels too.")
     channels, hidden = tuple(channels), tuple(hidden)
     rest = ACTIVATIONS[activation], groups if norm == "group" else 0
 

@@ -1,4 +1,4 @@
-"""Convolutions with a bias, and encoders and decoders of several."""
+"""Convolutions with a bias, and convolutional encoders and decoders."""
 
 import math
 from collections.abc import Callable
@@ -11,12 +11,13 @@ from jaxvae.networks.convolution import convolve, convolve_transposed
 from jaxvae.networks.convolution_window import Pair, Window
 from jaxvae.networks.mlp import MLP
 
-# In 2 / fan_in, before truncation takes a quarter, and for the last layer, which starts near grey, in 1 / fan_in.
+# Variances of initial weights before truncation takes a quarter: in units of 2 / fan_in, and in units of 1 / fan_in for
+# the last layer, whose outputs start near grey.
 HIDDEN_SCALE, OUTPUT_SCALE = 1.0, 1 / 10
 
 
 class Conv(nn.Module):
-    """A convolution of images `[N, H, W, C]` with a bias; where `transposed`, from the window's output to its input."""
+    """Convolution of images `[N, H, W, C]` with a bias; where `transposed`, from the window's output to its input."""
 
     window: Window
     channels: int
@@ -27,7 +28,7 @@ class Conv(nn.Module):
     def __call__(self, x: Array) -> Array:
         sizes = self.window
         area = math.prod(sizes.kernel)
-        # Pixels that one output sums over; overlapping windows of a transposed one take turns.
+        # Inputs that one output sums over; area / stride windows cover an output of a transposed convolution.
         fan_in = x.shape[-1] * (area / math.prod(sizes.stride) if self.transposed else area)
         shape = (self.channels, x.shape[-1]) if self.transposed else (x.shape[-1], self.channels)
         init = nn.initializers.truncated_normal(math.sqrt(self.scale / max(fan_in, 1)))
@@ -39,7 +40,7 @@ class Conv(nn.Module):
 
 
 class Stage(NamedTuple):
-    """A convolution to so many channels, and the side and the stride of the max-pooling after it (1, 1: none)."""
+    """A convolution to `channels`, and side and stride of the max-pooling after it (1, 1: none)."""
 
     window: Window
     channels: int
@@ -47,16 +48,16 @@ class Stage(NamedTuple):
 
     @property
     def out(self) -> tuple[int, int, int]:
-        """The shape after it."""
+        """Output shape."""
         side, stride = self.pool
         rows, columns = ((n - min(side, n)) // stride + 1 for n in self.window.out)
         return rows, columns, self.channels
 
 
 class Encoder(nn.Module):
-    """Images `[..., H, W, C]` to `[..., num_outputs]`: convolutions, then dense layers, which see the context too.
+    """Map images `[..., H, W, C]` to `[..., num_outputs]`: convolutions, then dense layers, which see the context too.
 
-    Where what comes out of the convolutions is as large as the outputs, and `keep_size`, no dense layer follows.
+    With `keep_size`, no dense layer follows where the last feature map is as large as the outputs.
     """
 
     data_shape: tuple[int, ...]
@@ -84,7 +85,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latents `[..., *latent_shape]` to `[..., *output_shape]`: dense layers, then transposed convolutions, cropped."""
+    """Map latents `[..., *latent_shape]` to `[..., *output_shape]`: dense layers, transposed convolutions, a crop."""
 
     latent_shape: tuple[int, ...]
     stages: tuple[Stage, ...]  # each from its window's output to its input, the first with `start` channels

@@ -1,4 +1,4 @@
-"""The small convolutional autoencoder with max-pooling of the tutorials, for images of any size."""
+"""Small convolutional autoencoder with max-pooling, known from tutorials, for images of any size."""
 
 import itertools
 import math
@@ -17,19 +17,19 @@ UNPOOLED = ((3, 2, 0), (5, 3, 1), (2, 2, 1))
 
 
 def conv_pool(channels: Sequence[int] = (16, 8), hidden: Sequence[int] = (), activation: str = "relu") -> Network:
-    """Two convolutions with max-pooling and three transposed ones: the tutorials' small autoencoder of 28 x 28 pixels.
+    """Two convolutions with max-pooling and three transposed ones: the small autoencoder of tutorials (28 x 28 pixels).
 
     Conv 3 x 3, stride 3 - pool 2 x 2 - conv 3 x 3, stride 2 - pool 2 x 2, stride 1; back by 3 x 3, stride 2 - 5 x 5,
-    stride 3 - 2 x 2, stride 2. Where the latents are as many as the last feature map has values (32, for 28 x 28
-    pixels), they are it; else a dense layer lies between. Other sizes are decoded a little larger and cropped.
+    stride 3 - 2 x 2, stride 2. The last feature map is the latent where it has as many values (32, for 28 x 28 pixels);
+    else a dense layer lies between. Other image sizes are decoded slightly larger and cropped.
 
     Args:
-      channels: of the two convolutions; the first two transposed ones have the same.
-      hidden: widths of dense layers between convolutions and latents, the decoder's in reverse.
+      channels: of the two convolutions, and of the first two transposed ones.
+      hidden: widths of dense layers between convolutions and latents, reversed in the decoder.
       activation: of the hidden layers.
 
     Raises:
-      UserError: an option that is out of range; with data that is no image.
+      UserError: an option out of range, or data that is not an image.
     """
     check_widths(hidden=hidden, channels=channels)
     check_options("conv_pool", activation, "none", 1, channels)
@@ -60,7 +60,7 @@ def conv_pool(channels: Sequence[int] = (16, 8), hidden: Sequence[int] = (), act
 
 
 def _grown(side: int) -> list[int]:
-    """The sides after 0, 1, 2, 3 of `UNPOOLED`, from the smallest start that ends with `side` or more."""
+    """Sides after 0, 1, 2, 3 layers of `UNPOOLED`, from the smallest start that ends with `side` or more."""
     for start in itertools.count(1):
         sides = [start]
         for kernel, stride, pad in UNPOOLED:

@@ -1,10 +1,10 @@
-"""Strided convolution and its transpose, as fast on CPU as elsewhere.
+"""Strided convolution and its transpose, in forms that are fast on CPU too.
 
-XLA on CPU runs an ordinary convolution near the speed of a matrix product, and the gradient of one by its kernel too;
-but a transposed one up to twice as slowly, and the gradient of that by its kernel fifty times. So on CPU each function
-here is written in the form that runs fast. Its tangent is written as the transpose of the form that its gradient should
-have: reverse mode transposes it back. It is the derivative that it would be anyway, so that forward mode, `vmap` and
-derivatives of any order work as ever, which `jax.custom_vjp` would not allow. Elsewhere these are the stock operations.
+XLA on CPU runs a convolution, and its gradient by the kernel, near the speed of a matrix product. A transposed
+convolution is up to twice as slow, and its gradient by the kernel fifty times. So on CPU each function here is written
+in a form that runs fast. Its tangent is written as the transpose of the fast form of its gradient, which reverse mode
+transposes back. The derivatives are the usual ones, so that forward mode, `vmap` and derivatives of any order work as
+usual, which `jax.custom_vjp` would not allow. On other platforms these are the stock operations.
 """
 
 import functools
@@ -22,12 +22,12 @@ from jaxvae.networks.convolution_window import Pair, Window, window
 
 
 def convolve(x: Array, kernel: Array, stride: int | Pair = 1, padding: str | Sequence[Pair] = "SAME") -> Array:
-    """The convolution `[N, H', W', O]` of images x `[N, H, W, C]` with a kernel `[h, w, C, O]`.
+    """Convolve images x `[N, H, W, C]` with a kernel `[h, w, C, O]`: `[N, H', W', O]`.
 
     Args:
       x: images.
       kernel: of x's dtype.
-      stride: pixels of a step, one number or one for each direction.
+      stride: pixels per step, one number or one per direction.
       padding: "SAME", where H' is H / stride rounded up, "VALID", or the rows and the columns of zeros
         `((before, after), (before, after))`.
 
@@ -45,18 +45,18 @@ def convolve_transposed(
     padding: str | Sequence[Pair] = "SAME",
     size: Pair | None = None,
 ) -> Array:
-    """The transpose of `convolve`: what its gradient by the images is for the cotangent x.
+    """Transpose of `convolve`: its gradient by the images for the cotangent x.
 
     Args:
       x: `[N, H', W', O]`.
-      kernel: `[h, w, C, O]`, as for the convolution that this is the transpose of.
-      stride: as there.
-      padding: as there: it takes away here.
-      size: H and W of the images `[N, H, W, C]` that come out; by default the smallest that the convolution makes H'
-        and W' of, (H' - 1) stride + h - padding, and with "SAME" the largest, H' stride.
+      kernel: `[h, w, C, O]`, as for `convolve`.
+      stride: of the convolution.
+      padding: of the convolution; it crops here.
+      size: H and W of the output `[N, H, W, C]`. By default the smallest that the convolution maps to H' and W',
+        (H' - 1) stride + h - padding, and with "SAME" the largest, H' stride.
 
     Raises:
-      UserError: as `window`, or a size from which the convolution does not give H' and W'.
+      UserError: as `window`, or a size that the convolution does not map to H' and W'.
     """
     if size is None:
         strides = (stride, stride) if isinstance(stride, int) else stride
@@ -68,11 +68,11 @@ def convolve_transposed(
         size = rows, columns
     sizes = window(size, kernel.shape[:2], stride, padding)
     if sizes.out != x.shape[1:3]:
-        raise UserError(f"A convolution makes {sizes.out} of {size}, not {x.shape[1:3]}: its transpose cannot undo it.")
+        raise UserError(f"A convolution maps {size} to {sizes.out}, not {x.shape[1:3]}: its transpose cannot undo it.")
     return _transposed(x, kernel, sizes, False) if jax.default_backend() == "cpu" else stock_up(x, kernel, sizes)
 
 
-# The rules. `dual`: by the transpose of the other function's form, for tangents: that form is what reverse mode runs.
+# Differentiation rules. Tangents are `dual`: the transpose of the other function's form, which reverse mode then runs.
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
@@ -117,16 +117,16 @@ def _is_zero(tangent: Any) -> bool:
 
 
 def _added(like: Array, *terms: Array | None) -> Array:
-    """The sum of what there is."""
+    """Sum the terms that are not None."""
     given = [term for term in terms if term is not None]
     return sum(given[1:], given[0]) if given else jnp.zeros_like(like)
 
 
 def _computed_once(x: Array) -> Array:
-    """`x`, in a form that XLA does not compute a second time where it is used again.
+    """Return `x` in a form that XLA does not recompute where it is used again.
 
-    Else it fuses a cheap x (a bias and relu) into the transposed copy that the gradient by the kernel needs, and so
-    reads it in an order for which no cache is large enough: 19 ms in the place of 1.4 for 17 MB. It never computes a
-    division twice, and cannot know that this one is by 1.
+    Otherwise XLA fuses a cheap x (a bias and relu) into the transposed copy that the gradient by the kernel needs, and
+    reads it in an order that misses the cache: 19 ms instead of 1.4 for 17 MB. XLA never recomputes a division, and
+    cannot infer that this one is by 1.
     """
     return x / jnp.where(jnp.isnan(x), x, jnp.ones((), x.dtype))

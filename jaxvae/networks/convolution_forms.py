@@ -1,7 +1,7 @@
-"""One map in three linear arguments, sum y * convolve(x, w), in the forms that are fast on CPU.
+"""The trilinear map sum y * convolve(x, w) and its transposes, in forms that are fast on CPU.
 
-`down` is linear in x and w, `up` in y and w, `by_kernel` in x and y. A form that stands for another is the transpose of
-it. `stock` and `stock_up` are XLA's own.
+`down` is linear in x and w, `up` in y and w, `by_kernel` in x and y; each is a transpose of the others. `stock` and
+`stock_up` are XLA's own.
 """
 
 import math
@@ -16,35 +16,35 @@ from jaxvae.common.types import Array
 from jaxvae.networks.convolution_window import Pair, Window
 
 FEW_CHANNELS = 8  # fewer leave the lanes of a core idle
-MUCH_WASTE = 1.4  # computed over wanted pixels, from which the border that `_blocks_up` crops costs more than columns
+MUCH_WASTE = 1.4  # ratio of computed to kept pixels from which `_columns_up` is faster than `_blocks_up`, which crops
 
 
 def transpose(form: Callable[[Any], Any], shape: tuple[int, ...], value: Array) -> Array:
-    """The transpose of a linear function of an array of that shape."""
+    """Apply the transpose of a linear function, whose argument has this shape, to `value`."""
     return jax.linear_transpose(form, jax.ShapeDtypeStruct(shape, value.dtype))(value)[0]
 
 
 def stock(x: Array, w: Array, sizes: Window) -> Array:
-    """The convolution `[N, H', W', O]` of x `[N, H, W, C]` with w `[h, w, C, O]`."""
+    """Convolve x `[N, H, W, C]` with w `[h, w, C, O]`: `[N, H', W', O]`."""
     return lax.conv_general_dilated(
         x, w, sizes.stride, sizes.padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )  # fmt: skip
 
 
 def stock_up(y: Array, w: Array, sizes: Window) -> Array:
-    """Its transpose by the images."""
+    """Transpose of the convolution by the images."""
     return transpose(lambda x: stock(x, w, sizes), (y.shape[0], *sizes.size, w.shape[2]), y)
 
 
 def down(x: Array, w: Array, sizes: Window) -> Array:
-    """The convolution; blocks, where the channels are few."""
+    """Convolve, in blocks where the channels are few."""
     return _blocks_down(x, w, sizes) if x.shape[3] < FEW_CHANNELS else stock(x, w, sizes)
 
 
 def up(y: Array, w: Array, sizes: Window) -> Array:
-    """Its transpose by the images.
+    """Transpose of the convolution by the images.
 
-    Columns, where they cost less: a product, whose results for the pixels of each window are added up.
+    By columns where they cost less: a matrix product, whose results for the pixels of each window are summed.
     """
     if max(sizes.stride) == 1:
         return _blocks_up(y, w, sizes)
@@ -54,9 +54,9 @@ def up(y: Array, w: Array, sizes: Window) -> Array:
 
 
 def by_kernel(x: Array, y: Array, sizes: Window) -> Array:
-    """Its transpose by the kernel, `[h, w, C, O]`."""
+    """Transpose of the convolution by the kernel, `[h, w, C, O]`."""
     if any(out > size for out, size in zip(sizes.out, sizes.size, strict=True)):
-        # Padded first, so that x is not smaller than y: XLA would exchange them, and has no fast code for that.
+        # Padded first, so that x is not smaller than y: XLA would swap them, and has no fast code for that case.
         before = [pad for pad, _ in sizes.padding]
         reach = [(n - 1) * s + k for n, s, k in zip(sizes.out, sizes.stride, sizes.kernel, strict=True)]
         after = [n - b - size for n, b, size in zip(reach, before, sizes.size, strict=True)]
@@ -66,11 +66,11 @@ def by_kernel(x: Array, y: Array, sizes: Window) -> Array:
 
 
 def _pad(x: Array, rows: Pair, columns: Pair) -> Array:
-    """Zeros around images; a number below 0 crops."""
+    """Pad images with zeros; negative numbers crop."""
     return lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), (*rows, 0), (*columns, 0), (0, 0, 0)))
 
 
-# Blocks of stride x stride pixels become the channels of one pixel: a kernel takes whole blocks, in steps of 1.
+# Blocks of stride x stride pixels become the channels of one pixel, so that a kernel of blocks has stride 1.
 
 
 def _to_blocks(x: Array, stride: Pair) -> Array:
@@ -86,7 +86,7 @@ def _from_blocks(x: Array, stride: Pair) -> Array:
 
 
 def _kernel_of_blocks(w: Array, sizes: Window) -> Array:
-    """`[h, w, C, O]` to `[steps, steps, C * block, O]`, with zeros where the stride does not divide the kernel."""
+    """Reshape `[h, w, C, O]` to `[steps, steps, C * block, O]`, zero-padded where the stride does not divide it."""
     (rows, columns), (down, right) = sizes.steps, sizes.stride
     w = jnp.pad(w, ((0, rows * down - w.shape[0]), (0, columns * right - w.shape[1]), (0, 0), (0, 0)))
     w = w.reshape(rows, down, columns, right, *w.shape[2:]).transpose(0, 2, 1, 3, 4, 5)
@@ -94,7 +94,7 @@ def _kernel_of_blocks(w: Array, sizes: Window) -> Array:
 
 
 def _blocks(sizes: Window) -> tuple[Pair, Pair]:
-    """The rows and the columns of blocks in which the image lies; those of the padding count from 0."""
+    """Ranges of block rows and block columns that hold the image; counting starts with the padding."""
     found = [
         (before // stride, -(-(before + size) // stride))
         for size, stride, (before, _) in zip(sizes.size, sizes.stride, sizes.padding, strict=True)
@@ -113,7 +113,7 @@ def _blocks_down(x: Array, w: Array, sizes: Window) -> Array:
 
 
 def _blocks_up(y: Array, w: Array, sizes: Window) -> Array:
-    """Each block comes from the few y whose windows take it, by a kernel the other way round."""
+    """Compute each block from the few y whose windows cover it, with the flipped kernel."""
     kernel = _kernel_of_blocks(w, sizes)[::-1, ::-1].transpose(0, 1, 3, 2)
     blocks = _blocks(sizes)
     around = [(m - 1 - low, high - n) for (low, high), m, n in zip(blocks, sizes.steps, sizes.out, strict=True)]
@@ -124,7 +124,7 @@ def _blocks_up(y: Array, w: Array, sizes: Window) -> Array:
 
 
 def _crop(x: Array, blocks: tuple[Pair, Pair], sizes: Window) -> Array:
-    """The image out of its blocks."""
+    """Crop the image from its blocks."""
     before = [pad - low * s for (pad, _), (low, _), s in zip(sizes.padding, blocks, sizes.stride, strict=True)]
     after = [size + b - n for size, b, n in zip(sizes.size, before, x.shape[1:3], strict=True)]
     return _pad(x, (-before[0], after[0]), (-before[1], after[1]))

@@ -1,4 +1,4 @@
-"""The sizes of a convolution."""
+"""Sizes of a convolution."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ Pair = tuple[int, int]
 
 
 class Window(NamedTuple):
-    """A convolution's sizes, in both directions: of images, of the kernel, its step, and zeros before and after."""
+    """Sizes of a convolution in both directions: images, kernel, stride, and zeros before and after."""
 
     size: Pair
     kernel: Pair
@@ -20,7 +20,7 @@ class Window(NamedTuple):
 
     @property
     def out(self) -> Pair:
-        """The size of what it gives."""
+        """Size of the output."""
         rows, columns = (
             (size + sum(padding) - kernel) // stride + 1
             for size, kernel, stride, padding in zip(self.size, self.kernel, self.stride, self.padding, strict=True)
@@ -29,19 +29,19 @@ class Window(NamedTuple):
 
     @property
     def steps(self) -> Pair:
-        """The strides, rounded up, in a kernel."""
+        """Kernel size in strides, rounded up."""
         return -(-self.kernel[0] // self.stride[0]), -(-self.kernel[1] // self.stride[1])
 
 
 def window(size: Sequence[int], kernel: Sequence[int], stride: int | Pair, padding: str | Sequence[Pair]) -> Window:
-    """The sizes of a convolution of images of `size`.
+    """Compute the sizes of a convolution of images of `size`.
 
     Raises:
       UserError: a stride below 1, an unknown padding, or a kernel that does not fit into the padded image.
     """
     stride = (stride, stride) if isinstance(stride, int) else (stride[0], stride[1])
     if min(*stride, *kernel, *size) < 1:
-        raise UserError(f"A convolution of {list(size)} pixels got kernel {kernel}, stride {stride}; 1 at least.")
+        raise UserError(f"A convolution of {list(size)} pixels got kernel {kernel}, stride {stride}; at least 1.")
     if isinstance(padding, str):
         if padding not in ("SAME", "VALID"):
             raise UserError(f"A convolution got padding='{padding}'; it must be 'SAME', 'VALID' or two pairs.")

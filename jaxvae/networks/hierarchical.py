@@ -1,4 +1,4 @@
-"""A decoder of two levels for music: a conductor over bars, then the steps of each bar (MusicVAE, arXiv:1803.05428)."""
+"""Two-level decoder for music: a conductor over bars, then the steps of each bar (MusicVAE, arXiv:1803.05428)."""
 
 import math
 from functools import partial
@@ -15,10 +15,11 @@ from jaxvae.networks.recurrent_cells import LSTM, Embedding, as_carry, beside, d
 
 
 class HierarchicalDecoder(nn.Module):
-    """The conductor, an LSTM that starts from z, gives each bar a vector; a second LSTM, begun anew from that vector in
-    each bar, reads it and the step before (section 3.2): what joins the bars, but for that step, goes through z.
+    """Decode with two LSTMs (section 3.2). The conductor, initialised from z, outputs a vector per bar. The lower LSTM
+    is initialised from this vector in each bar, and reads it and the previous step. So bars are related through z
+    alone, apart from the previous step.
 
-    Its methods are those of `SequenceDecoder`.
+    Has the methods of `SequenceDecoder`.
     """
 
     num_tokens: int
@@ -37,7 +38,7 @@ class HierarchicalDecoder(nn.Module):
         self.of_bar, self.head = nn.Dense(2 * self.hidden), nn.Dense(math.prod(self.outputs))
 
     def __call__(self, z: Array, x: Array, context: Array | None = None) -> Array:
-        """Z `[N, ...]` and x `[N, T]` or `[N, T, D]` to `[N, T, *outputs]`."""
+        """Map z `[N, ...]` and x `[N, T]` or `[N, T, D]` to `[N, T, *outputs]`."""
         before, keep = steps_before(self, x, self.word_dropout)
         vectors = drop(self, self.embed(before, keep), self.dropout)
         num, length, _ = vectors.shape
@@ -49,12 +50,12 @@ class HierarchicalDecoder(nn.Module):
         return self._out(drop(self, hidden, self.dropout))
 
     def start(self, z: Array, context: Array | None = None):
-        """The state before the first step."""
+        """State before the first step."""
         bars = self._bars(z, context, self.num_bars)
         return bars, self._first(bars[:, 0]), jnp.zeros(len(z), jnp.int32)
 
     def step(self, state, before: Array):
-        """From the step before, `[N]` or `[N, D]` (-1: none), to the next state and outputs `[N, *outputs]`."""
+        """Map the previous step, `[N]` or `[N, D]` (-1: none), to the next state and outputs `[N, *outputs]`."""
         bars, carry, t = state
         bar = jnp.take_along_axis(bars, (t // self.bar)[:, None, None], axis=1)[:, 0]
         is_new = (t % self.bar == 0)[:, None]
@@ -63,7 +64,7 @@ class HierarchicalDecoder(nn.Module):
         return (bars, carry, t + 1), self._out(carry[1])
 
     def _bars(self, z: Array, context: Array | None, num: int) -> Array:
-        """The first `num` bars' vectors, `[N, num, conductor]`."""
+        """Vectors of the first `num` bars, `[N, num, conductor]`."""
         z = flat_latent(z, context)
         return self.leader(jnp.repeat(z[:, None], num, axis=1), as_carry(self.of_latent(z)))[0]
 
@@ -85,21 +86,21 @@ def hierarchical(
     dropout: float = 0.0,
     word_dropout: float = 0.0,
 ) -> Network:
-    """A bidirectional LSTM that encodes, and a decoder of two levels (arXiv:1803.05428).
+    """Bidirectional LSTM encoder and two-level decoder (arXiv:1803.05428).
 
     Args:
       data_shape: `(T,)` for tokens, `(T, D)` for frames.
-      levels: of tokens, the size of the vocabulary.
-      bar: steps in a bar.
-      embed_dim: of the vectors that stand for tokens or frames.
-      hidden: of the state of the lower LSTM.
-      conductor: of the state of the upper one.
-      encoder_hidden: of the encoder's, each way; 0 for as many as `hidden`.
-      dropout: of embeddings and outputs of the decoder, in training.
-      word_dropout: the part of the steps that is hidden from the decoder, in training.
+      levels: size of the vocabulary of tokens.
+      bar: steps per bar.
+      embed_dim: size of the embeddings of tokens or frames.
+      hidden: state size of the lower LSTM.
+      conductor: state size of the conductor.
+      encoder_hidden: state size of the encoder, per direction; 0 for `hidden`.
+      dropout: rate for embeddings and outputs of the decoder, in training.
+      word_dropout: share of the previous steps hidden from the decoder, in training.
 
     Raises:
-      UserError: a size below 1, a rate outside [0, 1), or data that is no sequence.
+      UserError: a size below 1, a rate outside [0, 1), or data that is not sequences.
     """
     check_sequence("hierarchical", data_shape)
     check(

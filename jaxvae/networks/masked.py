@@ -1,4 +1,4 @@
-"""Networks inside flows, from a point `[..., d]` and a context `[..., C]` to two outputs `[..., d]`, and over codes."""
+"""Networks of flows, from a point `[..., d]` and a context `[..., C]` to two outputs `[..., d]`, and over codes."""
 
 import itertools
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from jaxvae.networks.mlp import HIDDEN_INIT, MLP, OUTPUT_INIT
 
 
 class MaskedDense(nn.Module):
-    """A dense layer that joins an input to an output only if the input's degree is not above the output's."""
+    """Dense layer that connects an input to an output only if the input's degree is at most the output's."""
 
     in_degrees: tuple[int, ...]
     out_degrees: tuple[int, ...]
@@ -30,8 +30,8 @@ class MaskedDense(nn.Module):
 class Made(nn.Module):
     """Two outputs `[..., d]`, whose component i depends on x_1 .. x_(i-1) and on all of `context` (arXiv:1502.03509).
 
-    A unit of degree k sees x_1 .. x_k: input k has degree k, output k has k - 1, and hidden units share the degrees
-    0 .. d - 1 evenly. Those of degree 0, which the paper does not have, bring the context to the first output.
+    A unit of degree k depends on x_1 .. x_k: input k has degree k, output k has k - 1, and hidden units share the
+    degrees 0 .. d - 1 evenly. Units of degree 0, which the paper does not have, pass the context to the first output.
     """
 
     hidden: tuple[int, ...]
@@ -52,7 +52,7 @@ class Made(nn.Module):
 
 
 class CouplingNet(nn.Module):
-    """Two outputs `[..., d]` of an MLP that sees all of its input; the coupling layer masks that."""
+    """Two outputs `[..., d]` of an unmasked MLP; the coupling layer masks its input."""
 
     hidden: tuple[int, ...]
     activation: Callable[[Array], Array] = nn.relu
@@ -64,7 +64,7 @@ class CouplingNet(nn.Module):
 
 
 class CodeMade(nn.Module):
-    """Logits `[..., N, num_codes]` for codes `[..., N]`, those of code n from the codes before it (as in `Made`)."""
+    """Logits `[..., N, num_codes]` for codes `[..., N]`; those of code n depend on the codes before it (as `Made`)."""
 
     num_codes: int
     hidden: tuple[int, ...]

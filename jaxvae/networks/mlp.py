@@ -19,12 +19,12 @@ ACTIVATIONS = {
     "softplus": nn.softplus,
 }
 # A third of Glorot's variance in the hidden layers and a tenth in the last one, so that a new model starts near the
-# prior and near grey. With relu, MNIST ends lower so than with Flax's default; deep tanh networks want 1 and 1.
+# prior and near grey. With relu, MNIST ends at a lower loss than with Flax's default; deep tanh networks need 1 and 1.
 HIDDEN_SCALE, OUTPUT_SCALE = 1 / 3, 1 / 10
 
 
 def initializer(scale: float) -> Callable[..., Array]:
-    """Uniform weights with `scale` times Glorot's variance."""
+    """Initialise weights uniformly with `scale` times Glorot's variance."""
     return nn.initializers.variance_scaling(scale, "fan_avg", "uniform")
 
 
@@ -32,7 +32,7 @@ HIDDEN_INIT, OUTPUT_INIT = initializer(HIDDEN_SCALE), initializer(OUTPUT_SCALE)
 
 
 class MLP(nn.Module):
-    """Dense layers over the last `len(input_shape)` axes, flattened; the output gets `output_shape`."""
+    """Dense layers over the last `len(input_shape)` axes, flattened; the output is reshaped to `output_shape`."""
 
     input_shape: tuple[int, ...]
     hidden: tuple[int, ...]
@@ -60,16 +60,16 @@ def mlp(
     hidden_scale: float = HIDDEN_SCALE,
     output_scale: float = OUTPUT_SCALE,
 ) -> Network:
-    """Fully connected; the decoder mirrors the encoder's `hidden` widths.
+    """Fully connected networks; the decoder mirrors the encoder's `hidden` widths.
 
     Args:
-      hidden: the encoder's widths.
+      hidden: widths of the encoder.
       activation: of the hidden layers.
-      hidden_scale: the variance of their first weights, in units of Glorot's.
-      output_scale: the same of the last layer's.
+      hidden_scale: variance of the initial weights of hidden layers, in units of Glorot's.
+      output_scale: variance of the initial weights of the last layer, in units of Glorot's.
 
     Raises:
-      UserError: a width, a scale or an activation that there is not.
+      UserError: a width or a scale out of range, or an unknown activation.
     """
     for name, scale in (("hidden_scale", hidden_scale), ("output_scale", output_scale)):
         if not scale > 0:

@@ -1,4 +1,4 @@
-"""How networks compute: in which floats, and what their backward pass keeps; parameters stay float32."""
+"""Mixed precision and rematerialisation of networks; parameters stay float32."""
 
 import dataclasses
 from typing import Any
@@ -15,7 +15,7 @@ DTYPES = ("float32", "bfloat16")
 
 
 def cast(tree: Tree, dtype: str) -> Tree:
-    """The tree with its floats as `dtype`; whole numbers, keys and masks stay as they are."""
+    """Cast the floats of a tree to `dtype`; integers, keys and masks are unchanged."""
 
     def one(leaf):
         return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
@@ -25,13 +25,13 @@ def cast(tree: Tree, dtype: str) -> Tree:
 
 @dataclasses.dataclass(frozen=True)
 class Computed:
-    """A module that computes as told: equal to another of the same settings, and used like the module itself.
+    """Wrap a module to compute in `dtype`, with or without rematerialisation; equal to another of the same settings.
 
     Attributes:
-      module: its parameters are made as ever.
-      dtype: of the parameters and inputs that it sees; what it gives is float32 again.
-      remat: whether the backward pass computes the module anew from its inputs.
-      exact: the positions of arguments that are never rounded.
+      module: the wrapped module, initialised as usual.
+      dtype: of the parameters and inputs that the module gets; its outputs are cast back to float32.
+      remat: whether the backward pass recomputes the module from its inputs.
+      exact: positions of arguments that are never rounded.
     """
 
     module: nn.Module
@@ -40,12 +40,12 @@ class Computed:
     exact: tuple[int, ...] = ()
 
     def init(self, *args: Any, **options: Any) -> Any:
-        """As the module's."""
+        """Initialise the module."""
         return self.module.init(*args, **options)
 
     def apply(self, variables: Params, *args: Any, **options: Any) -> Any:
-        """As the module's, in `dtype`."""
-        exact = () if options.get("method") == "start" else self.exact  # which is not given the data
+        """Apply the module in `dtype`."""
+        exact = () if options.get("method") == "start" else self.exact  # which does not take the data
 
         def run(variables, *args):
             rounded = [arg if i in exact else cast(arg, self.dtype) for i, arg in enumerate(args)]
@@ -55,21 +55,21 @@ class Computed:
 
 
 def computed(network: Network, dtype: str = "float32", remat: bool = False, tokens: bool = False) -> Network:
-    """The network, computing in `dtype`, its activations kept or not.
+    """Make a network compute in `dtype`, with or without rematerialisation.
 
-    Parameters, and so gradients and the optimiser's state, stay float32, as do posteriors, likelihoods and losses: the
-    modules alone see bfloat16, which has float32's range and so needs no scaling of the loss (arXiv:1905.12322).
-    Networks within flows are part of a density, and stay float32.
+    Parameters, and so gradients and the optimiser's state, stay float32, as do posteriors, likelihoods and losses. Only
+    the modules compute in bfloat16, which has float32's range and so needs no loss scaling (arXiv:1905.12322). Networks
+    of flows are part of a density, and stay float32.
 
-    With `remat` the backward pass keeps what goes into the encoder and into the decoder, and computes each anew
-    (arXiv:1604.06174): the activations of one of them are held at a time, for a third more of computation. That is so
-    on GPU and TPU; XLA on CPU finds that the same numbers are computed twice, and keeps them.
+    With `remat` the backward pass keeps the inputs of encoder and decoder, and recomputes each of them
+    (arXiv:1604.06174): the activations of one of them are held at a time, for a third more computation. This holds on
+    GPU and TPU; XLA on CPU merges the repeated computation, and keeps the activations.
 
     Args:
-      network: a part; with "float32" and no `remat` it is given back as it is.
+      network: a network, returned unchanged for "float32" without `remat`.
       dtype: "float32" or "bfloat16".
-      remat: see above.
-      tokens: whether the data is tokens, numbers that are not to be rounded.
+      remat: whether to recompute activations in the backward pass.
+      tokens: whether the data is tokens, which must not be rounded.
 
     Raises:
       UserError: an unknown dtype.

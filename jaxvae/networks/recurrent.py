@@ -1,4 +1,4 @@
-"""LSTM networks for sequences: tokens `[T]` or frames `[T, D]`, whose padding, at the end, is -1."""
+"""LSTM networks for sequences: tokens `[T]` or frames `[T, D]`, padded at the end with -1."""
 
 import math
 from functools import partial
@@ -15,7 +15,7 @@ from jaxvae.networks.recurrent_cells import LSTM, Carry, Embedding, as_carry, be
 
 
 class SequenceEncoder(nn.Module):
-    """A bidirectional LSTM; its two last states, in a dense layer, become the posterior's numbers."""
+    """Bidirectional LSTM, and a dense layer from its two last states to the parameters of the posterior."""
 
     event_ndim: int
     num_tokens: int
@@ -40,12 +40,12 @@ class SequenceEncoder(nn.Module):
 
 
 class SequenceDecoder(nn.Module):
-    """An LSTM that reads z and the step before at each step, and starts from z.
+    """Autoregressive LSTM that is initialised from z, and reads z and the previous step at each step.
 
-    Called with z and the whole sequence it gives the outputs of all steps, each from the steps before it ("teacher
-    forcing"); `start` and `step` give them one by one. Where a "dropout" key is there, steps before are hidden from it
-    with probability `word_dropout` (Bowman et al. 2016, arXiv:1511.06349, section 3.1: the latent must tell), and
-    embeddings and outputs are dropped with probability `dropout`.
+    Called with z and the whole sequence, it returns the outputs of all steps, each from the steps before it (teacher
+    forcing); `start` and `step` compute them one by one. With a "dropout" key, previous steps are hidden with
+    probability `word_dropout`, so that the decoder needs the latent (Bowman et al. 2016, arXiv:1511.06349, section
+    3.1), and embeddings and outputs are dropped with probability `dropout`.
     """
 
     num_tokens: int
@@ -65,18 +65,18 @@ class SequenceDecoder(nn.Module):
             self.bias = self.param("bias", nn.initializers.zeros, (self.num_tokens,))
 
     def __call__(self, z: Array, x: Array, context: Array | None = None) -> Array:
-        """Z `[N, ...]` and x `[N, T]` or `[N, T, D]` to `[N, T, *outputs]`."""
+        """Map z `[N, ...]` and x `[N, T]` or `[N, T, D]` to `[N, T, *outputs]`."""
         z, (before, keep) = self._latent(z, context), steps_before(self, x, self.word_dropout)
         vectors = drop(self, self.embed(before, keep), self.dropout)
         return self._out(drop(self, self.layer(beside(vectors, z[:, None]), self._first(z))[0], self.dropout))
 
     def start(self, z: Array, context: Array | None = None):
-        """The carry before the first step."""
+        """Carry before the first step."""
         z = self._latent(z, context)
         return z, self._first(z)
 
     def step(self, carry, before: Array):
-        """From the step before, `[N]` or `[N, D]` (-1: none), to the next carry and outputs `[N, *outputs]`."""
+        """Map the previous step, `[N]` or `[N, D]` (-1: none), to the next carry and outputs `[N, *outputs]`."""
         z, state = carry
         state = self.layer.step(state, beside(self.embed(before), z))
         return (z, state), self._out(state[1])
@@ -105,21 +105,21 @@ def lstm(
     use_latent: bool = True,
     tied: bool = False,
 ) -> Network:
-    """A bidirectional LSTM that encodes, and an autoregressive one that decodes (arXiv:1511.06349).
+    """Bidirectional LSTM encoder and autoregressive LSTM decoder (arXiv:1511.06349).
 
     Args:
       data_shape: `(T,)` for tokens, `(T, D)` for frames.
-      levels: of tokens, the size of the vocabulary.
-      embed_dim: of the vectors that stand for tokens or frames.
-      hidden: of the decoder's state.
-      encoder_hidden: of the encoder's, each way; 0 for as many as `hidden`.
-      dropout: of embeddings and outputs of the decoder, in training.
-      word_dropout: the part of the steps that is hidden from the decoder, in training.
+      levels: size of the vocabulary of tokens.
+      embed_dim: size of the embeddings of tokens or frames.
+      hidden: state size of the decoder.
+      encoder_hidden: state size of the encoder, per direction; 0 for `hidden`.
+      dropout: rate for embeddings and outputs of the decoder, in training.
+      word_dropout: share of the previous steps hidden from the decoder, in training.
       use_latent: False for a plain language model, whose decoder does not see z.
-      tied: whether a token's logit is a product with its own vector (arXiv:1608.05859); for text only.
+      tied: whether input and output embeddings are tied (arXiv:1608.05859); for text only.
 
     Raises:
-      UserError: a size below 1, a rate outside [0, 1), or data that is no sequence.
+      UserError: a size below 1, a rate outside [0, 1), or data that is not sequences.
     """
     check_sequence("lstm", data_shape)
     check(
@@ -139,19 +139,19 @@ def lstm(
 
 
 def token_count(data_shape: tuple[int, ...], levels: int) -> int:
-    """How many tokens there are; 0 for frames."""
+    """Number of tokens; 0 for frames."""
     return levels if len(data_shape) == 1 else 0
 
 
 def sequence_encoder(
     data_shape: tuple[int, ...], num_outputs: int, num_tokens: int, embed_dim: int, hidden: int
 ) -> SequenceEncoder:
-    """The encoder of every network for sequences."""
+    """Build the encoder of every network for sequences."""
     return SequenceEncoder(len(data_shape), num_tokens, embed_dim, hidden, num_outputs)
 
 
 def check_sequence(name: str, data_shape: tuple[int, ...]) -> None:
-    """Raises UserError unless examples are tokens `[T]` or frames `[T, D]`."""
+    """Raise UserError unless examples are tokens `[T]` or frames `[T, D]`."""
     if len(data_shape) not in (1, 2):
         raise UserError(
             f"The network '{name}' reads sequences, tokens [T] or frames [T, D], but the data has the shape "

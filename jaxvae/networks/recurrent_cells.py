@@ -1,4 +1,4 @@
-"""The cell of a recurrent network, embeddings of tokens, and dropout of words and inputs."""
+"""LSTM cell, embeddings of tokens, and dropout of words and inputs."""
 
 import flax.linen as nn
 import jax
@@ -11,7 +11,7 @@ Carry = tuple[Array, Array]
 
 
 class LSTM(nn.Module):
-    """One layer (Hochreiter & Schmidhuber 1997, with forget gates); the products with the inputs are done at once."""
+    """LSTM layer (Hochreiter & Schmidhuber 1997, with forget gates); one product covers the inputs of all steps."""
 
     features: int
 
@@ -22,15 +22,15 @@ class LSTM(nn.Module):
     def _next(self, kernel: Array, carry: Carry, gates: Array) -> Carry:
         cell, hidden = carry
         i, f, g, o = jnp.split(gates + hidden @ kernel, 4, axis=-1)
-        cell = jax.nn.sigmoid(f + 1) * cell + jax.nn.sigmoid(i) * jnp.tanh(g)  # + 1: it starts by remembering
+        cell = jax.nn.sigmoid(f + 1) * cell + jax.nn.sigmoid(i) * jnp.tanh(g)  # + 1: initially it remembers
         return cell, jax.nn.sigmoid(o) * jnp.tanh(cell)
 
     def step(self, carry: Carry, x: Array) -> Carry:
-        """One step: x `[N, D]`; the second of the pair returned is the output."""
+        """Advance by one step x `[N, D]`; the second of the returned pair is the output."""
         return self._next(self.kernel, carry, self.of_input(x))
 
     def __call__(self, x: Array, carry: Carry, present: Array | None = None, reverse: bool = False):
-        """X `[N, T, D]` to outputs `[N, T, features]` and the last carry; steps that are not present change nothing."""
+        """Map x `[N, T, D]` to outputs `[N, T, features]` and the last carry; steps not `present` leave the carry."""
         kernel, gates = self.kernel, jnp.moveaxis(self.of_input(x), -2, 0)
 
         def step(carry, inputs):
@@ -44,12 +44,12 @@ class LSTM(nn.Module):
         return jnp.moveaxis(outputs, 0, -2), carry
 
     def zeros(self, num: int, dtype: jnp.dtype) -> Carry:
-        """The carry before the first step."""
+        """Carry before the first step."""
         return jnp.zeros((num, self.features), dtype), jnp.zeros((num, self.features), dtype)
 
 
 class Embedding(nn.Module):
-    """Tokens `[...]` or frames `[..., D]` to vectors `[..., features]`; padding and dropped steps to zeros."""
+    """Embed tokens `[...]` or frames `[..., D]` as vectors `[..., features]`; padding and dropped steps as zeros."""
 
     num_tokens: int  # 0 for frames
     features: int
@@ -65,29 +65,29 @@ class Embedding(nn.Module):
         )
 
     def attend(self, vectors: Array) -> Array:
-        """The products `[..., num_tokens]` of vectors `[..., features]` with those of the tokens."""
+        """Inner products `[..., num_tokens]` of vectors `[..., features]` with the embeddings of tokens."""
         return self.table.attend(vectors)
 
 
 def flat_latent(z: Array, context: Array | None) -> Array:
-    """Z `[N, *latent_shape]` as `[N, D]`, with its context."""
+    """Flatten z `[N, *latent_shape]` to `[N, D]`, and append its context."""
     z = z.reshape(len(z), -1)
     return z if context is None else jnp.concatenate([z, context], axis=-1)
 
 
 def as_carry(outputs: Array) -> Carry:
-    """The carry `[N, H]` twice that outputs `[N, 2 H]` of a dense layer stand for."""
+    """Split outputs `[N, 2 H]` of a dense layer into a carry, twice `[N, H]`."""
     cell, hidden = jnp.split(jnp.tanh(outputs), 2, axis=-1)
     return cell, hidden
 
 
 def beside(vectors: Array, others: Array) -> Array:
-    """`vectors` `[..., D]` and, beside each, `others`, whose other axes are broadcast."""
+    """Append to `vectors` `[..., D]` the `others`, broadcast in all axes but the last."""
     return jnp.concatenate([vectors, jnp.broadcast_to(others, (*vectors.shape[:-1], others.shape[-1]))], axis=-1)
 
 
 def steps_before(module: nn.Module, x: Array, word_dropout: float) -> tuple[Array, Array | bool]:
-    """What stands one step before in x `[N, T, ...]`, and which of it, `[N, T]`, the decoder is shown."""
+    """Shift x `[N, T, ...]` by one step, with a mask `[N, T]` of the steps that word dropout keeps."""
     before = shifted(x)
     if not word_dropout or not module.has_rng("dropout"):
         return before, True
@@ -95,13 +95,13 @@ def steps_before(module: nn.Module, x: Array, word_dropout: float) -> tuple[Arra
 
 
 def drop(module: nn.Module, x: Array, rate: float) -> Array:
-    """Dropout of x `[N, T, ...]`, where `module` has a key for it."""
+    """Apply dropout to x `[N, T, ...]` where `module` has a key for it."""
     if not rate or not module.has_rng("dropout"):
         return x
     return jnp.where(_kept(module, rate, x.shape), x / (1 - rate), 0)
 
 
 def _kept(module: nn.Module, rate: float, shape: tuple[int, ...]) -> Array:
-    """What of `[N, T, ...]` is not dropped; drawn step after step, so that more padding changes nothing before it."""
+    """Dropout mask of `[N, T, ...]`, drawn step after step, so that more padding does not change earlier steps."""
     num, length, *others = shape
     return jnp.moveaxis(jax.random.bernoulli(module.make_rng("dropout"), 1 - rate, (length, num, *others)), 0, 1)

@@ -12,8 +12,8 @@ from jaxvae.networks.conv_modules import OUTPUT_SCALE, Conv, Stage
 from jaxvae.networks.convolution_window import Pair, window
 from jaxvae.networks.mlp import ACTIVATIONS, MLP
 
-KERNEL, STRIDE = 4, 2  # of what halves and doubles; the blocks have 3 x 3
-BRANCH_SCALE = 1 / 10  # of the last weights of a branch: a new block is nearly the identity
+KERNEL, STRIDE = 4, 2  # of convolutions that halve or double the image; those of blocks are 3 x 3
+BRANCH_SCALE = 1 / 10  # of the last weights of a branch, so that a new block is nearly the identity
 
 
 class Block(nn.Module):
@@ -30,7 +30,7 @@ class Block(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Images `[..., H, W, C]` to `[..., num_outputs]`: each stage halves the image, then come its blocks."""
+    """Map images `[..., H, W, C]` to `[..., num_outputs]`: stages of a halving convolution and blocks."""
 
     data_shape: tuple[int, ...]
     stages: tuple[Stage, ...]
@@ -53,7 +53,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latents `[..., *latent_shape]` to `[..., *output_shape]`: blocks, then a transposed convolution that doubles."""
+    """Map latents `[..., *latent_shape]` to `[..., *output_shape]`: stages of blocks and a doubling convolution."""
 
     latent_shape: tuple[int, ...]
     stages: tuple[Stage, ...]  # of the encoder, from the last to the first
@@ -86,18 +86,18 @@ def resnet(
     activation: str = "silu",
     groups: int = 8,
 ) -> Network:
-    """Residual blocks with group norm between convolutions that halve the image, and back (arXiv:1512.03385).
+    """Residual blocks with group norm between convolutions that halve, or double, the image (arXiv:1512.03385).
 
     Args:
-      channels: of the encoder's stages, the decoder's in reverse; () for 32, 64 ... 256, two or more, until a side of
+      channels: of the encoder's stages, reversed in the decoder; () for 32, 64 ... 256, two or more, until a side of
         the image has at most 4 pixels.
-      blocks: in each stage.
-      hidden: widths of dense layers between the encoder's convolutions and its outputs, the decoder's in reverse.
+      blocks: per stage.
+      hidden: widths of dense layers between the encoder's convolutions and its outputs, reversed in the decoder.
       activation: of the hidden layers.
-      groups: of channels that are normalised together (arXiv:1803.08494).
+      groups: number of groups of channels for group normalisation (arXiv:1803.08494).
 
     Raises:
-      UserError: an option that is out of range; with data that is no image or is too small for the stages.
+      UserError: an option out of range; data that is not an image, or is too small for the stages.
     """
     check_widths(hidden=hidden, channels=channels)
     check_options("resnet", activation, "group", groups, channels or (32,), blocks=blocks)
