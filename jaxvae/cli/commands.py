@@ -13,8 +13,9 @@ from jaxvae import data, tools, train
 from jaxvae.common.errors import UserError
 from jaxvae.evaluation.table import check as check_metrics
 from jaxvae.experiment import build
+from jaxvae.experiment.checks import check_ranges
 from jaxvae.experiment.plain import load_config
-from jaxvae.experiment.setup import Experiment, check_ranges, setup
+from jaxvae.experiment.setup import Experiment, setup
 from jaxvae.models.sampling import sample
 from jaxvae.report import outputs
 from jaxvae.runs.checkpoints import Checkpoints

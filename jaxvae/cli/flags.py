@@ -1,36 +1,30 @@
 """From the command line to a complete config: the file, then the overrides, then the checks."""
 
-import math
-import runpy
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from jaxvae.cli import configs
+from jaxvae.cli.suggestions import nearest_key, unknown_key
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.experiment import defaults
+from jaxvae.experiment.checks import check_ranges
+from jaxvae.experiment.defaults import KEYS, PARTS, SETTINGS, Part, is_option
 from jaxvae.experiment.own import short
-from jaxvae.experiment.plain import flatten
-
-# Settings that choose a part by name; what else stands beside the name are its options, checked when it is built.
-PARTS = (
-    "model", "model.posterior", "model.prior", "model.likelihood", "network", "objective", "kl", "optimizer",
-    "optimizer.schedule", "sample.decoding", "sample.sampler", "tool",
-)  # fmt: skip
-# Options of every optimiser.
-COMMON = ("optimizer.learning_rate", "optimizer.warmup_steps", "optimizer.clip_norm", "optimizer.skip_norm",
-          "optimizer.ema_decay", "model.latent_dim")  # fmt: skip
+from jaxvae.experiment.plain import flatten, load_config
 
 
 def parse(argv: list[str], values: flags.FlagValues) -> ConfigDict:
-    """Parses `argv` into `values` and returns the config, complete and of the right types.
+    """Parses `argv` into `values` and returns the config, complete, of the right types and in its ranges.
 
-    `--config=FILE.py[:DATASET]` names a config file; without it `--workdir` names a run whose config is taken.
-    `--config.network=conv` is short for `--config.network.name=conv`, for every part.
+    `--config=NAME[:DATASET]` or `--config=FILE.py[:DATASET]` names a config; without it `--workdir` names a run whose
+    config is taken. `--config.network=conv` is short for `--config.network.name=conv`, for every part.
 
     Raises:
-      UserError: an unknown flag or config key, a value of the wrong type, a config file that does not load.
+      UserError: an unknown flag or config key, a value of the wrong type or out of its range, a config file that does
+        not load.
     """
     argv = [argv[0], *_joined(argv[1:])]
     config = _load(argv)
@@ -42,15 +36,47 @@ def parse(argv: list[str], values: flags.FlagValues) -> ConfigDict:
     try:
         rest = values(argv)[1:]
     except flags.UnrecognizedFlagError as error:
-        known = [name for name in values if "." not in name]
-        raise UserError(f"{unknown('flag', error.flagname, known)} See launch.py --help.") from error
+        raise _unknown_flag(error, [name for name in values if "." not in name]) from error
     except (flags.Error, TypeError, ValueError) as error:
-        raise UserError(f"{error}. See launch.py --help for what there is.") from error
+        raise UserError(f"{error}. See --help for all flags and settings.") from error
     if rest:
-        raise UserError(f"'{rest[0]}' is no flag; settings are given as --config.KEY=VALUE. See launch.py --help.")
+        raise UserError(f"'{rest[0]}' is not a flag; settings are given as --config.KEY=VALUE. See --help.")
     check(values.config)
     _name_after_data(values.config, was)
     return values.config
+
+
+def check(config: ConfigDict) -> None:
+    """Checks that a config has every key and no other, each with a value of the right type and in its range.
+
+    Raises:
+      UserError: the first mistake.
+    """
+    given = flatten(config)
+    for key in sorted(given.keys() - KEYS.keys()):
+        if not is_option(key):
+            raise unknown_key(key, given)
+    if missing := sorted(KEYS.keys() - given.keys()):
+        raise UserError(
+            f"The config lacks {', '.join(missing)}. Start it from jaxvae.experiment.defaults.get_config, which gives "
+            "every key."
+        )
+    for key, each in KEYS.items():
+        default = each.default["name"] if isinstance(each, Part) else each.default
+        wanted = (int, float) if isinstance(default, float) else type(default)
+        if not isinstance(given[key], wanted) or isinstance(given[key], bool) != isinstance(default, bool):
+            raise UserError(f"{key} is {given[key]!r}; it must be of type {type(default).__name__}.")
+    check_ranges(config)
+
+
+def _unknown_flag(error: flags.UnrecognizedFlagError, known: list[str]) -> UserError:
+    """The error for an unknown flag, which is often a setting without its `--config.SECTION`."""
+    name, value = error.flagname, error.flagvalue.partition("=")[2]
+    setting = nearest_key(name, SETTINGS)
+    if setting and not nearest_key(name, known):
+        hint = f"Unknown flag '{name}'. Did you mean --config.{setting}={value or 'VALUE'}?"
+        return UserError(f"{hint} Settings are given as --config.KEY=VALUE. See --help.")
+    return UserError(f"{unknown('flag', name, known)} Settings are given as --config.KEY=VALUE. See --help.")
 
 
 def _name_after_data(config: ConfigDict, was: ConfigDict) -> None:
@@ -63,48 +89,17 @@ def _name_after_data(config: ConfigDict, was: ConfigDict) -> None:
             config.name = f"{was.name.removesuffix(short(was.data.name)).removesuffix('-')}-{short(name)}"
 
 
-def check(config: ConfigDict) -> None:
-    """Raises UserError for a key that no config has, for one that is missing, and for a value of the wrong type."""
-    known = {key: value for key, value in flatten(defaults.get_config("")).items() if not _is_option(key)}
-    given = {key: value for key, value in flatten(config).items() if not _is_option(key)}
-    for key in sorted(given.keys() - known.keys()):
-        raise unknown("config key", key, known)
-    if missing := sorted(known.keys() - given.keys()):
-        raise UserError(f"The config lacks {', '.join(missing)}. Start it from configs/base.py, which has every key.")
-    for key, value in given.items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UserError(f"{key} is {value}; it must be a finite number.")
-    for key, default in known.items():
-        wanted = (int, float) if isinstance(default, float) else type(default)
-        if not isinstance(given[key], wanted) or isinstance(given[key], bool) != isinstance(default, bool):
-            raise UserError(f"{key} is {given[key]!r}; it must be of type {type(default).__name__}.")
-
-
 def _load(argv: list[str]) -> ConfigDict:
-    """The config file, or the config of the run in `--workdir`; overrides are not yet applied."""
+    """The config that is named, or the config of the run in `--workdir`; overrides are not yet applied."""
     given = dict(arg.lstrip("-").partition("=")[::2] for arg in argv[1:])
-    if not given.get("config"):
-        if not given.get("workdir") or given.get("mode", "train") == "train":
-            files = sorted(
-                p.name for p in Path(__file__).parent.glob("*.py") if p.stem not in ("__init__", "base", "flags")
-            )
-            raise UserError(f"Give a config, for example --config=configs/vae.py (in configs/: {', '.join(files)}).")
-        from jaxvae.experiment.plain import load_config  # brings JAX: only where it is needed
-
-        # What a finished run is asked with may be newer than the run.
-        old, new = _with_tuples(load_config(given["workdir"])), defaults.get_config("").to_dict()
-        asked = {section: {**new[section], **old.get(section, {})} for section in ("evaluate", "sample", "tool")}
-        return ConfigDict({**old, **asked})
-    path, _, dataset = given["config"].partition(":")
-    if not Path(path).is_file():
-        raise UserError(f"The config file '{path}' does not exist; try --config=configs/vae.py.")
-    try:
-        config = runpy.run_path(path)["get_config"](*([dataset] if dataset else []))
-        if not isinstance(config, ConfigDict):
-            raise TypeError(f"get_config gave {config!r}, not a ConfigDict")
-        return ConfigDict(config.to_dict())
-    except (Exception, SystemExit) as error:  # whatever the file raises is a mistake in the file
-        raise UserError(f"The config file '{path}' does not load: {type(error).__name__}: {error}") from error
+    if given.get("config"):
+        return configs.load(given["config"])
+    if not given.get("workdir") or given.get("mode", "train") == "train":
+        raise UserError(f"Give a config: --config=vae, or --config=configs/vae.py. {configs.listing()}")
+    # What a finished run is asked with may be newer than the run.
+    old, new = _with_tuples(load_config(given["workdir"])), defaults.get_config("").to_dict()
+    asked = {section: {**new[section], **old.get(section, {})} for section in ("evaluate", "sample", "tool")}
+    return ConfigDict({**old, **asked})
 
 
 def _spell_out(arg: str, config: ConfigDict) -> str:
@@ -112,23 +107,17 @@ def _spell_out(arg: str, config: ConfigDict) -> str:
     path, equals, value = arg.removeprefix("--config.").partition("=")
     if path in PARTS:
         path += ".name"
-    known = [key for key in flatten(defaults.get_config("")) if not _is_option(key)]
-    if path not in known and not _is_option(path):
-        raise unknown("config key", path, known)
+    if path not in KEYS and not is_option(path):
+        raise unknown_key(path, flatten(config))
     part = path.removesuffix(".name")
     if path.endswith(".name") and part in PARTS:
         node = config
         for name in part.split("."):
             node = node[name]
         if node["name"] != value:
-            for option in [key for key in node if _is_option(f"{part}.{key}")]:
+            for option in [key for key in node if is_option(f"{part}.{key}")]:
                 del node[option]
     return f"--config.{path}{equals}{value}"
-
-
-def _is_option(path: str) -> bool:
-    parent, _, last = path.rpartition(".")
-    return parent in (*PARTS, "data.options") and last != "name" and path not in (*COMMON, *PARTS)
 
 
 def _joined(argv: list[str]) -> list[str]:

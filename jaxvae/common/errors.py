@@ -4,6 +4,17 @@ import difflib
 import errno
 from collections.abc import Iterable
 
+# What the field calls something that has another name here.
+SYNONYMS = {
+    "lr": "learning_rate", "bs": "batch_size", "z_dim": "latent_dim", "zdim": "latent_dim", "latents": "latent_dim",
+    "dtype": "compute_dtype", "precision": "compute_dtype", "k": "nll_samples", "normal": "standard_normal",
+    "mog": "mixture_of_gaussians", "vampprior": "vamp", "iaf": "inverse_autoregressive_flow", "vq": "vector_quantized",
+    "fsq": "finite_scalar", "vmf": "von_mises_fisher", "mse": "squared_error", "bce": "bernoulli",
+    "mol": "discretized_logistic_mixture", "cnn": "conv", "tcvae": "beta_tcvae", "wae": "wae_mmd", "mmd": "info_vae",
+    "ae": "reconstruction", "dae": "denoising", "cae": "contractive", "fid": "frechet",
+    "recall": "prdc", "density": "prdc", "coverage": "prdc", "active_units": "collapse", "au": "collapse",
+}  # fmt: skip
+
 
 class UserError(ValueError):
     """What was given, what is allowed, what to do. `launch.py` prints it and exits with status 2."""
@@ -24,7 +35,8 @@ def printable(text: object) -> str:
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     """The error for a name that is not in a table: lists the known ones and the nearest."""
     known = sorted(known)
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    meant = SYNONYMS.get(str(name).lower(), str(name))
+    near = [meant] if meant in known else difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     return UserError(f"Unknown {kind} '{name}'.{hint} Known: {', '.join(known) or 'none'}.")
 

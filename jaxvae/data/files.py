@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxvae.common.errors import UserError
+from jaxvae.common.places import check_own
 from jaxvae.data import folders
 from jaxvae.data.resize import resize
 from jaxvae.data.split import Split
@@ -28,14 +29,9 @@ def read(
     Raises:
       UserError: the path is missing, unreadable, or holds no data of a known form.
     """
+    check_own(path)
     if path.is_dir():
         return {"train": folders.read(path, image_size, stream, cache_dir)}, ()
-    if not path.exists():
-        raise UserError(
-            f"data.path is '{path}', where there is nothing. Give an .npz or .npy file or a folder of images."
-        )
-    if path.suffix not in (".npz", ".npy"):
-        raise UserError(f"data.path is '{path}'; a file must be .npz or .npy, and images go by their folder.")
     try:
         with path.open("rb") as file:
             loaded = np.load(file, allow_pickle=False)

@@ -6,13 +6,13 @@ from typing import Any
 
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.optional import require
+from jaxvae.common.places import check_named
 from jaxvae.data import melodies, music, sentences, text
 from jaxvae.data.load import load as load_images
 from jaxvae.data.load import prepare
 from jaxvae.data.split import Dataset, Split
 
 KINDS = ("images", "text", "music")
-BUNDLED = {"text": "sentences", "music": "melodies"}
 NOT_OF_IMAGES = ("kind", "sequence", "pixel_range", "workers", "options")
 
 
@@ -30,11 +30,8 @@ def load_sequences(kind: str, name: str, path: str, validation_fraction: float, 
     Raises:
       UserError: nothing usable is there.
     """
-    if not path and name != BUNDLED[kind]:
-        raise UserError(
-            f"data.kind is '{kind}', and no data of that kind is called '{name}': take '{BUNDLED[kind]}', which is "
-            "bundled, or set data.path."
-        )
+    if not path:
+        check_named(name, kind)
     place = Path(path).expanduser()
     if kind == "text":
         own = {key: options[key] for key in ("max_length", "vocabulary_size", "min_count", "unit") if key in options}

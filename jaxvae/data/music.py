@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxvae.common.errors import UserError, printable
+from jaxvae.common.places import check_own
 from jaxvae.common.sequences import PADDING
 from jaxvae.data.files import SPLIT_NAMES
 from jaxvae.data.midi import LOWEST, PITCHES, UnreadableMidiError, check_rate, read_midi
@@ -79,17 +80,12 @@ def read(path: Path, max_length: int = 0, frames_per_beat: int = 1, validation_f
     if max_length < 0:
         raise UserError(f"The greatest length is {max_length} frames; it must be 1 or more, or 0 for whole pieces.")
     check_rate(frames_per_beat)
-    if not path.exists():
-        raise UserError(
-            f"There is nothing at '{path}'. Give an .npz of frames, a MIDI file, or a folder of MIDI files."
-        )
+    check_own(path, "music")
     if path.is_dir() or path.suffix.lower() in SUFFIXES:
         found, counts = _midi(path, frames_per_beat)
-    elif path.suffix == ".npz":
+    else:
         found = _npz(path)
         counts = {split: Counts(len(pieces), 0, 0, 0) for split, pieces in found.items()}
-    else:
-        raise UserError(f"'{path}' is no .npz of frames, no MIDI file ({', '.join(SUFFIXES)}) and no folder.")
     if validation_fraction is not None:
         found = with_missing(found, validation_fraction)
     cut = {split: [s for piece in pieces for s in _segments(piece, max_length)] for split, pieces in found.items()}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxvae.common.errors import UserError, unknown
+from jaxvae.common.places import check_own
 from jaxvae.data.files import SPLIT_NAMES
 from jaxvae.data.padding import pad
 from jaxvae.data.split import Split, with_missing
@@ -60,8 +61,7 @@ def read_lines(path: Path) -> dict[str, list[str]]:
     Raises:
       UserError: there is nothing, no training file, no sentence, or no UTF-8.
     """
-    if not path.exists():
-        raise UserError(f"There is nothing at '{path}'. Give a text file with a sentence a line, or a folder of such.")
+    check_own(path, "text")
     found = _folder(path) if path.is_dir() else {"train": _lines(path)}
     for split, lines in found.items():
         if not any(map(str.strip, lines)):

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.optional import require
+from jaxvae.common.places import find_prepared
 from jaxvae.data.cache import cache_folder, decoded
 from jaxvae.data.split import Split
 from jaxvae.data.stream import Source, UnreadableItemsError
@@ -42,24 +42,6 @@ def read(
             f"The decoded copy of '{name}' cannot be written to '{cached.parent}': {error}. Free some space, or "
             "set data.cache_dir to a folder that can be written."
         ) from error
-
-
-def find_prepared(name: str, data_dir: str = "") -> Path:
-    """The folder `data_dir/name/version` of a prepared data set, newest version first; looks at files alone.
-
-    TFDS itself would start a download, which takes minutes to fail where there is no network.
-    """
-    root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
-    versions = [p.parent for p in (root / name).glob("*/dataset_info.json")]
-    if not versions:
-        prepared = sorted(p.parent.parent.name for p in root.glob("*/*/dataset_info.json"))
-        raise UserError(
-            f"The TFDS data set '{name}' is not prepared in '{root}' (there: {', '.join(prepared) or 'nothing'}; "
-            f"bundled: digits, shapes, color_shapes). Prepare it once with: pip install 'jaxvae[tfds]' && "
-            f"tfds build {name} --data_dir={root} --file_format=array_record ; or set TFDS_DATA_DIR or data.data_dir "
-            "to where it lies, or data.path to a file or folder of your own."
-        )
-    return max(versions, key=lambda p: [int(n) if n.isdigit() else -1 for n in p.name.split(".")])
 
 
 def _fingerprint(folder: Path) -> str:

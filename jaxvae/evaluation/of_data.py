@@ -13,9 +13,8 @@ import numpy as np
 from jaxvae import data
 from jaxvae.common.errors import UserError
 from jaxvae.common.optional import require
+from jaxvae.common.places import BUNDLED, find_prepared
 from jaxvae.common.types import Array
-from jaxvae.data.load import BUNDLED
-from jaxvae.data.tfds_images import find_prepared
 from jaxvae.evaluation.of_run import num_rows, rows
 from jaxvae.evaluation.run_features import run_features
 from jaxvae.experiment import own, sources
@@ -148,7 +147,7 @@ def check_outliers(config: Mapping[str, Any]) -> None:
     if own.is_own(name):
         sources.builder({**config["data"], "name": name, "options": {}})
         return
-    if name in BUNDLED or Path(name).expanduser().exists():
+    if name in BUNDLED["images"] or Path(name).expanduser().exists():
         return
     try:
         find_prepared(name, config["data"]["data_dir"])

@@ -144,6 +144,7 @@ def of_factors(score: Callable[..., dict[str, float]], **options: Any) -> Callab
             raise UserError("The data has no factors.")
         return score(run.codes("test")[some], factors[some], **options)
 
+    compute.__doc__ = score.__doc__
     return compute
 
 

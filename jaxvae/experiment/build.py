@@ -11,6 +11,7 @@ import optax
 from jaxvae.common.errors import UserError
 from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import own
+from jaxvae.experiment.checks import check_ranges
 from jaxvae.experiment.parts import PARTS, part
 from jaxvae.likelihoods import Likelihood
 from jaxvae.models.base import Model, context_args, example_batch
@@ -36,8 +37,7 @@ def model(config: Mapping[str, Any], data: DataSpec) -> Model:
       UserError: the parts do not fit each other or the data.
     """
     specs, latent_dim = config["model"], config["model"]["latent_dim"]
-    if latent_dim < 1:
-        raise UserError(f"model.latent_dim is {latent_dim}; a latent space needs at least 1 dimension.")
+    check_ranges({"model": specs})
     given = {"latent_dim": latent_dim, "data_shape": data.shape, "levels": data.levels}
     given["pixel_range"] = data.pixel_range(config)
     if data.sequence:

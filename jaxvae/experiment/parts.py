@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -68,6 +68,18 @@ PLAIN = (bool, int, float, str)
 # What a part is given by the builder, so that a config cannot.
 GIVEN = {"latent_dim", "num_codes", "data_shape", "levels", "pixel_range", "model", "kl", "learning_rate", "peak",
          "total_steps", "run"}  # fmt: skip
+# What a way to put a model together is given besides.
+PIECES = ("posterior", "prior", "likelihood", "network", "write", "context_dim")
+
+
+def options_of(kind: str, builder: Callable, given: Iterable[str] = ()) -> dict[str, inspect.Parameter]:
+    """The options of a part that a config can set: its arguments, less those that the builder is given."""
+    hidden = {*GIVEN, *given, *(PIECES if kind == "model" else ())}
+    return {
+        key: option
+        for key, option in inspect.signature(builder).parameters.items()
+        if key not in hidden and option.kind in (option.POSITIONAL_OR_KEYWORD, option.KEYWORD_ONLY)
+    }
 
 
 Parts = Mapping[str, Mapping[str, Callable]]
@@ -102,8 +114,7 @@ def part(
     else:
         raise unknown(kind, name, parts[kind])
     signature = inspect.signature(builder).parameters
-    takes = {key: p for key, p in signature.items()
-             if key not in (*GIVEN, *given) and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}  # fmt: skip
+    takes = options_of(kind, builder, given)
     for key, value in options.items():
         if key not in takes:
             raise unknown(f"option of the {kind} '{name}'", key, takes)

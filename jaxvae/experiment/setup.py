@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxvae import data
-from jaxvae.common.errors import UserError
 from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import build, sources
+from jaxvae.experiment.checks import check_ranges
 from jaxvae.models.base import Model
 from jaxvae.models.context import given
 from jaxvae.objectives import Objective
@@ -30,32 +30,6 @@ class Experiment(NamedTuple):
     total_steps: int
     spec: DataSpec
     data_checksum: int
-
-
-AT_LEAST_ONE = ("train.num_epochs", "train.steps_per_call", "train.eval_every_epochs",
-                "evaluate.batch_size", "evaluate.nll_samples", "evaluate.max_examples", "evaluate.ais_examples",
-                "evaluate.ais_chains", "evaluate.ais_temperatures", "sample.num", "data.sequence.min_count",
-                "data.sequence.frames_per_beat")  # fmt: skip
-
-
-def check_ranges(config: Mapping[str, Any]) -> None:
-    """Raises UserError for a number that no part of the library looks at before work begins."""
-
-    def need(key: str, fits: Callable[[Any], bool], allowed: str) -> None:
-        value: Any = config
-        for name in key.split("."):
-            value = value[name]
-        if not fits(value):
-            raise UserError(f"{key} is {value!r}; it must be {allowed}.")
-
-    for key in AT_LEAST_ONE:
-        need(key, lambda value: value >= 1, "1 or more")
-    need("seed", lambda value: 0 <= value < 2**32, "from 0 to 2**32 - 1")
-    need("evaluate.memory_mb", lambda value: value > 0, "above 0")
-    need("evaluate.checkpoint", lambda value: value in ("best", "last") or value.isdigit(), "'best', 'last' or a step")
-    need("sample.temperature", lambda value: value >= 0, "0 or more")
-    need("data.image_size", lambda value: value >= 0, "0 (as stored) or a number of pixels")
-    need("data.validation_fraction", lambda value: 0 <= value < 1, "in [0, 1)")
 
 
 def setup(config: Mapping[str, Any]) -> Experiment:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import jaxvae
 from jaxvae.cli import commands
 from jaxvae.cli.flags import PARTS
+from jaxvae.experiment import build
 from jaxvae.tools import TOOLS
 
 ROOT = Path(__file__).parents[2]
@@ -21,13 +21,16 @@ SHORT = ["--config.train.num_epochs=1", "--config.evaluate.nll_samples=2"]
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["--config=configs/none.py"], ["'configs/none.py' does not exist", "configs/vae.py"]),
-        ([], ["--config=configs/vae.py", "ae.py, vae.py"]),
+        (["--config=configs/none.py"], ["'configs/none.py' does not exist", "vae_mse, vamp", "by its path"]),
+        (["--config=configs/vea.py"], ["file 'configs/vea.py' does not exist", "Did you mean --config=vae?"]),
+        (["--config=beta"], ["'beta' does not exist", "Did you mean --config=beta_vae?"]),
+        (["--config=/tmp"], ["'/tmp' does not exist"]),
+        ([], ["--config=configs/vae.py", "ae, beta_tcvae"]),
         (["--mode=sample", "--workdir="], ["--config=configs/vae.py"]),
         ([VAE, "--foo=1"], ["flag 'foo'", "--help"]),
         ([VAE, "--cordinator=h:1"], ["Unknown flag 'cordinator'. Did you mean 'coordinator'? Known: config, coord"]),
         ([VAE, "--mode=trian"], ["trian", "train|evaluate|sample|reconstruct"]),
-        ([VAE, "extra"], ["'extra' is no flag", "--config.KEY=VALUE"]),
+        ([VAE, "extra"], ["'extra' is not a flag", "--config.KEY=VALUE"]),
         ([VAE, "--num_processes=two"], ["num_processes=two"]),
         ([VAE, "--config.train.num_epochs"], ["config.train.num_epochs"]),
         ([VAE, "--config.train.batchsize=3"], ["'train.batchsize'", "Did you mean 'train.batch_size'?"]),
@@ -58,15 +61,22 @@ def test_mistakes_in_the_flags(refused, workdir, monkeypatch, argv, said):
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("model.latent_dim=0", ["latent_dim is 0", "at least 1"]),
-        ("model.latent_dim=-3", ["latent_dim is -3", "at least 1"]),
+        ("model.latent_dim=0", ["latent_dim is 0", "1 or more"]),
+        ("model.latent_dim=-3", ["latent_dim is -3", "1 or more"]),
         ("optimizer.learning_rate=0", ["learning_rate is 0.0", "above 0"]),
         ("optimizer.learning_rate=-1", ["learning_rate is -1.0", "above 0"]),
         ("optimizer.learning_rate=nan", ["learning_rate is nan"]),
         ("optimizer.learning_rate=inf", ["learning_rate is inf"]),
-        ("optimizer.clip_norm=-1", ["clip_norm is -1.0", "0 (no clipping) or above"]),
+        ("optimizer.clip_norm=-1", ["clip_norm is -1.0", "0 (off) or above"]),
         ("optimizer.clip_norm=nan", ["clip_norm is nan"]),
-        ("optimizer.warmup_steps=-1", ["warmup_steps is -1", "from 0 to"]),
+        ("optimizer.warmup_steps=-1", ["warmup_steps is -1", "0 or more"]),
+        ("optimizer.skip_norm=-1", ["skip_norm is -1.0", "0 (off) or above"]),
+        ("optimizer.ema_decay=1", ["ema_decay is 1.0", "from 0 to below 1"]),
+        ("train.accumulate=0", ["accumulate is 0", "1 or more"]),
+        ("train.compute_dtype=float16", ["value of train.compute_dtype 'float16'", "bfloat16, float32"]),
+        ("data.sequence.max_length=-1", ["max_length is -1", "0 or more"]),
+        ("data.workers=-1", ["workers is -1", "0 or more"]),
+        ("data.kind=image", ["value of data.kind 'image'. Did you mean 'images'?"]),
         ("optimizer.warmup_steps=100000", ["warmup_steps is 100000", "from 0 to the run's 10 steps"]),
         ("train.batch_size=0", ["batch_size is 0", "1 "]),
         ("train.batch_size=4000", ["batch_size is 4000", "1 to 1294"]),
@@ -90,10 +100,12 @@ def test_mistakes_in_the_flags(refused, workdir, monkeypatch, argv, said):
         ("data.binarization=statik", ["'statik'. Did you mean 'static'? Known: dynamic, none, static, threshold."]),
         ("data.pixel_range=(0.0,2.0)", ["pixel_range is (0.0, 2.0)", "(0.0, 1.0), (-1.0, 1.0), or ()"]),
         ("data.pixel_range=(-1.0,1.0)", ["'bernoulli' needs data in [0.0, 1.0]", "is [-1.0, 1.0]", "'squared_error'"]),
-        ("data.validation_fraction=1.5", ["validation_fraction is 1.5", "[0, 1)"]),
+        ("data.validation_fraction=1.5", ["validation_fraction is 1.5", "from 0 to below 1"]),
         ("data.validation_fraction=0.0001", ["validation_fraction", "too few"]),
         ("data.image_size=-3", ["image_size is -3"]),
-        ("data.name=no_such_set", ["'no_such_set' is not prepared", "tfds build no_such_set"]),
+        ("data.name=no_such_set", ["no data set 'no_such_set'", "TFDS has none", "data.path"]),
+        ("data.name=mnsit", ["no data set 'mnsit'", "Did you mean 'mnist'?"]),
+        ("data.name=kmnist", ["'kmnist' is not prepared", "tfds build kmnist"]),
         ("data.path=missing.npz", ["'missing.npz'", ".npz or .npy file or a folder"]),
         ("data.path=pyproject.toml", ["'pyproject.toml'", ".npz or .npy"]),
         ("seed=-1", ["seed is -1", "from 0 to 2**32 - 1"]),
@@ -184,7 +196,7 @@ def test_a_model_larger_than_memory(refused):
 @pytest.mark.parametrize("part", PARTS)
 def test_unknown_parts_and_options_name_the_known_ones(refused, workdir, part):
     kind = part.rpartition(".")[2]
-    known = sorted({**jaxvae.build.PARTS, "tool": TOOLS}[kind])
+    known = sorted({**build.PARTS, "tool": TOOLS}[kind])
     message = refused(VAE, f"--config.{part}={known[-1]}z")
     assert f"Unknown {kind} '{known[-1]}z'. Did you mean '{known[-1]}'? Known: {', '.join(known)}." in message
     message = refused(VAE, f"--config.{part}.no_such_option=1")
@@ -192,7 +204,7 @@ def test_unknown_parts_and_options_name_the_known_ones(refused, workdir, part):
     assert not workdir.exists()
 
 
-BASE = "from configs import base\n\ndef get_config(dataset=''):\n    config = base.get_config('x')\n"
+BASE = "from jaxvae.experiment import defaults\n\ndef get_config(dataset=''):\n    config = defaults.get_config('x')\n"
 
 
 @pytest.mark.parametrize(

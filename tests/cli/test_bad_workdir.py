@@ -80,7 +80,7 @@ def test_a_loss_that_is_not_finite_names_the_step_and_keeps_the_last_good_state(
 FULL = """
 import resource, sys, time
 import launch
-from jaxvae.checkpoint import Checkpoints
+from jaxvae.runs.checkpoints import Checkpoints
 
 limit, after, save = int(sys.argv[1]), int(sys.argv[2]), Checkpoints.save
 

@@ -146,7 +146,7 @@ def test_help_is_quick_and_brings_no_jax(flag):
     assert "ml_collections" in imported
     assert not imported & {"jax", "jaxlib", "flax", "numpy", "tensorflow_datasets", "matplotlib"}
     assert all(
-        word in done.stdout for word in ("--config=configs/vae.py", "--workdir", "reconstruct", "batch_size: 128")
+        word in done.stdout for word in ("--config=configs/vae.py", "--workdir", "reconstruct", "batch_size=128")
     )
 
 

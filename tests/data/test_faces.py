@@ -197,7 +197,7 @@ def test_the_config_of_frey_faces_trains(faces_file, tmp_path):
 def test_the_config_of_frey_faces_names_the_numbers_of_epochs_for_them():
     config = frey.get_config("frey")
     assert (config.train.num_epochs, config.model.latent_dim, config.name) == (1000, 20, "frey-frey")
-    assert frey.get_config().data.name == "digits"
+    assert frey.get_config().data.name == "frey"
 
 
 @pytest.mark.parametrize("shape", [(40,), (40, 28, 20, 1, 1)])

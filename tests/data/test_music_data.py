@@ -290,8 +290,8 @@ def test_what_is_no_usable_music_is_refused(tmp_path, arrays, said):
 @pytest.mark.parametrize(
     ("name", "data", "settings", "said"),
     [
-        ("none.npz", None, {}, "There is nothing at"),
-        ("a.wav", b"RIFF", {}, r"is no \.npz of frames, no MIDI file \(\.mid, \.midi\) and no folder"),
+        ("none.npz", None, {}, "where there is nothing. Give an .npz of frames"),
+        ("a.wav", b"RIFF", {}, r"a file of another sort. Give an \.npz of frames, a MIDI file \(\.mid, \.midi\)"),
         ("a.npz", b"PK\3\4", {}, "cannot be read as plain arrays"),
         ("a.npz", pickle.dumps([1]), {}, "objects and pickles are refused"),
         ("a.npz", b"\x93NUMPY", {}, "cannot be read as plain arrays"),

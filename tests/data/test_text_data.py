@@ -160,7 +160,7 @@ def test_what_is_no_usable_text_is_refused(tmp_path, files, settings, said):
 
 
 def test_a_path_to_nothing_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"There is nothing at '.*none.txt'"):
+    with pytest.raises(UserError, match=r"data.path is '.*none.txt', where there is nothing. Give a text file"):
         text.read_lines(tmp_path / "none.txt")
 
 

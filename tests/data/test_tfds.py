@@ -187,7 +187,18 @@ def test_an_empty_source_is_refused(tmp_path):
         decode.decode_source([], tmp_path, "test")
 
 
-@pytest.mark.parametrize("name", ["cifar10", "no_such_set", "a/b"])
+@pytest.mark.parametrize("name", ["no_such_set", "a/b", "tine"])
+def test_a_name_that_is_nowhere_is_said_with_the_nearest(tmp_path, load, name):
+    write_tfds(tmp_path)
+    hint = r" Did you mean 'tiny'\?" if name == "tine" else ""
+    said = (
+        f"no data set '{name}': it is neither bundled nor in '{tmp_path}' .there: tiny; .*TFDS has none .*name.{hint}"
+    )
+    with pytest.raises(UserError, match=said):
+        load(name)
+
+
+@pytest.mark.parametrize("name", ["cifar10", "emnist/letters"])
 def test_what_is_not_prepared_is_said_at_once(tmp_path, load, name):
     write_tfds(tmp_path)
     start = time.perf_counter()

@@ -51,7 +51,7 @@ def test_a_row_of_numbers_is_no_sentence():
     ({"data__binarization": "dynamic"}, "data.binarization is 'dynamic', but text is taken as it is"),
     ({"data__image_size": 8}, "data.image_size is 8"),
     ({"data__stream": True}, "data.stream is True"),
-    ({"data__kind": "txt"}, "Unknown data.kind 'txt'. Did you mean 'text'"),
+    ({"data__kind": "txt"}, "Unknown value of data.kind 'txt'. Did you mean 'text'"),
     ({"data__kind": "music"}, "no data of that kind is called 'sentences': take 'melodies'"),
     ({"data__name": "ptb"}, "no data of that kind is called 'ptb': take 'sentences', which is bundled"),
     ({"network": {"name": "mlp"}}, "'mlp' does not fit this data"),

@@ -1,0 +1,51 @@
+"""Config files: a path, or the bare name of one that is installed with jaxvae."""
+
+import difflib
+import runpy
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from jaxvae.common.errors import UserError
+
+PACKAGE = Path(__file__).parents[1]
+
+
+def installed() -> dict[str, Path]:
+    """`{name: file}` of the configs that come with jaxvae: in the package of a wheel, beside it in a checkout."""
+    inside = PACKAGE / "configs"
+    folder = inside if inside.is_dir() else PACKAGE.parent / "configs"
+    return {path.stem: path for path in sorted(folder.glob("*.py"))}
+
+
+def load(given: str) -> ConfigDict:
+    """The config that `NAME[:DATASET]` or `FILE.py[:DATASET]` names; overrides are not yet applied.
+
+    Raises:
+      UserError: no such file or name, or a file that does not load.
+    """
+    name, _, dataset = given.partition(":")
+    path = _find(name)
+    try:
+        config = runpy.run_path(str(path))["get_config"](*([dataset] if dataset else []))
+        if not isinstance(config, ConfigDict):
+            raise TypeError(f"get_config gave {config!r}, not a ConfigDict")
+        return ConfigDict(config.to_dict())
+    except (Exception, SystemExit) as error:  # whatever the file raises is a mistake in the file
+        raise UserError(f"The config file '{path}' does not load: {type(error).__name__}: {error}") from error
+
+
+def listing() -> str:
+    """One sentence with the names of all installed configs."""
+    return f"Configs that come with jaxvae: {', '.join(installed())}; a file of your own goes by its path."
+
+
+def _find(name: str) -> Path:
+    if Path(name).is_file():
+        return Path(name)
+    if name in (known := installed()):
+        return known[name]
+    near = difflib.get_close_matches(Path(name).stem, known, n=1)
+    hint = f" Did you mean --config={near[0]}?" if near else ""
+    kind = "file" if Path(name).suffix else "with the name or path"
+    raise UserError(f"The config {kind} '{name}' does not exist.{hint} {listing()}")

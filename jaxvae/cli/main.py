@@ -1,0 +1,124 @@
+"""The command `jaxvae`: parses the flags, runs one mode, and turns every mistake into one paragraph."""
+
+import os
+import sys
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from absl import flags, logging
+
+from jaxvae.cli import help as help_
+from jaxvae.cli.devices import check_devices
+from jaxvae.cli.flags import parse
+from jaxvae.cli.modules import bring, trusted
+from jaxvae.cli.suggestions import check_options
+from jaxvae.common.errors import UserError, advice
+from jaxvae.common.platform import avoid_wrong_sums
+from jaxvae.experiment import own
+from jaxvae.experiment.checks import check_places
+from jaxvae.experiment.plain import flatten
+
+MODES = ("train", "evaluate", "sample", "reconstruct", "tool")
+
+
+def command() -> int:
+    """The entry point of the installed command `jaxvae`."""
+    return main(sys.argv, time.time())
+
+
+def main(argv: list[str], started: float) -> int:
+    """Runs one mode, or prints help.
+
+    Args:
+      argv: the name of the program, and what was given to it.
+      started: when the process started, in seconds since the epoch.
+
+    Returns:
+      the exit status: 0, 2 for a mistake in what was given, 128 + n after signal n.
+    """
+    values, config = _flags(), {}
+    try:
+        if help_.asked(argv):
+            print(help_.text(argv, values))
+            return 0
+        config = parse(argv, values).to_dict()
+        workdir = Path(values.workdir or f"runs/{config['name']}")
+        if values.mode == "train":
+            check_places(config, workdir)
+        avoid_wrong_sums()
+        from jaxvae.train import sharding  # brings JAX: only now, so that help and mistakes in the flags answer at once
+
+        _say_things_once()
+        _keep_compiled()
+        sharding.start_hosts(values.coordinator, values.num_processes, values.process_id)
+        check_devices()
+        from jaxvae.cli import commands
+
+        check_options(flatten(config))
+        bring(trusted(argv, config, values["import"].value))
+        commands.MODES[values.mode](config, workdir, started)
+    except UserError as error:
+        return _fail(f"error: {' '.join(str(error).split())}", 2)
+    except OSError as error:
+        where = f" '{error.filename}'" if error.filename else ""
+        return _fail(f"error: The system refused{where}: {error.strerror or error}.{advice(error)}", 2)
+    except (MemoryError, RuntimeError) as error:  # RuntimeError is how a device says it
+        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
+            return _own_failure(error, config)
+        smaller = "Make model.latent_dim, network.hidden, train.batch_size or evaluate.memory_mb smaller."
+        return _fail(f"error: This does not fit into memory: {str(error).splitlines()[0]}. {smaller}", 2)
+    except KeyboardInterrupt as stop:
+        return _fail(str(stop) or "stopped", getattr(stop, "status", 130))
+    except Exception as error:
+        return _own_failure(error, config)
+    return 0
+
+
+def _own_failure(error: Exception, config: Mapping[str, Any]) -> int:
+    """Prints an error of the user's own parts in one paragraph; every other error is raised as it is."""
+    failed = own.failure(error, own.names(config))
+    if not failed:
+        raise error
+    return _fail(f"error: Your own code failed: {' '.join(failed.split())}", 2)
+
+
+def _flags() -> flags.FlagValues:
+    values = flags.FlagValues()
+    flags.DEFINE_string("workdir", "", "folder of the run (default: runs/<config.name>)", flag_values=values)
+    flags.DEFINE_enum("mode", "train", MODES, "what to do", flag_values=values)
+    flags.DEFINE_string("import", "", "modules of your own that a run may use parts of", flag_values=values)
+    flags.DEFINE_string("coordinator", "", "HOST:PORT of process 0, to run on several hosts", flag_values=values)
+    flags.DEFINE_integer("num_processes", 0, "number of processes, over all hosts", flag_values=values)
+    flags.DEFINE_integer("process_id", -1, "rank of this process, from 0", flag_values=values)
+    return values
+
+
+def _keep_compiled() -> None:
+    """Compiled steps are kept on the disk: a second start of the same run does not compile again.
+
+    Where the disk cannot keep them nothing is lost, so nothing is said.
+    """
+    import jax
+
+    from jaxvae.data.cache import cache_folder
+
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
+
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def _say_things_once() -> None:
+    """Silences Orbax's logging and its threads' tracebacks: it raises the same errors, and `main` prints those."""
+    logging.set_verbosity(logging.FATAL)
+    default = sys.unraisablehook
+    sys.unraisablehook = lambda it: None if str(it.exc_value) == "Event loop is closed" else default(it)
+
+
+def _fail(message: str, status: int) -> int:
+    print(message, file=sys.stderr)
+    return status

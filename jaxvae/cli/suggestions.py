@@ -1,0 +1,87 @@
+"""The key that a mistaken key is most likely meant for."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from jaxvae.common.errors import SYNONYMS, UserError
+from jaxvae.experiment.defaults import PARTS, SETTINGS, is_option
+
+
+def nearest_key(given: str, known: Iterable[str]) -> str:
+    """The known key with the same last segment, else one of which it is a part in words, else a similar one; or "".
+
+    `epochs` is near to `train.num_epochs`, `model.beta` to `kl.beta`, and `train.batchsize` to `train.batch_size`.
+    """
+    last = given.rpartition(".")[2]
+    last = SYNONYMS.get(last, last)
+
+    def rank(key: str) -> tuple[float, ...]:
+        other = key.rpartition(".")[2]
+        alike = _likeness(last, other)
+        is_part = set(last.split("_")) <= set(other.split("_"))
+        return 3 if last == other else 2 if is_part else alike >= 0.75, alike, _likeness(given, key)
+
+    best = max(known, key=rank, default="")
+    return best if best and rank(best)[0] else ""
+
+
+def unknown_key(given: str, config: Mapping[str, Any]) -> UserError:
+    """The error for a key that no config has: suggests one, and lists all that this config can have.
+
+    Args:
+      given: the key.
+      config: the flat config that it was given for, whose options are known too.
+    """
+    known = known_keys(config, given)
+    return UserError(
+        f"Unknown config key '{given}'.{_hint(given, known)} Known: {', '.join(known)}. See --help for their meaning, "
+        "and 'help posterior', for example, for the options of each part."
+    )
+
+
+def check_options(config: Mapping[str, Any]) -> None:
+    """Checks that each option of a built-in part is one that it takes, before any data is read. Imports JAX.
+
+    Args:
+      config: the flat config.
+
+    Raises:
+      UserError: an option that its part does not take, with a setting or another part's option that may be meant.
+    """
+    from jaxvae.cli.catalogue import options_by_part
+
+    known = options_by_part()
+    for key in filter(is_option, config):
+        path, _, option = key.rpartition(".")
+        name = config.get(f"{path}.name")
+        takes = known.get((path, name))
+        if takes is None or option in takes:  # a part of the user's own is checked when it is built
+            continue
+        near = difflib.get_close_matches(option, takes, n=1, cutoff=0.6)
+        hint = f" Did you mean '{path}.{near[0]}'?" if near else _hint(key, known_keys(config, key))
+        kind = path.rpartition(".")[2]
+        raise UserError(f"Unknown option of the {kind} '{name}' '{option}'.{hint} Known: {', '.join(takes) or 'none'}.")
+
+
+def known_keys(config: Mapping[str, Any], but: str) -> list[str]:
+    """All settings, and the options that a flat config has, without the key `but`."""
+    names = {f"{part}.name" for part in PARTS}
+    return sorted({*SETTINGS, *config} - names - {but})
+
+
+def _hint(given: str, known: Iterable[str]) -> str:
+    if near := nearest_key(given, known):
+        return f" Did you mean '{near}'?"
+    from jaxvae.cli.catalogue import options_by_part  # imports JAX: only where nothing else is near
+
+    owners: dict[str, list[str]] = {}
+    for (path, name), takes in options_by_part().items():
+        for option in takes:
+            owners.setdefault(f"{path}.{option}", []).append(name)
+    near = nearest_key(given, owners)
+    return f" Did you mean '{near}', an option of {', '.join(owners[near])}?" if near else ""
+
+
+def _likeness(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, one, other).ratio()

@@ -1,0 +1,83 @@
+"""Where data lies, looked up by name or path without reading it. Imports no JAX: a mistake is answered at once."""
+
+import difflib
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+from jaxvae.common.errors import UserError
+
+BUNDLED = {"images": ("digits", "shapes", "color_shapes"), "text": ("sentences",), "music": ("melodies",)}
+WANTED = {
+    "images": "an .npz or .npy file or a folder of images",
+    "text": "a text file with a sentence a line, or a folder of such files",
+    "music": "an .npz of frames, a MIDI file (.mid, .midi), or a folder of MIDI files",
+}
+SUFFIXES = {"images": (".npz", ".npy"), "text": (), "music": (".npz", ".mid", ".midi")}  # (): any
+
+
+def check_own(path: Path, kind: str = "images") -> None:
+    """Checks that `data.path` leads to a folder, or to a file with a suffix of its kind.
+
+    Raises:
+      UserError: there is nothing, or a file of another sort.
+    """
+    if not path.exists():
+        raise UserError(f"data.path is '{path}', where there is nothing. Give {WANTED[kind]}.")
+    if not path.is_dir() and SUFFIXES[kind] and path.suffix.lower() not in SUFFIXES[kind]:
+        raise UserError(f"data.path is '{path}', a file of another sort. Give {WANTED[kind]}.")
+
+
+def check_named(name: str, kind: str = "images", data_dir: str = "") -> None:
+    """Checks that a data set without a path is bundled, or prepared by TFDS.
+
+    Raises:
+      UserError: it is not.
+    """
+    if name in BUNDLED[kind]:
+        return
+    if kind == "images":
+        find_prepared(name, data_dir)
+        return
+    raise UserError(
+        f"data.kind is '{kind}', and no data of that kind is called '{name}': take "
+        f"{' or '.join(map(repr, BUNDLED[kind]))}, which is bundled, or set data.path to {WANTED[kind]}."
+    )
+
+
+def find_prepared(name: str, data_dir: str = "") -> Path:
+    """The folder `data_dir/name/version` of a prepared TFDS data set, newest version first; looks at files alone.
+
+    TFDS itself would start a download, which takes minutes to fail where there is no network.
+
+    Raises:
+      UserError: it is not prepared; where TFDS does not know the name either, the nearest name is suggested.
+    """
+    root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    versions = [p.parent for p in (root / name).glob("*/dataset_info.json")]
+    if versions:
+        return max(versions, key=lambda p: [int(n) if n.isdigit() else -1 for n in p.name.split(".")])
+    prepared = sorted(p.parent.parent.name for p in root.glob("*/*/dataset_info.json"))
+    here = f"'{root}' (there: {', '.join(prepared) or 'nothing'}; bundled: {', '.join(BUNDLED['images'])})"
+    elsewhere = "set TFDS_DATA_DIR or data.data_dir to where it lies, or data.path to a file or folder of your own"
+    known = _names_of_tfds()
+    if known and name.partition("/")[0].partition(":")[0] not in known:
+        near = difflib.get_close_matches(name, [*BUNDLED["images"], *prepared, *known], n=1, cutoff=0.6)
+        hint = f"Did you mean '{near[0]}'? " if near else ""
+        raise UserError(
+            f"There is no data set '{name}': it is neither bundled nor in {here}, and TFDS has none of this name. "
+            f"{hint}Else {elsewhere}."
+        )
+    raise UserError(
+        f"The TFDS data set '{name}' is not prepared in {here}. Prepare it once with: pip install 'jaxvae[tfds]' && "
+        f"tfds build {name} --data_dir={root} --file_format=array_record ; or {elsewhere}."
+    )
+
+
+def _names_of_tfds() -> list[str]:
+    """The names of all TFDS data sets, for an error message alone: the import takes a second."""
+    if not find_spec("tensorflow_datasets"):
+        return []
+    import tensorflow_datasets as tfds
+
+    return tfds.list_builders(with_community_datasets=False)

@@ -1,0 +1,63 @@
+"""Checks of a config that read no data and import no JAX, so that a mistake is answered at once."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxvae.common.errors import UserError, unknown
+from jaxvae.common.places import check_named, check_own
+from jaxvae.experiment import own
+from jaxvae.experiment.defaults import KEYS, Part
+from jaxvae.experiment.plain import flatten, load_config
+
+# Data sets that neither jaxvae nor TFDS can give: what the file of data.path holds.
+ON_REQUEST = {
+    "frey": "the Frey faces, an .npz with x, uint8 [1965, 28, 20]",
+    "ptb": "the Penn Treebank, a folder with ptb.train.txt, ptb.valid.txt and ptb.test.txt",
+    "jsb": "the JSB chorales, an .npz with train, valid and test, [N, T, 88] of 0 and 1",
+}
+
+
+def check_ranges(config: Mapping[str, Any]) -> None:
+    """Checks the values of the settings that a config has, which need not be all; options are checked by their part.
+
+    Raises:
+      UserError: a value that is not finite, out of its range, or none of the choices.
+    """
+    for key, value in flatten(config).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{key} is {value}; it must be a finite number.")
+        each = KEYS.get(key)
+        if each is None or isinstance(each, Part):
+            continue
+        if each.choices and value not in each.choices:
+            raise unknown(f"value of {key}", value, each.choices)
+        if each.allowed and not each.allowed.fits(value):
+            raise UserError(f"{key} is {value!r}; it must be {each.allowed.allowed}.")
+
+
+def check_places(config: Mapping[str, Any], workdir: Path) -> None:
+    """Checks that the data is there, and the run that a new one starts from.
+
+    A data source of your own, `module:function`, is looked at when it is imported.
+
+    Raises:
+      UserError: something is not there.
+    """
+    name, path, kind = (config["data"][key] for key in ("name", "path", "kind"))
+    if path:
+        check_own(Path(path).expanduser(), kind)
+    elif name in ON_REQUEST:
+        raise UserError(
+            f"The data set '{name}' does not come with jaxvae: give {ON_REQUEST[name]}, with --config.data.path=PATH. "
+            "Other data is chosen behind a colon, --config=CONFIG:digits for example."
+        )
+    elif not own.is_own(name):
+        check_named(name, kind, config["data"]["data_dir"])
+    start = config["train"]["start_from"]
+    if start and not (workdir / "config.json").exists():
+        try:
+            load_config(start)
+        except UserError as error:
+            raise UserError(f"train.start_from cannot be used: {error}") from error
