@@ -18,6 +18,7 @@ from jaxvae.experiment.plain import load_config
 from jaxvae.experiment.setup import Experiment, setup
 from jaxvae.models.sampling import sample
 from jaxvae.report import outputs
+from jaxvae.report.run_figures import sheets
 from jaxvae.runs.checkpoints import Checkpoints
 from jaxvae.runs.initial import check_data, other_weights, start
 from jaxvae.runs.recorder import Recorder, make_validation
@@ -98,7 +99,7 @@ def _train(
         checkpoints,
         parallel,
         validate,
-        partial(outputs.sheets, experiment),
+        partial(sheets, experiment),
         feed.steps_per_epoch,
         step,
         before,
@@ -134,6 +135,7 @@ def run_evaluate(config: Mapping[str, Any], workdir: Path, started: float) -> No
     _agree(config, workdir)
     restored = restore_run(workdir, config["evaluate"]["checkpoint"])
     experiment = _same_data(setup(config), restored, workdir)
+    check_metrics(experiment, config["evaluate"]["metrics"])
     trained = {**restored.info, **read_results(workdir)}  # the second is missing where training was never ended
     timing = {name: trained.get(name) for name in ("train_seconds", "total_seconds", "seconds_to_first_step")}
     outputs.finish(TrainedRun(experiment, restored), workdir, timing)

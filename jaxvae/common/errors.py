@@ -49,3 +49,8 @@ def advice(error: BaseException) -> str:
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return " Mend the permissions, or give another --workdir. Checkpoints saved before are kept."
     return ""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, at most 160 characters; the name of its type where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]

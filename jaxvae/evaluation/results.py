@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -13,6 +13,7 @@ from jaxvae.data.buckets import lengths
 from jaxvae.evaluation.bounds import bits_per_dim, has_grey_bernoulli
 from jaxvae.evaluation.table import compute
 from jaxvae.experiment.own import short
+from jaxvae.runs.attempts import Failure
 from jaxvae.runs.trained_run import TrainedRun
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpyro", "orbax-checkpoint", "numpy")
@@ -22,17 +23,28 @@ WORDS = {word: word.upper() for word in ("ais", "ari", "auroc", "dci", "elbo", "
 WORDS |= {"frechet": "Fréchet", "knn": "k-NN"}
 
 
-def evaluate(run: TrainedRun) -> tuple[dict[str, Any], list[str]]:
-    """The content of `results.json` but its times: nats per example on the test set, None where none exists.
+class Evaluation(NamedTuple):
+    """A run's numbers.
 
-    Also what metrics that were asked for by name refused, when others were computed already: these are kept, and the
-    refusals are among the notes.
+    Attributes:
+      results: the content of `results.json` but its times: nats per example on the test set, None where none exists.
+      refused: a message for each number that was asked for and could not be computed; they are among the notes too.
+      failures: everything that could not be computed.
+    """
+
+    results: dict[str, Any]
+    refused: list[str]
+    failures: list[Failure]
+
+
+def evaluate(run: TrainedRun) -> Evaluation:
+    """Compute the numbers of a run; one that fails takes no other with it.
 
     Raises:
       UserError: a metric that does not fit the run; nothing was computed yet.
     """
     config, dataset, restored, model = run.config, run.dataset, run.restored, run.model
-    found, notes, refused = compute(run, config["evaluate"]["metrics"])
+    found, notes, refused, failures = compute(run, config["evaluate"]["metrics"])
     notes += refused
     test: dict[str, Any] = dict.fromkeys(OF_TEST) | found.pop("objective", {}) | found.pop("nll", {})
     grey = has_grey_bernoulli(run)
@@ -46,14 +58,13 @@ def evaluate(run: TrainedRun) -> tuple[dict[str, Any], list[str]]:
         notes.append(
             f"elbo and nll are null: the posterior or the reconstruction loss is no density, so {bounding} log p(x)."
         )
-    elif dataset.sequence:
-        bound = test["nll"] if test["elbo"] is None else -test["elbo"]
+    elif dataset.sequence and (bound := test["nll"] if test["elbo"] is None else -test["elbo"]) is not None:
         if test["elbo"] is None:
             notes.append("The objective gives no elbo: the nats per step are those of nll.")
         test["nats_per_step"] = bound / float(np.mean(lengths(dataset.test.x)))
         if dataset.sequence == "text":
             test["perplexity"] = math.exp(min(test["nats_per_step"], 700.0))
-    elif model.likelihood.is_discrete and not grey:
+    elif model.likelihood.is_discrete and not grey and test["nll"] is not None:
         test["bits_per_dim"] = bits_per_dim(test["nll"], dataset.shape)
     elif not model.likelihood.is_discrete and dataset.test.x.dtype == np.uint8 and len(dataset.shape) == 3:
         notes.append(
@@ -75,7 +86,7 @@ def evaluate(run: TrainedRun) -> tuple[dict[str, Any], list[str]]:
             "of binarised data."
         )
     steps = len(dataset.train.x) // config["train"]["batch_size"]
-    return {
+    results = {
         "test": test,
         "metrics": found,
         "unit": "nats per example",
@@ -97,7 +108,8 @@ def evaluate(run: TrainedRun) -> tuple[dict[str, Any], list[str]]:
         "num_parameters": sum(leaf.size for leaf in jax.tree.leaves(restored.weights["params"])),
         "devices": f"{jax.device_count()} {jax.devices()[0].platform}",
         "versions": {"jaxvae": jaxvae.__version__} | {name: version(name) for name in PACKAGES},
-    }, refused
+    }
+    return Evaluation(results, refused, failures)
 
 
 def table(results: Mapping[str, Any]) -> str:

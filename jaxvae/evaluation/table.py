@@ -1,9 +1,12 @@
 """The one table of metrics, and what each needs of a run."""
 
+import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.threads import one_thread
@@ -13,6 +16,7 @@ from jaxvae.experiment import own
 from jaxvae.experiment.setup import Experiment
 from jaxvae.metrics.paths import prior_is_density
 from jaxvae.models.base import Model
+from jaxvae.runs.attempts import Failure, attempt
 from jaxvae.runs.trained_run import TrainedRun
 
 
@@ -33,11 +37,19 @@ class Metric(NamedTuple):
 
 
 class Computed(NamedTuple):
-    """The numbers `{metric: {name: value}}`, notes to them, and what a metric that was asked for by name refused."""
+    """The numbers of a run, and what is missing of them.
+
+    Attributes:
+      metrics: `{metric: {name: value}}`, in JSON's types.
+      notes: warnings of metrics, and those of "all" that could not be computed.
+      refused: a message for each number that was asked for and could not be computed.
+      failures: everything that could not be computed.
+    """
 
     metrics: dict[str, dict[str, Any]]
     notes: list[str]
     refused: list[str]
+    failures: list[Failure]
 
 
 def _of_shapes(ask: Callable[[Model, Params], bool]) -> Callable[[Experiment], bool]:
@@ -97,66 +109,102 @@ def find(name: str) -> Metric:
 
 
 def compute(run: TrainedRun, asked: str) -> Computed:
-    """The objective's own and the NLL, always, and those that are `asked` for.
+    """Compute the objective's metrics and the NLL, always, and the metrics that are `asked` for.
 
-    A metric that this run turns out not to give takes no other with it: what it says is in `refused`, or in `notes`
-    where "all" were asked for, beside the numbers of the rest.
+    One that fails, with whatever exception, takes no other with it.
 
     Args:
       run: the trained run.
       asked: names of METRICS with commas between them; "" for none, "all" for those that this run can give.
 
     Raises:
-      UserError: as `check`, before anything is computed.
+      UserError: see `chosen`; nothing is computed then.
     """
-    names = check(run.experiment, asked)
-    found = {"objective": bounds.objective_means(run)}
-    if run.model.has_likelihood:
-        found["nll"] = bounds.nll(run)
-    notes, refused = [], []
+    names = chosen(run.experiment, asked)
+    found, notes, refused, failures = Computed({}, [], [], [])
+
+    def add(name: str, compute: Callable[[], dict[str, Any]], message: Callable[[Failure], str], to: list[str]) -> None:
+        values = attempt(name, failures, lambda: plain(compute()))
+        if values is None:
+            to.append(message(failures[-1]))
+        else:
+            found[name] = values
+
+    def of_metric(name: str) -> dict[str, Any]:
+        find(name).check(run.config)
+        find(name).enough(run.experiment)
+        # Threads add up in any order, and the last bits with them; on a busy machine they wait for each other.
+        with one_thread():
+            return find(name).compute(run)
+
+    def cannot(failure: Failure) -> str:
+        return _cannot(run.experiment, failure.name, failure.reason)
+
+    always = {"objective": bounds.objective_means} | ({"nll": bounds.nll} if run.model.has_likelihood else {})
+    for name, compute_ in always.items():
+        add(name, partial(compute_, run), lambda failure: f"The test set's {failure.note}", refused)
     for name in names:
-        try:
-            find(name).enough(run.experiment)
-            # Threads add up in any order, and the last bits with them; on a busy machine they wait for each other.
-            with one_thread():
-                found[name] = find(name).compute(run)
-        except UserError as error:
-            if _asked(asked) == ["all"]:
-                notes.append(f"{name} was left out: {error}")
-            else:
-                refused.append(_cannot(run.experiment, name, error))
-            continue
-        if text := found[name].get("warning"):
+        if _asked(asked) == ["all"]:
+            add(name, partial(of_metric, name), lambda failure: failure.note, notes)
+        else:
+            add(name, partial(of_metric, name), cannot, refused)
+        if text := found.get(name, {}).get("warning"):
             notes.append(str(text))
-    return Computed(found, notes, refused)
+    return Computed(found, notes, refused, failures)
+
+
+def plain(value: Any) -> Any:
+    """The numbers, arrays, lists and texts of a metric in the types that JSON has.
+
+    Raises:
+      TypeError: JSON cannot hold it.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    if hasattr(value, "__array__"):
+        return np.asarray(value).tolist()
+    json.dumps(value)
+    return value
+
+
+def chosen(experiment: Experiment, asked: str) -> list[str]:
+    """The names in `asked`; for "all" those of METRICS that have what they need of this experiment.
+
+    Raises:
+      UserError: "all" beside other names.
+    """
+    names = _asked(asked)
+    if "all" in names and names != ["all"]:
+        raise UserError(f"evaluate.metrics is '{asked}', but 'all' stands alone: it is all that fit the run.")
+    return names if names != ["all"] else [name for name in METRICS if not _missing(experiment, name)]
 
 
 def check(experiment: Experiment, asked: str) -> list[str]:
-    """The names in `asked`, of metrics that a run of this experiment can give; it need not be trained yet.
+    """Check that a run of this experiment can be asked for these metrics; it need not be trained yet.
 
-    Only what costs nothing is looked at: the parts of the model, what the data has and how much of it, and whether the
-    files, runs and data sets that `evaluate.features` and `evaluate.outliers` name are there, where a metric reads
-    these. In "all" are metrics that have too few examples: `compute` leaves them out and says so.
+    This costs nothing: it looks at the parts of the model, at what data there is and how much, and at whether the
+    files, runs and data sets that `evaluate.features` and `evaluate.outliers` name exist, where a metric reads them.
+    "all" may hold metrics that have too few examples: `compute` leaves them out with a note.
 
     Args:
       experiment: what `setup` made of the config.
       asked: as for `compute`.
 
+    Returns:
+      The names, see `chosen`.
+
     Raises:
       UserError: an unknown name, a metric that lacks what it needs or has too few examples, or a setting of a metric
         that names nothing.
     """
-    names = _asked(asked)
-    if "all" in names and names != ["all"]:
-        raise UserError(f"evaluate.metrics is '{asked}', but 'all' stands alone: it is all that fit the run.")
-    of_all = names == ["all"]
-    if of_all:
-        names = [name for name in METRICS if not _missing(experiment, name)]
+    names = chosen(experiment, asked)
     for name in names:
         if missing := _missing(experiment, name):
             raise UserError(f"The metric '{name}' needs {' and '.join(missing)}. {_possible(experiment, name)}")
         find(name).check(experiment.config)
-        if not of_all and (error := _too_few(experiment, name)):
+        if _asked(asked) != ["all"] and (error := _too_few(experiment, name)):
             raise UserError(_cannot(experiment, name, error)) from error
     return names
 
@@ -177,8 +225,8 @@ def _too_few(experiment: Experiment, name: str) -> UserError | None:
     return None
 
 
-def _cannot(experiment: Experiment, name: str, error: UserError) -> str:
-    return f"The metric '{name}' cannot be computed: {error} {_possible(experiment, name)}"
+def _cannot(experiment: Experiment, name: str, reason: UserError | str) -> str:
+    return f"The metric '{name}' cannot be computed: {reason} {_possible(experiment, name)}"
 
 
 def _possible(experiment: Experiment, refused: str) -> str:

@@ -1,6 +1,8 @@
 """A decoder that a browser can run: its weights where the network is small and dense, else a grid of decoded data."""
 
 import base64
+import itertools
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -25,13 +27,24 @@ TOLERANCE = 1e-4  # of what a browser computes in doubles, from the decoder's fl
 
 
 def layers(params: Params) -> list[tuple[np.ndarray, np.ndarray]] | None:
-    """The dense layers `[(weights [in, out], bias [out])]` of a decoder that is made of nothing else, else None."""
-    found, decoder = [], params["decoder"]
+    """The dense layers `[(weights [in, out], bias [out])]` of a decoder, None where it does not look like a chain.
+
+    A chain has the layers Dense_0, Dense_1 ... and no other, each as wide as the one before it. A decoder of one's own
+    can have these names and compute something else: `export` compares the numbers.
+    """
+    decoder = params.get("decoder")
+    if not isinstance(decoder, Mapping) or decoder.keys() != {f"Dense_{i}" for i in range(len(decoder))}:
+        return None
+    found = []
     for i in range(len(decoder)):
-        layer = decoder.get(f"Dense_{i}")
-        if layer is None or set(layer) != {"kernel", "bias"}:
+        layer = decoder[f"Dense_{i}"]
+        if not isinstance(layer, Mapping) or layer.keys() != {"kernel", "bias"}:
             return None
-        found.append((np.asarray(layer["kernel"], np.float64), np.asarray(layer["bias"], np.float64)))
+        weights, bias = (np.asarray(layer[name], np.float64) for name in ("kernel", "bias"))
+        width = found[-1][0].shape[1] if found else len(weights)
+        if weights.ndim != 2 or weights.shape != (width, *bias.shape):
+            return None
+        found.append((weights, bias))
     return found
 
 
@@ -60,32 +73,35 @@ def export(run: TrainedRun, centre: np.ndarray, axes: np.ndarray, spans: np.ndar
     Raises:
       UserError: the network is neither, and its pictures are too large for a grid of them in a page.
     """
-    low, high = run.experiment.spec.pixel_range(run.config)
+    return _weights(run, centre, spans) or _grid(run, centre, axes, spans)
+
+
+def _weights(run: TrainedRun, centre: np.ndarray, spans: np.ndarray) -> dict[str, Any] | None:
+    """The dense layers and the activations with which they give the decoder's means at random z; None without such."""
     network = layers(run.params)
-    activation = run.config["network"].get("activation", "relu")
-    size = sum(weights.size for weights, _ in network or [])
-    if network and activation in ACTIVATIONS and size <= MAX_WEIGHTS:
-        rng = np.random.default_rng(0)
-        z = centre + rng.normal(size=(64, len(centre))) * np.linalg.norm(spans) / np.sqrt(len(centre))
-        wanted = run.decode(z).reshape(len(z), -1)
-        for output in OUTPUTS:
+    if not network or len(network[0][0]) != len(centre) or sum(weights.size for weights, _ in network) > MAX_WEIGHTS:
+        return None
+    low, high = run.experiment.spec.pixel_range(run.config)
+    rng = np.random.default_rng(0)
+    z = centre + rng.normal(size=(64, len(centre))) * np.linalg.norm(spans) / np.sqrt(len(centre))
+    wanted = run.decode(z).reshape(len(z), -1)
+    for activation, output in itertools.product(ACTIVATIONS, OUTPUTS):
+        with np.errstate(all="ignore"):  # the wrong activation may overflow
             got = outputs(network, activation, output, z.astype(np.float64))
-            if got.shape == wanted.shape and np.abs(got - wanted).max() <= TOLERANCE * (high - low):
-                packed = [
-                    {"in": w.shape[0], "out": w.shape[1], "weights": pack(w), "bias": pack(b)} for w, b in network
-                ]
-                return {
-                    "kind": "weights", "layers": packed, "activation": activation, "output": output,
-                    "low": float(low), "high": float(high),
-                }  # fmt: skip
-    return _grid(run, centre, axes, spans)
+        if got.shape == wanted.shape and np.abs(got - wanted).max() <= TOLERANCE * (high - low):
+            packed = [{"in": w.shape[0], "out": w.shape[1], "weights": pack(w), "bias": pack(b)} for w, b in network]
+            return {
+                "kind": "weights", "layers": packed, "activation": activation, "output": output,
+                "low": float(low), "high": float(high),
+            }  # fmt: skip
+    return None
 
 
 def _grid(run: TrainedRun, centre: np.ndarray, axes: np.ndarray, spans: np.ndarray) -> dict[str, Any]:
     shape = run.model.data_shape
     side = min(int(np.sqrt(MAX_GRID_VALUES / max(np.prod(shape), 1))), 25)
     if side < LEAST_SIDE:
-        raise UserError(f"The explorer was left out: pictures of {shape} are too large for it.")
+        raise UserError(f"pictures of {shape} are too large for it.")
     steps = np.linspace(-1, 1, side)
     right, up = np.meshgrid(steps, steps)
     z = centre + right.reshape(-1, 1) * spans[0] * axes[0] + up.reshape(-1, 1) * spans[1] * axes[1]

@@ -56,11 +56,15 @@ def save_sheet(path: Path, sheet: np.ndarray, title: str, pixels: int = 900) -> 
     _save(figure, path)
 
 
-def save_curves(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Loss and its parts by epoch, for training and validation, from the rows of `metrics.jsonl`."""
+def save_curves(path: Path, rows: Sequence[dict[str, Any]]) -> bool:
+    """Draw the loss and its parts by epoch, of training and validation, from the rows of `metrics.jsonl`.
+
+    Returns:
+      Whether a row has one of them, so that there is a picture.
+    """
     names = [name for name in ("loss", "reconstruction", "kl") if any(row.get(name) is not None for row in rows)]
     if not names:
-        return
+        return False
     figure = _figure(4 * len(names), 3.2)
     for axes, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
         for split, color in (("train", "#9ecae1"), ("validation", "#d95f0e")):
@@ -76,6 +80,7 @@ def save_curves(path: Path, rows: Sequence[dict[str, Any]]) -> None:
         _plain(axes, "epoch", f"{name} (nats per example)")
     figure.axes[0].legend(frameon=False, fontsize=9)
     _save(figure, path)
+    return True
 
 
 def save_latent_scatter(path: Path, codes: np.ndarray, labels: np.ndarray | None) -> None:

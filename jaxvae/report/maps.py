@@ -4,11 +4,13 @@ from typing import Any
 
 import numpy as np
 
+from jaxvae.common.errors import UserError
 from jaxvae.common.optional import require
 from jaxvae.common.types import Array
 from jaxvae.report import figures
 from jaxvae.report.pictures import png, png_uri, shrunk
 from jaxvae.report.views import pictures, sentences
+from jaxvae.runs.attempts import Failure, attempt
 from jaxvae.runs.trained_run import TrainedRun
 
 POINTS = 1000  # of a map
@@ -30,24 +32,20 @@ def plane(run: TrainedRun) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return centre, axes, np.maximum(np.abs((codes - centre) @ axes.T).max(axis=0), 1e-3)
 
 
-def latent_map(run: TrainedRun) -> tuple[dict[str, Any], list[str]]:
-    """Test examples in the plane, for the page, as JSON; and what was left out of it, a sentence each.
+def latent_map(run: TrainedRun, failures: list[Failure]) -> dict[str, Any]:
+    """Test examples in the plane, for the page, as JSON; `failures` gets the parts that are left out.
 
-    By z itself where it has at most 2 dimensions, else by principal components and by t-SNE. The codes are finite.
+    The map is z itself where it has at most 2 dimensions, else its principal components and its t-SNE. The codes are
+    finite.
     """
     rows = run.some("test", POINTS)
     codes = run.codes("test")[rows].astype(np.float64)
     centre, axes, _ = plane(run)
     flat = (codes - centre) @ axes.T if codes.shape[1] > 1 else np.column_stack([codes, np.zeros(len(codes))])
     maps = [{"name": "z" if codes.shape[1] <= 2 else "principal components", "points": np.round(flat, 4).tolist()}]
-    left_out = []
     if codes.shape[1] > 2 and len(codes) > 10:
-        spread = codes.std(axis=0).max()
-        if spread > FLAT * np.abs(codes).max():
-            found = _tsne((codes - codes.mean(axis=0)) / spread)
-            maps.append({"name": "t-SNE", "points": np.round(found, 3).tolist()})
-        else:
-            left_out.append("The map by t-SNE was left out: the codes of all test examples are the same.")
+        found = attempt("The map by t-SNE", failures, lambda: _tsne(codes))
+        maps += [] if found is None else [{"name": "t-SNE", "points": np.round(found, 3).tolist()}]
     out: dict[str, Any] = {"maps": maps, "rows": rows.tolist(), "colors": list(COLORS), "labels": None, "names": []}
     x, captions = run.x("test", rows), [f"example {row}" for row in rows]
     if run.experiment.spec.sequence == "text":
@@ -57,14 +55,18 @@ def latent_map(run: TrainedRun) -> tuple[dict[str, Any], list[str]]:
         out |= {"labels": index.tolist(), "names": [str(name) for name in names]}
         captions = [f"label {names[i]}" for i in index]
     out["captions"], out["thumbs"] = captions, None
-    thumbs = _thumbnails(run, x)
+    thumbs = attempt("The map's pictures", failures, lambda: _thumbnails(run, x))
     if thumbs is not None:
         sprite = png_uri(png(figures.tile(thumbs, COLUMNS, gap=0)))
         out |= {"thumbs": sprite, "thumb": list(thumbs.shape[1:3]), "columns": COLUMNS}
-    return out, left_out
+    return out
 
 
 def _tsne(codes: np.ndarray) -> np.ndarray:
+    spread = codes.std(axis=0).max()
+    if spread <= FLAT * np.abs(codes).max():
+        raise UserError("the codes of all test examples are the same.")
+    codes = (codes - codes.mean(axis=0)) / spread
     perplexity = min(30.0, (len(codes) - 1) / 3)
     tsne = require("sklearn.manifold").TSNE(perplexity=perplexity, init="pca", random_state=0, n_jobs=1)
     return tsne.fit_transform(codes).astype(float)

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from jaxvae.common.errors import UserError
+from jaxvae.common.errors import UserError, first_line
 from jaxvae.common.types import Tree
 
 NOT_MEASURED = math.inf  # the validation loss of a state that was saved without one: never the best
@@ -137,8 +137,3 @@ def checksum(tree: Tree) -> int:
     for leaf in jax.tree.leaves(tree):
         value = zlib.crc32(np.ascontiguousarray(leaf).tobytes(), value)
     return value
-
-
-def first_line(error: Exception) -> str:
-    """An error in a few words."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]

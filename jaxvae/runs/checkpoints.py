@@ -11,14 +11,13 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as policies
 
-from jaxvae.common.errors import UserError, advice
+from jaxvae.common.errors import UserError, advice, first_line
 from jaxvae.common.types import Tree
 from jaxvae.runs.checkpoint_reader import (
     NOT_MEASURED,
     Reader,
     checksum,
     damage,
-    first_line,
     log,
     shapes,
     validation_loss,

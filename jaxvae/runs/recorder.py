@@ -1,5 +1,6 @@
 """What a run leaves behind while it trains: rows, pictures, checkpoints, and the seconds that it took."""
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -11,8 +12,9 @@ import numpy as np
 from tqdm import tqdm
 
 from jaxvae.common.errors import NonFiniteLoss
-from jaxvae.common.types import Params
+from jaxvae.common.types import Params, Tree
 from jaxvae.experiment.setup import Experiment
+from jaxvae.runs.attempts import Failure, attempt, write_traces
 from jaxvae.runs.checkpoints import Checkpoints
 from jaxvae.runs.log import MetricsLog
 from jaxvae.train import sharding
@@ -42,7 +44,7 @@ class Recorder:
         self._experiment, self._checkpoints, self._parallel, self._validate = (
             experiment, checkpoints, parallel, validate
         )  # fmt: skip
-        self._pictures = pictures
+        self._pictures, self._workdir = pictures, workdir
         self._steps_per_epoch, self._before, self._started = steps_per_epoch, before, started
         self._of_data = {
             "data": experiment.spec._asdict(),
@@ -116,11 +118,24 @@ class Recorder:
         if metrics:
             self._row(step, "validation", metrics)
         if self._log:
-            # On the host: this one alone draws.
-            params = jax.device_get(self._experiment.objective.model_params(seen["params"], seen["extra"]))
-            for name, sheet in self._pictures(params).items():
-                self._log.image(step, name, sheet)
+            self._draw(seen, step)
         self.save(state, step, metrics.get("loss"))
+
+    def _draw(self, weights: Tree, step: int) -> None:
+        """Write pictures for TensorBoard. Where they fail, a line on the terminal says so, and there are no more."""
+
+        def pictures() -> dict[str, np.ndarray]:
+            # On the host: this process alone draws.
+            params = jax.device_get(self._experiment.objective.model_params(weights["params"], weights["extra"]))
+            return self._pictures(params)
+
+        failures: list[Failure] = []
+        for name, sheet in (attempt(f"The picture of step {step}", failures, pictures) or {}).items():
+            self._log.image(step, name, sheet)
+        if failures:
+            self._pictures = lambda params: {}
+            self._bar.write(f"note: {failures[0].note} Training goes on without pictures.", file=sys.stderr)
+            write_traces(self._workdir, failures)
 
     def _row(self, step: int, split: str, metrics: Mapping[str, float]) -> None:
         if self._log:

@@ -16,7 +16,7 @@ import launch
 from jaxvae.common.errors import UserError
 from jaxvae.evaluation.results import label
 from jaxvae.experiment.setup import setup
-from jaxvae.report import decoder, maps, page
+from jaxvae.report import decoder, maps, page, sections
 from jaxvae.report.pictures import shrunk
 from jaxvae.runs.restore import restore_run
 from jaxvae.runs.trained_run import TrainedRun, some_rows
@@ -49,7 +49,7 @@ def results_of(workdir, **metrics):
 
 def written(run, results, path):
     """`(text, data)` of the page."""
-    page.write_report(path, run, results, [])
+    assert page.write_report(path, run, results, [], [])
     return read(path)
 
 
@@ -63,7 +63,7 @@ def read(path):
 @pytest.fixture
 def still(monkeypatch):
     """No walks, which cost most of the time, and a map of few examples."""
-    monkeypatch.setattr(page, "_walks", lambda run: ([], []))
+    monkeypatch.setattr(page, "walks", lambda run, failures: [])
     monkeypatch.setattr(maps, "POINTS", 60)
 
 
@@ -136,7 +136,8 @@ def test_tsne_takes_codes_of_any_size(scale, workdir, still):
         def codes(self, split):
             return scale * super().codes(split)
 
-    found, left_out = maps.latent_map(subject_of(workdir, Scaled))
+    left_out = []
+    found = maps.latent_map(subject_of(workdir, Scaled), left_out)
     assert [one["name"] for one in found["maps"]] == ["principal components", "t-SNE"]
     assert not left_out
     assert np.ptp(found["maps"][1]["points"], axis=0).min() > 1
@@ -151,14 +152,14 @@ def test_codes_that_are_not_finite_have_no_map(workdir, tmp_path, still):
 
     text, data = written(subject_of(workdir, Broken), results_of(workdir), tmp_path / "report.html")
     assert not data
-    assert "The explorer and the maps were left out: some codes of the test set are NaN or infinite." in text
+    assert "The explorer was left out: some codes of the test set are NaN or infinite." in text
     assert 'id="map"' not in text
     assert 'id="decoded"' not in text
 
 
 def test_no_text_of_the_data_ends_the_page(workdir, tmp_path, still, monkeypatch):
     captions = ["<!-- a", "b <script>", "</script> c"]
-    monkeypatch.setattr(page, "latent_map", lambda run: ({"captions": captions}, []))
+    monkeypatch.setattr(sections, "latent_map", lambda run, failures: {"captions": captions})
     text, data = written(subject_of(workdir), results_of(workdir), tmp_path / "report.html")
     assert data["map"]["captions"] == captions
     assert "<!--" not in text
@@ -178,7 +179,7 @@ def test_pictures_that_are_too_large_have_no_explorer(workdir, tmp_path, still, 
 def test_the_map_is_of_examples_at_random(workdir, monkeypatch):
     monkeypatch.setattr(maps, "POINTS", 50)
     run = subject_of(workdir)
-    found, _ = maps.latent_map(run)
+    found = maps.latent_map(run, [])
     rows = some_rows(len(run.dataset.test.x), 50)
     assert found["rows"] == rows.tolist()
     assert [found["names"][i] for i in found["labels"]] == [str(one) for one in run.labels("test")[rows]]
@@ -204,7 +205,7 @@ def test_the_map_of_large_pictures_has_small_ones(tmp_path):
     np.savez(tmp_path / "large.npz", x=x)
     data = f"--config.data.path={tmp_path / 'large.npz'}", "--config.train.batch_size=8"
     workdir = trained(tmp_path / "run", "--config=configs/vae_2d.py", *data, "--config.evaluate.report=False")
-    found, _ = maps.latent_map(subject_of(workdir))
+    found = maps.latent_map(subject_of(workdir), [])
     assert found["thumb"] == [51, 64]
 
 
@@ -216,8 +217,8 @@ def test_walks_that_the_model_lacks_are_named_and_imputation_has_a_second_way(wo
     def no_density(run, method, **options):
         return impute(run, method=method, **options) if method == "pseudo_gibbs" else refuses(run)
 
-    monkeypatch.setattr(page, "traverse", refuses)
-    monkeypatch.setattr(page, "impute", no_density)
+    monkeypatch.setattr(sections, "traverse", refuses)
+    monkeypatch.setattr(sections, "impute", no_density)
     text, _ = written(subject_of(workdir), results_of(workdir), tmp_path / "report.html")
     assert [c.split(":")[0] for c in re.findall("<figcaption>(.*?)</figcaption>", text)] == ["interpolate", "impute"]
     assert "by pseudo_gibbs" in text
@@ -230,7 +231,10 @@ def test_data_without_pictures_says_so(tmp_path):
     np.savez(tmp_path / "rows.npz", x=np.random.default_rng(0).random((60, 5), dtype=np.float32))
     data = f"--config.data.path={tmp_path / 'rows.npz'}", "--config.train.batch_size=8"
     text, found = read(trained(tmp_path / "run", "--config=configs/vae_2d.py", *data) / "report.html")
-    assert "Interpolation, traversal and imputation were left out: the data is not made of images." in text
+    assert (
+        "The section on interpolation, traversal and imputation was left out: the data does not consist of images."
+        in text
+    )
     assert found["map"]["thumbs"] is None
     assert found["map"]["captions"] == [f"example {row}" for row in found["map"]["rows"]]
     assert jax.tree.leaves(found["map"]["maps"])

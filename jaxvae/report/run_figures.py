@@ -1,0 +1,129 @@
+"""The files in the folder `figures/` of a run, and the sheets of examples that TensorBoard gets during training."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxvae import train
+from jaxvae.common.types import Params
+from jaxvae.data.spec import viewed
+from jaxvae.experiment.setup import Experiment
+from jaxvae.latent.arithmetic import latent_grid
+from jaxvae.models.sampling import reconstruct, sample
+from jaxvae.report import figures, views
+from jaxvae.runs.attempts import Failure, attempt
+from jaxvae.runs.log import read_metrics
+from jaxvae.runs.trained_run import TrainedRun
+
+PICTURES, ROLLS = 64, 16
+# Compiled once for a model, not at each picture of a training.
+_sample, _reconstruct = jax.jit(sample, static_argnums=(0, 3)), jax.jit(reconstruct, static_argnums=0)
+TITLES = {"samples": "samples from the prior", "reconstructions": "test data, each row above its reconstructions"}
+
+
+def samples(experiment: Experiment, params: Params) -> np.ndarray:
+    """Samples `[N, 1, *data_shape]` from the prior, as `viewed`.
+
+    Their latents are the same at every call, so that the pictures of a training show how the decoder changes.
+    """
+    key = train.streams(jax.random.key(experiment.config["seed"]))["sample"]
+    drawn = _sample(experiment.shown, params, key, _num_examples(experiment))
+    return viewed(experiment.config, experiment.spec, drawn)[:, None]
+
+
+def reconstructions(experiment: Experiment, params: Params, raw: np.ndarray | None = None) -> np.ndarray:
+    """Examples beside their reconstructions, `[N, 2, *data_shape]`, as `viewed`.
+
+    Args:
+      experiment: the experiment.
+      params: of the model.
+      raw: examples as stored; the first ones of the test set by default.
+    """
+    raw = experiment.dataset.test.x[: _num_examples(experiment)] if raw is None else raw
+    key = jax.random.fold_in(train.streams(jax.random.key(experiment.config["seed"]))["test"], 0)
+    x = experiment.preprocess(key, jax.numpy.asarray(raw))
+    both = x, _reconstruct(experiment.shown, params, x)
+    return np.stack([viewed(experiment.config, experiment.spec, values) for values in both], axis=1)
+
+
+EXAMPLES: dict[str, Callable[[Experiment, Params], np.ndarray]] = {
+    "samples": samples,
+    "reconstructions": reconstructions,
+}
+
+
+def sheets(experiment: Experiment, params: Params) -> dict[str, np.ndarray]:
+    """Samples and reconstructions as one picture each, for TensorBoard; `{}` where the data has no pictures."""
+    if experiment.spec.sequence != "music" and not figures.are_images(experiment.dataset.shape):
+        return {}
+    found = {name: views.sheet(experiment.spec, make(experiment, params)) for name, make in EXAMPLES.items()}
+    return {name: picture for name, picture in found.items() if picture is not None}
+
+
+def draw(run: TrainedRun, results: Mapping[str, Any], workdir: Path, failures: list[Failure]) -> list[str]:
+    """Draw each figure of a run and return the names of the files; `failures` gets those that could not be drawn.
+
+    Args:
+      run: the run.
+      results: what `results.json` holds.
+      workdir: where the folder `figures/` is made.
+      failures: extended.
+    """
+    folder = workdir / "figures"
+    folder.mkdir(exist_ok=True)
+    makers: dict[str, Callable[[], list[Path]]] = {
+        "curves": lambda: _curves(workdir, folder),
+        **{name: partial(_examples, run, folder / name) for name in EXAMPLES},
+        "latent_scatter": lambda: _latent_scatter(run, folder),
+        "latent_grid": lambda: _latent_grid(run, folder),
+        "rate_distortion": lambda: _rate_distortion(results, folder),
+    }
+    made = [attempt(f"figures/{name}", failures, make) or [] for name, make in makers.items()]
+    return [path.name for paths in made for path in paths]
+
+
+def _num_examples(experiment: Experiment) -> int:
+    return ROLLS if experiment.spec.sequence == "music" else PICTURES
+
+
+def _curves(workdir: Path, folder: Path) -> list[Path]:
+    path = folder / "curves.png"
+    return [path] if figures.save_curves(path, read_metrics(workdir)) else []
+
+
+def _examples(run: TrainedRun, path: Path) -> list[Path]:
+    rows = EXAMPLES[path.name](run.experiment, run.params)
+    return views.save(path, run.config, run.experiment.spec, rows, TITLES[path.name])
+
+
+def _latent_scatter(run: TrainedRun, folder: Path) -> list[Path]:
+    if run.model.latent_shape != (2,):
+        return []
+    path = folder / "latent_scatter.png"
+    figures.save_latent_scatter(path, run.codes("test"), run.dataset.test.label)
+    return [path]
+
+
+def _latent_grid(run: TrainedRun, folder: Path) -> list[Path]:
+    model = run.model
+    if model.latent_shape != (2,) or not figures.are_images(model.data_shape):
+        return []
+    grid = latent_grid(model, run.params)
+    if grid is None:
+        return []
+    sheet = figures.tile(figures.as_pictures(run.unit(grid)), 20, gap=0)
+    title = "decoder means over the prior's quantiles of z[0] (right) and z[1] (up)"
+    figures.save_sheet(folder / "latent_grid.png", sheet, title)
+    return [folder / "latent_grid.png"]
+
+
+def _rate_distortion(results: Mapping[str, Any], folder: Path) -> list[Path]:
+    curve = results["metrics"].get("rate_distortion", {})
+    if not curve or None in curve.values():  # a curve with values that are not finite cannot be drawn
+        return []
+    figures.save_rate_distortion(folder / "rate_distortion.png", curve)
+    return [folder / "rate_distortion.png"]

@@ -1,0 +1,96 @@
+"""The sections of `report.html` that ask the model: walks through the latent space, the explorer, the map."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from jaxvae.common.errors import UserError
+from jaxvae.latent.arithmetic import order_dimensions
+from jaxvae.report import figures
+from jaxvae.report.decoder import export
+from jaxvae.report.maps import POINTS, latent_map, plane
+from jaxvae.report.pictures import png
+from jaxvae.report.views import as_text, sheet
+from jaxvae.runs.attempts import Failure, attempt
+from jaxvae.runs.trained_run import TrainedRun
+from jaxvae.tools import Outcome
+from jaxvae.tools.repair import impute
+from jaxvae.tools.walks import interpolate, traverse
+
+SLIDERS = 12
+Shown = tuple[str, bytes | str]  # a caption, with a PNG or a text
+
+
+def walks(run: TrainedRun, failures: list[Failure]) -> list[Shown]:
+    """Interpolations, traversals and imputations, each with its caption; `failures` gets those that the model lacks."""
+    if not run.experiment.spec.sequence and not figures.are_images(run.model.data_shape):
+        name = "The section on interpolation, traversal and imputation"
+        failures.append(Failure(name, "the data does not consist of images."))
+        return []
+    tools: dict[str, Callable[[], Outcome]] = {
+        "interpolate": lambda: interpolate(run, num=6),
+        "traverse": lambda: traverse(run, num=10),
+        "impute": lambda: _impute(run),
+    }
+    found = [attempt(f"'{name}'", failures, lambda name=name: _walk(run, name, tools[name])) for name in tools]
+    return [one for one in found if one is not None]
+
+
+def latent_space(run: TrainedRun, failures: list[Failure]) -> dict[str, Any]:
+    """The data of the page's scripts, as JSON: "explorer" and "map" as far as the model has them."""
+    model = run.model
+    if not model.latent.space.is_linear or len(run.dataset.test.x) <= 2:
+        return {}
+    makers: dict[str, Callable[[], dict[str, Any]]] = {"map": lambda: latent_map(run, failures)}
+    if len(model.latent_shape) == 1 and model.latent_shape[0] > 1 and figures.are_images(model.data_shape):
+        makers = {"explorer": lambda: _explorer(run)} | makers
+
+    def checked(make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        if not np.isfinite(run.codes("test")).all():
+            raise UserError("some codes of the test set are NaN or infinite.")
+        json.dumps(made := make(), allow_nan=False)
+        return made
+
+    found = {name: attempt(f"The {name}", failures, lambda make=make: checked(make)) for name, make in makers.items()}
+    return {name: one for name, one in found.items() if one is not None}
+
+
+def titled(text: str) -> tuple[str, str]:
+    """The title of a text file and what follows."""
+    title, _, body = text.partition("\n\n")
+    return title, body.rstrip()
+
+
+def _walk(run: TrainedRun, name: str, tool: Callable[[], Outcome]) -> Shown:
+    outcome = tool()
+    title = f"{name}: {outcome.title}"
+    picture = sheet(run.experiment.spec, outcome.rows, outcome.rows.shape[1])
+    if picture is not None:
+        return title, png(np.kron(picture, np.ones((2, 2, 1), np.uint8)))
+    return titled(as_text(run.config, run.experiment.spec, outcome.rows, title))
+
+
+def _impute(run: TrainedRun) -> Outcome:
+    options: dict[str, Any] = {"num": 12, "chains": 4, "steps": 100, "burn_in": 50, "nll_samples": 0}
+    try:
+        return impute(run, method="metropolis", **options)
+    except UserError:  # a posterior without a density, say
+        return impute(run, method="pseudo_gibbs", **options)
+
+
+def _explorer(run: TrainedRun) -> dict[str, Any]:
+    centre, axes, spans = plane(run)
+    codes = run.codes("test")
+    decoder = export(run, centre, axes, spans)
+    sliders = []
+    if decoder["kind"] == "weights":
+        x = run.x("test", run.some("test", POINTS))
+        order = np.asarray(order_dimensions(run.model, run.params, x))[:SLIDERS]
+        low, high = np.minimum(codes.min(axis=0), -3), np.maximum(codes.max(axis=0), 3)
+        sliders = [{"index": int(i), "low": float(low[i]), "high": float(high[i])} for i in order]
+    return {
+        "shape": list(run.model.data_shape), "centre": centre.tolist(), "axes": axes.tolist(),
+        "spans": spans.tolist(), "decoder": decoder, "sliders": sliders,
+    }  # fmt: skip
