@@ -1,4 +1,4 @@
-"""Where data lies, looked up by name or path without reading it. Imports no JAX: a mistake is answered at once."""
+"""Find data by name or path without reading it. Imports no JAX, so that mistakes are reported at once."""
 
 import difflib
 import os
@@ -10,29 +10,29 @@ from jaxvae.common.errors import UserError
 BUNDLED = {"images": ("digits", "shapes", "color_shapes"), "text": ("sentences",), "music": ("melodies",)}
 WANTED = {
     "images": "an .npz or .npy file or a folder of images",
-    "text": "a text file with a sentence a line, or a folder of such files",
+    "text": "a text file with one sentence per line, or a folder of such files",
     "music": "an .npz of frames, a MIDI file (.mid, .midi), or a folder of MIDI files",
 }
 SUFFIXES = {"images": (".npz", ".npy"), "text": (), "music": (".npz", ".mid", ".midi")}  # (): any
 
 
 def check_own(path: Path, kind: str = "images") -> None:
-    """Checks that `data.path` leads to a folder, or to a file with a suffix of its kind.
+    """Check that `data.path` is a folder, or a file with a suffix of its kind.
 
     Raises:
-      UserError: there is nothing, or a file of another sort.
+      UserError: the path does not exist, or is a file with another suffix.
     """
     if not path.exists():
-        raise UserError(f"data.path is '{path}', where there is nothing. Give {WANTED[kind]}.")
+        raise UserError(f"data.path is '{path}', which does not exist. Give {WANTED[kind]}.")
     if not path.is_dir() and SUFFIXES[kind] and path.suffix.lower() not in SUFFIXES[kind]:
-        raise UserError(f"data.path is '{path}', a file of another sort. Give {WANTED[kind]}.")
+        raise UserError(f"data.path is '{path}', which has another suffix. Give {WANTED[kind]}.")
 
 
 def check_named(name: str, kind: str = "images", data_dir: str = "") -> None:
-    """Checks that a data set without a path is bundled, or prepared by TFDS.
+    """Check that a data set without a path is bundled, or prepared by TFDS.
 
     Raises:
-      UserError: it is not.
+      UserError: it is neither.
     """
     if name in BUNDLED[kind]:
         return
@@ -40,18 +40,18 @@ def check_named(name: str, kind: str = "images", data_dir: str = "") -> None:
         find_prepared(name, data_dir)
         return
     raise UserError(
-        f"data.kind is '{kind}', and no data of that kind is called '{name}': take "
+        f"data.kind is '{kind}', but no data of that kind has the name '{name}': take "
         f"{' or '.join(map(repr, BUNDLED[kind]))}, which is bundled, or set data.path to {WANTED[kind]}."
     )
 
 
 def find_prepared(name: str, data_dir: str = "") -> Path:
-    """The folder `data_dir/name/version` of a prepared TFDS data set, newest version first; looks at files alone.
+    """Find the folder `data_dir/name/version` of a prepared TFDS data set, of the newest version, by its files alone.
 
-    TFDS itself would start a download, which takes minutes to fail where there is no network.
+    TFDS itself would start a download, which takes minutes to fail without a network.
 
     Raises:
-      UserError: it is not prepared; where TFDS does not know the name either, the nearest name is suggested.
+      UserError: the data set is not prepared; for names that TFDS does not have either, the nearest one is suggested.
     """
     root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
     versions = [p.parent for p in (root / name).glob("*/dataset_info.json")]
@@ -59,7 +59,7 @@ def find_prepared(name: str, data_dir: str = "") -> Path:
         return max(versions, key=lambda p: [int(n) if n.isdigit() else -1 for n in p.name.split(".")])
     prepared = sorted(p.parent.parent.name for p in root.glob("*/*/dataset_info.json"))
     here = f"'{root}' (there: {', '.join(prepared) or 'nothing'}; bundled: {', '.join(BUNDLED['images'])})"
-    elsewhere = "set TFDS_DATA_DIR or data.data_dir to where it lies, or data.path to a file or folder of your own"
+    elsewhere = "set TFDS_DATA_DIR or data.data_dir to its folder, or data.path to a file or folder of your own"
     known = _names_of_tfds()
     if known and name.partition("/")[0].partition(":")[0] not in known:
         near = difflib.get_close_matches(name, [*BUNDLED["images"], *prepared, *known], n=1, cutoff=0.6)
@@ -75,7 +75,7 @@ def find_prepared(name: str, data_dir: str = "") -> Path:
 
 
 def _names_of_tfds() -> list[str]:
-    """The names of all TFDS data sets, for an error message alone: the import takes a second."""
+    """Names of all TFDS data sets, for error messages alone: the import takes a second."""
     if not find_spec("tensorflow_datasets"):
         return []
     import tensorflow_datasets as tfds

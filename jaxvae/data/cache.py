@@ -1,4 +1,4 @@
-"""Sources looked through once and kept in a folder, as memory-mapped arrays with their checksums."""
+"""Cache of decoded sources in a folder, as memory-mapped arrays with checksums."""
 
 import json
 import os
@@ -26,7 +26,7 @@ BLOCK, CHECKED_BYTES = 2**20, 2**28
 
 
 def cache_folder() -> Path:
-    """Where this library keeps what it can make again: `$XDG_CACHE_HOME/jaxvae` or `~/.cache/jaxvae`."""
+    """Folder of this library's caches: `$XDG_CACHE_HOME/jaxvae` or `~/.cache/jaxvae`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "jaxvae"
 
 
@@ -37,17 +37,17 @@ def decoded(
     factors: Sequence[str] = (),
     stream: bool = False,
 ) -> dict[str, Split]:
-    """Load the splits kept in `folder`; decode them there first where it lacks them or is damaged.
+    """Load the splits cached in `folder`; decode them there first where they are missing or damaged.
 
     Args:
       folder: of this copy alone.
-      sources: the sources by split; called only where they are decoded or streamed.
-      image_size: see `decode_source`.
-      factors: names of the factors, see `decode_source`.
+      sources: returns the sources by split; called only where they are decoded or streamed.
+      image_size: as in `decode_source`.
+      factors: names of the factors, as in `decode_source`.
       stream: leave the images in the sources and read them from there (`Rows`); `folder` holds the rest.
 
     Raises:
-      UserError: `folder` holds other files, or see `decode_source`.
+      UserError: `folder` holds other files, or as `decode_source`.
       OSError: the folder cannot be written.
     """
     splits = _kept(folder, factors, stream) if folder.is_dir() and any(folder.iterdir()) else None
@@ -61,11 +61,11 @@ def decoded(
 
 
 def _kept(folder: Path, factors: Sequence[str], stream: bool) -> dict[str, Split] | None:
-    """The splits in `folder`; where they cannot be used it is removed, as a mere copy, and the result is None."""
+    """Load the splits in `folder`; if they cannot be used, remove this copy and return None."""
     if others := sorted(path.name for path in folder.iterdir() if not OURS.fullmatch(path.name)):
         raise UserError(
-            f"'{folder}' is to hold decoded images, but has other files in it, such as '{others[0]}'. Give a folder "
-            "that is new, empty or was written for these images before."
+            f"'{folder}' is for decoded images, but holds other files, such as '{others[0]}'. Give a folder that is "
+            "new, empty or was written for these images before."
         )
     try:
         splits = _open(folder, factors)
@@ -79,7 +79,7 @@ def _kept(folder: Path, factors: Sequence[str], stream: bool) -> dict[str, Split
 
 
 def _open(folder: Path, factors: Sequence[str]) -> dict[str, Split]:
-    """Raises ValueError or OSError where the files are not those that `_decode` wrote for these factors."""
+    """Open the files; ValueError or OSError unless `_decode` wrote them for these factors."""
     match json.loads((folder / "splits.json").read_text()):
         case {"factors": list(names), "crc32": dict(files)} if files:
             pass
@@ -102,7 +102,7 @@ def _open(folder: Path, factors: Sequence[str]) -> dict[str, Split]:
 
 
 def file_checksum(path: Path) -> int:
-    """CRC-32 of a file's size and bytes; of a file above 256 MiB, those of blocks spread evenly over it."""
+    """CRC-32 of a file's size and bytes; for files above 256 MiB, of evenly spaced blocks."""
     size = path.stat().st_size
     every = -(-size // CHECKED_BYTES) or 1
     value = zlib.crc32(str(size).encode())
@@ -138,13 +138,13 @@ def _scratch_of_host() -> str:
 
 
 def _remove_stale(parent: Path) -> None:
-    """Removes what killed decodings left: those of processes of this host that are gone, and any older than a day."""
+    """Remove scratch folders of killed processes: those of this host that are gone, and any older than a day."""
     for scratch in parent.glob(".decoding-*"):
         pid = scratch.name.removeprefix(_scratch_of_host()).partition("-")[0]
         try:
             if time.time() - scratch.stat().st_mtime < DAY and (not pid.isdigit() or _runs(int(pid))):
                 continue
-        except FileNotFoundError:  # it has just ended
+        except FileNotFoundError:  # removed meanwhile
             continue
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""One source of images written to arrays: decoded, or only its labels where images are streamed."""
+"""Decode a source of images to arrays, or only its labels where images are streamed."""
 
 import operator
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ def decode_source(
     factors: Sequence[str] = (),
     stream: bool = False,
 ) -> None:
-    """Writes `split.x.npy` (and `split.label.npy`) from any source with length and items `{"image", "label"?}`.
+    """Write `split.x.npy` (and `split.label.npy`) from any source with length and items `{"image", "label"?}`.
 
-    Where `factors` are named, the items hold a whole number for each, which `split.factors.npy` `[N, F]` takes; that of
-    a dictionary in the item is called by both names, as in "attributes/Smiling". Where `stream` is set, `split.x.npy`
-    has the shape of the images and no rows.
+    The items hold a whole number for each of `factors`, written to `split.factors.npy` `[N, F]`; a factor within a
+    dictionary of the item is named by both keys, as in "attributes/Smiling". With `stream`, `split.x.npy` has the shape
+    of the images and no rows.
 
     Raises:
-      UserError: there are no items, they cannot be read or lack a factor, or their images are of unequal sizes.
+      UserError: there are no items, they cannot be read or lack a factor, or their images have unequal sizes.
     """
     if not len(source):
         raise UserError(f"The split '{split}' holds no images.")

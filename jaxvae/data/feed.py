@@ -1,4 +1,4 @@
-"""How batches reach the step: a batch is a function of the step, so that a resumed run sees the same ones."""
+"""Feeds of batches: a batch is a function of the step, so that a resumed run gets the same batches."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,13 +14,13 @@ RESIDENT_BYTES = 2**31  # data up to this size lives on every device
 
 
 class Feed(NamedTuple):
-    """The two halves of a batch's way.
+    """Batches in two parts, one on the host and one inside the compiled step.
 
     Attributes:
-      resident: arrays to be placed on the devices once; `{}` where the data stays on the host.
-      items: `(step, num_steps) -> tree [num_steps, batch, ...]` of host arrays: row numbers, or the data itself.
+      resident: arrays placed on the devices once; `{}` where the data stays on the host.
+      items: `(step, num_steps) -> tree [num_steps, batch, ...]` of host arrays: row indices, or the data itself.
       fetch: `(resident, item) -> batch`, pure, called inside the compiled step.
-      steps_per_epoch: whole batches in one pass over the data; the rest of a permutation is left out.
+      steps_per_epoch: whole batches in one pass over the data; the rest of a permutation is dropped.
     """
 
     resident: Tree
@@ -30,7 +30,7 @@ class Feed(NamedTuple):
 
 
 def batch_indices(seed: int, num_examples: int, batch_size: int, step: int, num_steps: int) -> np.ndarray:
-    """Rows `[num_steps, batch_size]` of the steps from `step` on: each epoch is a permutation of its own."""
+    """Row indices `[num_steps, batch_size]` of the steps from `step` on; each epoch has its own permutation."""
     per_epoch = num_examples // batch_size
     rows, epoch, order = [], -1, np.empty(0, np.int32)
     for s in range(step, step + num_steps):
@@ -43,19 +43,19 @@ def batch_indices(seed: int, num_examples: int, batch_size: int, step: int, num_
 
 
 def check_fits(batch_size: int, num: int) -> None:
-    """Raises UserError unless a batch of this size can be made of `num` training examples."""
+    """Raise UserError unless the batch size is from 1 to `num`, the number of training examples."""
     if not 1 <= batch_size <= num:
         raise UserError(f"train.batch_size is {batch_size}, but there are {num} training examples; take 1 to {num}.")
 
 
 def make_feed(split: Split, batch_size: int, seed: int, resident_bytes: int = RESIDENT_BYTES, workers: int = 0) -> Feed:
-    """Small data is gathered on the device by row number; large data on the host from its memory map.
+    """Make a feed: small data is gathered on the device by row index, large data on the host from its memory map.
 
-    Streamed images (`Rows`) are decoded ahead of need by `workers` processes, or by threads of this one where they are
-    0. The batches are the same in all cases.
+    Streamed images (`Rows`) are prefetched by `workers` processes, or by threads of this process where `workers` is 0.
+    The batches are the same in all cases.
 
     Raises:
-      UserError: the batch is below 1 or larger than the data; `workers` is below 0.
+      UserError: the batch size is below 1 or larger than the data, or `workers` is below 0.
     """
     if workers < 0:
         raise UserError(f"data.workers is {workers}; it must be 0 (none) or a number of processes.")

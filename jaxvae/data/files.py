@@ -1,4 +1,4 @@
-"""Own data: an .npz or .npy file, or a folder of images. Nothing here unpickles."""
+"""Data of users: an .npz or .npy file, or a folder of images. Nothing here unpickles."""
 
 import itertools
 from collections.abc import Mapping
@@ -22,9 +22,9 @@ BESIDE = (LABEL_NAMES, FACTOR_NAMES, ("context",), ("mask",))  # in the order of
 def read(
     path: Path, image_size: int = 0, stream: bool = False, cache_dir: str = ""
 ) -> tuple[dict[str, Split], tuple[str, ...]]:
-    """The splits and the names of their factors, where there are such; a single array or a folder is all "train".
+    """Read the splits and the names of their factors, if any; a single array or a folder is all "train".
 
-    Where `stream` is set, the images of a folder stay there: see `folders.read`.
+    With `stream`, the images of a folder stay there, as in `folders.read`.
 
     Raises:
       UserError: the path is missing, unreadable, or holds no data of a known form.
@@ -37,9 +37,9 @@ def read(
             loaded = np.load(file, allow_pickle=False)
             arrays = {"x": loaded} if path.suffix == ".npy" else {key: loaded[key] for key in loaded.files}
         if not all(isinstance(array, np.ndarray) for array in arrays.values()):
-            raise ValueError("it is not what its name says")
+            raise ValueError("its format does not match its name")
     except Exception as error:  # zip, header and pickle errors are all of different types
-        # NumPy's own text would advise to allow pickles.
+        # NumPy's own message would advise allowing pickles.
         reason = error.strerror if isinstance(error, OSError) else type(error).__name__
         raise UserError(
             f"'{path}' cannot be read as plain arrays (objects and pickles are refused): {reason}."
@@ -50,15 +50,15 @@ def read(
 def from_arrays(
     arrays: Mapping[str, np.ndarray], source: str, image_size: int = 0
 ) -> tuple[dict[str, Split], tuple[str, ...]]:
-    """The splits among named arrays, as an `.npz` file holds them, and the names of their factors.
+    """Find the splits among named arrays, as in an `.npz` file, and the names of their factors.
 
     Args:
       arrays: "x" and "y", or "x_train", "x_test" and so on: see docs/data.md.
-      source: of the arrays, for messages.
-      image_size: see `resize`.
+      source: where the arrays come from, for messages.
+      image_size: as in `resize`.
 
     Raises:
-      UserError: no array is named as data.
+      UserError: no array has a name of data.
     """
     arrays = dict(arrays)
     names = _names(arrays.pop("factor_names", None), source)
@@ -113,14 +113,14 @@ def _first(arrays: dict[str, np.ndarray], names) -> np.ndarray | None:
 
 
 def _pixels(x: np.ndarray) -> np.ndarray:
-    """To uint8, float32 or int32, with a channel axis for images; what else there is, the checks refuse."""
+    """Convert to uint8, float32 or int32, with a channel axis for images; later checks refuse other types."""
     if x.dtype == np.uint8:
-        pass  # a look at its values would read all of them
+        pass  # checking the values would read all of them
     elif x.dtype == np.bool_ or (x.dtype.kind in "iu" and x.size and x.min() >= 0 and x.max() <= 255):
         x = x.astype(np.uint8)
-    elif x.dtype.kind in "iu" and x.size and abs(x).max() < 2**24:  # what a float32 can hold
+    elif x.dtype.kind in "iu" and x.size and abs(x).max() < 2**24:  # exact in float32
         x = x.astype(np.int32)
     elif x.dtype.kind == "f":
-        with np.errstate(over="ignore"):  # becomes infinite, and is then refused as such
+        with np.errstate(over="ignore"):  # becomes infinite, and is then refused
             x = x.astype(np.float32)
     return x[..., None] if x.ndim == 3 else x

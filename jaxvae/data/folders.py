@@ -1,4 +1,4 @@
-"""Folders of images, read into memory at once or streamed."""
+"""Folders of images, read into memory or streamed."""
 
 import contextlib
 import hashlib
@@ -20,18 +20,18 @@ from jaxvae.data.split import Split
 from jaxvae.data.stream import Rows
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
-BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)  # what Pillow raises
+BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)  # Pillow's errors
 
 
 def read(path: Path, image_size: int = 0, stream: bool = False, cache_dir: str = "") -> Split:
-    """The images of a folder and its subfolders in the order of their names; a label is the number of the subfolder.
+    """Read the images of a folder and its subfolders in the order of their names; labels are indices of subfolders.
 
-    Unreadable ones are left out and counted on stderr. Grey images among colored ones become colored; transparency is
-    left out. Where `stream` is set, every image is decoded once to find this out, which is noted in `cache_dir`, and
-    again whenever it is needed.
+    Unreadable images are left out and counted on stderr. Grey images among colored ones become colored; transparency is
+    dropped. With `stream`, every image is decoded once to record its shape in `cache_dir`, and again whenever it is
+    needed.
 
     Raises:
-      UserError: no image can be read, or they are of several sizes.
+      UserError: no image can be read, or the images have several sizes.
     """
     names = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
     if stream:
@@ -49,7 +49,7 @@ def read(path: Path, image_size: int = 0, stream: bool = False, cache_dir: str =
 
 
 class _Files:
-    """Image files as a source of items; a grey one is repeated for each of the channels."""
+    """Image files as a source of items; a grey image is repeated for each channel."""
 
     def __init__(self, names: Sequence[Path], channels: int) -> None:
         self._names, self._channels = [str(name) for name in names], channels
@@ -62,7 +62,7 @@ class _Files:
             pixels = _decode(self._names[index])
         except BROKEN as error:
             raise UserError(
-                f"'{self._names[index]}' could be read when the data was looked through, and cannot now: {error}."
+                f"'{self._names[index]}' could be read when the data was first scanned, but cannot now: {error}."
             ) from error
         return {"image": pixels if pixels.shape[-1] == self._channels else np.repeat(pixels, self._channels, -1)}
 
@@ -73,7 +73,7 @@ class _Files:
 
 def _decode(name: str | Path) -> np.ndarray:
     with Image.open(name) as image:
-        if image.mode.startswith("I;16"):  # Pillow would cut these off at 255
+        if image.mode.startswith("I;16"):  # Pillow would clip these at 255
             pixels = np.round(np.asarray(image, np.float32) / 257).astype(np.uint8)
         else:
             pixels = np.asarray(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
@@ -81,7 +81,7 @@ def _decode(name: str | Path) -> np.ndarray:
 
 
 def _each(names: Sequence[Path], function: Callable[[np.ndarray], Any]) -> list[Any]:
-    """The function of the pixels of each file, None for those that cannot be read."""
+    """Apply the function to the pixels of each file; None for unreadable files."""
 
     def one(name: Path) -> Any:
         try:
@@ -94,7 +94,7 @@ def _each(names: Sequence[Path], function: Callable[[np.ndarray], Any]) -> list[
 
 
 def _noted_shapes(path: Path, names: Sequence[Path], cache_dir: str) -> list[Sequence[int] | None]:
-    """The shape of each image, None for those that cannot be read, kept until a file changes."""
+    """Shape of each image, None for unreadable ones; cached until a file changes."""
     stats = [(str(name.relative_to(path)), (stat := name.stat()).st_size, stat.st_mtime_ns) for name in names]
     changes = hashlib.sha256(repr((str(path.resolve()), stats)).encode()).hexdigest()[:12]
     note = Path(cache_dir or cache_folder()).expanduser() / "data" / f"{path.name}-{changes}.json"
@@ -104,7 +104,7 @@ def _noted_shapes(path: Path, names: Sequence[Path], cache_dir: str) -> list[Seq
             return noted
     print(f"looking through {len(names)} images of '{printable(path)}', once ...", file=sys.stderr)
     shapes = _each(names, lambda image: image.shape)
-    with contextlib.suppress(OSError):  # then they are looked through the next time too
+    with contextlib.suppress(OSError):  # then they are scanned the next time too
         note.parent.mkdir(parents=True, exist_ok=True)
         scratch = note.with_suffix(f".{os.getpid()}")
         scratch.write_text(json.dumps(shapes))
@@ -113,7 +113,7 @@ def _noted_shapes(path: Path, names: Sequence[Path], cache_dir: str) -> list[Seq
 
 
 def _is_shape(noted: Any) -> bool:
-    if noted is None:  # of an image that cannot be read
+    if noted is None:  # an unreadable image
         return True
     return isinstance(noted, list) and len(noted) == 3 and all(isinstance(n, int) and n > 0 for n in noted)
 
@@ -121,10 +121,10 @@ def _is_shape(noted: Any) -> bool:
 def _look_through(
     path: Path, names: Sequence[Path], shapes: Sequence[Sequence[int] | None]
 ) -> tuple[list[Path], tuple[int, ...], np.ndarray | None]:
-    """`(readable files, the shape of them all, labels [N] or None)` of files with these shapes, None where unreadable.
+    """Select the readable files, those with a shape: `(files, their common shape, labels [N] or None)`.
 
     Raises:
-      UserError: see `read`.
+      UserError: as `read`.
     """
     found = {name: tuple(shape) for name, shape in zip(names, shapes, strict=True) if shape is not None}
     if broken := [name.relative_to(path) for name in names if name not in found]:

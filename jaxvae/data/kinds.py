@@ -17,18 +17,18 @@ NOT_OF_IMAGES = ("kind", "sequence", "pixel_range", "workers", "options")
 
 
 def load_sequences(kind: str, name: str, path: str, validation_fraction: float, options: Mapping[str, Any]) -> Dataset:
-    """Tokens `[N, T]` of a text, or frames `[N, T, 88]` of music, padded with -1.
+    """Load tokens `[N, T]` of a text, or frames `[N, T, 88]` of music, padded with -1.
 
     Args:
       kind: "text" or "music".
       name: of the bundled data, "sentences" or "melodies"; only a label where a path is given.
-      path: see `text.read_lines` and `music.read`.
-      validation_fraction: of "train", where there is no validation set.
+      path: as in `text.read_lines` and `music.read`.
+      validation_fraction: share of "train" held out where there is no validation set.
       options: of `text.from_sentences` ("max_length", "vocabulary_size", "min_count", "unit") or of `music.read`
-        ("max_length", "frames_per_beat"); what belongs to the other kind is not looked at.
+        ("max_length", "frames_per_beat"); options of the other kind are ignored.
 
     Raises:
-      UserError: nothing usable is there.
+      UserError: there is no usable data.
     """
     if not path:
         check_named(name, kind)
@@ -53,10 +53,10 @@ def load_sequences(kind: str, name: str, path: str, validation_fraction: float, 
 
 
 def load_data(settings: Mapping[str, Any]) -> Dataset:
-    """The data set that the section `data` of a config names.
+    """Load the data set of the section `data` of a config.
 
     Raises:
-      UserError: nothing usable is there, a setting does not fit its kind, or a package that it needs is missing.
+      UserError: there is no usable data, a setting does not fit its kind, or a package that it needs is missing.
     """
     kind, sequence = settings["kind"], settings["sequence"]
     check_kind(settings)
@@ -74,7 +74,7 @@ def check_kind(settings: Mapping[str, Any]) -> None:
     """Check `data.kind` before anything is read.
 
     Raises:
-      UserError: the kind is unknown, has settings of images but is another, or needs a package that is missing.
+      UserError: the kind is unknown, does not fit the settings for images, or needs a package that is missing.
     """
     kind = settings["kind"]
     if kind not in KINDS:
@@ -85,6 +85,6 @@ def check_kind(settings: Mapping[str, Any]) -> None:
         return
     for key, wanted in {"pixel_range": (), "binarization": "none", "image_size": 0, "stream": False}.items():
         if (tuple(settings[key]) if key == "pixel_range" else settings[key]) != wanted:
-            raise UserError(f"data.{key} is {settings[key]!r}, but {kind} is taken as it is: set it to {wanted!r}.")
+            raise UserError(f"data.{key} is {settings[key]!r}, but {kind} is not preprocessed: set it to {wanted!r}.")
     if kind == "music":
         require("mido")  # the music of a run is written as MIDI files

@@ -1,4 +1,4 @@
-"""`load` turns a name or a path into three fixed splits of plain arrays."""
+"""Load a data set by name or path, as three fixed splits of plain arrays."""
 
 import os
 import zlib
@@ -17,8 +17,8 @@ from jaxvae.data.resize import resize
 from jaxvae.data.split import Dataset, Split, check, check_names, rows_of_splits
 from jaxvae.data.stream import Rows, Source
 
-MAX_VALUES = {"digits": 16.0}  # of bundled data whose greatest value is not that of its type
-CHECKED_BYTES = 2**26  # of larger data every nth row goes into the checksum
+MAX_VALUES = {"digits": 16.0}  # of bundled data whose greatest value differs from its type's
+CHECKED_BYTES = 2**26  # the checksum of larger data covers every nth row
 
 
 def load(
@@ -31,29 +31,29 @@ def load(
     binarization: str = "none",
     stream: bool = False,
 ) -> Dataset:
-    """Loads a data set and splits it the same way every time.
+    """Load a data set and split it the same way every time.
 
     Args:
-      name: "digits" (bundled with scikit-learn), "shapes" or "color_shapes" (drawn, see `shapes.render`), or any TFDS
-        image data set by its TFDS name; its integer features `label_*`, as dSprites has them, become factors.
+      name: "digits" (bundled with scikit-learn), "shapes" or "color_shapes" (drawn by `shapes.render`), or any TFDS
+        image data set by its TFDS name; its integer features `label_*`, such as those of dSprites, become factors.
       path: an `.npz` or `.npy` file or a folder of images; where given, it is the data and `name` is only a label.
-      data_dir: where TFDS data lies; default `$TFDS_DATA_DIR`, then `~/tensorflow_datasets`.
-      cache_dir: where decoded arrays are kept; default `$XDG_CACHE_HOME/jaxvae` or `~/.cache/jaxvae`.
+      data_dir: folder of TFDS data; default `$TFDS_DATA_DIR`, then `~/tensorflow_datasets`.
+      cache_dir: folder of decoded arrays; default `$XDG_CACHE_HOME/jaxvae` or `~/.cache/jaxvae`.
       image_size: where above 0, images are cropped to their central square and resized to this many pixels.
-      validation_fraction: the part of the training data held out where there is no validation set; 0 for none.
-      binarization: see `binarize`; "dynamic" is done later, inside the training step.
-      stream: the images of a TFDS set or of a folder stay where they are, and are decoded whenever they are needed.
+      validation_fraction: share of the training data held out where there is no validation set; 0 for none.
+      binarization: as in `binarize`; "dynamic" is applied later, inside the training step.
+      stream: leave the images of a TFDS set or of a folder in place, and decode them whenever they are needed.
 
     Raises:
-      UserError: nothing is there, or what is there is no usable data.
+      UserError: there is no data, or no usable data.
     """
     if not 0 <= validation_fraction < 1:
         raise UserError(f"data.validation_fraction is {validation_fraction}; it must be in [0, 1).")
     place = Path(path).expanduser()
     if stream and (not place.is_dir() if path else name in BUNDLED):
         raise UserError(
-            f"data.stream is True, but '{path or name}' is read at once: only TFDS data sets and folders of images can "
-            "be streamed."
+            f"data.stream is True, but '{path or name}' is read into memory: only TFDS data sets and folders of images "
+            "can be streamed."
         )
     if path:
         splits, factor_names = files.read(place, image_size, stream, cache_dir)
@@ -74,17 +74,17 @@ def from_arrays(
     validation_fraction: float = 0.1,
     binarization: str = "none",
 ) -> Dataset:
-    """A data set from named arrays, as an `.npz` file holds them.
+    """Make a data set from named arrays, as in an `.npz` file.
 
     Args:
-      name: what to call it.
+      name: of the data set.
       arrays: `{"x": [N, ...], "y": [N]}`, or "x_train", "x_test" and so on: see docs/data.md.
       image_size: as in `load`.
       validation_fraction: as in `load`.
       binarization: as in `load`.
 
     Raises:
-      UserError: the arrays are no usable data.
+      UserError: the arrays are not usable data.
     """
     splits, factor_names = files.from_arrays({key: np.asarray(a) for key, a in arrays.items()}, name, image_size)
     return prepare(name, splits, _max_value(splits), validation_fraction, binarization, factor_names)
@@ -99,14 +99,14 @@ def prepare(
     factor_names: Sequence[str] = (),
     is_sequence: bool = False,
 ) -> Dataset:
-    """Checks the arrays, cuts what splits are missing out of "train", and binarises where that is done once."""
+    """Check the arrays, take missing splits out of "train", and binarise by "threshold" or "static"."""
     if "train" not in splits:
         raise UserError(f"'{name}' has no split 'train', but {', '.join(splits) or 'nothing'}.")
     for key, split in splits.items():
         check(key, split, splits["train"].x, -1 if is_sequence else 0)
     factor_names = check_names(splits, factor_names)
     done = {}
-    # A set of its own for testing comes shuffled by its makers; otherwise the cut is a fixed permutation.
+    # Missing splits are taken by a fixed permutation, so that sorted data is split at random.
     for key, (source, rows) in rows_of_splits({k: len(s.x) for k, s in splits.items()}, validation_fraction).items():
         split = _select(splits[source], rows)
         if not len(split.x) and (key != "validation" or validation_fraction > 0):
@@ -116,12 +116,12 @@ def prepare(
             )
         if isinstance(split.x, Rows) and binarization in ("threshold", "static"):
             raise UserError(
-                f"data.binarization is '{binarization}', which is done once, but streamed images are read anew each "
+                f"data.binarization is '{binarization}', which is done once, but streamed images are read again each "
                 "time. Take 'dynamic' or 'none', or data.stream=False."
             )
         x, new_max = binarize(split.x, max_value, binarization)
         if split.mask is not None:
-            x = np.where(split.mask, x, x.dtype.type(0))  # what is missing may have been anything, NaN too
+            x = np.where(split.mask, x, x.dtype.type(0))  # missing values may be anything, NaN too
         factors = None if split.factors is None else split.factors.astype(np.int32, copy=False)
         done[key] = split._replace(x=x, factors=factors)
     return Dataset(name, done["train"], done["validation"], done["test"], new_max, factor_names)
@@ -136,20 +136,20 @@ def from_sources(
     factor_names: Sequence[str] = (),
     stream: bool = False,
 ) -> Dataset:
-    """A data set from anything with length and items `{"image", "label"?}`, decoded once into `folder`.
+    """Make a data set from anything with length and items `{"image", "label"?}`, decoded once into `folder`.
 
     Args:
-      name: what to call it.
-      sources: "train", and "validation" and "test" where there are such.
-      folder: where the decoded arrays are kept, and found the next time; a folder of its own.
+      name: of the data set.
+      sources: "train", and optionally "validation" and "test".
+      folder: cache of the decoded arrays, for this data set alone.
       image_size: as in `load`.
       validation_fraction: as in `load`.
-      factor_names: what in the items, beside the label, are known generative factors: whole numbers.
+      factor_names: keys of the items that hold known generative factors, whole numbers.
       stream: as in `load`; `folder` then holds no images, and the sources must pickle.
 
     Raises:
-      UserError: no items, items that cannot be read, factors that they do not have, images of unequal sizes, or a
-        folder with other files in it.
+      UserError: no items, unreadable items, missing factors, images of unequal sizes, or a folder with other files in
+        it.
     """
     found = cache.decoded(Path(folder).expanduser(), lambda: dict(sources), image_size, factor_names, stream)
     return prepare(name, found, _max_value(found), validation_fraction, factor_names=factor_names)
@@ -168,7 +168,7 @@ BUNDLED: dict[str, Callable[[], tuple[Split, tuple[str, ...]]]] = {
 
 
 def checksum(split: Split, vocabulary: Sequence[str] = ()) -> int:
-    """Changes with the shape, the values and the labels of a split, and with the words that its tokens stand for."""
+    """CRC-32 of the shape, the values and the labels of a split, and of the words of its tokens."""
     value = zlib.crc32(repr([(name, a.shape, a.dtype.str) for name, a in split.arrays.items()]).encode())
     for array in split.arrays.values():
         stride = -(-array.nbytes // CHECKED_BYTES) or 1
@@ -179,11 +179,11 @@ def checksum(split: Split, vocabulary: Sequence[str] = ()) -> int:
 
 
 def _max_value(splits: dict[str, Split]) -> float:
-    """255 for 8-bit pixels, 1 for floats and for 8-bit values that are only 0 and 1, the greatest of larger counts."""
+    """Return 255 for 8-bit pixels, 1 for floats and for 8-bit values of only 0 and 1, and the maximum of counts."""
     if greatest := max((int(s.x.max()) for s in splits.values() if s.x.dtype == np.int32 and s.x.size), default=0):
         return float(greatest)
     eight_bit = [s.x for s in splits.values() if s.x.dtype == np.uint8 and s.x.ndim]  # not yet checked
-    # In slices: the first one ends the search, unless the data is binary.
+    # In slices: the search ends at the first one, unless the data is binary.
     slices = (x[i : i + 1024] for x in eight_bit for i in range(0, len(x), 1024))
     return 255.0 if any(part.size and part.max() > 1 for part in slices) else 1.0
 

@@ -1,4 +1,4 @@
-"""Small pieces for four voices, made by rules of harmony, for music models that shall need no download."""
+"""Small pieces for four voices, made by rules of harmony: data for music models without a download."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -57,10 +57,10 @@ Voices = tuple[int, ...]  # the pitches of bass, tenor, alto and soprano
 
 
 def make_melodies(count: int = 600) -> np.ndarray:
-    """Pieces of 4, 6 or 8 bars of four beats that are all different: `[count, 32, 88]` int32, after their ends -1.
+    """Make different pieces of 4, 6 or 8 bars of four beats: `[count, 32, 88]` int32, padded with -1.
 
     Half are in major and half in minor, in any of the 12 keys. Every half bar has one triad: its root lies in the bass
-    and its three tones in the upper voices, which move little and, where they can, in no parallel fifths or octaves; on
+    and its three tones in the upper voices, which move little and, if possible, without parallel fifths or octaves. On
     weak beats, passing notes fill the thirds of melody and bass. Pieces end on the tonic.
     """
     raw = np.random.PCG64(SEED).random_raw  # the bits of PCG64 are the same in every NumPy; those of Generator need not
@@ -72,7 +72,7 @@ def make_melodies(count: int = 600) -> np.ndarray:
 
 
 def compose(mode: str, pick: Picker) -> np.ndarray:
-    """One piece: frames `[T, 88]` uint8 of 0 and 1, T 16, 24 or 32; `pick(n)` chooses one of n."""
+    """Compose one piece: frames `[T, 88]` uint8 of 0 and 1, T 16, 24 or 32; `pick(n)` chooses one of n."""
     key, bars, passing, figure = pick(12) - 5, pick(3), 1 + pick(4), pick(3)
     opening, closing = (some[mode][pick(len(some[mode]))].split() for some in (OPENINGS, CLOSINGS))
     names = opening[: 4 * bars] + closing
@@ -88,7 +88,7 @@ def compose(mode: str, pick: Picker) -> np.ndarray:
 
 
 def harmonize(chords: Sequence[tuple[int, ...]], pick: Picker) -> list[Voices]:
-    """Four voices for each chord: one of the two best choices after the one before. A phrase ends on a held chord."""
+    """Choose four voices per chord: one of the two best continuations. A phrase ends on a held chord."""
     first = [v for v in _voicings(chords[0]) if 67 <= v[-1] <= 74]
     chosen = [first[pick(len(first))]]
     for i, chord in enumerate(chords[1:], 1):
@@ -104,7 +104,7 @@ def harmonize(chords: Sequence[tuple[int, ...]], pick: Picker) -> list[Voices]:
 
 @cache
 def _voicings(chord: tuple[int, ...]) -> list[Voices]:
-    """Every choice with the root in the bass and the three tones above it, neighbours there within an octave."""
+    """List all voicings with the root in the bass and the three tones above it, neighbours there within an octave."""
     found = []
     for s, a, t in itertools.permutations(chord):
         for soprano in range(SOPRANO[0] + (s - SOPRANO[0]) % 12, SOPRANO[1] + 1, 12):
@@ -119,7 +119,7 @@ def _voicings(chord: tuple[int, ...]) -> list[Voices]:
 
 @cache
 def _continued(before: Voices, chord: tuple[int, ...]) -> list[tuple[int, Voices]]:
-    """The voicings of a chord after other voices, each with what is wrong with it, the best first."""
+    """List the voicings of a chord after other voices with their costs, the best first."""
     return sorted((_cost(before, after), after) for after in _voicings(chord))
 
 
@@ -127,14 +127,16 @@ def _cost(before: Voices, after: Voices) -> int:
     moves = [abs(new - old) for old, new in zip(before, after, strict=True)]
     same = {pitch % 12 for pitch in before} == {pitch % 12 for pitch in after}
     cost = LEAPS[min(moves[-1], 12)] + moves[1] + moves[2] + 2 * max(moves[0] - 4, 0)
-    cost += 8 * (same and not moves[-1]) + 9 * (same and moves[0] > 0)  # in one chord the melody moves, the bass rests
+    cost += 8 * (same and not moves[-1]) + 9 * (
+        same and moves[0] > 0
+    )  # within a chord the melody moves, the bass rests
     overlap = any(after[i] > before[i + 1] or after[i + 1] < before[i] for i in range(3))
-    falls = not same and before[-1] % 12 == 11 and after[-1] != before[-1] + 1  # the leading tone wants to the tonic
+    falls = not same and before[-1] % 12 == 11 and after[-1] != before[-1] + 1  # the leading tone resolves to the tonic
     return cost + 6 * overlap + 15 * falls + 30 * parallel(before, after)
 
 
 def parallel(before: Voices, after: Voices) -> bool:
-    """Whether two voices move from a fifth or an octave to another one."""
+    """Whether two voices move in parallel fifths or octaves."""
     pairs = itertools.combinations(zip(before, after, strict=True), 2)
     return any(
         (a1 - a0) % 12 == (b1 - b0) % 12 and (a1 - a0) % 12 in (0, 7) and a0 != b0 for (a0, b0), (a1, b1) in pairs
@@ -144,7 +146,7 @@ def parallel(before: Voices, after: Voices) -> bool:
 def weak_beat(
     before: Voices, after: Voices, chord: Sequence[int], scale: Sequence[int], fill_bass: bool, fill_melody: bool
 ) -> Voices:
-    """The voices between two strong beats: held, or with notes that lead melody and bass on."""
+    """Voices between two strong beats: held, or with passing notes in melody and bass."""
     bass, tenor, alto, soprano = before
     low = between(bass, after[0], chord, scale) if fill_bass else bass
     high = between(soprano, after[-1], chord, scale) if fill_melody else soprano
@@ -155,7 +157,7 @@ def weak_beat(
 
 
 def between(first: int, second: int, chord: Sequence[int], scale: Sequence[int]) -> int:
-    """The note of the scale in a third, a tone of the chord in a leap, else `first`."""
+    """Note between two: of the scale within a third, of the chord within a leap, else `first`."""
     low, high = sorted((first, second))
     allowed = scale if high - low in (3, 4) else chord if high - low > 4 else ()
     inside = [pitch for pitch in range(low + 1, high) if pitch % 12 in allowed]

@@ -1,4 +1,4 @@
-"""MIDI files as frames of 88 pitches, and back."""
+"""Convert MIDI files to frames of 88 pitches, and back."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,22 +9,22 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.optional import require
 
 LOWEST, PITCHES = 21, 88  # the keys of a piano: MIDI notes 21 (A0) to 108 (C8)
-DRUMS = 9  # the channel that is called 10
+DRUMS = 9  # named channel 10
 MAX_FRAMES = 2**17  # longer than any piece: such a file is damaged
 TICKS = 480  # per beat, or near it, in the files written
 
 
 class UnreadableMidiError(UserError):
-    """A file is damaged, or holds no music in beats."""
+    """The file is damaged, or holds no music in beats."""
 
 
 class Piece(NamedTuple):
-    """What a MIDI file holds.
+    """Contents of a MIDI file.
 
     Attributes:
       frames: `[T, 88]` uint8, 1 where the pitch 21 + i sounds; the last frame is not silent.
-      outside: notes left out because they are no key of a piano.
-      short: notes left out because they sound in no frame: they lie between two moments when frames are taken.
+      outside: number of notes left out because they are not keys of a piano.
+      short: number of notes left out because they sound in no frame, only between two.
     """
 
     frames: np.ndarray
@@ -33,26 +33,26 @@ class Piece(NamedTuple):
 
 
 def read_midi(path: Path, frames_per_beat: int = 1) -> Piece:
-    """The notes of all tracks and channels but the drums' (channel 10), merged.
+    """Read and merge the notes of all tracks and channels except drums (channel 10).
 
-    Frame t holds what sounds when a quarter of it is over, so that notes that begin a little late or end early still
-    count. A note lasts until it is released; the pedal, the tempo and how loud notes are do not matter. A repeated
-    note and a held one are the same in frames. Silence after the last note is no part of the piece.
+    Frame t holds the notes that sound when a quarter of it is over, so that notes that begin slightly late or end early
+    still count. A note lasts until it is released; pedal, tempo and loudness are ignored. A repeated note and a held
+    one are the same in frames. Silence after the last note is dropped.
 
     Args:
       path: the file.
-      frames_per_beat: frames of a quarter note.
+      frames_per_beat: frames per quarter note.
 
     Raises:
-      UnreadableMidiError: the file is damaged, has no beats or no note.
-      UserError: the number of frames is out of its range.
+      UnreadableMidiError: the file is damaged, or has no beats or no notes.
+      UserError: `frames_per_beat` is out of range.
     """
     check_rate(frames_per_beat)
     mido = require("mido")
     try:
         file = mido.MidiFile(path)
         notes = [note for track in file.tracks for note in _notes(track)]
-    except Exception as error:  # mido has no error of its own, but raises many
+    except Exception as error:  # mido raises many types, none of its own
         reason = "it ends too early" if isinstance(error, EOFError) else str(error) or type(error).__name__
         raise UnreadableMidiError(f"'{path}' cannot be read as MIDI: {reason}.") from error
     ticks = file.ticks_per_beat
@@ -76,13 +76,13 @@ def read_midi(path: Path, frames_per_beat: int = 1) -> Piece:
 
 
 def check_rate(frames_per_beat: int) -> None:
-    """Refuses what is no number of frames a beat."""
+    """Raise UserError where the number of frames per beat is out of range."""
     if not 1 <= frames_per_beat <= TICKS:
-        raise UserError(f"There are {frames_per_beat} frames a beat; there must be 1 to {TICKS}.")
+        raise UserError(f"There are {frames_per_beat} frames per beat; there must be 1 to {TICKS}.")
 
 
 def _notes(track: Any) -> list[tuple[int, int, int]]:
-    """(pitch, first tick, tick of the release) of each note of a `mido.MidiTrack`.
+    """List (pitch, first tick, tick of the release) of each note of a `mido.MidiTrack`.
 
     A note that is never released lasts to the end.
     """
@@ -100,23 +100,23 @@ def _notes(track: Any) -> list[tuple[int, int, int]]:
 
 
 def write_midi(path: Path, frames: np.ndarray, beats_per_minute: float = 90.0, frames_per_beat: int = 1) -> None:
-    """Frames as a piano plays them: a pitch that stays on is one long note.
+    """Write frames as piano music: a pitch that stays on is one long note.
 
     Args:
       path: the file, which is replaced.
       frames: `[T, 88]`, 1 where the pitch 21 + i sounds, 0 elsewhere; a frame of -1 ends the piece.
-      beats_per_minute: quarter notes in a minute, 4 to 1000.
-      frames_per_beat: frames of a quarter note, 1 to 480.
+      beats_per_minute: quarter notes per minute, 4 to 1000.
+      frames_per_beat: frames per quarter note, 1 to 480.
 
     Raises:
-      UserError: the frames are others, a number is out of its range, or the file cannot be written.
+      UserError: the frames have another form, a number is out of range, or the file cannot be written.
     """
     frames = np.asarray(frames)
     if frames.ndim != 2 or frames.shape[1] != PITCHES or not np.isin(frames, (-1, 0, 1)).all():
         raise UserError(f"Frames must be [T, {PITCHES}] of 0, 1 and, after the end, -1; these have {frames.shape}.")
     check_rate(frames_per_beat)
     if not 4 <= beats_per_minute <= 1000:
-        raise UserError(f"There are {beats_per_minute} beats a minute; there must be 4 to 1000.")
+        raise UserError(f"There are {beats_per_minute} beats per minute; there must be 4 to 1000.")
     ended = (frames == -1).any(axis=1)
     frames = frames[: ended.argmax() if ended.any() else None].astype(np.int8)
     step = TICKS // frames_per_beat

@@ -1,4 +1,4 @@
-"""Music as frames of 88 pitches with padding of -1: from an .npz, or from MIDI files."""
+"""Read music as frames of 88 pitches, padded with -1: from an .npz, or from MIDI files."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,17 +18,17 @@ SUFFIXES = (".mid", ".midi")
 
 
 class Counts(NamedTuple):
-    """What became of one split.
+    """Counts of one split.
 
     Attributes:
-      pieces: those read; 0 where there were too few, and the segments of the training pieces are split.
-      segments: what they were cut into: the sequences of the split.
-      frames: all in the segments.
-      notes: the pitches that sound in these frames.
-      silent: segments left out because nothing sounds in them.
-      outside: notes left out because they are no key of a piano.
-      short: notes left out because they sound between two frames; more frames a beat would keep them.
-      skipped: why files could not be read, by name.
+      pieces: pieces read; 0 where there were too few, and segments of the training pieces were taken.
+      segments: sequences of the split, cut from the pieces.
+      frames: frames in the segments.
+      notes: sounding pitches in these frames.
+      silent: segments left out because they are silent.
+      outside: notes left out because they are not keys of a piano.
+      short: notes left out because they sound between two frames; more frames per beat would keep them.
+      skipped: unreadable files and the reasons, by name.
     """
 
     pieces: int
@@ -54,25 +54,25 @@ class Counts(NamedTuple):
 
 
 class Music(NamedTuple):
-    """Splits of `[N, T, 88]` int32 with one T, and what became of each."""
+    """Splits of `[N, T, 88]` int32 with a common T, and their counts."""
 
     splits: dict[str, Split]
     counts: dict[str, Counts]
 
 
 def read(path: Path, max_length: int = 0, frames_per_beat: int = 1, validation_fraction: float | None = None) -> Music:
-    """The pieces of an `.npz`, of a MIDI file, or of all MIDI files in a folder and its subfolders.
+    """Read the pieces of an `.npz`, of a MIDI file, or of all MIDI files in a folder and its subfolders.
 
     - `.npz`: `train`, `valid` (`validation`, `val`) and `test`, each `[N, T, 88]` of 0 and 1, with `train_len` `[N]`
-      and so on; without lengths, frames of -1 or 0 at the end are padding. Pieces one after the other, `[sum of the
-      lengths, 88]`, do as well; without lengths these are one piece. Pickles are refused.
-    - A folder: what is in its subfolders `valid` (`validation`, `val`) and `test` makes these splits, all else "train".
+      and so on; without lengths, frames of -1 or 0 at the end are padding. Concatenated pieces, `[sum of the lengths,
+      88]`, are also allowed; without lengths these are one piece. Pickles are refused.
+    - A folder: the subfolders `valid` (`validation`, `val`) and `test` are these splits, all other files "train".
 
     Args:
-      path: where it is.
+      path: of the file or folder.
       max_length: longer pieces are cut into segments of this many frames, the last one shorter; 0 leaves them whole.
-      frames_per_beat: frames of a quarter note; for MIDI files alone, see `read_midi`.
-      validation_fraction: where given, missing splits are cut out of "train", by whole pieces as far as they go.
+      frames_per_beat: frames per quarter note, for MIDI files alone, as in `read_midi`.
+      validation_fraction: where given, missing splits are taken out of "train", by whole pieces if there are enough.
 
     Raises:
       UserError: there is nothing, or nothing readable, or arrays of another form.
@@ -93,8 +93,8 @@ def read(path: Path, max_length: int = 0, frames_per_beat: int = 1, validation_f
     silent = {split: len(cut[split]) - len(segments) for split, segments in kept.items()}
     for split, segments in kept.items():
         if not segments:
-            raise UserError(f"The split '{split}' of '{path}' has {len(found[split])} pieces, in which nothing sounds.")
-    if validation_fraction is not None:  # of too few pieces the segments are split
+            raise UserError(f"The split '{split}' of '{path}' has {len(found[split])} pieces, which are all silent.")
+    if validation_fraction is not None:  # with too few pieces, segments are split
         kept = with_missing(kept, validation_fraction)
     for split, segments in kept.items():
         counts[split] = counts.get(split, Counts(0, 0, 0, 0))._replace(
@@ -146,7 +146,7 @@ def _npz(path: Path) -> dict[str, list[np.ndarray]]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as loaded:
             arrays = {key: loaded[key] for key in loaded.files}
     except Exception as error:  # zip, header and pickle errors are all of different types
-        # NumPy's own text would advise to allow pickles.
+        # NumPy's own message would advise allowing pickles.
         reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
         raise UserError(
             f"'{path}' cannot be read as plain arrays (objects and pickles are refused): {reason}."
@@ -169,9 +169,9 @@ def _pieces(x: np.ndarray, lengths: np.ndarray | None, where: str) -> list[np.nd
             f"note {LOWEST}."
         )
     if 0 in x.shape:
-        raise UserError(f"{where} is {x.shape}: there is nothing in it.")
+        raise UserError(f"{where} is empty: its shape is {x.shape}.")
     x = x.astype(np.int8)
-    flat = x.ndim == 2 and lengths is not None  # the pieces stand one after the other
+    flat = x.ndim == 2 and lengths is not None  # concatenated pieces
     x = x if x.ndim == 3 or flat else x[None]
     if lengths is None:
         sounds = (x == 1).any(-1)

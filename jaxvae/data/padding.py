@@ -1,4 +1,4 @@
-"""Sequences of any lengths as one array."""
+"""Pad sequences of different lengths into one array."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ MAX_BYTES = 2**35  # of one padded array
 
 
 def pad(sequences: Sequence[np.ndarray], length: int) -> np.ndarray:
-    """Sequences `[T_i, ...]` of whole numbers as one array `[N, length, ...]` int32, with -1 after their ends.
+    """Pad sequences `[T_i, ...]` of whole numbers with -1 to one array `[N, length, ...]` int32.
 
     Raises:
       UserError: the array would have more than 32 GiB.

@@ -1,4 +1,4 @@
-"""From stored values to what the model sees, as pure functions."""
+"""Preprocessing of stored values for the model, as pure functions."""
 
 from collections.abc import Callable
 
@@ -10,18 +10,18 @@ from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Array, Key
 
 BINARIZATIONS = ("none", "threshold", "dynamic", "static")
-PIXEL_RANGES = ((0.0, 1.0), (-1.0, 1.0), ())  # () is the values as stored
-STATIC_SEED = 1  # one fixed draw for everybody: "static" is part of the data, not of a run
+PIXEL_RANGES = ((0.0, 1.0), (-1.0, 1.0), ())  # () keeps the stored values
+STATIC_SEED = 1  # one fixed draw: "static" is part of the data, not of a run
 
 
 def binarize(x: np.ndarray, max_value: float, mode: str) -> tuple[np.ndarray, float]:
-    """The binarisations that are done once, on the host; returns the values and their new maximum.
+    """Binarise once, on the host; return the values and their new maximum.
 
     Args:
       x: `[N, ...]` in [0, max_value].
-      max_value: the largest value that x can have.
+      max_value: the largest possible value of x.
       mode: "threshold" (1 where x >= max_value / 2), "static" (one Bernoulli draw with mean x / max_value, the same
-        in every run); "none" and "dynamic" leave x as it is.
+        in every run); "none" and "dynamic" leave x unchanged.
     """
     if mode not in BINARIZATIONS:
         raise unknown("data.binarization", mode, BINARIZATIONS)
@@ -30,7 +30,7 @@ def binarize(x: np.ndarray, max_value: float, mode: str) -> tuple[np.ndarray, fl
     if mode == "static":
         rng = np.random.Generator(np.random.PCG64(STATIC_SEED))
         drawn = np.empty(x.shape, np.uint8)
-        for i in range(0, len(x), 4096):  # in slices: the draw needs 4 bytes a value
+        for i in range(0, len(x), 4096):  # in slices: a draw takes 4 bytes per value
             part = x[i : i + 4096]
             drawn[i : i + 4096] = rng.random(part.shape, np.float32) * max_value < part
         return drawn, 1.0
@@ -40,10 +40,10 @@ def binarize(x: np.ndarray, max_value: float, mode: str) -> tuple[np.ndarray, fl
 def make_preprocess(
     max_value: float, binarization: str, pixel_range: tuple[float, ...]
 ) -> Callable[[Key, Array], Array]:
-    """`(key, stored values [..., *shape]) -> float32` in `pixel_range`; draws anew each time where "dynamic".
+    """Make `(key, stored values [..., *shape]) -> float32` in `pixel_range`; "dynamic" draws again each time.
 
     Raises:
-      UserError: the range is neither [0, 1] nor [-1, 1] nor (), the values as stored.
+      UserError: the range is not [0, 1], [-1, 1] or (), the values as stored.
     """
     if tuple(pixel_range) not in PIXEL_RANGES:
         raise UserError(
@@ -63,6 +63,6 @@ def make_preprocess(
 
 
 def to_unit_range(x: Array, pixel_range: tuple[float, float]) -> Array:
-    """Back from `pixel_range` to [0, 1], clipped, for pictures."""
+    """Map `pixel_range` to [0, 1], clipped, for pictures."""
     low, high = pixel_range
     return ((x - low) / (high - low)).clip(0.0, 1.0)

@@ -1,4 +1,4 @@
-"""Images of one form: their central square, made smaller or larger."""
+"""Crop images to their central square and resize them."""
 
 from typing import Any
 
@@ -9,33 +9,33 @@ from jaxvae.common.errors import UserError
 
 
 def resize(x: np.ndarray, image_size: int) -> np.ndarray:
-    """Images `[N, H, W, C]` cropped to their central square and resized to `image_size`; 0 leaves them alone."""
+    """Crop images `[N, H, W, C]` to their central square and resize to `image_size`; 0 leaves them unchanged."""
     if not image_size or x.shape[1:3] == (image_size, image_size):
         return x
     if x.dtype != np.uint8 or x.ndim != 4 or x.shape[-1] not in (1, 3) or not x.size or image_size < 0:
         raise UserError(
-            f"data.image_size is {image_size}, and the data is {x.dtype} of shape {x.shape}. Only 8-bit images "
+            f"data.image_size is {image_size}, but the data is {x.dtype} of shape {x.shape}. Only 8-bit images "
             "[N, height, width, 1 or 3] can be resized, to 1 pixel or more."
         )
     return np.stack([resize_image(image, image_size) for image in x])
 
 
 def as_image(image: Any, image_size: int = 0) -> np.ndarray:
-    """`[H, W, C]` of an image `[H, W, C]` or `[H, W]`, resized where `image_size` is above 0."""
+    """Convert an image `[H, W, C]` or `[H, W]` to `[H, W, C]`, resized where `image_size` is above 0."""
     image = np.asarray(image)
     image = image[..., None] if image.ndim == 2 else image
     return resize_image(image, image_size) if image_size else image
 
 
 def resize_image(image: np.ndarray, image_size: int) -> np.ndarray:
-    """One uint8 image `[H, W, 1 or 3]`, cropped to its central square and resized to `[image_size, image_size, C]`.
+    """Crop a uint8 image `[H, W, 1 or 3]` to its central square and resize it to `[image_size, image_size, C]`.
 
     Raises:
-      UserError: it is no such image.
+      UserError: it is not such an image.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] not in (1, 3) or not image.size:
         raise UserError(
-            f"data.image_size is {image_size}, and an image is {image.dtype} of shape {image.shape}. Only 8-bit images "
+            f"data.image_size is {image_size}, but an image is {image.dtype} of shape {image.shape}. Only 8-bit images "
             "[height, width, 1 or 3] can be resized."
         )
     height, width, channels = image.shape

@@ -1,4 +1,4 @@
-"""Short English sentences from a small grammar, for text models that shall need no download."""
+"""Short English sentences from a small grammar: data for text models without a download."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ def _forms(text: str) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(word.split("/")) for word in text.split())
 
 
-# Nouns: one, many.
+# Nouns: singular, plural.
 NOUNS = {
     "people": _forms(
         "man/men woman/women child/children teacher/teachers farmer/farmers girl/girls boy/boys doctor/doctors"
@@ -18,7 +18,7 @@ NOUNS = {
     "food": _forms("apple/apples cake/cakes egg/eggs orange/oranges pear/pears"),
     "things": _forms("book/books letter/letters picture/pictures box/boxes lamp/lamps"),
 }
-# Who does it, to what: what many do, what one does, what was done.
+# Subject, object: plural, singular, past.
 VERBS = (
     ("people", "people", _forms("help/helps/helped thank/thanks/thanked meet/meets/met")),
     ("people", "animals", _forms("feed/feeds/fed wash/washes/washed follow/follows/followed")),
@@ -39,14 +39,14 @@ ADJECTIVES = {
 PREPOSITIONS = ["in", "near", "behind"]
 PLACES = ["garden", "house", "school", "market", "forest", "kitchen", "station", "church"]
 TIMES = {"past": "yesterday", "present": "every day", "future": "tomorrow"}
-DETERMINERS = (["the", "a", "my"], ["the", "two", "some", "my"])  # of one, of many
+DETERMINERS = (["the", "a", "my"], ["the", "two", "some", "my"])  # singular, plural
 
 
 def make_sentences(count: int = 3000) -> list[str]:
-    """Sentences of 3 to 12 words that are all different, in a fixed order; 3,000 have a vocabulary of 142 words.
+    """Make different sentences of 3 to 12 words, in a fixed order; 3,000 have a vocabulary of 142 words.
 
     The verb agrees with its subject in number, and with the time ("yesterday", "every day", "tomorrow") in tense; "a"
-    is "an" before a vowel; verbs have subjects and objects that suit them.
+    is "an" before a vowel; subjects and objects fit their verbs.
     """
     raw = np.random.PCG64(SEED).random_raw  # the bits of PCG64 are the same in every NumPy; those of Generator need not
 

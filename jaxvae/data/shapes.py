@@ -11,15 +11,15 @@ import numpy as np
 from jaxvae.common.errors import UserError
 from jaxvae.data.split import Split
 
-SIZE = 32  # pixels of an image's side
+SIZE = 32  # pixels of a side
 RADIUS = 8.7  # pixels from the centre of the largest sprite to its farthest point; no edge lies on the sample points
 SMALLEST = 0.6  # the smallest sprite, in units of the largest
-SAMPLES = 8  # points per pixel and axis, whose mean is the grey value
+SAMPLES = 8  # points per pixel and axis; their mean is the grey value
 COLORS = ((1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 1, 1), (0, 0, 1), (1, 0, 1))  # hues at 0, 60 ... 300 degrees
 
 
 class Grid(NamedTuple):
-    """A full grid: how many values each factor has, in order, and how many pixels positions are apart."""
+    """A full grid: number of values of each factor, in order, and distance of positions in pixels."""
 
     sizes: dict[str, int]
     step: int
@@ -30,10 +30,10 @@ COLOR_SHAPES = Grid({"shape": 3, "scale": 3, "rotation": 6, "x": 8, "y": 8, "col
 
 
 def make_shapes(grid: Grid = SHAPES) -> tuple[Split, tuple[str, ...]]:
-    """Every image of the grid, the last factor changing fastest, and the names of the factors; labels are the shapes.
+    """Render every image of the grid, the last factor changing fastest, with factor names; labels are the shapes.
 
-    `SHAPES` has 17,280 images `[32, 32, 1]`, `COLOR_SHAPES` 20,736 images `[32, 32, 3]`. `render` says what the factors
-    mean, and which images are alike.
+    `SHAPES` has 17,280 images `[32, 32, 1]`, `COLOR_SHAPES` 20,736 images `[32, 32, 3]`. `render` explains the factors,
+    and which images are the same.
     """
     sizes = tuple(grid.sizes.values())
     factors = np.ascontiguousarray(np.indices(sizes, np.int32).reshape(len(sizes), -1).T)
@@ -41,23 +41,23 @@ def make_shapes(grid: Grid = SHAPES) -> tuple[Split, tuple[str, ...]]:
 
 
 def render(factors: np.ndarray, grid: Grid = SHAPES) -> np.ndarray:
-    """The images of rows of factors. A grey value is the part of the pixel that the shape covers, in 255ths.
+    """Render rows of factors as images. A grey value is the share of the pixel that the shape covers, in 255ths.
 
-    - shape: square, ellipse (axes 2:1), heart. The position is the centroid of each.
+    - shape: square, ellipse (axes 2:1), heart. Positions are those of the centroid.
     - scale: the distance from the centroid to the farthest point, in equal steps from 5.22 to 8.7 pixels.
-    - rotation: anticlockwise, in equal steps over the full circle without its end. A square looks the same after a
-      quarter turn and an ellipse after half a turn, so that 10 rotations of them are only 5 different images, and 6
-      rotations only 3; no model can tell the others apart. Those of a heart are all different.
+    - rotation: anticlockwise, in equal steps over the full circle without its end. A square is the same after a quarter
+      turn and an ellipse after half a turn, so that 10 rotations of them are only 5 different images, and 6 rotations
+      only 3; no model can distinguish the others. The rotations of a heart are all different.
     - x to the right and y downwards, in equal steps about the middle: 1 pixel for `SHAPES`, 2 for
       `COLOR_SHAPES`. No shape is cut off by the edge.
     - color: red, yellow, green, cyan, blue, magenta, on black.
 
     Args:
       factors: `[N, F]` whole numbers, each from 0 to one less than its `grid.sizes`.
-      grid: what the factors are; as many values for y as for x.
+      grid: of the factors, with as many values of y as of x.
 
     Returns:
-      `[N, 32, 32, 1]`, or `[N, 32, 32, 3]` where there is a color; uint8, 0 to 255.
+      `[N, 32, 32, 1]`, or `[N, 32, 32, 3]` with a color; uint8, 0 to 255.
 
     Raises:
       UserError: a factor is not in the grid.
@@ -75,7 +75,7 @@ def render(factors: np.ndarray, grid: Grid = SHAPES) -> np.ndarray:
 
 
 def _windows(grid: Grid) -> np.ndarray:
-    """A view `[shape, scale, rotation, -1 - y, -1 - x, 32, 32]`: to move a shape is to look at it from elsewhere."""
+    """View `[shape, scale, rotation, -1 - y, -1 - x, 32, 32]`: shifted windows of each sprite are its positions."""
     reach = grid.step * (grid.sizes["x"] - 1)  # pixels from the first position to the last
     sprites = np.pad(_sprites(grid, SIZE - reach), [(0, 0)] * 3 + [(reach, reach)] * 2)
     windows = np.lib.stride_tricks.sliding_window_view(sprites, (SIZE, SIZE), axis=(-2, -1))
@@ -83,7 +83,7 @@ def _windows(grid: Grid) -> np.ndarray:
 
 
 def _sprites(grid: Grid, side: int) -> np.ndarray:
-    """Every shape in the middle of a small image: `[shape, scale, rotation, side, side]`, uint8."""
+    """Draw every shape in the middle of a small image: `[shape, scale, rotation, side, side]`, uint8."""
     axis = (np.arange(side * SAMPLES) + 0.5) / SAMPLES - side / 2  # pixels from the centre
     scales, rotations = grid.sizes["scale"], grid.sizes["rotation"]
     radius = RADIUS * np.linspace(SMALLEST, 1, scales)[:, None, None, None]
@@ -95,7 +95,7 @@ def _sprites(grid: Grid, side: int) -> np.ndarray:
     return np.rint(255 * covered).astype(np.uint8)
 
 
-# Whether points lie in a shape whose centroid is 0, and whose farthest point from it is at distance 1.
+# Whether points lie in a shape with centroid 0, whose farthest point is at distance 1.
 
 
 def _square(u: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -107,8 +107,8 @@ def _ellipse(u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 def _heart(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """A square of side 2 on its tip, with half a disc of radius 1 on each of its upper sides."""
-    centroid = (math.pi / 2 + 2 / 3) / (4 + math.pi)  # of p, and of q, seen from the middle of the square
+    """Square of side 2 on its tip, with half a disc of radius 1 on each of its upper sides."""
+    centroid = (math.pi / 2 + 2 / 3) / (4 + math.pi)  # of p, and of q, relative to the middle of the square
     size = math.sqrt(2) * (1 + centroid)  # from there to the tip
     p, q = size * (v + u) / math.sqrt(2) + centroid, size * (v - u) / math.sqrt(2) + centroid
     return (np.maximum(abs(p), abs(q)) <= 1) | ((p - 1) ** 2 + q**2 <= 1) | (p**2 + (q - 1) ** 2 <= 1)

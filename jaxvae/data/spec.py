@@ -1,4 +1,4 @@
-"""What a model must know of its data."""
+"""Facts of the data that a model depends on."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -10,15 +10,15 @@ from jaxvae.data.preprocess import to_unit_range
 
 
 class DataSpec(NamedTuple):
-    """What a model must know of its data.
+    """Facts of the data that a model depends on.
 
     Attributes:
       shape: of one example.
-      levels: how many values each of its entries can have; 256 for 8-bit pixels, and for floats.
-      is_float: whether it is stored as floats in [0, 1], and so is no counts.
-      sequence: "text" (tokens `[T]`) or "music" (frames `[T, D]`) where it is made of sequences, padded with -1.
-      vocabulary: the words that the tokens stand for.
-      context_dim: the length of the context that comes with each example; 0 where none does.
+      levels: number of possible values of each entry; 256 for 8-bit pixels, and for floats.
+      is_float: whether the data is stored as floats in [0, 1], and so is not counts.
+      sequence: "text" (tokens `[T]`) or "music" (frames `[T, D]`) for sequences, padded with -1; else "".
+      vocabulary: the words of the tokens.
+      context_dim: length of the context of each example; 0 without context.
     """
 
     shape: tuple[int, ...]
@@ -30,16 +30,16 @@ class DataSpec(NamedTuple):
 
     @property
     def stored_range(self) -> tuple[float, float]:
-        """The least and the greatest value that is stored."""
+        """Least and greatest stored value."""
         return 0.0, 1.0 if self.is_float else float(self.levels - 1)
 
     def pixel_range(self, config: Mapping[str, Any]) -> tuple[float, float]:
-        """The least and the greatest value that the model sees: `data.pixel_range`, or as stored where that is ()."""
+        """Least and greatest value after preprocessing: `data.pixel_range`, or as stored where that is ()."""
         return tuple(config["data"]["pixel_range"]) or self.stored_range
 
 
 def viewed(config: Mapping[str, Any], spec: DataSpec, x: Any) -> np.ndarray:
-    """What the model sees or decodes as it is kept in files: in [0, 1]; tokens and frames as whole numbers."""
+    """Convert inputs or outputs of the model for files: to [0, 1]; tokens and frames to whole numbers."""
     if spec.sequence:
         return np.asarray(x).round().astype(np.int32)
     return np.asarray(to_unit_range(jnp.asarray(x), spec.pixel_range(config)))

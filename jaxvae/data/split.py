@@ -1,4 +1,4 @@
-"""What every source of data gives: splits of plain arrays, and what is refused."""
+"""Splits of plain arrays, the contract of every data source, and their checks."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,14 +13,14 @@ TEST_FRACTION = 0.2  # where the data has no test set of its own
 
 
 class Split(NamedTuple):
-    """Examples with what is known about them.
+    """Examples with their labels, factors, context and mask.
 
     Attributes:
       x: `[N, *shape]`, uint8, float32 or int32 as stored.
       label: `[N]` integers, or None.
-      factors: `[N, F]` int32, the generative factors that each example was made from, or None. For judging a model:
-        they take no part in training.
-      context: `[N, C]` float32 that a conditional model is given with each example, or None.
+      factors: `[N, F]` int32, the known generative factors of each example, or None. For evaluation alone, not for
+        training.
+      context: `[N, C]` float32, the context of each example for a conditional model, or None.
       mask: bool of the shape of x, True where a value is observed, or None where all are.
     """
 
@@ -32,16 +32,16 @@ class Split(NamedTuple):
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
-        """What batches are made of: "x", and "label", "context" and "mask" where there are such."""
+        """Arrays of batches: "x", and "label", "context" and "mask" where not None."""
         found = {"x": self.x, "label": self.label, "context": self.context, "mask": self.mask}
         return {name: array for name, array in found.items() if array is not None}
 
 
 class Dataset(NamedTuple):
-    """Three splits; the stored values lie in [0, max_value]; `factor_names` are those of the columns of `factors`.
+    """Three splits with stored values in [0, max_value]; `factor_names` name the columns of `factors`.
 
-    `sequence` is "text" or "music" where examples are sequences, padded with -1; `vocabulary` are the words of the
-    tokens; `notes` say what became of the data as it was read.
+    `sequence` is "text" or "music" where examples are sequences, padded with -1; `vocabulary` holds the words of the
+    tokens; `notes` summarise how the data was read.
     """
 
     name: str
@@ -56,29 +56,29 @@ class Dataset(NamedTuple):
 
     @property
     def levels(self) -> int:
-        """How many values an entry can have; floats in [0, 1] count as 8-bit pixels."""
+        """Number of possible values of an entry; floats in [0, 1] count as 8-bit pixels."""
         return 256 if self.train.x.dtype == np.float32 else round(self.max_value) + 1
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of one example."""
+        """Shape of one example."""
         return self.train.x.shape[1:]
 
     @property
     def context_dim(self) -> int:
-        """The length of the context that comes with each example; 0 where none does."""
+        """Length of the context of each example; 0 without context."""
         return 0 if self.train.context is None else self.train.context.shape[1]
 
 
 def cut_rows(num: int, fraction: float) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of `num` that stay, and those, `fraction` of them, that are cut off; always the same."""
+    """Split `num` rows by a fixed permutation: the rows kept, and a `fraction` of them cut off."""
     order = np.random.Generator(np.random.PCG64(SPLIT_SEED)).permutation(num)
     size = round(num * fraction)
     return np.sort(order[size:]), np.sort(order[:size])
 
 
 def rows_of_splits(sizes: Mapping[str, int], validation_fraction: float) -> dict[str, tuple[str, np.ndarray]]:
-    """`{split: (the given split whose examples it has, which rows)}`: those missing are cut out of "train"."""
+    """Assign rows to splits: `{split: (given split, rows of it)}`; missing splits are taken out of "train"."""
     rows = {key: (key, np.arange(size)) for key, size in sizes.items()}
     for key, fraction in (("test", TEST_FRACTION), ("validation", validation_fraction)):
         if key not in rows:
@@ -89,22 +89,22 @@ def rows_of_splits(sizes: Mapping[str, int], validation_fraction: float) -> dict
 
 
 def with_missing(found: Mapping[str, Sequence[Any]], validation_fraction: float) -> dict[str, list[Any]]:
-    """Lists of examples by split, by `rows_of_splits`; not those splits that would be empty."""
+    """Split lists of examples by `rows_of_splits`, without empty splits."""
     rows = rows_of_splits({key: len(items) for key, items in found.items()}, validation_fraction)
     return {key: [found[source][i] for i in of] for key, (source, of) in rows.items() if len(of)}
 
 
 def check(key: str, split: Split, train: np.ndarray, least: int = 0) -> None:
-    """Refuses what is no usable data.
+    """Check the arrays of a split.
 
     Args:
       key: the name of the split.
       split: its arrays.
-      train: the training examples, which it must be like.
-      least: the least whole number there may be: -1, which is padding, in sequences.
+      train: the training examples, whose shape and type the split must have.
+      least: least allowed whole number: -1, the padding, in sequences.
 
     Raises:
-      UserError: see there.
+      UserError: the arrays are not usable data.
     """
     x, label = split.x, split.label
     if not 2 <= x.ndim <= 4 or 0 in x.shape[1:]:
@@ -114,8 +114,8 @@ def check(key: str, split: Split, train: np.ndarray, least: int = 0) -> None:
         )
     if x.ndim == 4 and x.shape[1] in IMAGE_CHANNELS and x.shape[3] not in IMAGE_CHANNELS and x.shape[2] > 3:
         raise UserError(
-            f"The {key} data has shape {x.shape}, which looks like images with their channels first; they go last, "
-            "[N, height, width, channels]. Turn the array with x.transpose(0, 2, 3, 1)."
+            f"The {key} data has shape {x.shape}, which looks like images with channels first; channels go last, "
+            "[N, height, width, channels]. Transpose the array with x.transpose(0, 2, 3, 1)."
         )
     if x.shape[1:] != train.shape[1:]:
         raise UserError(f"The {key} examples have shape {x.shape[1:]}, but the train examples have {train.shape[1:]}.")
@@ -135,14 +135,14 @@ def _check_beside(key: str, split: Split) -> None:
     context, mask, num = split.context, split.mask, len(split.x)
     if context is not None and (context.ndim != 2 or len(context) != num or context.dtype != np.float32):
         raise UserError(
-            f"The {key} context is {context.dtype} {context.shape}; it must be float32 of shape [{num}, C], a row for "
-            "each example."
+            f"The {key} context is {context.dtype} {context.shape}; it must be float32 of shape [{num}, C], one row "
+            "per example."
         )
     if context is not None and not np.isfinite(context).all():
         raise UserError(f"The {key} context holds values that are NaN or infinite. Clean the data first.")
     if mask is not None and (mask.shape != split.x.shape or mask.dtype != bool):
         raise UserError(
-            f"The {key} mask is {mask.dtype} {mask.shape}; it must be bool and of the shape of x, "
+            f"The {key} mask is {mask.dtype} {mask.shape}; it must be bool and have the shape of x, "
             f"{split.x.shape}, True where a value is observed."
         )
 
@@ -150,8 +150,8 @@ def _check_beside(key: str, split: Split) -> None:
 def _check_factors(key: str, factors: np.ndarray, num: int) -> None:
     if factors.ndim != 2 or not factors.shape[1] or factors.dtype.kind not in "iu":
         raise UserError(
-            f"The {key} factors are {factors.dtype} {factors.shape}; they must be whole numbers [N, factors], a row "
-            "for each example."
+            f"The {key} factors are {factors.dtype} {factors.shape}; they must be whole numbers [N, factors], one row "
+            "per example."
         )
     if len(factors) != num:
         raise UserError(f"The {key} data has {num} examples but {len(factors)} rows of factors.")
@@ -160,10 +160,10 @@ def _check_factors(key: str, factors: np.ndarray, num: int) -> None:
 
 
 def check_names(splits: Mapping[str, Split], names: Sequence[str]) -> tuple[str, ...]:
-    """The names of the factors, "factor_0", "factor_1" ... where there are factors but no names.
+    """Check the names of the factors; the default is "factor_0", "factor_1" ...
 
     Raises:
-      UserError: not one name for each column of every split, or a name twice.
+      UserError: not one name per column of every split, or a name twice.
     """
     widths = sorted({split.factors.shape[1] for split in splits.values() if split.factors is not None})
     if not widths and not names:
@@ -171,8 +171,8 @@ def check_names(splits: Mapping[str, Split], names: Sequence[str]) -> tuple[str,
     names = tuple(names) or tuple(f"factor_{i}" for i in range(widths[0]))
     if widths != [len(names)] or len(set(names)) < len(names):
         raise UserError(
-            f"The factors of the splits have {' and '.join(map(str, widths)) or 'no'} columns, and the names are "
-            f"{', '.join(names)}; there must be one column for each name in every split, and no name twice."
+            f"The factors of the splits have {' and '.join(map(str, widths)) or 'no'} columns, but the names are "
+            f"{', '.join(names)}; there must be one column per name in every split, and no name twice."
         )
     return names
 

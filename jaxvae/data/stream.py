@@ -1,4 +1,4 @@
-"""Images that stay in their source and are decoded whenever they are needed, by worker processes in training."""
+"""Streaming: images stay in their source and are decoded whenever needed, in training by worker processes."""
 
 import contextlib
 import multiprocessing
@@ -17,12 +17,12 @@ from jaxvae.common.optional import require
 from jaxvae.common.types import Tree
 from jaxvae.data.resize import as_image
 
-AT_ONCE = 2048  # images decoded in one call: ten times faster than one by one
-AHEAD = 2  # batches that each thread or worker process has ready
+AT_ONCE = 2048  # images decoded in one call, ten times faster than one by one
+AHEAD = 2  # batches that each thread or worker process prefetches
 
 
 class Source(Protocol):
-    """Anything with length and items, like a list; `__getitems__`, where it has that, gives many in one call."""
+    """Anything with length and items, like a list; an optional `__getitems__` returns many in one call."""
 
     def __len__(self) -> int: ...
 
@@ -30,14 +30,14 @@ class Source(Protocol):
 
 
 class UnreadableItemsError(UserError):
-    """A source raised something where it was asked for its items."""
+    """A source raised an error while reading its items."""
 
 
 def read_items(source: Source, indices: Sequence[int]) -> list:
-    """The items of a source with these indices, in one call where it has `__getitems__`.
+    """Read items of a source by their indices, in one call where it has `__getitems__`.
 
     Raises:
-      UserError: whatever the source raised.
+      UserError: the source raised an error.
     """
     many = getattr(source, "__getitems__", None)
     try:
@@ -50,13 +50,13 @@ def read_items(source: Source, indices: Sequence[int]) -> list:
 
 
 class Rows:
-    """Images `[N, H, W, C]`, uint8, that are read anew each time they are asked for; indexed as an array is.
+    """Images `[N, H, W, C]`, uint8, that are read from their source at each access; indexed like an array.
 
     Args:
       source: anything with length and items `{"image": [H, W, C]}`; it must pickle, to be read by worker processes.
       shape: `(H, W, C)`, after resizing.
       image_size: as in `load`.
-      rows: which items of the source these are; all by default.
+      rows: indices of items in the source; all by default.
     """
 
     dtype = np.dtype(np.uint8)
@@ -74,21 +74,21 @@ class Rows:
 
     @property
     def nbytes(self) -> int:
-        """The size that an array of these would have."""
+        """Size of an array of these images."""
         return int(np.prod(self.shape, dtype=np.int64))
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def select(self, rows: np.ndarray) -> "Rows":
-        """These rows, unread."""
+        """Select rows without reading them."""
         return Rows(self._source, self.shape[1:], self._image_size, self._rows[rows])
 
     def __getitem__(self, which: int | slice | np.ndarray) -> np.ndarray:
-        """Reads.
+        """Read the images of these rows.
 
         Raises:
-          UserError: the source cannot be read, or an image is not of the shape that all had.
+          UserError: the source cannot be read, or the shape of an image has changed.
         """
         rows = self._rows[which]
         images = np.empty((rows.size, *self.shape[1:]), self.dtype)
@@ -99,22 +99,22 @@ class Rows:
                 if (image.shape, image.dtype) != (self.shape[1:], self.dtype):
                     raise UnreadableItemsError(
                         f"item {some[i]} is an image of {image.dtype} {image.shape}, but was of uint8 {self.shape[1:]} "
-                        "when the data was looked through."
+                        "when the data was first scanned."
                     )
                 images[start + i] = image
         return images.reshape(*rows.shape, *self.shape[1:])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """All of them, in memory."""
+        """Read all images into memory."""
         return self[:].astype(dtype or self.dtype, copy=False)
 
 
 def make_items(batch: Callable[[int], Tree], workers: int) -> Callable[[int, int], Tree]:
-    """`(step, num_steps) -> batches [num_steps, ...]`, made ahead of need in the order of the steps, by Grain.
+    """Make `(step, num_steps) -> batches [num_steps, ...]`, prefetched in the order of the steps by Grain.
 
-    What a call returns depends on its arguments alone. The first one starts the workers, so does any that does not go
-    on where the last one ended. Where there are `workers`, a script that calls this must do so under
-    `if __name__ == "__main__"`: a worker imports it.
+    The result of a call depends on its arguments alone. The first call starts the workers, as does any call that does
+    not continue at the end of the last one. With `workers`, a script must call this under `if __name__ == "__main__"`:
+    workers import the script.
 
     Args:
       batch: the batch of a step, a tree of arrays; it must pickle.
@@ -124,7 +124,7 @@ def make_items(batch: Callable[[int], Tree], workers: int) -> Callable[[int, int
 
     def items(step: int, num_steps: int) -> Tree:
         nonlocal iterator, following
-        goes_on, following = step == following, -1  # whatever goes wrong from here on: the next call starts anew
+        goes_on, following = step == following, -1  # after any error from here on, the next call restarts
         batches = []
         if iterator is None or not goes_on:
             if iterator is not None:
@@ -143,16 +143,16 @@ def make_items(batch: Callable[[int], Tree], workers: int) -> Callable[[int, int
 
 
 class _Batches:
-    """Whole batches as a source: its item s is the batch of step s, so that Grain has no order to keep.
+    """Source whose item s is the batch of step s, so that Grain need not order or batch examples.
 
-    An error is an item, too: Grain would add advice of its own to one that is raised.
+    Errors are returned as items: Grain would add advice of its own to raised ones.
     """
 
     def __init__(self, batch: Callable[[int], Tree]) -> None:
         self._batch = batch
 
     def __len__(self) -> int:
-        return 2**62  # steps: it is for the training to end
+        return 2**62  # steps: the training loop ends, not the source
 
     def __getitem__(self, index: int) -> Tree | UserError:
         try:
@@ -166,7 +166,7 @@ def _iterate(batch: Callable[[int], Tree], step: int, workers: int) -> Any:
 
     grain = require("grain")
     if workers and not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()  # Grain looks at flags of its own there; their defaults will do
+        flags.FLAGS.mark_as_parsed()  # Grain reads its own flags there; the defaults suffice
     threads = 1 if workers else os.cpu_count() or 1
     steps = grain.MapDataset.source(_Batches(batch)).slice(slice(step, None))
     ahead = steps.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=AHEAD * threads))
@@ -176,8 +176,8 @@ def _iterate(batch: Callable[[int], Tree], step: int, workers: int) -> Any:
 
 @contextlib.contextmanager
 def _signals_held() -> Iterator[None]:
-    """Processes started in here take no SIGINT and no SIGTERM: a run that is stopped saves its state and ends them."""
-    resource_tracker.ensure_running()  # it would take them again for whoever starts it
+    """Block SIGINT and SIGTERM in processes started in here: a stopped run saves its state, then ends them itself."""
+    resource_tracker.ensure_running()  # else it would unblock them for whoever starts it
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     try:
         yield
@@ -186,7 +186,7 @@ def _signals_held() -> Iterator[None]:
 
 
 def _prepare_worker(worker: int, count: int) -> None:
-    """Has it end with its parent, so that a killed run leaves none behind, and log errors alone, not advice."""
+    """End the worker with its parent, so that a killed run leaves no process behind, and log only errors, no advice."""
     from absl import logging
 
     del worker, count

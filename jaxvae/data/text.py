@@ -1,4 +1,4 @@
-"""Text, a sentence a line, as arrays of token numbers with padding of -1."""
+"""Read text, one sentence per line, as arrays of token numbers, padded with -1."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -14,17 +14,17 @@ from jaxvae.data.vocabulary import SEPARATORS, SPECIAL, UNKNOWN, Vocabulary, mak
 
 
 class Counts(NamedTuple):
-    """What became of one split.
+    """Counts of one split.
 
     Attributes:
-      sentences: those kept.
-      tokens: all in them, with one `<eos>` each.
-      unknown: how many of these are `<unk>`.
-      replaced: how many of these `<unk>` are so because the vocabulary has no such token; the others stood in the text.
+      sentences: sentences kept.
+      tokens: tokens in them, including one `<eos>` each.
+      unknown: number of `<unk>` among these tokens.
+      replaced: number of these `<unk>` that replace tokens outside the vocabulary; the others are in the text itself.
       too_long: sentences left out because they have more than `max_length` tokens.
-      empty: lines with nothing in them, left out.
+      empty: empty lines, left out.
 
-    What is left out is counted where it stood: of a split that was cut out of "train", with "train".
+    Sentences left out are counted with the split they were read from: with "train" for a split taken out of it.
     """
 
     sentences: int
@@ -45,7 +45,7 @@ class Counts(NamedTuple):
 
 
 class Text(NamedTuple):
-    """Splits of `[N, T]` int32 with one T, what their numbers mean, and what became of each split."""
+    """Splits of `[N, T]` int32 with a common T, their vocabulary, and their counts."""
 
     splits: dict[str, Split]
     vocabulary: Vocabulary
@@ -53,19 +53,19 @@ class Text(NamedTuple):
 
 
 def read_lines(path: Path) -> dict[str, list[str]]:
-    """The lines of a UTF-8 file, which are all "train", or of a folder.
+    """Read the lines of a UTF-8 file, which are all "train", or of a folder.
 
     In a folder, the `.txt` files with the word train, validation (valid, val) or test in their names are read, such as
-    `ptb.train.txt` or `train_1.txt`; those of one split one after the other. Others are passed over.
+    `ptb.train.txt` or `train_1.txt`; the files of a split are concatenated. Other files are ignored.
 
     Raises:
-      UserError: there is nothing, no training file, no sentence, or no UTF-8.
+      UserError: a missing path, no training file, no sentence, or text that is not UTF-8.
     """
     check_own(path, "text")
     found = _folder(path) if path.is_dir() else {"train": _lines(path)}
     for split, lines in found.items():
         if not any(map(str.strip, lines)):
-            raise UserError(f"The {split} text of '{path}' is empty. Give a sentence a line.")
+            raise UserError(f"The {split} text of '{path}' is empty. Give one sentence per line.")
     return found
 
 
@@ -81,7 +81,7 @@ def _folder(path: Path) -> dict[str, list[str]]:
         listed = ", ".join(name.name for name in words) or "none"
         raise UserError(
             f"The folder '{path}' has no training text; its .txt files: {listed}. Name the files train.txt, valid.txt "
-            "and test.txt, with other words beside as in 'ptb.train.txt', or give one file."
+            "and test.txt, or with further words as in 'ptb.train.txt', or give one file."
         )
     return found
 
@@ -92,7 +92,7 @@ def _lines(path: Path) -> list[str]:
     except OSError as error:
         raise UserError(f"'{path}' cannot be read: {error.strerror}.") from error
     if b"\0" in content:
-        raise UserError(f"'{path}' holds zero bytes: it is no UTF-8 text, but UTF-16 or no text at all.")
+        raise UserError(f"'{path}' holds zero bytes: it is not UTF-8 text, but UTF-16 or not text at all.")
     lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     lines = lines[:-1] if lines[-1] == b"" else lines  # a line ends with its \n
     try:
@@ -121,18 +121,18 @@ def from_sentences(
     unit: str = "word",
     validation_fraction: float | None = None,
 ) -> Text:
-    """Sentences as numbers: each ends with `<eos>`, and is padded with -1 to the longest of all splits.
+    """Encode sentences as numbers: each ends with `<eos>`, and is padded with -1 to the longest of all splits.
 
     Args:
-      sentences: by split; "train" must be there.
-      max_length: sentences of more tokens, `<eos>` not counted, are left out; 0 keeps all.
-      vocabulary_size: see `make_vocabulary`; the training sentences that are kept make the vocabulary.
-      min_count: see `make_vocabulary`.
+      sentences: by split, at least "train".
+      max_length: sentences of more tokens, without `<eos>`, are left out; 0 keeps all.
+      vocabulary_size: as in `make_vocabulary`; the vocabulary is made from the training sentences that are kept.
+      min_count: as in `make_vocabulary`.
       unit: "word" or "character".
-      validation_fraction: where given, the splits that are missing are cut out of "train", of what is kept of it.
+      validation_fraction: where given, missing splits are taken out of the sentences of "train" that are kept.
 
     Raises:
-      UserError: a split has no sentence, or a setting is none of those allowed.
+      UserError: a split has no sentence, or a setting is out of range.
     """
     if unit not in SEPARATORS:
         raise unknown("unit of text", unit, SEPARATORS)

@@ -1,4 +1,4 @@
-"""TFDS image data sets, found and read without TensorFlow."""
+"""Find and read TFDS image data sets without TensorFlow."""
 
 import hashlib
 import json
@@ -13,16 +13,16 @@ from jaxvae.data.split import Split
 from jaxvae.data.stream import Source, UnreadableItemsError
 
 SPLITS = ("train", "validation", "test")
-FACTOR = "label_"  # what the names of factors begin with
-ATTRIBUTES = "attributes"  # a dictionary of yes or no: factors, too
+FACTOR = "label_"  # prefix of the names of factors
+ATTRIBUTES = "attributes"  # a dictionary of booleans, which are factors too
 
 
 def read(
     name: str, data_dir: str = "", cache_dir: str = "", image_size: int = 0, stream: bool = False
 ) -> tuple[dict[str, Split], tuple[str, ...]]:
-    """The splits of a prepared TFDS data set, from the cache where it was decoded before, and the names of its factors.
+    """Read the splits of a prepared TFDS data set, from the cache if decoded before, and the names of its factors.
 
-    Where `stream` is set, the cache holds no images: they are read from the prepared files whenever they are needed.
+    With `stream`, the cache holds no images: they are read from the prepared files whenever they are needed.
 
     Raises:
       UserError: the data set is not prepared on this machine, or not in a random-access format.
@@ -45,13 +45,13 @@ def read(
 
 
 def _fingerprint(folder: Path) -> str:
-    """Changes whenever the prepared files do."""
+    """Hash of the sizes and times of the prepared files."""
     stats = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(folder.iterdir())]
     return hashlib.sha256(repr((str(folder.resolve()), stats)).encode()).hexdigest()[:12]
 
 
 def _factors(folder: Path) -> list[str]:
-    """The features `label_*` that are classes, as in dSprites, 3D Shapes and small NORB, and CelebA's `attributes`."""
+    """List the class features `label_*`, as in dSprites, 3D Shapes and small NORB, and CelebA's `attributes`."""
     try:
         features = json.loads((folder / "features.json").read_text())["featuresDict"]["features"]
         classes = sorted(key for key, kind in features.items() if key.startswith(FACTOR) and "classLabel" in kind)
@@ -59,7 +59,7 @@ def _factors(folder: Path) -> list[str]:
         yes_or_no = sorted(key for key, kind in attributes.items() if kind.get("tensor", {}).get("dtype") == "bool")
         return classes + [f"{ATTRIBUTES}/{key}" for key in yes_or_no]
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return []  # of an older form, or damaged, which shows when it is decoded
+        return []  # an older form, or damage that decoding will report
 
 
 def _again(folder: Path) -> str:
@@ -68,11 +68,11 @@ def _again(folder: Path) -> str:
 
 
 def _sources(folder: Path) -> dict[str, Source]:
-    """The splits of a prepared data set, as random-access sources."""
+    """Open the splits of a prepared data set as random-access sources."""
     from absl import logging
 
-    tfds = require("tensorflow_datasets")  # not needed, nor imported, once the cache is there
-    logging.set_verbosity(logging.ERROR)  # its advice to install OpenCV is not for our users
+    tfds = require("tensorflow_datasets")  # not imported once the cache exists
+    logging.set_verbosity(logging.ERROR)  # hide its advice to install OpenCV
     try:
         builder: Any = tfds.builder_from_directory(str(folder))
         features = builder.info.features

@@ -1,4 +1,4 @@
-"""The tokens of text and their numbers."""
+"""Vocabulary: the tokens of text and their numbers."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -10,21 +10,21 @@ import numpy as np
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.sequences import END, PADDING
 
-UNKNOWN = 1  # the number of the token for all others
+UNKNOWN = 1  # the number of `<unk>`, which replaces tokens outside the vocabulary
 SPECIAL = ("<eos>", "<unk>")  # the tokens END and UNKNOWN
-SEPARATORS = {"word": " ", "character": ""}  # what stands between two tokens
+SEPARATORS = {"word": " ", "character": ""}  # between two tokens
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The tokens in the order of their numbers; `<eos>`, the end of a sentence, is 0 and `<unk>`, any other token, 1.
+    """Tokens in the order of their numbers; `<eos>`, the end of a sentence, is 0 and `<unk>`, any other token, 1.
 
     Attributes:
       tokens: `<eos>`, `<unk>`, then all others.
-      unit: "word" (what stands between white space) or "character".
+      unit: "word" (separated by white space) or "character".
 
     Raises:
-      UserError: the tokens do not begin so or are not distinct strings, or the unit is another.
+      UserError: the tokens do not begin so or are not distinct strings, or the unit is unknown.
     """
 
     tokens: tuple[str, ...]
@@ -42,22 +42,24 @@ class Vocabulary:
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
-        return {token: i for i, token in enumerate(self.tokens) if i != END}  # text itself ends no sentence
+        return {
+            token: i for i, token in enumerate(self.tokens) if i != END
+        }  # `<eos>` within text does not end a sentence
 
     def encode(self, sentence: str) -> np.ndarray:
-        """The numbers of the tokens and of `<eos>` after them: int32 `[T]`."""
+        """Encode a sentence as the numbers of its tokens, followed by `<eos>`: int32 `[T]`."""
         return self.numbers(tokenize(sentence, self.unit))
 
     def numbers(self, tokens: Sequence[str]) -> np.ndarray:
-        """As `encode`, of tokens already apart."""
+        """Encode a tokenised sentence, as `encode`."""
         numbers = self._numbers
         return np.array([*(numbers.get(token, UNKNOWN) for token in tokens), END], np.int32)
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of the numbers before the first `<eos>` or padding.
+        """Decode the numbers before the first `<eos>` or padding to text.
 
         Raises:
-          UserError: a number has no token.
+          UserError: a number without a token.
         """
         tokens = []
         for i in ids:
@@ -65,17 +67,17 @@ class Vocabulary:
                 break
             if not 0 < i < len(self):
                 raise UserError(
-                    f"{i} is no token; the {len(self)} tokens of this vocabulary have 0 to {len(self) - 1}."
+                    f"{i} is not a token; the {len(self)} tokens of this vocabulary are 0 to {len(self) - 1}."
                 )
             tokens.append(self.tokens[i])
         return SEPARATORS[self.unit].join(tokens)
 
 
 def tokenize(sentence: str, unit: str = "word") -> list[str]:
-    """The words between white space, as they stand, or the characters without white space at the ends.
+    """Split a sentence into words at white space, or into characters without white space at the ends.
 
-    Words that shall be cut otherwise (punctuation, case, subwords) come from a tokenizer of one's own, with spaces
-    between the tokens. An `<eos>` that ends the line is left out: every sentence has one anyway.
+    For other tokens (punctuation, case, subwords) apply your own tokenizer first, with spaces between the tokens. An
+    `<eos>` at the end of the line is dropped: `encode` appends one to every sentence.
     """
     if unit == "character":
         return list(sentence.strip())
@@ -86,19 +88,19 @@ def tokenize(sentence: str, unit: str = "word") -> list[str]:
 def make_vocabulary(
     sentences: Iterable[Sequence[str]], size: int = 0, min_count: int = 1, unit: str = "word"
 ) -> Vocabulary:
-    """The commonest tokens first, those of equal counts in the order of their text.
+    """Make a vocabulary, the most frequent tokens first; tokens of equal counts are in alphabetical order.
 
     Args:
-      sentences: tokens.
-      size: how many tokens at most, `<eos>` and `<unk>` among them; 0 for all.
-      min_count: how often a token must occur.
-      unit: what the tokens are.
+      sentences: lists of tokens.
+      size: maximal number of tokens, including `<eos>` and `<unk>`; 0 for all.
+      min_count: least number of occurrences of a token.
+      unit: "word" or "character".
 
     Raises:
-      UserError: a size that has no room for a token of the text.
+      UserError: a size without room for a token of the text.
     """
     if size < 0 or 0 < size <= len(SPECIAL):
-        raise UserError(f"The vocabulary size is {size}; it must be above 2, for <eos> and <unk> are in it, or 0.")
+        raise UserError(f"The vocabulary size is {size}; it must be above 2, since it counts <eos> and <unk>, or 0.")
     counted = Counter(token for tokens in sentences for token in tokens)
     order = sorted(
         (t for t, n in counted.items() if n >= min_count and t not in SPECIAL), key=lambda t: (-counted[t], t)

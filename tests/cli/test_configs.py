@@ -59,10 +59,10 @@ def test_the_installed_command_takes_the_arguments_of_the_process(monkeypatch, c
     ("argv", "said"),
     [
         (["--config=vae", "--config.optimizer.learning_rate=-1"], "learning_rate is -1.0; it must be above 0."),
-        (["--config=vae", "--config.data.path=nowhere.npz"], "data.path is 'nowhere.npz', where there is nothing."),
+        (["--config=vae", "--config.data.path=nowhere.npz"], "data.path is 'nowhere.npz', which does not exist."),
         (["--config=vae", "--config.train.start_from=nowhere"], "start_from cannot be used: 'nowhere' holds no run"),
         (["--config=vae", "--config.parallel=pmpa"], "Did you mean 'pmap'?"),
-        (["--config=text_vae", "--config.data.path=nowhere.txt"], "Give a text file with a sentence a line"),
+        (["--config=text_vae", "--config.data.path=nowhere.txt"], "Give a text file with one sentence per line"),
         (["--config=frey"], "give the Frey faces, an .npz with x, uint8 [1965, 28, 20], with --config.data.path=PATH"),
         (["--config=vae", "--epochs=3"], "--config.train.num_epochs=3"),
     ],

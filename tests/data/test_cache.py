@@ -60,7 +60,7 @@ def test_a_list_of_files_that_makes_no_sense_is_written_again(tmp_path, capsys, 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path):
     (tmp_path / "letter.txt").write_text("mine")
-    with pytest.raises(UserError, match=r"other files in it, such as 'letter\.txt'"):
+    with pytest.raises(UserError, match=r"holds other files, such as 'letter\.txt'"):
         load(tmp_path)
     assert (tmp_path / "letter.txt").read_text() == "mine"
 
@@ -94,7 +94,7 @@ def test_images_with_their_channels_first_are_refused(tmp_path):
     for channels in (1, 3):
         path = tmp_path / f"{channels}.npy"
         np.save(path, np.zeros((20, channels, 8, 8), np.uint8))
-        with pytest.raises(UserError, match=r"channels first; they go last.*transpose\(0, 2, 3, 1\)"):
+        with pytest.raises(UserError, match=r"channels first; channels go last.*transpose\(0, 2, 3, 1\)"):
             data.load(path=str(path))
     np.save(path, np.zeros((20, 3, 8, 1), np.uint8))  # a low and wide grey image
     assert data.load(path=str(path)).shape == (3, 8, 1)

@@ -274,10 +274,10 @@ def test_segments_are_split_where_pieces_are_too_few(tmp_path):
         ({"train": np.concatenate(PIECES), "train_len": LENGTHS[:2]}, "do not fit"),
         ({"train": EXPECTED, "train_len": np.full(3, 12)}, "has -1 before the end of a piece"),
         ({"train": np.where(np.arange(88) == 3, -1, EXPECTED)}, "has -1 before the end of a piece"),
-        ({"train": PADDED, "test": 0 * PADDED}, "'test' of '.*' has 3 pieces, in which nothing sounds"),
-        ({"train": PADDED[:0]}, r"'train' of '.*' is \(0, 12, 88\): there is nothing in it"),
-        ({"train": PADDED, "test": PADDED[:, :0]}, r"'test' of '.*' is \(3, 0, 88\): there is nothing in it"),
-        ({"train": PADDED[0, :0]}, r"\(0, 88\): there is nothing in it"),
+        ({"train": PADDED, "test": 0 * PADDED}, "'test' of '.*' has 3 pieces, which are all silent"),
+        ({"train": PADDED[:0]}, r"'train' of '.*' is empty: its shape is \(0, 12, 88\)"),
+        ({"train": PADDED, "test": PADDED[:, :0]}, r"'test' of '.*' is empty: its shape is \(3, 0, 88\)"),
+        ({"train": PADDED[0, :0]}, r"empty: its shape is \(0, 88\)"),
         ({"train": PADDED, "test": np.array([None])}, "objects and pickles are refused"),
     ],
 )  # fmt: skip
@@ -290,13 +290,13 @@ def test_what_is_no_usable_music_is_refused(tmp_path, arrays, said):
 @pytest.mark.parametrize(
     ("name", "data", "settings", "said"),
     [
-        ("none.npz", None, {}, "where there is nothing. Give an .npz of frames"),
-        ("a.wav", b"RIFF", {}, r"a file of another sort. Give an \.npz of frames, a MIDI file \(\.mid, \.midi\)"),
+        ("none.npz", None, {}, "which does not exist. Give an .npz of frames"),
+        ("a.wav", b"RIFF", {}, r"which has another suffix. Give an \.npz of frames, a MIDI file \(\.mid, \.midi\)"),
         ("a.npz", b"PK\3\4", {}, "cannot be read as plain arrays"),
         ("a.npz", pickle.dumps([1]), {}, "objects and pickles are refused"),
         ("a.npz", b"\x93NUMPY", {}, "cannot be read as plain arrays"),
         ("a.mid", GOOD, {"max_length": -1}, "greatest length is -1 frames"),
-        ("a.mid", GOOD, {"frames_per_beat": 0}, "There are 0 frames a beat; there must be 1 to 480"),
+        ("a.mid", GOOD, {"frames_per_beat": 0}, "There are 0 frames per beat; there must be 1 to 480"),
     ],
 )
 def test_paths_and_settings_that_do_not_fit(tmp_path, name, data, settings, said):
@@ -317,8 +317,8 @@ def test_a_folder_without_music_is_refused(tmp_path):
         (np.zeros((3, 80)), {}, r"of 0, 1 and, after the end, -1; these have \(3, 80\)"),
         (np.zeros(88), {}, "Frames must be"),
         (np.full((3, 88), 0.5), {}, "Frames must be"),
-        (np.zeros((3, 88)), {"beats_per_minute": 3}, "There are 3 beats a minute; there must be 4 to 1000"),
-        (np.zeros((3, 88)), {"frames_per_beat": 481}, "There are 481 frames a beat"),
+        (np.zeros((3, 88)), {"beats_per_minute": 3}, "There are 3 beats per minute; there must be 4 to 1000"),
+        (np.zeros((3, 88)), {"frames_per_beat": 481}, "There are 481 frames per beat"),
     ],
 )
 def test_what_cannot_be_written_is_refused(tmp_path, frames, settings, said):

@@ -97,7 +97,7 @@ def test_what_is_no_vocabulary_is_refused(tokens, unit, said):
 
 @pytest.mark.parametrize("number", [3, -2])
 def test_a_number_without_a_token_is_refused(number):
-    with pytest.raises(UserError, match=f"{number} is no token; the 3 tokens"):
+    with pytest.raises(UserError, match=f"{number} is not a token; the 3 tokens"):
         Vocabulary(("<eos>", "<unk>", "a")).decode([2, number])
 
 
@@ -160,7 +160,7 @@ def test_what_is_no_usable_text_is_refused(tmp_path, files, settings, said):
 
 
 def test_a_path_to_nothing_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"data.path is '.*none.txt', where there is nothing. Give a text file"):
+    with pytest.raises(UserError, match=r"data.path is '.*none.txt', which does not exist. Give a text file"):
         text.read_lines(tmp_path / "none.txt")
 
 

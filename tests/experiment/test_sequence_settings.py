@@ -47,13 +47,13 @@ def test_a_row_of_numbers_is_no_sentence():
 
 
 @pytest.mark.parametrize(("sections", "message"), [
-    ({"data__pixel_range": (0.0, 1.0)}, r"data.pixel_range is \(0.0, 1.0\), but text is taken as it is: set it"),
-    ({"data__binarization": "dynamic"}, "data.binarization is 'dynamic', but text is taken as it is"),
+    ({"data__pixel_range": (0.0, 1.0)}, r"data.pixel_range is \(0.0, 1.0\), but text is not preprocessed: set it"),
+    ({"data__binarization": "dynamic"}, "data.binarization is 'dynamic', but text is not preprocessed"),
     ({"data__image_size": 8}, "data.image_size is 8"),
     ({"data__stream": True}, "data.stream is True"),
     ({"data__kind": "txt"}, "Unknown value of data.kind 'txt'. Did you mean 'text'"),
-    ({"data__kind": "music"}, "no data of that kind is called 'sentences': take 'melodies'"),
-    ({"data__name": "ptb"}, "no data of that kind is called 'ptb': take 'sentences', which is bundled"),
+    ({"data__kind": "music"}, "no data of that kind has the name 'sentences': take 'melodies'"),
+    ({"data__name": "ptb"}, "no data of that kind has the name 'ptb': take 'sentences', which is bundled"),
     ({"network": {"name": "mlp"}}, "'mlp' does not fit this data"),
 ])  # fmt: skip
 def test_settings_of_images_are_refused_for_sequences(sections, message):

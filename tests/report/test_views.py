@@ -46,7 +46,7 @@ def test_characters_stand_without_spaces():
 
 
 def test_a_number_without_a_word_is_refused():
-    with pytest.raises(UserError, match="5 is no token"):
+    with pytest.raises(UserError, match="5 is not a token"):
         views.as_text(config(), WORDS, np.array([[[5, 0, -1, -1]]]), "t")
 
 

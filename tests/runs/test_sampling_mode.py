@@ -95,7 +95,7 @@ def test_the_prior_needs_no_data_and_others_do(data, vae, capsys, refused):
         np.testing.assert_array_equal(drawn(vae), x)
         capsys.readouterr()
         message = refused(f"--workdir={vae}", "--mode=sample", *options("gmm", components=3))
-        assert "there is nothing" in message
+        assert "does not exist" in message
     finally:
         moved.rename(data)
 

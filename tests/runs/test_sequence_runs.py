@@ -103,8 +103,8 @@ def test_tools_write_text(tool, text):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--config.tool=denoise",), "changes single values of an example, and this data is text"),
-        (("--config.tool=impute",), "changes single values of an example, and this data is text"),
+        (("--config.tool=denoise",), "changes single values of an example, but this data is text"),
+        (("--config.tool=impute",), "changes single values of an example, but this data is text"),
         (("--config.tool=interpolate", "--config.tool.path=geodesic"), "which sequences do not have"),
     ],
 )
@@ -129,9 +129,9 @@ def test_another_word_is_other_data(text, sentences, capsys):
         ("text_vae", ("--config.data.sequence.min_count=-5",), "data.sequence.min_count is -5"),
         ("text_vae", ("--config.data.sequence.min_count=100000",), "No word is left in the vocabulary"),
         ("text_vae", ("--config.data.kind=txt",), "Unknown value of data.kind 'txt'. Did you mean 'text'?"),
-        ("text_vae", ("--config.data.pixel_range=(0.0, 1.0)",), "data.pixel_range is (0.0, 1.0), but text is taken"),
-        ("text_vae", ("--config.data.path=/no/such.txt",), "data.path is '/no/such.txt', where there is nothing"),
-        ("text_vae", ("--config.data.name=mnist",), "no data of that kind is called 'mnist'"),
+        ("text_vae", ("--config.data.pixel_range=(0.0, 1.0)",), "data.pixel_range is (0.0, 1.0), but text is not preprocessed"),
+        ("text_vae", ("--config.data.path=/no/such.txt",), "data.path is '/no/such.txt', which does not exist"),
+        ("text_vae", ("--config.data.name=mnist",), "no data of that kind has the name 'mnist'"),
         ("text_vae", ("--config.network=mlp",), "'mlp' does not fit this data, which is sequences"),
         ("text_vae", ("--config.evaluate.metrics=frechet",), "whose values have no distance"),
         ("music_vae", ("--config.data.sequence.frames_per_beat=0",), "data.sequence.frames_per_beat is 0"),
