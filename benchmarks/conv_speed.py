@@ -123,9 +123,9 @@ def torch_steps(images: np.ndarray) -> dict[str, Callable[[], float]]:
     Raises:
       ImportError: PyTorch is not installed.
     """
-    import torch
-    import torch.nn.functional as F  # noqa: N812
-    from torch import nn
+    import torch  # pyright: ignore[reportMissingImports]
+    import torch.nn.functional as F  # noqa: N812  # pyright: ignore[reportMissingImports]
+    from torch import nn  # pyright: ignore[reportMissingImports]
 
     def make(layout: torch.memory_format) -> Callable[[], float]:
         side, last = SIDE // 2 ** len(CHANNELS), CHANNELS[-1]

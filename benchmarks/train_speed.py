@@ -113,11 +113,11 @@ def torch_epochs(images: np.ndarray, hidden: int, latent: int, batch_size: int) 
     Raises:
       ImportError: PyTorch is not installed.
     """
-    import torch
-    import torch.nn.functional as F  # noqa: N812
+    import torch  # pyright: ignore[reportMissingImports]
+    import torch.nn.functional as F  # noqa: N812  # pyright: ignore[reportMissingImports]
     from PIL import Image
-    from torch import Tensor, nn
-    from torch.utils.data import DataLoader, Dataset
+    from torch import Tensor, nn  # pyright: ignore[reportMissingImports]
+    from torch.utils.data import DataLoader, Dataset  # pyright: ignore[reportMissingImports]
 
     class VAE(nn.Module):
         def __init__(self, size: int):

@@ -29,9 +29,9 @@ def normal_factors(distribution: Any) -> dist.Normal | None:
 
 def moments(distribution: Any) -> tuple[Array, Array] | None:
     """Mean `[..., D]` and covariance `[..., D, D]` of a Gaussian; None for other distributions."""
-    base = unwrap(distribution)
+    base: Any = unwrap(distribution)
     if isinstance(base, dist.Normal):
-        factor: Any = jnp.asarray(base.scale)[..., None] * jnp.eye(base.scale.shape[-1])
+        factor = jnp.asarray(base.scale)[..., None] * jnp.eye(base.scale.shape[-1])
     elif isinstance(base, dist.MultivariateNormal):
         factor = base.scale_tril
     else:

@@ -83,7 +83,7 @@ class Model(NamedTuple):
         """
         if self.sweep is not None:
             return self.sweep(params, key, batch, num_samples=num_samples, is_training=is_training)
-        x, context, mask = (batch.get(name) for name in ("x", "context", "mask"))
+        x, context, mask = batch["x"], batch.get("context"), batch.get("mask")
         chex.assert_shape(x, (None, *self.data.given_shape))
         posterior = encode_batch(self, params, batch)
         z, log_posterior = draw(key, posterior, num_samples)

@@ -96,8 +96,8 @@ def log_aggregate(pairs: Array, train_size: int, estimator: str = "stratified") 
     return jax.nn.logsumexp(pairs, axis=1, b=weights.reshape(batch, batch, *(1,) * (pairs.ndim - 2)))
 
 
-def _factors(distribution: Any, role: str) -> dist.Normal:
-    """The normal distribution of each dimension."""
+def _factors(distribution: Any, role: str) -> Any:
+    """The normal distribution of each dimension, a `dist.Normal`."""
     found = normal_factors(distribution)
     if found is None:
         fitting = "diagonal_gaussian" if role == "posterior" else "standard_normal"
