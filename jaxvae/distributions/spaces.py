@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array
-from jaxvae.distributions.poincare import expmap, expmap0, logmap, logmap0
+from jaxvae.distributions.poincare import at_edge, expmap, expmap0, logmap, logmap0
 
 
 class Chart(NamedTuple):
@@ -39,6 +39,8 @@ class Space:
       is_discrete: whether latents are codes, with nothing between them.
       has_great_circles: whether turning about the origin stays in the space.
       chart: the space as seen from R^n; None where there is none.
+      at_edge: `z [..., *latent_shape] -> bool [...]`, whether float32 had to move z to the edge of what it can tell, so
+        that densities at z are wrong; None where it never has to.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Space:
     is_discrete: bool = dataclasses.field(default=False, compare=False)
     has_great_circles: bool = dataclasses.field(default=False, compare=False)
     chart: Chart | None = dataclasses.field(default=None, compare=False)
+    at_edge: Callable[[Array], Array] | None = dataclasses.field(default=None, compare=False)
 
     def __str__(self) -> str:
         return self.name
@@ -96,7 +99,8 @@ def ball(curvature: float) -> Space:
     """The Poincaré ball of curvature -`curvature`; its chart is the exponential map at the origin."""
     between = lambda a, b, t: expmap(a, t * logmap(a, b, curvature), curvature)  # noqa: E731
     chart = Chart(partial(expmap0, c=curvature), partial(logmap0, c=curvature), between, is_one_to_one=True)
-    return Space(f"the Poincaré ball of curvature -{curvature:g}", chart=chart)
+    name = f"the Poincaré ball of curvature -{curvature:g}"
+    return Space(name, chart=chart, at_edge=partial(at_edge, c=curvature))
 
 
 def check_sphere(latent_dim: int) -> None:

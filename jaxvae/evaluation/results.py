@@ -10,7 +10,7 @@ import numpy as np
 
 import jaxvae
 from jaxvae.data.buckets import lengths
-from jaxvae.evaluation.bounds import bits_per_dim, has_grey_bernoulli
+from jaxvae.evaluation.bounds import bits_per_dim, has_grey_bernoulli, leave_out_edge
 from jaxvae.evaluation.table import compute
 from jaxvae.experiment.own import short
 from jaxvae.runs.attempts import Failure
@@ -47,6 +47,7 @@ def evaluate(run: TrainedRun) -> Evaluation:
     found, notes, refused, failures = compute(run, config["evaluate"]["metrics"])
     notes += refused
     test: dict[str, Any] = dict.fromkeys(OF_TEST) | found.pop("objective", {}) | found.pop("nll", {})
+    notes += leave_out_edge(test, model.latent.space)
     grey = has_grey_bernoulli(run)
     if run.experiment.model.context_dim:
         notes.append(

@@ -14,6 +14,8 @@ from jaxvae.distributions.structure import observed_log_prob
 from jaxvae.models.base import Model, context_args, draw, encode_batch
 from jaxvae.models.facts import Batch
 
+EDGE_DRAWS = 16  # of z for each example, to see whether the latent space was large enough
+
 
 def importance_nll(
     model: Model,
@@ -39,7 +41,8 @@ def importance_nll(
       mask: bool of the shape of x, True where a value is observed; the estimate is then of -log p(x_observed).
 
     Returns:
-      `[B]` nats.
+      `[B]` nats. Draws at the edge of the latent space (`Space.at_edge`), where densities are wrong, get weight 0: the
+      estimate stays an upper bound, and is infinite if all draws of an example lie there.
 
     Raises:
       UserError: posterior or likelihood is not a density, or K is below 1.
@@ -52,6 +55,7 @@ def importance_nll(
     group, chunk = _fitting(len(x), example_bytes, num_samples, memory_mb * 1e6)
     batch = {name: array for name, array in {"x": x, "context": context, "mask": mask}.items() if array is not None}
     posterior, prior = encode_batch(model, params, batch), model.prior(params, *context_args(context))
+    at_edge = model.latent.space.at_edge
 
     def by_group(array: Array, axis: int) -> Array:  # [groups, ..., group, ...]; every device keeps its rows of each
         split = array.reshape(*array.shape[:axis], group, -1, *array.shape[axis + 1 :])
@@ -77,6 +81,8 @@ def importance_nll(
         z, log_posterior = jax.vmap(lambda k: draw_one(jax.random.fold_in(key, k)))(indices)
         log_prior: Any = prior.log_prob(z)
         log_weight = log_likelihood(z) + log_prior - log_posterior
+        if at_edge is not None:
+            log_weight = jnp.where(at_edge(z), -jnp.inf, log_weight)
         log_weight = jnp.where(indices[:, None] < num_samples, log_weight, -jnp.inf)
         return jnp.logaddexp(total, jax.nn.logsumexp(log_weight, axis=0)), None
 
@@ -94,8 +100,16 @@ def _fitting(batch: int, example_bytes: int, num_samples: int, room: float) -> t
 def nll_metrics(
     model: Model, preprocess: Callable, num_samples: int, memory_mb: float, params: Tree, key: Key, batch: dict
 ) -> dict[str, Array]:
-    """Apply `importance_nll` to one batch of stored values: `{"nll": [B]}`."""
+    """Apply `importance_nll` to one batch of stored values: `{"nll": [B]}`.
+
+    Where the latent space has an edge, also "at_edge" `[B]`: the share of EDGE_DRAWS draws of z that lie there.
+    """
     data_key, sample_key = jax.random.split(key)
     x = preprocess(data_key, batch["x"])
-    given = {name: batch.get(name) for name in ("context", "mask")}
-    return {"nll": importance_nll(model, params, sample_key, x, num_samples, memory_mb, **given)}
+    given = {name: batch[name] for name in ("context", "mask") if batch.get(name) is not None}
+    found = {"nll": importance_nll(model, params, sample_key, x, num_samples, memory_mb, **given)}
+    if (at_edge := model.latent.space.at_edge) is not None:
+        posterior: Any = encode_batch(model, params, {"x": x, **given})
+        z = posterior.sample(jax.random.fold_in(sample_key, num_samples), (EDGE_DRAWS,))
+        found["at_edge"] = jnp.mean(at_edge(z), axis=0)
+    return found

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jaxvae.distributions.poincare import WrappedNormal, expmap, expmap0, logmap, logmap0, mobius_add
+from jaxvae.distributions.poincare import WrappedNormal, at_edge, expmap, expmap0, logmap, logmap0, mobius_add
 
 RNG = np.random.default_rng(0)
 CURVATURES = [0.0, 1e-4, 0.5, 1.0, 2.0]
@@ -91,6 +91,50 @@ def test_far_and_back_again_ends_where_it_should():
     v = -jnp.array([15.0, 0.0]) * (1 - jnp.sum(x**2)) / 2
     end = np.asarray(logmap0(expmap(x, v, 1.0), 1.0))
     np.testing.assert_allclose(2 * end, [-10.0, 0.0], atol=0.02)
+
+
+@pytest.fixture(params=[False, True], ids=["optimised", "not optimised"])
+def optimisations(request):
+    """Sums of products are fused in the one, which keeps more digits than the other has."""
+    jax.config.update("jax_disable_most_optimizations", request.param)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.mark.usefixtures("optimisations")
+@pytest.mark.parametrize("dim", [1, 3])
+def test_long_ways_through_the_origin_end_at_the_right_distance(dim):
+    """From up to 8 on one side to up to 11 on the other, against `expmap` written with hyperbolic functions."""
+    rng, num = np.random.default_rng(1), 2000
+    away = rng.normal(size=(num, dim))
+    away /= np.linalg.norm(away, axis=-1, keepdims=True)
+    start, length = rng.uniform(2, 8, size=(num, 1)), rng.uniform(2, 15, size=(num, 1))
+    x = np.asarray(expmap0(jnp.asarray(away * start / 2, jnp.float32)))
+    v = (-away * length / 2 * (1 - np.sum(x.astype(np.float64) ** 2, axis=-1, keepdims=True))).astype(np.float32)
+    end = np.asarray(jax.jit(expmap)(x, v), np.float64)
+    x, v = x.astype(np.longdouble), v.astype(np.longdouble)
+    squares, norm = (np.sum(x * x, axis=-1, keepdims=True), np.linalg.norm(v, axis=-1, keepdims=True))
+    along, angle = np.sum(x * v, axis=-1, keepdims=True) / norm, 2 * norm / (1 - squares)
+    exact = (np.cosh(angle) + np.sinh(angle) * along) * x + (1 - squares) / 2 * np.sinh(angle) * v / norm
+    exact /= (1 + squares) / 2 * np.cosh(angle) + (1 - squares) / 2 + np.sinh(angle) * along
+    expected, found = (2 * np.arctanh(np.linalg.norm(np.asarray(z, np.float64), axis=-1)) for z in (exact, end))
+    inside = expected < 11
+    assert inside.mean() > 0.8
+    np.testing.assert_allclose(found[inside], expected[inside], atol=0.01)
+
+
+def test_the_edge_is_where_draws_are_clipped():
+    d = WrappedNormal(expmap0(jnp.array([5.0, 0.0])), jnp.ones(2))
+    noise = np.asarray(jax.random.normal(jax.random.key(0), (1000, 2)))
+    beyond = np.asarray(at_edge(d.sample(jax.random.key(0), (1000,))))
+    far = 10 + noise[:, 0]  # about the distance from the origin; the other direction adds to it
+    assert 0.02 < beyond.mean() < 0.2
+    assert np.all(beyond[far > 12.3])
+    assert not np.any(beyond[far < 9])
+    for c in (0.25, 4.0):
+        np.testing.assert_array_equal(
+            at_edge(expmap0(jnp.array([[12.5], [12.0]]) / 2 / np.sqrt(c), c), c), [True, False]
+        )
 
 
 @pytest.mark.parametrize("c", [1e-4, 0.5, 1.0, 2.0])

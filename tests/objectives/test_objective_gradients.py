@@ -52,7 +52,7 @@ PLAIN = {  # objective, model, options
     "elbo with free bits": ("elbo", small, {"kl": FREE_BITS(100, nats=0.3)}),
     "elbo, mixture": ("elbo", MIXTURE, MC),
     "elbo, vamp": ("elbo", VAMP, MC),
-    "elbo, full covariance": ("elbo", FULL, MC),
+    "elbo, full covariance": ("elbo", FULL, {}),
     "elbo, planar and flow prior": ("elbo", with_flows(posteriors.planar_flow, "autoregressive"), MC),
     "elbo, radial and coupling prior": ("elbo", with_flows(posteriors.radial_flow, "coupling"), MC),
     "elbo, inverse autoregressive": ("elbo", IAF, MC),

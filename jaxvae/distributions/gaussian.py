@@ -1,0 +1,27 @@
+"""A Gaussian with a full covariance matrix that knows the density of its own draws."""
+
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+
+from jaxvae.losses import LOG_2PI
+
+
+class FullNormal(dist.MultivariateNormal):
+    """N(loc, L L') with loc `[..., d]` and L = `scale_tril` `[..., d, d]`, lower triangular with a positive diagonal.
+
+    `sample_and_log_prob` takes the density from the noise e of the draw z = loc + L e, whatever the condition number of
+    L. `log_prob(z)` must solve for e: its error grows with that number, since float32 rounds z.
+    """
+
+    pytree_data_fields = ()
+
+    def sample_and_log_prob(self, key, sample_shape=()):
+        """Draws `[*sample_shape, ..., d]` and their log-density `[*sample_shape, ...]` in nats."""
+        noise = jax.random.normal(key, (*sample_shape, *self.loc.shape))
+        z = self.loc + jnp.squeeze(jnp.matmul(self.scale_tril, noise[..., None], precision="highest"), axis=-1)
+        log_scale = jnp.log(jnp.diagonal(self.scale_tril, axis1=-2, axis2=-1))
+        return z, -jnp.sum(0.5 * (jnp.square(noise) + LOG_2PI) + log_scale, axis=-1)
+
+    def sample(self, key, sample_shape=()):
+        return self.sample_and_log_prob(key, sample_shape)[0]
