@@ -1,1 +1,1 @@
-"""Errors, ranges, types and platform facts that every room may use."""
+"""Errors, ranges, types and platform facts for all rooms."""

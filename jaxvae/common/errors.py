@@ -1,10 +1,10 @@
-"""Mistakes that a user can make and mend: one paragraph each, never a stack trace."""
+"""Errors that a user can fix: one paragraph each, never a stack trace."""
 
 import difflib
 import errno
 from collections.abc import Iterable
 
-# What the field calls something that has another name here.
+# Names used in the field for things with another name here.
 SYNONYMS = {
     "lr": "learning_rate", "bs": "batch_size", "z_dim": "latent_dim", "zdim": "latent_dim", "latents": "latent_dim",
     "dtype": "compute_dtype", "precision": "compute_dtype", "k": "nll_samples", "normal": "standard_normal",
@@ -17,7 +17,7 @@ SYNONYMS = {
 
 
 class UserError(ValueError):
-    """What was given, what is allowed, what to do. `launch.py` prints it and exits with status 2."""
+    """A user's error: given value, allowed values and remedy. `launch.py` prints it and exits with status 2."""
 
     def __str__(self) -> str:
         return printable(super().__str__())
@@ -33,7 +33,7 @@ def printable(text: object) -> str:
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """The error for a name that is not in a table: lists the known ones and the nearest."""
+    """Make the error for an unknown name, with the known names and the nearest one."""
     known = sorted(known)
     meant = SYNONYMS.get(str(name).lower(), str(name))
     near = [meant] if meant in known else difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
@@ -42,15 +42,15 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
 
 
 def advice(error: BaseException) -> str:
-    """What to do about an error of the operating system while files are read or written; "" where nobody knows."""
+    """Advise on an error of the operating system about files; "" for other errors."""
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return " Free some space, or give another --workdir. Checkpoints saved before are kept."
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return " Mend the permissions, or give another --workdir. Checkpoints saved before are kept."
+        return " Fix the permissions, or give another --workdir. Checkpoints saved before are kept."
     return ""
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, at most 160 characters; the name of its type where it has none."""
+    """First line of an error's message, at most 160 characters; without a message, the name of its type."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]

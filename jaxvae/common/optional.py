@@ -1,4 +1,4 @@
-"""Packages that only some uses need: imported at their first use, and named where they are missing."""
+"""Import optional packages at first use, with a clear error where one is missing."""
 
 import importlib
 from typing import Any

@@ -1,4 +1,4 @@
-"""A fault of one XLA version, and how to go round it before JAX is first used. Imports no JAX."""
+"""Workaround for a bug of one XLA version, to apply before JAX is first used. Imports no JAX."""
 
 import os
 from importlib.metadata import version
@@ -7,11 +7,11 @@ FLAG = "--xla_cpu_experimental_ynn_fusion_type"
 
 
 def avoid_wrong_sums() -> None:
-    """Sets XLA_FLAGS so that jaxlib 0.10 on CPU adds up rightly; does nothing elsewhere. Call it before JAX is used.
+    """Set XLA_FLAGS so that sums of jaxlib 0.10 on CPU are right; other versions are unchanged. Call it before JAX.
 
-    Its library kernels for sums give wrong numbers, unsaid, in some ordinary programs: the gradient of
+    Its library kernels for sums silently give wrong numbers in some ordinary programs: the gradient of
     `jnp.sum(jnp.exp(jnp.sum(m * (jnp.cos(t)[:, None] * l + jnp.sin(t)[:, None] * x), -1)))` by t `[10000]`, with x
-    `[10000, 10]`, is off by a factor of ten. Those for matrix products are sound, and stay.
+    `[10000, 10]`, is off by a factor of ten. The kernels for matrix products are right, and stay in use.
     """
     flags = os.environ.get("XLA_FLAGS", "")
     if version("jaxlib").startswith("0.10.") and FLAG not in flags:

@@ -1,4 +1,4 @@
-"""Which values an option may have, and one sentence for all that may not."""
+"""Ranges of options, and one error message for all values out of range."""
 
 import math
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from jaxvae.common.errors import UserError
 
 
 class Range(NamedTuple):
-    """The values for which `fits(value)` holds, not NaN; `allowed` says which, after "it must be"."""
+    """The values for which `fits(value)` holds, without NaN; `allowed` describes them, after "it must be"."""
 
     fits: Callable[[Any], bool]
     allowed: str
@@ -31,7 +31,7 @@ INTERVAL = Range(lambda ends: ends[0] < ends[1], "(low, high), low < high")
 
 
 def check(kind: str, name: str, /, **options: tuple[Any, Range]) -> None:
-    """Raises UserError where an option `key=(value, range)` of the part `name` of this kind is out of its range."""
+    """Raise UserError where an option `key=(value, range)` of the part `name` of this kind is out of range."""
     for key, (value, allowed) in options.items():
         if not allowed.fits(value):
             raise UserError(f"The {kind} '{name}' got {key}={value}; it must be {allowed.allowed}.")

@@ -1,4 +1,4 @@
-"""The few types that every room shares."""
+"""Types shared by all rooms."""
 
 from typing import Any
 
@@ -14,6 +14,6 @@ Params = Any  # a pytree of arrays that gradients own
 
 
 def no_params(key: Key) -> Params:
-    """The `init` of a part that learns nothing of its own."""
+    """`init` of a part without parameters."""
     del key
     return {}

@@ -1,4 +1,4 @@
-"""Distributions that NumPyro lacks, with its interface: pytrees, `sample(key, shape)`, `log_prob(value)` in nats."""
+"""Distributions missing in NumPyro, with its interface: pytrees, `sample(key, shape)`, `log_prob(value)` in nats."""
 
 from jaxvae.distributions.autoregressive import Autoregressive, Coupling, Reverse
 from jaxvae.distributions.discrete import AutoregressiveCodes, Coded, GumbelSoftmax, Quantized, nearest_code

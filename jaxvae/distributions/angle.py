@@ -1,8 +1,8 @@
 """The angle theta between a von Mises-Fisher variable on the unit sphere S^{d-1} of R^d, d >= 2, and its mean mu.
 
 The von Mises-Fisher density is written exp(kappa (mu.x - 1)) / Z, which does not overflow. Z is |S^{d-2}|
-int_0^pi sin(theta)^{d-2} exp(kappa (cos theta - 1)) dtheta, and all that is needed (Z, the moments, the derivative of a
-sample) is a Gauss-Legendre sum of this integrand around its mode: no Bessel functions.
+int_0^pi sin(theta)^{d-2} exp(kappa (cos theta - 1)) dtheta. Z, the moments and the derivative of a sample are
+Gauss-Legendre sums of this integrand around its mode, without Bessel functions.
 """
 
 import functools
@@ -13,18 +13,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-REACH = 10.0  # widths from the mode to where integrals stop: at least exp(-20) below it (d = 2, where 10 widths are pi)
+REACH = 10.0  # widths from the mode to the ends of integrals; the integrand falls by exp(-20) or more (worst: d = 2)
 NODES, WEIGHTS = (a.astype(np.float32) for a in np.polynomial.legendre.leggauss(64))
 TINY = float(np.finfo(np.float32).tiny)
 
 
 def log_area(dim: int) -> float:
-    """Log of the surface 2 pi^{d/2} / Gamma(d/2) of the unit sphere in R^d."""
+    """Log of the surface area 2 pi^{d/2} / Gamma(d/2) of the unit sphere in R^d."""
     return math.log(2) + 0.5 * dim * math.log(math.pi) - math.lgamma(0.5 * dim)
 
 
 def _mode_and_width(kappa, dim: int):
-    """The angle at the integrand's mode, and a bound on its width on either side, [...] radians."""
+    """Mode of the integrand, and a bound on its width on either side, [...] radians."""
     curvature = 0.5 * (dim - 2 + jnp.sqrt((dim - 2) ** 2 + 4 * jnp.square(kappa))) + TINY
     return jnp.arctan2(jnp.sqrt((dim - 2) * curvature), kappa), lax.rsqrt(curvature)
 
@@ -44,7 +44,7 @@ def _log_integrand(theta, kappa, dim: int):
 
 
 def _quadrature(kappa, dim: int):
-    """Angles and log of (weight x integrand), [..., 64]; the nodes do not follow kappa, so derivatives are moments."""
+    """Angles and log of (weight x integrand), [..., 64]; nodes are constant in kappa, so derivatives are moments."""
     mode, width = _mode_and_width(lax.stop_gradient(kappa), dim)
     theta, weights = _gauss_legendre(jnp.maximum(mode - REACH * width, 0), jnp.minimum(mode + REACH * width, math.pi))
     return theta, jnp.log(weights) + _log_integrand(theta, kappa[..., None], dim)
@@ -62,19 +62,19 @@ def _expect(function, kappa, dim: int):
 
 
 def mean_resultant(kappa, dim: int):
-    """A_d(kappa) = E[cos theta] = I_{d/2}(kappa) / I_{d/2-1}(kappa), [...]; by parts, to be as accurate near 0."""
+    """A_d(kappa) = E[cos theta] = I_{d/2}(kappa) / I_{d/2-1}(kappa), [...]; by parts, to be accurate near 0 too."""
     kappa = jnp.asarray(kappa)
     return kappa / (dim - 1) * _expect(lambda theta: jnp.square(jnp.sin(theta)), kappa, dim)
 
 
 def mean_versine(kappa, dim: int):
-    """E[1 - cos theta], [...]; to full accuracy for large kappa, too."""
+    """E[1 - cos theta], [...]; accurate for large kappa too."""
     return _expect(_one_minus_cos, kappa, dim)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _implicit(theta, kappa, dim: int):
-    """Theta, a sample at kappa, which moves with kappa so that its CDF F(theta; kappa) stays the same."""
+    """Return theta, a sample at kappa, with the derivative in kappa that keeps its CDF F(theta; kappa) constant."""
     del kappa, dim
     return theta
 
@@ -83,8 +83,8 @@ def _implicit(theta, kappa, dim: int):
 def _implicit_jvp(dim, primals, tangents):
     """dtheta/dkappa = -(dF/dkappa) / p(theta) (arXiv:1805.08498, section 3), with dF/dkappa = int_0^theta p (cos - A).
 
-    The same integral from theta to pi is its negative. Each theta takes the side away from the mode, where the ratio of
-    densities is at most 1 and nearly nothing cancels.
+    The same integral from theta to pi is its negative. Each theta integrates away from the mode, where the ratio of
+    densities is at most 1 and cancellation is negligible.
     """
     (theta, kappa), (theta_dot, kappa_dot) = primals, tangents
     theta = _implicit(theta, kappa, dim)  # again a function of kappa, for second derivatives
@@ -99,15 +99,15 @@ def _implicit_jvp(dim, primals, tangents):
 
 
 def sample_angle(key, kappa, dim: int):
-    """A theta for each kappa, `[...]`, differentiable in kappa."""
+    """Sample a theta for each kappa, `[...]`, differentiable in kappa."""
     return _implicit(_draw(key, lax.stop_gradient(kappa), dim), kappa, dim)
 
 
 def _draw(key, kappa, dim: int):
-    """Thetas by rejection until the last is accepted.
+    """Sample thetas by rejection.
 
     Wood's envelope (1994, Communications in Statistics 23(1)) without its Beta variable and its cancellations: a
-    uniform point of the sphere at angle alpha to the pole goes to theta with tan(theta/2) = sqrt(b) tan(alpha/2).
+    uniform point of the sphere at angle alpha to the pole is mapped to theta by tan(theta/2) = sqrt(b) tan(alpha/2).
     """
     b = (dim - 1) / (2 * kappa + jnp.sqrt(4 * jnp.square(kappa) + (dim - 1) ** 2))
 
@@ -120,7 +120,7 @@ def _draw(key, kappa, dim: int):
         theta = jnp.where(rejected, fresh, theta)
         p = _one_minus_cos(theta)
         log_accept = kappa * (2 * b / (1 + b) - p) + (dim - 1) * jnp.log(0.5 * (1 + b) * (1 + 0.5 * (1 / b - 1) * p))
-        # Not for nan: a run that diverged must not wait here for ever.
+        # NaN counts as accepted, so that a run that diverged does not loop forever.
         return key, theta, rejected & (log_accept < -jax.random.exponential(accept_key, kappa.shape, kappa.dtype))
 
     start = key, jnp.zeros_like(kappa), jnp.ones(kappa.shape, bool)

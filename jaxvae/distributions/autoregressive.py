@@ -1,7 +1,7 @@
-"""Flows whose Jacobian is triangular, made of a network: autoregressive and coupling layers.
+"""Flows with triangular Jacobians, built on a network: autoregressive and coupling layers.
 
 `net(params, x [..., d], context [..., C] or None)` returns two arrays `[..., d]`. It is static, compared by `==`: make
-it once, not once a call, or `jit` compiles anew.
+it once, not in each call, or `jit` compiles again.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from jaxvae.distributions.flows import Flow
 
-GATE_BIAS = 2.0  # where the network gives 0, the layer keeps most of x: sigmoid(2) = 0.88
+GATE_BIAS = 2.0  # with a network output of 0, the layer keeps most of x: sigmoid(2) = 0.88
 
 
 class _NetFlow(Flow):
@@ -33,8 +33,8 @@ class _NetFlow(Flow):
 class Autoregressive(_NetFlow):
     """y = s x + (1 - s) m, with s = sigmoid(s_raw + 2) and m, s_raw = net(x) (arXiv:1606.04934, equations 12-14).
 
-    Output i of the network must depend on x_1 .. x_(i-1) only, as `Made`'s does. One pass maps forward; the inverse
-    takes d.
+    Output i of the network must depend on x_1 .. x_(i-1) only, as in `Made`. The forward map takes one pass, the
+    inverse d.
     """
 
     def _gate(self, x):
@@ -51,7 +51,7 @@ class Autoregressive(_NetFlow):
 
         def solve(x, i):
             m, logit = self._gate(x)
-            # 1/s = 1 + exp(-logit). Values of later dimensions are not yet right and could overflow: they stay out.
+            # 1/s = 1 + exp(-logit). Later dimensions are not solved yet and could overflow, so they are masked.
             excess = jnp.exp(-jnp.where(dims == i, logit, 0))
             return jnp.where(dims == i, y + (y - m) * excess, x), None
 
@@ -61,8 +61,8 @@ class Autoregressive(_NetFlow):
 class Coupling(_NetFlow):
     """y = x exp(a) + b where `mask` is False, y = x where it is True (arXiv:1605.08803, section 3.4).
 
-    b, a_raw = net(x where the mask is True, else 0) and a = tanh(a_raw): no layer scales by more than e. The mask is
-    a sequence of d booleans.
+    b, a_raw = net(x where the mask is True, else 0) and a = tanh(a_raw), so that a layer scales by at most e. The mask
+    is a sequence of d booleans.
     """
 
     aux_fields = ("net", "mask")
@@ -72,7 +72,7 @@ class Coupling(_NetFlow):
         self.mask = tuple(bool(kept) for kept in mask)
 
     def _affine(self, kept):
-        """The shift b and the log-scale a, `[..., d]`, from an x or y: both have the same kept values."""
+        """Shift b and log-scale a, `[..., d]`, from x or y, which share the kept values."""
         mask = jnp.asarray(self.mask)
         shift, raw = self._outputs(jnp.where(mask, kept, 0))
         return jnp.where(mask, 0, shift), jnp.where(mask, 0, jnp.tanh(raw))
@@ -87,9 +87,9 @@ class Coupling(_NetFlow):
 
 
 class Reverse(Flow):
-    """The dimensions in reverse order, between layers, so that each comes first in its turn.
+    """Reverse the order of dimensions between layers.
 
-    NumPyro's `PermuteTransform` would do, were its permutation not a leaf, which `vmap` over a distribution slices.
+    NumPyro's `PermuteTransform` has its permutation as a leaf, which `vmap` over a distribution would slice.
     """
 
     def call_with_intermediates(self, x):
@@ -100,7 +100,7 @@ class Reverse(Flow):
 
 
 def with_network(layer: Any, change: Callable[[Any], Any]) -> Any:
-    """The layer, or its inverse, with `change(net)` instead of its network; a layer without one as it is."""
+    """Replace the network of a layer, or of its inverse, by `change(net)`; layers without one are unchanged."""
     if isinstance(layer, Reverse):
         return layer
     if isinstance(layer, Coupling):

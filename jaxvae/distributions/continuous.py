@@ -1,4 +1,4 @@
-"""The continuous Bernoulli, and reconstruction losses in the place of a log-density."""
+"""Continuous Bernoulli, and reconstruction losses instead of log-densities."""
 
 import math
 from typing import Any
@@ -10,7 +10,7 @@ from numpyro.distributions import constraints
 
 from jaxvae.losses import LOG_2PI, softplus
 
-MIN_VARIANCE = math.exp(-12.0)  # a deviation of 1/400, below one of 256 grey levels in [0, 1]
+MIN_VARIANCE = math.exp(-12.0)  # a standard deviation of 1/400, below one of 256 grey levels in [0, 1]
 
 
 class ContinuousBernoulli(dist.Distribution):
@@ -40,7 +40,7 @@ class ContinuousBernoulli(dist.Distribution):
         return _derivative(lambda logits: _derivative(log_normalizer, logits), self.logits)
 
     def sample(self, key: Any, sample_shape=()):
-        """The inverse of the distribution function at uniform noise: differentiable in the logits."""
+        """Apply the inverse CDF to uniform noise: differentiable in the logits."""
         eps = jnp.finfo(self.logits.dtype).eps
         u = jax.random.uniform(key, (*sample_shape, *self.batch_shape), self.logits.dtype, minval=eps)
         return inverse_cdf(self.logits, u)
@@ -61,10 +61,10 @@ def log_normalizer(logits):
 
 
 def inverse_cdf(logits, u):
-    """The x with P(X <= x) = u in (0, 1): log(1 + u (e^l - 1)) / l, or its Taylor series around l = 0."""
+    """Inverse CDF, x with P(X <= x) = u in (0, 1): log(1 + u (e^l - 1)) / l, or its Taylor series around l = 0."""
     small = jnp.abs(logits) < 0.05
     size = jnp.where(small, 1.0, jnp.abs(logits))
-    # The exponential falls from the edge that has more mass; seen from there nothing overflows.
+    # Distances are from the edge with more mass, from which the exponential decays: nothing overflows.
     from_edge = -jnp.log1p(jnp.where(logits > 0, 1 - u, u) * jnp.expm1(-size)) / size
     closed = jnp.where(logits > 0, 1 - from_edge, from_edge)
     near, spread = jnp.where(small, logits, 0.0), u * (1 - u)  # the cumulants of a Bernoulli variable of mean u
@@ -73,7 +73,7 @@ def inverse_cdf(logits, u):
 
 
 class Reconstruction(dist.Distribution):
-    """A loss in the place of -log p(x), with all mass on `loc`. No density: `Likelihood.is_density` says so."""
+    """A loss instead of -log p(x), with all mass on `loc`. Not a density: `Likelihood.is_density` is False."""
 
     pytree_data_fields = ("loc",)
 
@@ -100,7 +100,7 @@ class Reconstruction(dist.Distribution):
 
 
 class LogCosh(Reconstruction):
-    """-(1 / a) log cosh(a (x - loc)): -a (x - loc)^2 / 2 near loc, -|x - loc| far from it. No density."""
+    """-(1 / a) log cosh(a (x - loc)): -a (x - loc)^2 / 2 near loc, -|x - loc| far from it. Not a density."""
 
     pytree_aux_fields = ("a",)
 
@@ -114,10 +114,10 @@ class LogCosh(Reconstruction):
 
 
 class OptimalGaussian(Reconstruction):
-    """The Gaussian log-likelihood of D values under the variance that is best for them: -D/2 (log(2 pi MSE) + 1).
+    """Gaussian log-likelihood of D values under their optimal variance: -D/2 (log(2 pi MSE) + 1).
 
-    Rybkin et al. 2021, arXiv:2006.13202, the optimal sigma, here for each example. The variance is a function of x, so
-    this is no density. It is at least `MIN_VARIANCE`, or the fit of one example would be worth infinitely much.
+    The optimal sigma of Rybkin et al. 2021, arXiv:2006.13202, here per example. The variance is a function of x, so
+    this is not a density. It is at least `MIN_VARIANCE`, so that a perfect fit has a finite value.
 
     Args:
       loc: `[..., D]`; batch shape `[...]`, event shape `[D]`.

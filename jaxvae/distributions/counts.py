@@ -1,4 +1,4 @@
-"""Distributions of counts by the logarithm of their mean, so that no mean is too small for float32."""
+"""Distributions of counts parametrised by the logarithm of the mean, which does not underflow in float32."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ class Poisson(dist.Distribution):
 
 
 class NegativeBinomial(dist.Distribution):
-    """A Poisson whose rate is gamma distributed: mean m and variance m + m^2 / r, with r = exp(log_concentration).
+    """Poisson with a gamma distributed rate: mean m and variance m + m^2 / r, with r = exp(log_concentration).
 
     NumPyro's `NegativeBinomial2` takes m and r themselves. There m = 0 gives NaN, and from r = 1e4 on, near the Poisson
     limit, float32 leaves a difference of huge terms; here every term is of the size of the result.

@@ -1,4 +1,4 @@
-"""How a sequence is written from p(x|z): the likeliest step each time, by chance, or the likeliest whole."""
+"""Decode sequences from p(x|z): greedily, by sampling, or by beam search."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,19 +18,19 @@ Write = Callable[[Key, Sequence], Array]  # to `[*batch, T]` or `[*batch, T, D]`
 
 
 def greedy() -> Write:
-    """The likeliest value of each step, given those before."""
+    """Decode the most likely value of each step, given the steps before."""
     return lambda key, sequence: sequence.sample(key, (), lambda _, step: mode(step))
 
 
 def random(temperature: float = 1.0, top_k: int = 0) -> Write:
-    """A draw of each step, given those before.
+    """Sample each step, given the steps before.
 
     Args:
-      temperature: logits are divided by it: below 1 likely values become likelier.
-      top_k: above 0: only the so many likeliest tokens can be drawn (Fan et al. 2018, arXiv:1805.04833, section 5.3).
+      temperature: divides the logits: below 1, likely values become more likely.
+      top_k: where above 0, samples among the k most likely tokens (Fan et al. 2018, arXiv:1805.04833, section 5.3).
 
     Raises:
-      UserError: a temperature that is not above 0, or a number below 0; once asked to write: steps without logits.
+      UserError: a temperature that is not above 0, or a negative `top_k`; when decoding: steps without logits.
     """
     check("decoding", "random", temperature=(temperature, POSITIVE), top_k=(top_k, within(0)))
     return lambda key, sequence: sequence.sample(
@@ -39,43 +39,43 @@ def random(temperature: float = 1.0, top_k: int = 0) -> Write:
 
 
 def sharpened(step: Any, temperature: float, top_k: int) -> Any:
-    """P(x_t | ...) with divided logits, and without all but the likeliest tokens."""
+    """Divide the logits of p(x_t | ...) by the temperature, and keep the `top_k` most likely tokens."""
     if temperature == 1.0 and not top_k:
         return step
     if isinstance(step, Bernoulli) and not top_k:
         return Bernoulli(step.logits / temperature)
     if not isinstance(step, CategoricalLevels):
         raise UserError(
-            "The decoding 'random' changes logits with `temperature` and leaves out tokens with `top_k`; the "
-            "likelihood of a step must be 'categorical' for both, or 'bernoulli' for the first. Set them to 1 and 0."
+            "The decoding 'random' scales logits by `temperature` and drops tokens by `top_k`; the likelihood of a "
+            "step must be 'categorical' for both, or 'bernoulli' for the first. Set them to 1 and 0."
         )
     logits = step.logits / temperature
     if top_k:
-        likeliest = jax.lax.top_k(logits, min(top_k, logits.shape[-1]))[1]  # of equal ones the first
+        likeliest = jax.lax.top_k(logits, min(top_k, logits.shape[-1]))[1]  # the first of equal ones
         kept = jnp.any(likeliest[..., None] == jnp.arange(logits.shape[-1]), axis=-2)
         logits = jnp.where(kept, logits, -jnp.inf)
     return CategoricalLevels(logits, step.low, step.high)
 
 
 def beam(width: int = 5) -> Write:
-    """The likeliest sentence among those that a search finds which keeps the `width` likeliest beginnings.
+    """Decode by beam search, which keeps the `width` most likely beginnings.
 
     Raises:
-      UserError: a width below 1; once asked to write: data that is not text.
+      UserError: a width below 1; when decoding: data that is not text.
     """
     check("decoding", "beam", width=(width, within(1)))
     return lambda key, sequence: beam_search(sequence, width)
 
 
 def beam_search(sequence: Sequence, width: int) -> Array:
-    """The first of the `width` beams `[*batch, T]` by log p(x|z); with a width of V^T it is the mode.
+    """Return the best of the `width` beams `[*batch, T]` by log p(x|z); with a width of V^T it is the mode.
 
     Raises:
       UserError: the data is not text.
     """
     if not sequence.is_text:
         raise UserError(
-            "The decoding 'beam' searches among tokens, and this data is no text: take 'greedy' or 'random'."
+            "The decoding 'beam' searches among tokens, but this data is not text: take 'greedy' or 'random'."
         )
     length = sequence.event_shape[0]
     state = sequence.start(sequence.batch_shape)
@@ -86,7 +86,7 @@ def beam_search(sequence: Sequence, width: int) -> Array:
         return jax.tree.map(lambda leaf: leaf[index], tree)
 
     state = jax.tree.map(lambda leaf: jnp.repeat(leaf, width, axis=0), state)
-    scores = jnp.where(jnp.arange(width) == 0, 0.0, -jnp.inf) * jnp.ones((num, 1))  # all beams are the same at first
+    scores = jnp.where(jnp.arange(width) == 0, 0.0, -jnp.inf) * jnp.ones((num, 1))  # all beams are equal at first
     x = jnp.full((num * width, length), float(PADDING))
     before, ended = x[:, 0], jnp.zeros(num * width, bool)
 

@@ -1,4 +1,4 @@
-"""Latents that are rows of a codebook: a prior over them, a relaxed categorical, a quantised vector."""
+"""Distributions over rows of a codebook: of codes, a relaxed categorical, a quantised vector."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ from jaxvae.common.types import Array
 
 
 def nearest_code(z: Array, codebook: Array) -> Array:
-    """The index `[...]` of the row of `codebook` `[num_codes, D]` that is nearest to z `[..., D]`."""
+    """Index `[...]` of the row of `codebook` `[num_codes, D]` nearest to z `[..., D]`."""
     scores = jnp.matmul(z, codebook.T, precision="highest") - 0.5 * jnp.sum(jnp.square(codebook), axis=-1)
     return jnp.argmax(scores, axis=-1)
 
 
 class Coded(dist.Distribution):
-    """The distribution of `codebook[i]` `[N, D]` for codes i ~ `codes`, whole numbers `[N]`."""
+    """Distribution of `codebook[i]` `[N, D]` for codes i ~ `codes`, whole numbers `[N]`."""
 
     support = constraints.independent(constraints.real, 2)  # pyright: ignore[reportAssignmentType]
     pytree_data_fields = ("codes", "codebook")
@@ -38,8 +38,8 @@ class GumbelSoftmax(dist.Distribution):
     """One-hot vectors `[N, K]` from `logits` `[..., N, K]`, with a relaxation for training.
 
     `sample` is exact. `rsample` is the softmax of Gumbel-perturbed logits at `temperature` (Jang et al. 2016,
-    arXiv:1611.01144, equation 2), rounded to one-hot in the forward pass where `straight_through`. `log_prob` is the
-    categorical one; on relaxed values it is its linear interpolation.
+    arXiv:1611.01144, equation 2), rounded to one-hot in the forward pass where `straight_through`. `log_prob` is that
+    of the categorical, linearly interpolated on relaxed values.
     """
 
     arg_constraints = {"logits": constraints.real_vector}  # noqa: RUF012 (NumPyro's way)
@@ -81,9 +81,9 @@ class GumbelSoftmax(dist.Distribution):
 
 
 class Quantized(dist.Distribution):
-    """All mass on `values` `[..., N, D]`, rows number `codes` `[..., N]` of a codebook; gradients pass to `inputs`.
+    """Point mass on `values` `[..., N, D]`, rows `codes` `[..., N]` of a codebook; gradients pass to `inputs`.
 
-    A mass function over codes, so that log_prob is 0 at its only point: an ELBO with a prior over codes is a true one.
+    It is a mass function over codes, so log_prob is 0 at its only point, and an ELBO with a prior over codes is valid.
     """
 
     support = constraints.independent(constraints.real, 2)  # pyright: ignore[reportAssignmentType]
@@ -108,7 +108,7 @@ class Quantized(dist.Distribution):
 
 
 class AutoregressiveCodes(dist.Distribution):
-    """Codes `[N]`, code n given those before it: `net(params, codes [..., N]) -> logits [..., N, num_codes]`."""
+    """Codes `[N]`, code n given the codes before it: `net(params, codes [..., N]) -> logits [..., N, num_codes]`."""
 
     support = constraints.independent(constraints.nonnegative_integer, 1)  # pyright: ignore[reportAssignmentType]
     pytree_data_fields = ("params",)

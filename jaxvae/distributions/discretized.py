@@ -1,4 +1,4 @@
-"""Distributions over `levels` equally spaced values in [low, high]; log_prob is that of a mass, in nats."""
+"""Distributions over `levels` equally spaced values in [low, high]; log_prob is a log-mass, in nats."""
 
 from typing import Any
 
@@ -110,7 +110,7 @@ class DiscretizedLogisticMixture(_Levels):
 
 
 class CategoricalLevels(_Levels):
-    """A probability of its own for each level, from `logits` `[..., levels]`. A value stands for its nearest level."""
+    """Categorical over levels, from `logits` `[..., levels]`. A value is rounded to its nearest level."""
 
     pytree_data_fields = ("logits",)
 
@@ -119,7 +119,7 @@ class CategoricalLevels(_Levels):
         super().__init__(logits.shape[:-1], logits.shape[-1], low, high, validate_args=validate_args)
 
     def log_prob(self, value):
-        # A comparison and a sum are fused by XLA, and so is their derivative; a gather's would be a scatter.
+        # XLA fuses the comparison, the sum and their derivative; the derivative of a gather would be a scatter.
         chosen = self._index(value)[..., None] == jnp.arange(self.levels)
         return jnp.sum(jnp.where(chosen, self.logits, 0.0), axis=-1) - jax.nn.logsumexp(self.logits, axis=-1)
 

@@ -1,7 +1,7 @@
-"""Planar and radial flows, and the distribution that any flow makes of a Gaussian.
+"""Planar and radial flows, and the distribution of a base variable under flows.
 
-Points are `[..., d]`; the leading axes of points and parameters broadcast, so that points `[K, B, d]` go with
-parameters `[B, d]`.
+Points are `[..., d]`; the leading axes of points and parameters broadcast, such as points `[K, B, d]` and parameters
+`[B, d]`.
 """
 
 import functools
@@ -20,7 +20,7 @@ from jaxvae.losses import softplus
 
 
 class Flow(Transform):
-    """An invertible map of R^d. A subclass names its fields and gives `call_with_intermediates` and `_inverse`.
+    """Invertible map of R^d. A subclass names its fields and defines `call_with_intermediates` and `_inverse`.
 
     `call_with_intermediates(x [..., d])` returns y `[..., d]` and log |det dy/dx| `[...]`. The fields in `data_fields`
     are pytrees of arrays; those in `aux_fields` are static and compared by `==`.
@@ -33,7 +33,7 @@ class Flow(Transform):
 
     @property
     def batch_shape(self):
-        """The leading axes of the parameters."""
+        """Leading axes of the parameters."""
         return ()
 
     def call_with_intermediates(self, x):
@@ -65,22 +65,22 @@ class Flow(Transform):
 
 
 class FlowDistribution(dist.TransformedDistribution):
-    """The image of `base_dist` under a list of flows: NumPyro's, with a `mean` to encode with.
+    """Image of `base_dist` under a list of flows: NumPyro's class, with a `mean` for encoding.
 
-    `log_prob(value)` inverts the flows; `log_prob(value, intermediates)`, with what `sample_with_intermediates`
-    returned, need not. It reuses the draw's terms, so a copy with stopped gradients must score without them.
+    `log_prob(value)` inverts the flows; `log_prob(value, intermediates)`, with those of `sample_with_intermediates`,
+    does not. It reuses the terms of the draw, so a copy with stopped gradients must call `log_prob(value)`.
     """
 
     pytree_data_fields = ()
 
     def sample_and_log_prob(self, key, sample_shape=()):
-        """Draws and their log-density, without inverting the flows."""
+        """Sample, with log-densities, without inverting the flows."""
         value, intermediates = self.sample_with_intermediates(key, sample_shape)
         return value, self.log_prob(value, intermediates)
 
     @property
     def mean(self):
-        """The image of the base's mean: the flow's centre, a code without noise. E[z] itself has no closed form."""
+        """Image of the base's mean: the centre, a code without noise. E[z] has no closed form."""
         centre = self.base_dist.mean
         for transform in self.transforms:
             centre = transform(centre)
@@ -88,7 +88,7 @@ class FlowDistribution(dist.TransformedDistribution):
 
 
 def _positive(raw):
-    """softplus(raw), kept from 0, where a flow could not be inverted."""
+    """softplus(raw), bounded away from 0, where a flow is not invertible."""
     return softplus(raw) + jnp.finfo(raw.dtype).eps
 
 
@@ -99,12 +99,12 @@ def _slope(t, s):
 
 @jax.custom_jvp
 def _planar_root(s, r):
-    """The t of t + (s - 1) tanh t = r, elementwise, for s > 0; differentiable to any order.
+    """Solve t + (s - 1) tanh t = r for t, elementwise, for s > 0; differentiable to any order.
 
     The left side is odd, increasing, and for t > 0 convex (s < 1) or concave (s > 1). So Newton's method never
-    oversteps if it starts right of the root in the first case and left of it in the second. A step gains a factor of
-    3/2 where the root is almost triple (s and r near 0) and half a unit where tanh saturates (s large): 40 take the
-    hardest cases of float32 to rounding error.
+    overshoots if it starts right of the root in the first case and left of it in the second. A step gains a factor of
+    3/2 where the root is almost triple (s and r near 0), and half a unit where tanh saturates (s large): 40 steps
+    reach rounding error in the hardest cases of float32.
     """
     size = jnp.abs(r)
     start = jnp.where(s < 1, size + 1 - s, jnp.maximum(size + 1 - s, size / s))
@@ -140,7 +140,7 @@ class Planar(Flow):
         """u_hat `[..., d]`, and s = 1 + w.u_hat `[...]`: the slope along w where tanh is steepest."""
         along = jnp.sum(self.w * self.u, axis=-1)
         s = _positive(along + math.log(math.e - 1))
-        # m(a) - a; the second form keeps its digits near 0, where it is divided by a small |w|^2.
+        # m(a) - a; the second form is accurate near 0, where it is divided by a small |w|^2.
         excess = jnp.where(along < -1, s - 1 - along, jnp.log1p(jnp.expm1(-jnp.maximum(along, -1)) / math.e))
         square = jnp.sum(jnp.square(self.w), axis=-1) + jnp.finfo(self.w.dtype).eps ** 2
         return self.u + (excess / square)[..., None] * self.w, s
@@ -160,7 +160,7 @@ class Radial(Flow):
     """y = x + beta (x - center) / (alpha + |x - center|), with center `[..., d]` (arXiv:1505.05770, equation 14).
 
     alpha = softplus(alpha_raw) and beta = softplus(beta_raw) - alpha > -alpha, which is invertible (appendix A.2);
-    both `[...]`. Equal ones are the identity.
+    both `[...]`. Where alpha_raw = beta_raw, the flow is the identity.
     """
 
     data_fields = ("center", "alpha_raw", "beta_raw")
@@ -173,7 +173,7 @@ class Radial(Flow):
         return jnp.broadcast_shapes(self.center.shape[:-1], self.alpha_raw.shape, self.beta_raw.shape)
 
     def _polar(self, x):
-        """Returns x - center `[..., d]`; its length `[...]`, whose gradient at 0 is 0; alpha; s = alpha + beta."""
+        """Return x - center `[..., d]`; its length `[...]`, whose gradient at 0 is 0; alpha; s = alpha + beta."""
         offset = x - self.center
         radius = jnp.sqrt(jnp.sum(jnp.square(offset), axis=-1) + jnp.finfo(offset.dtype).tiny)
         return offset, radius, _positive(self.alpha_raw), _positive(self.beta_raw)
@@ -187,6 +187,6 @@ class Radial(Flow):
     def _inverse(self, y):
         offset, length, alpha, s = self._polar(y)  # length = r (r + s) / (r + alpha), a quadratic in r
         q = length - s
-        root = (jnp.abs(q) + jnp.sqrt(jnp.square(q) + 4 * alpha * length)) / 2  # the larger of the roots' sizes
+        root = (jnp.abs(q) + jnp.sqrt(jnp.square(q) + 4 * alpha * length)) / 2  # the larger absolute root
         r = jnp.where(q > 0, root, alpha * length / root)
         return self.center + offset * ((r + alpha) / (r + s))[..., None]

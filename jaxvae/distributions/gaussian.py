@@ -1,4 +1,4 @@
-"""A Gaussian with a full covariance matrix that knows the density of its own draws."""
+"""Gaussian with full covariance, with accurate log-densities of its own samples."""
 
 import jax
 import jax.numpy as jnp
@@ -10,14 +10,14 @@ from jaxvae.losses import LOG_2PI
 class FullNormal(dist.MultivariateNormal):
     """N(loc, L L') with loc `[..., d]` and L = `scale_tril` `[..., d, d]`, lower triangular with a positive diagonal.
 
-    `sample_and_log_prob` takes the density from the noise e of the draw z = loc + L e, whatever the condition number of
-    L. `log_prob(z)` must solve for e: its error grows with that number, since float32 rounds z.
+    `sample_and_log_prob` computes the density from the noise e of the sample z = loc + L e, accurately for any
+    condition number of L. `log_prob(z)` must solve for e, and its error grows with that number, since z is rounded.
     """
 
     pytree_data_fields = ()
 
     def sample_and_log_prob(self, key, sample_shape=()):
-        """Draws `[*sample_shape, ..., d]` and their log-density `[*sample_shape, ...]` in nats."""
+        """Sample `[*sample_shape, ..., d]`, with log-densities `[*sample_shape, ...]` in nats."""
         noise = jax.random.normal(key, (*sample_shape, *self.loc.shape))
         z = self.loc + jnp.squeeze(jnp.matmul(self.scale_tril, noise[..., None], precision="highest"), axis=-1)
         log_scale = jnp.log(jnp.diagonal(self.scale_tril, axis1=-2, axis2=-1))

@@ -1,4 +1,4 @@
-"""A posterior that follows the gradient of log p(x, z)."""
+"""Hamiltonian posterior: leapfrog steps along the gradient of log p(x, z)."""
 
 from typing import ClassVar
 
@@ -13,9 +13,9 @@ from jaxvae.common.errors import UserError
 class HamiltonianFlow(dist.Distribution):
     """Tempered leapfrog steps from `base` on the target `log_joint` (arXiv:1805.11328, algorithm 1).
 
-    The flow is one of (z, momentum). `sample_and_log_prob` therefore gives, in the place of log q(z|x), the log-ratio
-    of densities of the pair and of its final momentum: exp(log p(x, z) - it) has the mean p(x), so that every bound
-    made of it is one on log p(x) (equation 8). The density of z alone is not known.
+    The flow acts on (z, momentum). `sample_and_log_prob` therefore returns, instead of log q(z|x), the log-ratio of the
+    densities of the pair and of its final momentum: exp(log p(x, z) - log-ratio) has the mean p(x), so that the bounds
+    computed from it are bounds on log p(x) (equation 8). The density of z alone is not known.
 
     Attributes:
       base: a diagonal Gaussian, batch shape `[...]`, event shape `[d]`.
@@ -37,12 +37,12 @@ class HamiltonianFlow(dist.Distribution):
 
     @property
     def mean(self):
-        """The mean of the base: where the flow starts."""
+        """Mean of the base, where the flow starts."""
         return self.base.mean
 
     @property
     def variance(self):
-        """The variance of the base."""
+        """Variance of the base."""
         return self.base.variance
 
     def sample_and_log_prob(self, key, sample_shape=()):
@@ -59,7 +59,7 @@ class HamiltonianFlow(dist.Distribution):
             momentum = momentum + self.step_size / 2 * force(z)
             cooler = (1 - 1 / jnp.sqrt(self.tempering)) * (k / self.num_steps) ** 2 + 1 / jnp.sqrt(self.tempering)
             momentum, root = momentum * cooler / root, cooler
-        # The volume change of the cooling cancels the first momentum's scale; the normal constants cancel too.
+        # The volume change of tempering cancels the scale of the first momentum; the normalising constants cancel too.
         log_ratio = 0.5 * jnp.sum(jnp.square(momentum) - jnp.square(noise), axis=-1)
         return z, log_q + log_ratio
 
@@ -71,6 +71,6 @@ class HamiltonianFlow(dist.Distribution):
 
     def log_prob(self, value):
         raise UserError(
-            "A Hamiltonian posterior knows no density of a given z, only that of what it draws. Where one is needed "
-            "take another posterior: 'diagonal_gaussian' or a flow."
+            "A Hamiltonian posterior has no density of a given z, only of its own draws. Where one is needed, take "
+            "another posterior: 'diagonal_gaussian' or a flow."
         )

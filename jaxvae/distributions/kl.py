@@ -17,9 +17,9 @@ CLOSED_FORMS: dict[tuple[type, type], Callable[[Any, Any], Array]] = {}
 
 
 def register_kl(q_type: type, p_type: type) -> Callable[[Callable], Callable]:
-    """Decorates `(q, p) -> [L, B]` nats, the closed form of KL(q || p) for this pair of types, subclasses included.
+    """Register the decorated `(q, p) -> [L, B]` nats as closed form of KL(q || p) for two types and their subclasses.
 
-    The types are those of the single variables, without `to_event`; a later registration is looked at first.
+    The types are those of single variables, without `to_event`; later registrations take precedence.
     """
 
     def register(kl: Callable[[Any, Any], Array]) -> Callable[[Any, Any], Array]:
@@ -56,7 +56,7 @@ def analytic_kl(posterior: Distribution, prior: Distribution) -> Array:
 
 @register_kl(dist.Normal, dist.Normal)
 def _normals(q: Any, p: Any) -> Array:
-    # NumPyro squares the scale, whose gradient is NaN from a variance of e^-87 on.
+    # NumPyro squares the scale, whose gradient is NaN below a variance of e^-87.
     log_ratio = jnp.log(q.scale) - jnp.log(p.scale)
     kl = 0.5 * (jnp.square((q.loc - p.loc) / p.scale) + jnp.expm1(2 * log_ratio)) - log_ratio
     return jnp.moveaxis(kl, -1, 0)
@@ -78,7 +78,7 @@ def _categorical(q: GumbelSoftmax, p: Coded) -> Array:
     if not isinstance(prior, dist.CategoricalLogits):
         raise UserError(
             "The posterior 'gumbel_softmax' needs a prior under which its codes are independent, "
-            "'uniform_categorical', since the KL to any other has no closed form, and its estimate no gradient."
+            "'uniform_categorical', since the KL to other priors has no closed form, and its estimate no gradient."
         )
     log_q, log_p = q.log_probs, jax.nn.log_softmax(prior.logits)
     return jnp.moveaxis(jnp.sum(jnp.exp(log_q) * (log_q - log_p), axis=-1), -1, 0)

@@ -1,4 +1,4 @@
-"""Distributions of data values, and the wrapper that makes one event of them."""
+"""Distributions of data values, and the wrapper that joins values to one event."""
 
 import jax.numpy as jnp
 import numpyro.distributions as dist
@@ -9,10 +9,10 @@ from jaxvae.losses import softplus
 
 
 class Shaped(dist.Distribution):
-    """Values `[..., D]` as one event of shape `shape`, whose product is D: independent ones of batch shape `[..., D]`,
-    or those of a distribution of event shape `[D]`.
+    """Values `[..., D]` as one event of shape `shape`, whose product is D: independent values of batch shape
+    `[..., D]`, or one distribution of event shape `[D]`.
 
-    XLA on CPU sums one long axis faster than an image's three, hence no `Independent`.
+    Not `Independent`, since XLA on CPU sums one long axis faster than the three of an image.
     """
 
     pytree_data_fields = ("values",)
@@ -48,14 +48,14 @@ class Shaped(dist.Distribution):
 
 
 class Bernoulli(dist.BernoulliLogits):
-    """NumPyro's Bernoulli on logits that takes grey values (as cross-entropy) and has the faster derivative."""
+    """NumPyro's Bernoulli on logits, with grey values (as cross-entropy) and a faster derivative."""
 
     def log_prob(self, value):
         return value * self.logits - softplus(self.logits)
 
 
 class SquaredError(Reconstruction):
-    """-(x - loc)^2 in the place of a log-density. It is none: `Likelihood.is_density` says so."""
+    """-(x - loc)^2 instead of a log-density. Not a density: `Likelihood.is_density` is False."""
 
     def log_prob(self, value):
         return -jnp.square(value - self.loc)

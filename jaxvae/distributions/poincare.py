@@ -1,15 +1,15 @@
 """The Poincare ball of curvature -c: points with c |x|^2 < 1, metric (2 / (1 - c |x|^2))^2 dx^2; and a normal on it.
 
-All is written with s = x + y, a = 1 - c |x|^2 and b = 1 - c |y|^2, since in the textbook's formulas (arXiv:1805.09112,
-section 2) small differences of large terms remain near the boundary:
+All formulas use s = x + y, a = 1 - c |x|^2 and b = 1 - c |y|^2, since the textbook's (arXiv:1805.09112, section 2)
+cancel near the boundary:
 
     x (+) y = (a s + c |s|^2 x) / (c |s|^2 + a b),      sinh(sqrt(c) d(-x, y) / 2)^2 = c |s|^2 / (a b).
 
-c = 0 is Euclidean space (with the metric 4 dx^2), and no formula is singular there, at x = 0 or at v = 0.
+c = 0 is Euclidean space (with the metric 4 dx^2). The formulas are regular there, at x = 0 and at v = 0.
 
 Float32 cannot tell points beyond distance 17 (c = 1) from the boundary, so results are clipped to radius
 (1 - 1e-5) / sqrt(c): at most 12.2 from the origin, where distances are right to 0.01. Gradients across the clip are 0.
-Densities of what was clipped are wrong, by 20 nats and more: `at_edge` finds it.
+Densities of clipped points are wrong, by 20 nats and more: `at_edge` detects them.
 """
 
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ import numpyro.distributions as dist
 from numpyro.distributions import constraints
 
 CLIP = 1e-5
-SERIES = 1e-3  # functions of q = t^2 are series below it: exact to float32, and smooth where t = sqrt(q) is not
+SERIES = 1e-3  # below it, functions of q = t^2 are series: exact in float32, and smooth where t = sqrt(q) is not
 
 
 def _square(x):
@@ -56,7 +56,7 @@ def _clip(x, c):
 
 
 def at_edge(x, c=1.0):
-    """Whether points `[..., d]` lie where results are clipped, `[...]`: within 0.1 of it or at it."""
+    """Whether points `[..., d]` are clipped, or within a distance of 0.1 of the clipping radius, `[...]`."""
     return c * jnp.sum(jnp.square(x), axis=-1) > (1 - 1.1 * CLIP) ** 2
 
 
@@ -66,10 +66,10 @@ def _margin(x, c):
 
 
 def _add(x, y, b, c):
-    """X (+) y where b = 1 - c |y|^2 is known better than from y, `[..., d]`.
+    """Moebius sum x (+) y `[..., d]`, where b = 1 - c |y|^2 is known more accurately than from y.
 
-    Far from the origin its length is set to what its margin a b / (q + a b) says: the quotient is off by twice the
-    relative rounding of s, which is a tenth of a far point's margin where y is far, too, and on the other side.
+    Far from the origin its length is computed from its margin a b / (q + a b): the quotient is off by twice the
+    relative rounding of s, which is a tenth of the margin where x and y are far on opposite sides.
     """
     s, a = x + y, _margin(x, c)
     q = c * _square(s)
@@ -91,7 +91,7 @@ def mobius_add(x, y, c=1.0):
 
 
 def expmap(x, v, c=1.0):
-    """The point `[..., d]` reached from x along the geodesic of tangent v, in ball coordinates: |v| is 2 |v| / a long.
+    """Point `[..., d]` reached from x along the geodesic of tangent v, in ball coordinates, of length 2 |v| / a.
 
     x (+) tanh(sqrt(c) |v| / a) v / (sqrt(c) |v|) (arXiv:1805.09112, lemma 2).
     """
@@ -101,13 +101,13 @@ def expmap(x, v, c=1.0):
 
 
 def logmap(x, y, c=1.0):
-    """The tangent v `[..., d]` at x, in ball coordinates, with expmap(x, v) = y."""
+    """Tangent v `[..., d]` at x, in ball coordinates, with expmap(x, v) = y."""
     s, q = y - x, _separation(x, y, c)
     return _asinhc(q) / jnp.sqrt(1 + q) * (_margin(x, c) * s - c * _square(s) * x) / _margin(y, c)
 
 
 def expmap0(v, c=1.0):
-    """`expmap` from the origin, `[..., d]`: |v| in ball coordinates is a distance of 2 |v|."""
+    """`expmap` from the origin, `[..., d]`, at the distance 2 |v|."""
     return expmap(jnp.zeros_like(v), v, c)
 
 
@@ -117,16 +117,16 @@ def logmap0(y, c=1.0):
 
 
 class WrappedNormal(dist.Distribution):
-    """A normal tangent vector at the origin, transported to loc and wrapped on the ball of curvature -c.
+    """Wrapped normal: a normal tangent vector at the origin, transported to loc and mapped to the ball of curvature -c.
 
     z = exp_loc(v / lambda_loc), v ~ N(0, diag(scale^2)), lambda = 2 / (1 - c |loc|^2) (arXiv:1901.06033, section 3;
     arXiv:1902.02992). v is in orthonormal coordinates, so `scale` `[..., d]` or `[..., 1]` is in units of hyperbolic
-    distance, whatever loc `[..., d]`. `curvature` is c >= 0, a number and no parameter.
+    distance for any loc `[..., d]`. `curvature` is c >= 0, a constant and not a parameter.
 
-    The density is with respect to the hyperbolic volume lambda_z^d dz (times lambda_z^d it is that of the coordinates).
-    Two of these differ as two densities by coordinates do, so KLs and bounds on a likelihood are right so long as
-    prior and posterior are both on this ball. As c -> 0 volume becomes 2^d dz, distance 2 |z|, and z is
-    N(loc, (scale / 2)^2): the factor 2 of the ball's metric.
+    The density is with respect to the hyperbolic volume lambda_z^d dz (multiplied by lambda_z^d it is that of the
+    coordinates). Ratios of two such densities do not depend on this choice, so KLs and likelihood bounds are right if
+    prior and posterior are both on this ball. As c -> 0 the volume becomes 2^d dz, the distance 2 |z|, and z is
+    N(loc, (scale / 2)^2), by the factor 2 of the ball's metric.
 
     `sample_and_log_prob` is exact to float32. `log_prob` at a z, whose coordinates are rounded, is off by about
     e^(r - 18) / scale nats, r the distance of z from the origin (c = 1): by 0.03 at r = 10 and scale 0.01.
@@ -145,18 +145,18 @@ class WrappedNormal(dist.Distribution):
 
     @property
     def mean(self):
-        """Loc, the point that v = 0 goes to and about which the density is symmetric: no mean of coordinates."""
+        """Loc, the image of v = 0 and the centre of symmetry of the density; not the mean of coordinates."""
         return self.loc + jnp.zeros_like(self.scale[..., :1])
 
     def sample(self, key, sample_shape=()):
         return self.sample_and_log_prob(key, sample_shape)[0]
 
     def sample_and_log_prob(self, key, sample_shape=()):
-        """Draws `[*sample_shape, ..., d]` and their log-density, from the v of which they are made.
+        """Sample `[*sample_shape, ..., d]`, with log-densities computed from v.
 
-        `log_prob(z)` takes v from z, in whose coordinates float32 has lost a part of it.
+        `log_prob(z)` recovers v from the rounded coordinates of z, which is less accurate.
         """
-        shape = (*sample_shape, *jnp.broadcast_shapes(self.loc.shape, self.scale.shape))  # right inside a vmap, too
+        shape = (*sample_shape, *jnp.broadcast_shapes(self.loc.shape, self.scale.shape))  # also right inside a vmap
         v = self.scale * dist.Normal(0.0, 1.0).sample(key, shape)
         z = expmap(self.loc, 0.5 * _margin(self.loc, self.curvature) * v, self.curvature)
         log_normal = jnp.sum(dist.Normal(0.0, self.scale).log_prob(v), axis=-1)

@@ -1,4 +1,4 @@
-"""Sequences, each step from the steps before it: an autoregressive decoder as a distribution."""
+"""Autoregressive distribution of sequences: each step is conditioned on the steps before it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,32 +17,32 @@ Pick = Callable[[Any, Any], Array]  # (key, p(x_t | ...)) -> x_t
 
 
 def draw_step(key: Any, step: Any) -> Array:
-    """A draw from p(x_t | ...)."""
+    """Sample p(x_t | ...)."""
     return step.sample(key)
 
 
 def mode(step: Any) -> Array:
-    """The likeliest value of a step where there is a formula for it, or the mean; of a frame that of each pitch."""
+    """Mode of a step where it has a formula, else the mean; of a frame, that of each pitch."""
     if isinstance(step, Bernoulli):
         return jnp.where(jnp.asarray(step.logits) > 0, 1.0, 0.0)
-    return step.mode if isinstance(step, CategoricalLevels) else step.mean  # NumPyro's have a `mode` that only raises
+    return step.mode if isinstance(step, CategoricalLevels) else step.mean  # the `mode` of NumPyro's base class raises
 
 
 class Sequence(dist.Distribution):
     """P(x|z) = prod_t p(x_t | x_1 .. x_(t-1), z), of event shape `[T]` (tokens) or `[T, D]` (frames).
 
-    Padding counts nothing: log_prob takes sequences of any length, and padding changes none of its numbers. A sentence
+    Padding does not count: log_prob takes sequences of any length, and padding does not change its value. A sentence
     ends with the token END, after which only padding is drawn; frames are drawn to the last one.
 
     Attributes:
       params: of the decoder.
-      likelihood: the parameters of p(x_t | ...), beside the decoder's outputs.
+      likelihood: parameters of p(x_t | ...) apart from the decoder's outputs.
       z: `[*batch, *latent_shape]`.
       context: `[*batch, C]`, or None.
-      key: of the noise that regularises the decoder in training, or None: no noise.
+      key: of the dropout of the decoder in training, or None for no dropout.
       decoder: a module with the methods of `networks.SequenceDecoder`.
       build: `(likelihood, outputs) -> p(x_t | ...)`.
-      write: `(key, sequence) -> x`, what stands in the place of a mean, which would be no sequence; see `decoding`.
+      write: `(key, sequence) -> x`, the point estimate instead of a mean, which is not a sequence (`decoding`).
     """
 
     pytree_data_fields = ("params", "likelihood", "z", "context", "key")
@@ -62,7 +62,7 @@ class Sequence(dist.Distribution):
         return self.event_dim == 1
 
     def log_prob(self, value):
-        """Nats; value `[..., T']` or `[..., T', D]` of any T'."""
+        """Log-density in nats of `[..., T']` or `[..., T', D]` of any T'."""
         value = jnp.asarray(value)
         event = value.shape[value.ndim - self.event_dim :]
         batch = jnp.broadcast_shapes(self.batch_shape, value.shape[: value.ndim - self.event_dim])
@@ -75,7 +75,7 @@ class Sequence(dist.Distribution):
         return jnp.sum(jnp.where(is_present(x, len(event)), steps, 0.0), axis=-1).reshape(batch)
 
     def sample(self, key: Any, sample_shape=(), pick: Pick = draw_step):
-        """`[*sample_shape, *batch, T, ...]`, each step chosen by `pick`."""
+        """Sample `[*sample_shape, *batch, T, ...]`, each step by `pick`."""
         batch = (*sample_shape, *self.batch_shape)
         state = self.start(batch)
         num = len(jax.tree.leaves(state)[0])
@@ -94,20 +94,20 @@ class Sequence(dist.Distribution):
 
     @property
     def mean(self):
-        """One sequence that `write` makes, the same at each call."""
+        """Point estimate by `write`, the same at each call."""
         return self.write(jax.random.key(0), self)
 
     def start(self, batch):
-        """The decoder's state before the first step, `batch` flattened to one axis."""
+        """State of the decoder before the first step, with `batch` flattened to one axis."""
         return self.decoder.apply({"params": self.params}, *self.inputs(batch), method="start")
 
     def step(self, state, before):
-        """From the value one step before (-1: none) to the next state and p(x_t | ...)."""
+        """Map the previous step (-1: none) to the next state and p(x_t | ...)."""
         state, outputs = self.decoder.apply({"params": self.params}, state, before, method="step")
         return state, self.build(self.likelihood, outputs)
 
     def inputs(self, batch):
-        """Z and context, broadcast to `batch` and flattened to one batch axis."""
+        """Broadcast z and context to `batch`, flattened to one axis."""
         z = _flat(self.z, batch, self.z.ndim - len(self.batch_shape))
         return z, None if self.context is None else _flat(self.context, batch, 1)
 

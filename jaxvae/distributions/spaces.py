@@ -1,4 +1,4 @@
-"""The spaces in which latents live, and what can be done in each."""
+"""Latent spaces and their charts."""
 
 import dataclasses
 from collections.abc import Callable
@@ -14,13 +14,13 @@ from jaxvae.distributions.poincare import at_edge, expmap, expmap0, logmap, logm
 
 
 class Chart(NamedTuple):
-    """A space as seen from R^n, where an optimiser moves freely; coordinates are on the last axis.
+    """Coordinates of a space in R^n, on the last axis, where an optimiser can move freely.
 
     Attributes:
       to_latent: from R^n to the space.
       from_latent: from the space to R^n.
       line: `(z_a, z_b, t)`, the point at t in [0, 1] of the shortest line of the space; all `[..., D]`, t `[..., 1]`.
-      is_one_to_one: whether every point has one set of coordinates, so that a density of these is one of the points.
+      is_one_to_one: whether coordinates are unique, so that a density of coordinates is a density of points.
     """
 
     to_latent: Callable[[Array], Array]
@@ -34,13 +34,13 @@ class Space:
     """A latent space; two spaces are equal if their names are.
 
     Attributes:
-      name: what messages call it.
+      name: in messages.
       is_linear: whether sums and multiples of latents are latents.
-      is_discrete: whether latents are codes, with nothing between them.
-      has_great_circles: whether turning about the origin stays in the space.
-      chart: the space as seen from R^n; None where there is none.
-      at_edge: `z [..., *latent_shape] -> bool [...]`, whether float32 had to move z to the edge of what it can tell, so
-        that densities at z are wrong; None where it never has to.
+      is_discrete: whether latents are discrete codes.
+      has_great_circles: whether rotations about the origin stay in the space.
+      chart: coordinates in R^n, or None.
+      at_edge: `z [..., *latent_shape] -> bool [...]`, whether z was clipped to the largest radius of float32, so that
+        densities at z are wrong; None where nothing is clipped.
     """
 
     name: str
@@ -55,16 +55,16 @@ class Space:
 
     @property
     def has_coordinates(self) -> bool:
-        """Whether each latent has one set of coordinates in R^n."""
+        """Whether each latent has unique coordinates in R^n."""
         return self.chart is not None and self.chart.is_one_to_one
 
 
 def slerp(z_a: Array, z_b: Array, t: Array) -> Array:
-    """From z_a to z_b `[..., D]` by turning evenly, the length changing linearly; t `[..., 1]` in [0, 1].
+    """Interpolate spherically from z_a to z_b `[..., D]`, with linearly changing length; t `[..., 1]` in [0, 1].
 
-    For vectors of one length this is the great circle (Shoemake 1985, "Animating rotation with quaternion curves").
-    Parallel vectors give the straight line; opposite ones, between which all great circles are as short, the one that
-    turns first towards the axis where z_a is smallest.
+    For vectors of equal length this is the great circle (Shoemake 1985, "Animating rotation with quaternion curves").
+    Parallel vectors give the straight line. Between opposite vectors all great circles are equally short; the one
+    towards the axis where z_a is smallest is taken.
     """
     length_a, length_b = (jnp.linalg.norm(z, axis=-1, keepdims=True) for z in (z_a, z_b))
     tiny = jnp.finfo(z_a.dtype).tiny
@@ -74,7 +74,7 @@ def slerp(z_a: Array, z_b: Array, t: Array) -> Array:
     sine = jnp.linalg.norm(across, axis=-1, keepdims=True)
     axis = jax.nn.one_hot(jnp.argmin(jnp.abs(start), axis=-1), z_a.shape[-1], dtype=z_a.dtype)
     side = jnp.where(sine > 1e-6, across, axis)
-    for _ in range(2):  # the second time takes away what rounding has left along `start`
+    for _ in range(2):  # the second pass removes the rounding errors along `start`
         side = side - jnp.sum(side * start, axis=-1, keepdims=True) * start
         side = side / jnp.maximum(jnp.linalg.norm(side, axis=-1, keepdims=True), tiny)
     angle = t * jnp.arctan2(sine, cosine)
@@ -104,12 +104,12 @@ def ball(curvature: float) -> Space:
 
 
 def check_sphere(latent_dim: int) -> None:
-    """Raises UserError for a sphere of no dimension."""
+    """Raise UserError for a sphere of dimension 0."""
     if latent_dim < 2:
         raise UserError(f"model.latent_dim is {latent_dim}; a sphere needs at least 2 (in R^2 it is the circle).")
 
 
 def check_curvature(curvature: float) -> None:
-    """Raises UserError for a curvature that is not above 0."""
+    """Raise UserError for a curvature that is not above 0."""
     if not curvature > 0:
-        raise UserError(f"The curvature of the Poincaré ball is {curvature}; it must be above 0 (it is its size).")
+        raise UserError(f"The curvature of the Poincaré ball is {curvature}; it must be above 0 (its absolute value).")

@@ -1,4 +1,4 @@
-"""Distributions on the unit sphere S^{d-1} of R^d, d >= 2; densities are by its surface measure, in nats."""
+"""Distributions on the unit sphere S^{d-1} of R^d, d >= 2, with densities by surface measure, in nats."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ from jaxvae.distributions.angle import TINY, log_area, log_normalizer, mean_resu
 class VonMisesFisher(dist.Distribution):
     """Density exp(kappa loc.x) C_d(kappa) on the sphere: loc `[..., d]` of length 1, concentration kappa `[...]` > 0.
 
-    Samples are exact and differentiable in both. A derivative by loc means something along the sphere only: normalise
-    what a network puts out. kappa = 1e-3 to 1e4 and d = 2 to 64 are tested.
+    Samples are exact and differentiable in both. Derivatives by loc are meaningful along the sphere only: normalise the
+    outputs of a network. Tested for kappa = 1e-3 to 1e4 and d = 2 to 64.
     """
 
     arg_constraints = {"loc": constraints.sphere, "concentration": constraints.positive}  # noqa: RUF012 (NumPyro's way)
@@ -34,17 +34,17 @@ class VonMisesFisher(dist.Distribution):
 
     @property
     def centre(self):
-        """loc, the point of the sphere that stands for the distribution."""
+        """loc, the mode, which lies on the sphere."""
         return self.loc + jnp.zeros_like(self.concentration)[..., None]
 
     def sample(self, key: Any, sample_shape=()):
         dim, loc = self.event_shape[0], self.loc
-        shape = (*sample_shape, *jnp.broadcast_shapes(loc.shape[:-1], self.concentration.shape))  # right in a vmap, too
+        shape = (*sample_shape, *jnp.broadcast_shapes(loc.shape[:-1], self.concentration.shape))  # also right in a vmap
         kappa = jnp.broadcast_to(self.concentration, shape)
         angle_key, direction_key = jax.random.split(key)
         theta = sample_angle(angle_key, kappa, dim)[..., None]
-        # A uniform direction of the tangent space at loc: what a normal vector has beside loc. Twice, since the first
-        # time leaves the rounding of what was taken away, which is much where the vector happens to lie along loc.
+        # A uniform direction of the tangent space at loc: a normal vector, projected. The second pass removes the
+        # rounding errors of the first, which are large where the vector is nearly parallel to loc.
         tangent = jax.random.normal(direction_key, (*shape, dim), kappa.dtype)
         for _ in range(2):
             tangent = tangent - jnp.sum(tangent * loc, axis=-1, keepdims=True) * loc
@@ -52,12 +52,12 @@ class VonMisesFisher(dist.Distribution):
         return jnp.cos(theta) * loc + jnp.sin(theta) * tangent
 
     def log_prob(self, value):
-        """Nats by surface; mu.x - 1 = -|x - mu|^2 / 2 keeps its digits where x is near mu."""
+        """Log-density in nats by surface measure; mu.x - 1 = -|x - mu|^2 / 2 is accurate for x near mu."""
         exponent = -0.5 * self.concentration * jnp.sum(jnp.square(value - self.loc), axis=-1)
         return exponent - log_normalizer(self.concentration, self.event_shape[0])
 
     def entropy(self):
-        """Of each distribution, `[...]` nats: log Z + kappa E[1 - mu.x]."""
+        """Entropy `[...]` in nats: log Z + kappa E[1 - mu.x]."""
         dim, kappa = self.event_shape[0], self.concentration
         return log_normalizer(kappa, dim) + kappa * mean_versine(kappa, dim) + jnp.zeros_like(self.loc[..., 0])
 
@@ -88,5 +88,5 @@ class HypersphericalUniform(dist.Distribution):
 
 
 def kl_vmf_uniform(vmf: VonMisesFisher):
-    """KL of the vMF to the uniform: kappa A + log C_d(kappa) + log area, `[...]` nats (arXiv:1804.00891)."""
+    """KL from the vMF to the uniform: kappa A + log C_d(kappa) + log area, `[...]` nats (arXiv:1804.00891)."""
     return log_area(vmf.event_shape[0]) - vmf.entropy()

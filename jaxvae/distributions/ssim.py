@@ -11,13 +11,13 @@ from jaxvae.distributions.elementary import log_softplus
 
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, section 3.2
 MIN_WINDOW, MAX_WINDOW = 3, 11
-FLOOR = 0.05  # the width of the bend that keeps a scale's similarity, to be raised to a fraction, above 0
+FLOOR = 0.05  # width of the softplus that keeps a scale's similarity above 0, since it is raised to a fraction
 
 
 def scales_and_window(height: int, width: int) -> tuple[int, int]:
-    """The number of scales and the side of the window.
+    """Choose the number of scales and the side of the window.
 
-    The window is 11 or the largest odd number that fits the image; the scales are as many, at most 5, as it still fits.
+    The window is 11 or the largest odd number that fits the image; at most 5 scales are used, as long as it fits.
     """
     side = min(height, width)
     window = min(MAX_WINDOW, side - 1 + side % 2)
@@ -26,7 +26,7 @@ def scales_and_window(height: int, width: int) -> tuple[int, int]:
 
 
 def _blur(image, window):
-    """The weighted means over all windows that lie in the image `[..., H, W, C]`, by one matrix for each axis."""
+    """Weighted means over all windows within the image `[..., H, W, C]`, by one matrix per axis."""
     kernel = np.exp(-0.5 * ((np.arange(window) - window // 2) / (1.5 * window / MAX_WINDOW)) ** 2)
 
     def matrix(size):
@@ -38,7 +38,7 @@ def _blur(image, window):
 
 
 def _halve(image):
-    """The means of blocks of 2 x 2 of `[..., H, W, C]`; an odd last row or column is left out."""
+    """Average 2 x 2 blocks of `[..., H, W, C]`; an odd last row or column is dropped."""
     *batch, height, width, channels = image.shape
     even = image[..., : height // 2 * 2, : width // 2 * 2, :]
     return even.reshape(*batch, height // 2, 2, width // 2, 2, channels).mean(axis=(-4, -2))
@@ -47,9 +47,9 @@ def _halve(image):
 def ms_ssim(x: jax.Array, y: jax.Array, value_range: float = 1.0) -> jax.Array:
     """Multi-scale structural similarity of images `[..., H, W, C]` with values in [0, value_range]; `[...]`, at most 1.
 
-    Wang, Simoncelli & Bovik 2003, "Multiscale structural similarity for image quality assessment", equation 7, its
-    exponents made to sum to 1 over the scales there are; a mean over channels. Each scale's mean similarity is kept
-    above 0 by a softplus, which adds 2e-6 at 0.5, 1e-3 at 0.2 and 0.03 at 0; so gradients are finite everywhere.
+    Wang, Simoncelli & Bovik 2003, "Multiscale structural similarity for image quality assessment", equation 7, with
+    exponents normalised over the scales used, and averaged over channels. A softplus keeps each scale's mean similarity
+    above 0, so that gradients are finite; it adds 2e-6 at 0.5, 1e-3 at 0.2 and 0.03 at 0.
     """
     scales, window = scales_and_window(*x.shape[-3:-1])
     weights = np.asarray(SCALE_WEIGHTS[:scales]) / sum(SCALE_WEIGHTS[:scales])
@@ -70,14 +70,14 @@ def ms_ssim(x: jax.Array, y: jax.Array, value_range: float = 1.0) -> jax.Array:
 
 
 class MsSsim(Reconstruction):
-    """-weight * (1 - MS-SSIM(x, loc)) (Snell et al. 2017, arXiv:1511.06409). No density.
+    """-weight * (1 - MS-SSIM(x, loc)) (Snell et al. 2017, arXiv:1511.06409). Not a density.
 
     Args:
       loc: `[..., D]`, the flat image; batch shape `[...]`, event shape `[D]`.
       shape: `(H, W, C)`, whose product is D.
-      low: the value of black.
-      high: the value of white.
-      weight: of the loss, against the other terms' nats.
+      low: value of black.
+      high: value of white.
+      weight: of the loss, relative to the other terms in nats.
     """
 
     pytree_aux_fields = ("shape_", "low", "high", "weight")
@@ -85,7 +85,7 @@ class MsSsim(Reconstruction):
     def __init__(self, loc, shape, low, high, weight=1.0, *, validate_args=None):
         self.shape_, self.low, self.high, self.weight = tuple(shape), low, high, weight
         if jnp.shape(loc)[-1] != math.prod(shape):
-            raise ValueError(f"{jnp.shape(loc)[-1]} values are no image of shape {tuple(shape)}")
+            raise ValueError(f"{jnp.shape(loc)[-1]} values are not an image of shape {tuple(shape)}")
         super().__init__(loc, event_dim=1, validate_args=validate_args)
 
     def log_prob(self, value):

@@ -1,4 +1,4 @@
-"""How a distribution is put together: its independent factors, its moments, the log-probability of single values."""
+"""Structure of distributions: independent factors, moments, log-probabilities of single values."""
 
 from typing import Any
 
@@ -11,18 +11,18 @@ from jaxvae.distributions.pixels import Shaped
 
 
 def unwrap(distribution: Any) -> Any:
-    """The distribution of single variables, where `to_event` made them one event; else the distribution itself."""
+    """Undo `to_event`: return the distribution of single variables, or the distribution itself."""
     return distribution.base_dist if isinstance(distribution, dist.Independent) else distribution
 
 
 def factors(distribution: Any) -> Any:
-    """The distribution of each dimension, where this is a product over dimensions; else None."""
+    """Return the distributions of single dimensions of a product over dimensions, else None."""
     base = unwrap(distribution)
     return base if base is not distribution and not base.event_shape else None
 
 
 def normal_factors(distribution: Any) -> dist.Normal | None:
-    """The normal distribution of each dimension, where this is a diagonal Gaussian; else None."""
+    """Return the normal distributions of single dimensions of a diagonal Gaussian, else None."""
     base = unwrap(distribution)
     return base if isinstance(base, dist.Normal) else None
 
@@ -40,7 +40,7 @@ def moments(distribution: Any) -> tuple[Array, Array] | None:
 
 
 def value_log_probs(likelihood: Any, x: Array) -> Array:
-    """Returns log p(x_d|z) of each value, `[..., *data_shape]` nats, under a distribution of batch shape `[...]`.
+    """Compute log p(x_d|z) of each value, `[..., *data_shape]` nats, under a distribution of batch shape `[...]`.
 
     Raises:
       UserError: the distribution is not a product over values.
@@ -52,18 +52,18 @@ def value_log_probs(likelihood: Any, x: Array) -> Array:
     if factors(likelihood) is not None:
         return unwrap(likelihood).log_prob(x)
     raise UserError(
-        "Missing values need a likelihood that is a product over values, so that the observed ones can be taken "
-        "alone; this one compares examples as wholes. Train with 'bernoulli' or 'gaussian', for example."
+        "Missing values need a likelihood that is a product over values, so that the observed ones have a likelihood "
+        "alone; this one does not factorise. Train with 'bernoulli' or 'gaussian', for example."
     )
 
 
 def observed_log_prob(likelihood: Any, x: Array, mask: Array | None = None) -> Array:
-    """Returns log p(x|z) `[...]` nats; with a `mask` (True: observed) of x's shape, that of the observed values alone.
+    """Compute log p(x|z) `[...]` nats; with a `mask` (True: observed) of x's shape, of the observed values alone.
 
-    What is missing in x may be anything, NaN too.
+    Missing values of x may be anything, NaN too.
 
     Raises:
-      UserError: a mask, and a likelihood that is not a product over values.
+      UserError: a mask with a likelihood that is not a product over values.
     """
     if mask is None:
         return likelihood.log_prob(x)

@@ -14,7 +14,7 @@ from jaxvae.distributions.structure import observed_log_prob
 from jaxvae.models.base import Model, context_args, draw, encode_batch
 from jaxvae.models.facts import Batch
 
-EDGE_DRAWS = 16  # of z for each example, to see whether the latent space was large enough
+EDGE_DRAWS = 16  # draws of z per example that are checked for the edge of the latent space
 
 
 def importance_nll(
@@ -102,7 +102,7 @@ def nll_metrics(
 ) -> dict[str, Array]:
     """Apply `importance_nll` to one batch of stored values: `{"nll": [B]}`.
 
-    Where the latent space has an edge, also "at_edge" `[B]`: the share of EDGE_DRAWS draws of z that lie there.
+    If the latent space has an edge, also "at_edge" `[B]`: the share of EDGE_DRAWS draws of z that lie there.
     """
     data_key, sample_key = jax.random.split(key)
     x = preprocess(data_key, batch["x"])

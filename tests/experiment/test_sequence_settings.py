@@ -79,7 +79,7 @@ def test_the_bundled_text_gives_the_model_its_shape():
         ("text", {"prior": {"name": "vamp", "components": 2}}, "'vamp' learns pseudo-inputs by their slope"),
         ("music", {"likelihood": {"name": "negative_binomial"}}, "'negative_binomial' is not one for a step of music"),
         ("music", {"decoding": {"name": "beam"}}, "'beam' searches among tokens"),
-        ("music", {"decoding": {"name": "random", "top_k": 2}}, "'random' changes logits"),
+        ("music", {"decoding": {"name": "random", "top_k": 2}}, "'random' scales logits"),
         ("music", {"likelihood": {"name": "gaussian"}}, "'gaussian' is not one for a step of music"),
     ],
 )

@@ -250,7 +250,7 @@ def test_a_hamiltonian_posterior_has_the_plain_gradient_alone(name, options):
     model = tools.small(posterior=lambda dim: posteriors.hamiltonian(dim, 2))
     tools.trace(tools.make(name, model, **options))
     for gradient in {"iwae": ("stl", "dreg"), "elbo": ("stl",)}.get(name, ()):
-        with pytest.raises(UserError, match="Hamiltonian posterior knows no density of a given z"):
+        with pytest.raises(UserError, match="Hamiltonian posterior has no density of a given z"):
             tools.trace(tools.make(name, model, **options, gradient=gradient))
 
 
