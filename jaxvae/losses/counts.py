@@ -41,19 +41,21 @@ def _digamma_excess(z: Array) -> Array:
     return jnp.where(large, series, jnp.log(small) - digamma(small) - 0.5 / small)
 
 
-def _deviance(a: Array, excess: Array, far: Array) -> Array:
-    """Deviance a log(a / b) + b - a, a >= 0, from excess = b - a; `far` is a log(a / b), used where b is not near a."""
-    near = jnp.abs(excess) < (0.01 if excess.dtype == jnp.float64 else 0.5) * a
-    t = jnp.where(near, excess, 0.0) / jnp.where(near, a, 1.0)
-    v = t / (2 + t)  # log(b / a) = log1p(t) = 2 artanh(v)
+def _deviance(a: Array, excess: Array, log_ratio: Array) -> Array:
+    """Deviance a log(a / b) + b - a, a >= 0, from excess = b - a; `log_ratio` is log(b / a), used where b << a."""
+    t = excess / jnp.where(a > 0, a, 1.0)
+    near = (jnp.abs(t) < (0.01 if t.dtype == jnp.float64 else 0.5)) & (a > 0)
+    small = jnp.where(near, t, 0.0)
+    v = small / (2 + small)  # log(b / a) = log1p(t) = 2 artanh(v)
     square = v * v
-    return jnp.where(near, a * v * (t - square * artanh_tail(square)), far + excess)
+    log_ratio = jnp.where(t > -0.9, jnp.log1p(jnp.maximum(t, -0.9)), log_ratio)
+    far = excess - jnp.where(a > 0, a * log_ratio, 0.0)
+    return jnp.where(near, a * v * (small - square * artanh_tail(square)), far)
 
 
 @jax.custom_jvp
 def _poisson(log_mean: Array, x: Array) -> Array:
-    far = xlogy(x, x) - x * log_mean
-    return -_factorial_excess(x) - _deviance(x, jnp.exp(log_mean) - x, far)
+    return -_factorial_excess(x) - _deviance(x, jnp.exp(log_mean) - x, log_mean - jnp.log(x))
 
 
 @_poisson.defjvp
@@ -63,30 +65,29 @@ def _poisson_jvp(primals, tangents):
     return _poisson(log_mean, x), by_log_mean * tangents[0] + by_x * tangents[1]
 
 
-def _trials(log_mean: Array, log_concentration: Array, x: Array) -> tuple[Array, Array, Array, Array]:
-    """(r, log((r + x) / r), (x - m) r / (r + m), deviance of r) of x successes before r failures."""
+def _trials(log_mean: Array, log_concentration: Array, x: Array) -> tuple[Array, Array, Array, Array, Array]:
+    """Of x successes before r failures: r, log((r + x) / r), log((r + x) / (r + m)), (x - m) r / (r + m), deviance."""
     log_r = jnp.minimum(log_concentration, MAX_LOG_CONCENTRATION)
     r = jnp.maximum(jnp.exp(log_r), jnp.finfo(log_r.dtype).tiny)
     log_odds = log_mean - log_r
     p, q = jax.nn.sigmoid(-log_odds), jax.nn.sigmoid(log_odds)  # r / (r + m) and m / (r + m)
     growth = jnp.where(x > r, jnp.log(r + x) - log_r, jnp.log1p(x / r))
     residual = jnp.where(log_mean < MAX_LOG_CONCENTRATION, p * (x - jnp.exp(log_mean)), p * x - r * q)
-    return r, growth, residual, _deviance(r, residual, r * (softplus(log_odds) - growth))
+    log_ratio = growth - softplus(log_odds)
+    return r, growth, log_ratio, residual, _deviance(r, residual, log_ratio)
 
 
 @jax.custom_jvp
 def _negative_binomial(log_mean: Array, log_concentration: Array, x: Array) -> Array:
-    r, growth, residual, deviance_of_r = _trials(log_mean, log_concentration, x)
-    log_odds = log_mean - jnp.minimum(log_concentration, MAX_LOG_CONCENTRATION)
-    far = xlogy(x, x) - x * (jnp.log(r + x) - softplus(-log_odds))
+    r, growth, log_ratio, residual, deviance_of_r = _trials(log_mean, log_concentration, x)
     choices = _factorial_excess(r + x) - _factorial_excess(r) - _factorial_excess(x) - growth
-    return choices - deviance_of_r - _deviance(x, -residual, far)
+    return choices - deviance_of_r - _deviance(x, -residual, log_mean + log_ratio - jnp.log(x))
 
 
 @_negative_binomial.defjvp
 def _negative_binomial_jvp(primals, tangents):
     log_mean, log_concentration, x = primals
-    r, _, residual, deviance_of_r = _trials(log_mean, log_concentration, x)
+    r, _, _, residual, deviance_of_r = _trials(log_mean, log_concentration, x)
     # r (digamma(r + x) - digamma(r)) without the logarithms, which are in the deviance
     rise = 0.5 * x / (r + x) + r * (_digamma_excess(r) - _digamma_excess(r + x))
     by_x = digamma(r + x) - digamma(x + 1) - softplus(log_concentration - log_mean)
