@@ -7,10 +7,10 @@ from jaxvae.distributions.hamiltonian import HamiltonianFlow
 from jaxvae.distributions.pixels import Bernoulli, Shaped, SquaredError
 from jaxvae.distributions.poincare import WrappedNormal, expmap0
 from jaxvae.distributions.sequence import Sequence
-from jaxvae.distributions.sphere import HypersphericalUniform, VonMisesFisher, kl_vmf_uniform
+from jaxvae.distributions.sphere import HypersphericalUniform, VonMisesFisher
 
 __all__ = [
     "Autoregressive", "AutoregressiveCodes", "Bernoulli", "Coded", "Coupling", "FlowDistribution", "GumbelSoftmax",
     "HamiltonianFlow", "HypersphericalUniform", "Planar", "Quantized", "Radial", "Reverse", "Sequence", "Shaped",
-    "SquaredError", "VonMisesFisher", "WrappedNormal", "expmap0", "kl_vmf_uniform", "nearest_code",
+    "SquaredError", "VonMisesFisher", "WrappedNormal", "expmap0", "nearest_code",
 ]  # fmt: skip

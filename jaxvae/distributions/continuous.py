@@ -1,6 +1,5 @@
 """Continuous Bernoulli, and reconstruction losses instead of log-densities."""
 
-import math
 from typing import Any
 
 import jax
@@ -8,9 +7,9 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from numpyro.distributions import constraints
 
-from jaxvae.losses import LOG_2PI, softplus
-
-MIN_VARIANCE = math.exp(-12.0)  # a standard deviation of 1/400, below one of 256 grey levels in [0, 1]
+from jaxvae.losses import continuous_bernoulli_log_prob
+from jaxvae.losses.bernoulli import log_normalizer
+from jaxvae.losses.residuals import optimal_gaussian_log_prob, scaled_log_cosh
 
 
 class ContinuousBernoulli(dist.Distribution):
@@ -29,7 +28,7 @@ class ContinuousBernoulli(dist.Distribution):
         super().__init__(batch_shape=jnp.shape(logits), validate_args=validate_args)
 
     def log_prob(self, value):
-        return self.logits * value - log_normalizer(self.logits)
+        return continuous_bernoulli_log_prob(self.logits, value)
 
     @property
     def mean(self):
@@ -48,16 +47,6 @@ class ContinuousBernoulli(dist.Distribution):
 
 def _derivative(function, x):
     return jax.jvp(function, (x,), (jnp.ones_like(x),))[1]
-
-
-def log_normalizer(logits):
-    """A(l) = log((e^l - 1) / l), elementwise; its Taylor series where the closed form is 0 / 0 (arXiv:1907.06845)."""
-    small = jnp.abs(logits) < 0.5
-    size = jnp.where(small, 1.0, jnp.abs(logits))  # keeps the derivative of the branch not taken finite
-    closed = jnp.log(-jnp.expm1(-size)) - jnp.log(size) + jnp.maximum(logits, 0.0)
-    square = jnp.square(jnp.where(small, logits, 0.0))
-    series = 0.5 * logits + square * (1 / 24 + square * (-1 / 2880 + square / 181440))
-    return jnp.where(small, series, closed)
 
 
 def inverse_cdf(logits, u):
@@ -109,8 +98,7 @@ class LogCosh(Reconstruction):
         super().__init__(loc, validate_args=validate_args)
 
     def log_prob(self, value):
-        scaled = self.a * (value - self.loc)
-        return -(softplus(2 * scaled) - scaled - math.log(2)) / self.a
+        return -scaled_log_cosh(value - self.loc, self.a)
 
 
 class OptimalGaussian(Reconstruction):
@@ -127,6 +115,4 @@ class OptimalGaussian(Reconstruction):
         super().__init__(loc, event_dim=1, validate_args=validate_args)
 
     def log_prob(self, value):
-        error = jnp.mean(jnp.square(value - self.loc), axis=-1)
-        variance = jnp.maximum(error, MIN_VARIANCE)
-        return -0.5 * jnp.shape(self.loc)[-1] * (LOG_2PI + jnp.log(variance) + error / variance)
+        return optimal_gaussian_log_prob(self.loc, value)

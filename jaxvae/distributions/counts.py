@@ -5,10 +5,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
-from jax.scipy.special import gammaln
 from numpyro.distributions import constraints
 
-from jaxvae.losses import softplus
+from jaxvae.losses import negative_binomial_log_prob, poisson_log_prob
 
 
 class Poisson(dist.Distribution):
@@ -33,7 +32,7 @@ class Poisson(dist.Distribution):
         return jax.random.poisson(key, self.mean, (*sample_shape, *self.batch_shape))
 
     def log_prob(self, value):
-        return value * self.log_mean - jnp.exp(self.log_mean) - gammaln(value + 1.0)
+        return poisson_log_prob(self.log_mean, value)
 
 
 class NegativeBinomial(dist.Distribution):
@@ -65,18 +64,4 @@ class NegativeBinomial(dist.Distribution):
         return jax.random.poisson(count_key, jnp.exp(log_gamma + self.log_mean - self.log_concentration), shape)
 
     def log_prob(self, value):
-        r, log_odds = jnp.exp(self.log_concentration), self.log_mean - self.log_concentration
-        choices = _log_rising(r, value) - gammaln(value + 1.0)
-        return choices - r * softplus(log_odds) - value * softplus(-log_odds)
-
-
-def _log_rising(r, x):
-    """log(Gamma(r + x) / Gamma(r)) for x >= 0; by Stirling's series for large r, where the two logarithms cancel."""
-    large = r > 20.0
-    big, small = jnp.where(large, r, 20.0), jnp.where(large, 20.0, r)
-
-    def correction(z):
-        return (1 / 12 - 1 / (360 * z * z)) / z
-
-    series = (big - 0.5) * jnp.log1p(x / big) + x * jnp.log(big + x) - x + correction(big + x) - correction(big)
-    return jnp.where(large, series, gammaln(small + x) - gammaln(small))
+        return negative_binomial_log_prob(self.log_mean, self.log_concentration, value)

@@ -7,7 +7,11 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from numpyro.distributions import constraints
 
-from jaxvae.losses import softplus
+from jaxvae.losses import (
+    categorical_log_prob,
+    discretized_logistic_log_prob,
+    discretized_logistic_mixture_log_prob,
+)
 
 
 class _Levels(dist.Distribution):
@@ -47,14 +51,7 @@ class DiscretizedLogistic(_Levels):
         super().__init__(self.loc.shape, levels, low, high, validate_args=validate_args)
 
     def log_prob(self, value):
-        # For edges a > b of a bin, sigmoid(a) - sigmoid(b) = (1 - e^(b - a)) sigmoid(a) sigmoid(-b): no difference of
-        # nearly equal numbers is left, so neither tiny scales nor far values need a branch.
-        half = 0.5 * self.step
-        first, last = value < self.low + half, value > self.high - half
-        above = softplus((self.loc - value - half) / self.scale)  # -log sigmoid(a)
-        below = softplus((value - half - self.loc) / self.scale)  # -log sigmoid(-b)
-        width = jnp.log(-jnp.expm1(-self.step / self.scale))
-        return jnp.where(first | last, 0.0, width) - jnp.where(last, 0.0, above) - jnp.where(first, 0.0, below)
+        return discretized_logistic_log_prob(self.loc, self.scale, value, self.levels, self.low, self.high)
 
     def _index_moments(self):
         """E[i] and E[i^2] of the level's index: sums of P(i >= j) and (2j - 1) P(i >= j); one level at a time."""
@@ -90,8 +87,8 @@ class DiscretizedLogisticMixture(_Levels):
         super().__init__(self.parts.batch_shape[:-1], levels, low, high, validate_args=validate_args)
 
     def log_prob(self, value):
-        log_probs = self.parts.log_prob(jnp.expand_dims(value, -1))
-        return jax.nn.logsumexp(jax.nn.log_softmax(self.logits) + log_probs, axis=-1)
+        parameters = self.logits, self.parts.loc, self.parts.scale
+        return discretized_logistic_mixture_log_prob(*parameters, value, self.levels, self.low, self.high)
 
     @property
     def mean(self):
@@ -119,9 +116,7 @@ class CategoricalLevels(_Levels):
         super().__init__(logits.shape[:-1], logits.shape[-1], low, high, validate_args=validate_args)
 
     def log_prob(self, value):
-        # XLA fuses the comparison, the sum and their derivative; the derivative of a gather would be a scatter.
-        chosen = self._index(value)[..., None] == jnp.arange(self.levels)
-        return jnp.sum(jnp.where(chosen, self.logits, 0.0), axis=-1) - jax.nn.logsumexp(self.logits, axis=-1)
+        return categorical_log_prob(self.logits, self._index(value))
 
     @property
     def mode(self):

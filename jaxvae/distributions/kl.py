@@ -3,15 +3,16 @@
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
+from jaxvae import losses
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Distribution
 from jaxvae.distributions.discrete import Coded, GumbelSoftmax, Quantized
-from jaxvae.distributions.sphere import HypersphericalUniform, VonMisesFisher, kl_vmf_uniform
+from jaxvae.distributions.sphere import HypersphericalUniform, VonMisesFisher
 from jaxvae.distributions.structure import unwrap
+from jaxvae.losses.kl import categorical_kl, gaussian_kl
 
 CLOSED_FORMS: dict[tuple[type, type], Callable[[Any, Any], Array]] = {}
 
@@ -56,20 +57,14 @@ def analytic_kl(posterior: Distribution, prior: Distribution) -> Array:
 
 @register_kl(dist.Normal, dist.Normal)
 def _normals(q: Any, p: Any) -> Array:
-    # NumPyro squares the scale, whose gradient is NaN below a variance of e^-87.
-    log_ratio = jnp.log(q.scale) - jnp.log(p.scale)
-    kl = 0.5 * (jnp.square((q.loc - p.loc) / p.scale) + jnp.expm1(2 * log_ratio)) - log_ratio
+    # NumPyro squares the scale, whose gradient is NaN from a variance of e^-87 on.
+    kl = gaussian_kl((q.loc - p.loc) / p.scale, jnp.log(q.scale) - jnp.log(p.scale))
     return jnp.moveaxis(kl, -1, 0)
 
 
 @register_kl(dist.MultivariateNormal, dist.Normal)
 def _full_covariance(q: Any, p: Any) -> Array:
-    ratio = q.scale_tril / p.scale[..., None]
-    log_ratio = jnp.log(jnp.diagonal(ratio, axis1=-2, axis2=-1))
-    # trace - d - log det, the diagonal by expm1 as above
-    spread = jnp.sum(jnp.expm1(2 * log_ratio) - 2 * log_ratio, axis=-1)
-    spread = spread + jnp.sum(jnp.square(jnp.tril(ratio, -1)), axis=(-2, -1))
-    return 0.5 * (spread + jnp.sum(jnp.square((q.loc - p.loc) / p.scale), axis=-1))[None]
+    return losses.kl_full_covariance((q.loc - p.loc) / p.scale, q.scale_tril / p.scale[..., None])[None]
 
 
 @register_kl(GumbelSoftmax, Coded)
@@ -80,8 +75,7 @@ def _categorical(q: GumbelSoftmax, p: Coded) -> Array:
             "The posterior 'gumbel_softmax' needs a prior under which its codes are independent, "
             "'uniform_categorical', since the KL to other priors has no closed form, and its estimate no gradient."
         )
-    log_q, log_p = q.log_probs, jax.nn.log_softmax(prior.logits)
-    return jnp.moveaxis(jnp.sum(jnp.exp(log_q) * (log_q - log_p), axis=-1), -1, 0)
+    return jnp.moveaxis(categorical_kl(q.logits, prior.logits), -1, 0)
 
 
 @register_kl(Quantized, Coded)
@@ -92,4 +86,4 @@ def _quantized(q: Quantized, p: Coded) -> Array:
 @register_kl(VonMisesFisher, HypersphericalUniform)
 def _von_mises_fisher(q: VonMisesFisher, p: HypersphericalUniform) -> Array:
     del p
-    return kl_vmf_uniform(q)[None]
+    return losses.kl_vmf_uniform(jnp.broadcast_to(q.concentration, q.batch_shape), q.event_shape[0])[None]

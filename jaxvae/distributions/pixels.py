@@ -5,7 +5,7 @@ import numpyro.distributions as dist
 from numpyro.distributions import constraints
 
 from jaxvae.distributions.continuous import Reconstruction
-from jaxvae.losses import softplus
+from jaxvae.losses import bernoulli_log_prob
 
 
 class Shaped(dist.Distribution):
@@ -51,7 +51,7 @@ class Bernoulli(dist.BernoulliLogits):
     """NumPyro's Bernoulli on logits, with grey values (as cross-entropy) and a faster derivative."""
 
     def log_prob(self, value):
-        return value * self.logits - softplus(self.logits)
+        return bernoulli_log_prob(self.logits, value)
 
 
 class SquaredError(Reconstruction):

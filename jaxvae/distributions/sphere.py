@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from numpyro.distributions import constraints
 
-from jaxvae.distributions.angle import TINY, log_area, log_normalizer, mean_resultant, mean_versine, sample_angle
+from jaxvae.distributions.angle import sample_angle
+from jaxvae.losses.sphere import TINY, log_area, log_normalizer, mean_resultant, vmf_entropy
 
 
 class VonMisesFisher(dist.Distribution):
@@ -57,9 +58,8 @@ class VonMisesFisher(dist.Distribution):
         return exponent - log_normalizer(self.concentration, self.event_shape[0])
 
     def entropy(self):
-        """Entropy `[...]` in nats: log Z + kappa E[1 - mu.x]."""
-        dim, kappa = self.event_shape[0], self.concentration
-        return log_normalizer(kappa, dim) + kappa * mean_versine(kappa, dim) + jnp.zeros_like(self.loc[..., 0])
+        """Entropy of each distribution, `[...]` nats."""
+        return vmf_entropy(self.concentration, self.event_shape[0]) + jnp.zeros_like(self.loc[..., 0])
 
 
 class HypersphericalUniform(dist.Distribution):
@@ -85,8 +85,3 @@ class HypersphericalUniform(dist.Distribution):
 
     def entropy(self):
         return jnp.full((), log_area(self.dim))
-
-
-def kl_vmf_uniform(vmf: VonMisesFisher):
-    """KL from the vMF to the uniform: kappa A + log C_d(kappa) + log area, `[...]` nats (arXiv:1804.00891)."""
-    return log_area(vmf.event_shape[0]) - vmf.entropy()

@@ -9,9 +9,8 @@ import numpyro.distributions as dist
 from jaxvae.common.errors import unknown
 from jaxvae.common.types import Array, Distribution, Key, Params, no_params
 from jaxvae.distributions.counts import NegativeBinomial, Poisson
-from jaxvae.distributions.elementary import log_softplus
 from jaxvae.likelihoods.base import Likelihood, softly_between
-from jaxvae.losses import softplus
+from jaxvae.losses import log_softplus, softplus
 
 MAX_LOG_MEAN = 30.0
 LOG_CONCENTRATIONS = (-10.0, 15.0)  # beyond the upper one float32 does not tell it from a Poisson

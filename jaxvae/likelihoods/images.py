@@ -3,8 +3,9 @@
 from jaxvae.common.errors import UserError
 from jaxvae.common.ranges import INTERVAL, POSITIVE, check
 from jaxvae.common.types import no_params
-from jaxvae.distributions.ssim import MIN_WINDOW, MsSsim
+from jaxvae.distributions.ssim import MsSsim
 from jaxvae.likelihoods.base import Likelihood, find_activation
+from jaxvae.losses.ssim import MIN_WINDOW
 
 
 def ms_ssim(

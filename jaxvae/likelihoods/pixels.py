@@ -8,9 +8,10 @@ import numpyro.distributions as dist
 from jaxvae.common.errors import unknown
 from jaxvae.common.ranges import POSITIVE, check
 from jaxvae.common.types import no_params
-from jaxvae.distributions.continuous import MIN_VARIANCE, ContinuousBernoulli, LogCosh, OptimalGaussian
+from jaxvae.distributions.continuous import ContinuousBernoulli, LogCosh, OptimalGaussian
 from jaxvae.distributions.pixels import Bernoulli, SquaredError
 from jaxvae.likelihoods.base import Likelihood, find_activation, softly_above
+from jaxvae.losses.residuals import MIN_VARIANCE
 
 MIN_LOG_VARIANCE = math.log(MIN_VARIANCE)
 

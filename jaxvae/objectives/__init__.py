@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 
-from jaxvae.objectives.autoencoders import contractive, corrupt, denoising, rae, reconstruction, squared_jacobian
+from jaxvae.objectives.autoencoders import contractive, corrupt, denoising, rae, reconstruction
 from jaxvae.objectives.base import Loss, Objective, StepContext, Transform, bound_metrics, of_model
-from jaxvae.objectives.disentangling import beta_tcvae, dip_vae, log_aggregate
-from jaxvae.objectives.distances import mmd, sliced_wasserstein
+from jaxvae.objectives.disentangling import beta_tcvae, dip_vae
 from jaxvae.objectives.elbo import elbo, kl_estimator
 from jaxvae.objectives.importance import ciwae, iwae, miwae, piwae
 from jaxvae.objectives.kl_weight import KL_WEIGHTS, KLWeight
@@ -23,6 +22,6 @@ OBJECTIVES: dict[str, Callable[..., Objective]] = {
 __all__ = [
     "KL_WEIGHTS", "OBJECTIVES", "KLWeight", "Loss", "Objective", "StepContext", "Transform", "beta_tcvae",
     "bound_metrics", "ciwae", "contractive", "corrupt", "denoising", "dip_vae", "elbo", "info_vae", "iwae",
-    "kl_estimator", "log_aggregate", "miwae", "mmd", "of_model", "piwae", "rae", "reconstruction",
-    "sliced_wasserstein", "spectral_normalisation", "squared_jacobian", "swae", "wae_mmd",
+    "kl_estimator", "miwae", "of_model", "piwae", "rae", "reconstruction", "spectral_normalisation", "swae",
+    "wae_mmd",
 ]  # fmt: skip

@@ -1,10 +1,9 @@
 """Objectives of plain autoencoders: no KL, and mostly the posterior 'delta'."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 
+from jaxvae import losses
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Array, Key
 from jaxvae.distributions.structure import observed_log_prob
@@ -105,7 +104,7 @@ def contractive(model: Model, weight: float = 0.1) -> Objective:
 
     def terms(params, batch, key, ctx):
         out = model.forward(params, key, batch, is_training=ctx.is_training)
-        penalty = squared_jacobian(lambda x: centre(encode_batch(model, params, {**batch, "x": x})), batch["x"])
+        penalty = losses.squared_jacobian(lambda x: centre(encode_batch(model, params, {**batch, "x": x})), batch["x"])
         return out, {
             "loss": weight * penalty - out.log_likelihood[0],
             "reconstruction": -out.log_likelihood[0],
@@ -113,16 +112,6 @@ def contractive(model: Model, weight: float = 0.1) -> Objective:
         }
 
     return of_model(model, terms)
-
-
-def squared_jacobian(function: Callable[[Array], Array], x: Array) -> Array:
-    """The squared Frobenius norm `[B]` of the Jacobian of `function`, which maps each row of x `[B, ...]` to a z."""
-    value, pullback = jax.vjp(function, x)
-    size = value[0].size
-    # each cotangent picks one output of every example: rows do not depend on each other
-    picks = jnp.broadcast_to(jnp.eye(size).reshape(size, 1, *value.shape[1:]), (size, *value.shape))
-    rows = jax.vmap(pullback)(picks)[0]
-    return jnp.sum(jnp.square(rows), axis=(0, *range(2, rows.ndim)))
 
 
 def rae(model: Model, penalty: str = "l2", latent_weight: float = 1e-4, weight: float = 1e-6) -> Objective:
@@ -153,16 +142,15 @@ def rae(model: Model, penalty: str = "l2", latent_weight: float = 1e-4, weight: 
         pass_key, direction_key = jax.random.split(key)
         out = model.forward(params, pass_key, batch, is_training=ctx.is_training)
         z, reconstruction = out.z[0], -out.log_likelihood[0]
-        squares = 0.5 * jnp.sum(jnp.square(z), axis=tuple(range(1, z.ndim)))
+        squares = losses.half_squared_norm(z)
         metrics = {"reconstruction": reconstruction, "latent_norm": squares}
         loss = reconstruction + latent_weight * squares
         if penalty == "l2":
-            squares_of_leaves = [jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(params["decoder"])]
-            metrics["decoder_penalty"] = sum(squares_of_leaves, jnp.zeros(()))
+            metrics["decoder_penalty"] = losses.squared_weights(params["decoder"])
         elif penalty == "gradient":
             direction = jax.random.normal(direction_key, z.shape)
-            slope = jax.jvp(lambda z: model.decode(params, z, batch.get("context")).mean, (z,), (direction,))[1]
-            metrics["decoder_penalty"] = jnp.sum(jnp.square(slope), axis=tuple(range(1, slope.ndim)))
+            decoded_mean = lambda z: model.decode(params, z, batch.get("context")).mean  # noqa: E731
+            metrics["decoder_penalty"] = losses.projected_jacobian(decoded_mean, z, direction)
         if "decoder_penalty" in metrics:
             loss = loss + weight * metrics["decoder_penalty"]
         return out, {"loss": loss, **metrics}

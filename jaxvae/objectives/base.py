@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxvae import losses
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key, Params, Tree
 from jaxvae.models.base import Model, with_state
@@ -149,10 +150,9 @@ def _key_of(key: Key, name: str) -> Key:
 
 def bound_metrics(model: Model, log_likelihood: Array, kl: Array) -> dict[str, Array]:
     """The metrics "reconstruction" and "kl" `[B]`, and "elbo" where it is a bound on log p(x)."""
-    reconstruction = -jnp.mean(log_likelihood, axis=0)
-    metrics = {"reconstruction": reconstruction, "kl": kl}
+    metrics = {"reconstruction": -jnp.mean(log_likelihood, axis=0), "kl": kl}
     if model.has_likelihood and not model.latent.is_relaxed:
-        metrics["elbo"] = -reconstruction - kl
+        metrics["elbo"] = losses.elbo(log_likelihood, kl)
     return metrics
 
 

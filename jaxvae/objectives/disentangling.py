@@ -1,21 +1,19 @@
 """Objectives that ask for independent latent variables."""
 
-import math
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
+from jaxvae import losses
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Array
 from jaxvae.distributions.structure import moments, normal_factors
+from jaxvae.losses.aggregate import ESTIMATORS
 from jaxvae.models.base import Model
 from jaxvae.objectives.base import Objective, bound_metrics, of_model
 from jaxvae.objectives.elbo import check_weights, kl_estimator, needs_density
 from jaxvae.objectives.kl_weight import KLWeight
-
-ESTIMATORS = ("stratified", "weighted")
 
 
 def beta_tcvae(
@@ -31,7 +29,7 @@ def beta_tcvae(
     Args:
       model: posterior and prior must be diagonal Gaussians, whose densities are products over dimensions.
       kl: a factor of all three parts.
-      estimator: of q(z) from a batch: "stratified" or "weighted", see `log_aggregate`.
+      estimator: of q(z) from a batch: "stratified" or "weighted", see `losses.log_aggregate`.
       alpha: weight of the mutual information of z and the example's index, KL(q(z, n) || q(z) p(n)).
       beta: weight of the total correlation, KL(q(z) || prod_d q(z_d)).
       gamma: weight of the dimension-wise KL, sum_d KL(q(z_d) || p(z_d)).
@@ -60,40 +58,14 @@ def beta_tcvae(
         z = out.z[0]
         # [B, B, D]: log q(z_d|x) of the row's z under the column's posterior
         pairs: Any = dist.Normal(q.loc[None], q.scale[None]).log_prob(z[:, None])
-        log_joint = log_aggregate(jnp.sum(pairs, axis=-1), ctx.train_size, estimator)
-        log_marginals = jnp.sum(log_aggregate(pairs, ctx.train_size, estimator), axis=-1)
-        parts = {
-            "mutual_information": out.log_posterior[0] - log_joint,
-            "total_correlation": log_joint - log_marginals,
-            "dimension_wise_kl": log_marginals - jnp.sum(jnp.asarray(p.log_prob(z)), axis=-1),
-        }
+        log_prior = jnp.sum(jnp.asarray(p.log_prob(z)), axis=-1)
+        parts = losses.kl_parts(out.log_posterior[0], pairs, log_prior, ctx.train_size, estimator)
         metrics = bound_metrics(model, out.log_likelihood, out.log_posterior[0] - out.log_prior[0])
-        weighted = sum(weight * part for weight, part in zip((alpha, beta, gamma), parts.values(), strict=True))
+        weighted = sum(weight * part for weight, part in zip((alpha, beta, gamma), parts, strict=True))
         loss = metrics["reconstruction"] + kl.weight(ctx.step) * weighted
-        return out, {"loss": loss, **metrics, **parts}
+        return out, {"loss": loss, **metrics, **parts._asdict()}
 
     return of_model(model, terms, "q(z) is estimated from the posteriors of the whole batch")
-
-
-def log_aggregate(pairs: Array, train_size: int, estimator: str = "stratified") -> Array:
-    """Log of q(z_i) = 1/N sum_n q(z_i|x_n), estimated from a batch of B of the N training examples.
-
-    Args:
-      pairs: `[B, B, ...]`, log q(z_i|x_j) in nats, z_i drawn from q(z|x_i).
-      train_size: N.
-      estimator: "weighted", 1/(N B) sum_j q(z_i|x_j), biased (arXiv:1802.04942, appendix C.1); or "stratified": x_i has
-        its weight 1/N and the others stand for the rest, unbiased (appendix C.2). The paper gives one of the others a
-        weight of its own; here they share (N - 1)/N equally, which has the same mean and less variance, and is exact
-        where the batch is the whole data set.
-
-    Returns:
-      `[B, ...]` nats.
-    """
-    batch = len(pairs)
-    if estimator == "weighted":
-        return jax.nn.logsumexp(pairs, axis=1) - math.log(train_size) - math.log(batch)
-    weights = jnp.where(jnp.eye(batch, dtype=bool), 1.0, (train_size - 1) / (batch - 1)) / train_size
-    return jax.nn.logsumexp(pairs, axis=1, b=weights.reshape(batch, batch, *(1,) * (pairs.ndim - 2)))
 
 
 def _factors(distribution: Any, role: str) -> Any:
@@ -149,13 +121,8 @@ def dip_vae(
         out = model.forward(params, key, batch, is_training=ctx.is_training)
         groups = kl_terms(out)
         mean, covariance = _moments(out.posterior)
-        centred = mean - jnp.mean(mean, axis=0)
-        total = centred.T @ centred / len(mean)
-        if kind == 2:
-            total = total + jnp.mean(covariance, axis=0)
-        squares = jnp.square(total - jnp.eye(len(total)))
-        weights = jnp.where(jnp.eye(len(total), dtype=bool), lambda_diagonal, lambda_off_diagonal)
-        penalty = jnp.sum(weights * squares)
+        weights = lambda_diagonal, lambda_off_diagonal
+        penalty = losses.covariance_penalty(mean, covariance if kind == 2 else None, *weights)
         metrics = bound_metrics(model, out.log_likelihood, jnp.sum(groups, axis=0))
         loss = metrics["reconstruction"] + kl.term(groups, ctx.step) + penalty
         return out, {"loss": loss, **metrics, "covariance_penalty": penalty}

@@ -1,5 +1,7 @@
 """Importance-weighted bounds, and gradient estimators for them."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -35,12 +37,14 @@ def iwae(model: Model, kl: KLWeight, num_samples: int = 50, gradient: str = "pat
     Raises:
       UserError: no samples, an unknown gradient, a posterior without density, a KL weight that is no factor.
     """
-    return _weighted(model, kl, "iwae", 1, num_samples, gradient, lambda bounds: (bounds["iwae"], bounds["iwae"]))
+    return _weighted(model, kl, "iwae", 1, num_samples, gradient, lambda w: (losses.iwae_bound(w),) * 2)
 
 
 def miwae(model: Model, kl: KLWeight, num_bounds: int = 8, num_samples: int = 8) -> Objective:
     """The mean of `num_bounds` IWAE bounds of K = `num_samples` (Rainforth et al. 2018, arXiv:1802.04537, sec. 5)."""
-    return _weighted(model, kl, "miwae", num_bounds, num_samples, "pathwise", lambda b: (b["miwae"], b["miwae"]))
+    split = _splitter(num_bounds, num_samples)
+    bounds = lambda w: (losses.miwae_bound(split(w)),) * 2  # noqa: E731
+    return _weighted(model, kl, "miwae", num_bounds, num_samples, "pathwise", bounds)
 
 
 def ciwae(model: Model, kl: KLWeight, num_samples: int = 50, mix: float = 0.5) -> Objective:
@@ -52,21 +56,23 @@ def ciwae(model: Model, kl: KLWeight, num_samples: int = 50, mix: float = 0.5) -
     if not 0 <= mix <= 1:
         raise UserError(f"objective.mix is {mix}; it must be from 0 (IWAE) to 1 (ELBO).")
 
-    def combine(bounds):
-        both = mix * bounds["elbo"] + (1 - mix) * bounds["iwae"]
-        return both, both
-
-    return _weighted(model, kl, "ciwae", 1, num_samples, "pathwise", combine)
+    return _weighted(model, kl, "ciwae", 1, num_samples, "pathwise", lambda w: (losses.ciwae_bound(w, mix),) * 2)
 
 
 def piwae(model: Model, kl: KLWeight, num_bounds: int = 8, num_samples: int = 8) -> Objective:
     """IWAE over all samples for the decoder, MIWAE for the encoder (arXiv:1802.04537, section 5: "partial IWAE")."""
-    both = lambda bounds: (bounds["iwae"], bounds["miwae"])  # noqa: E731
-    return _weighted(model, kl, "piwae", num_bounds, num_samples, "pathwise", both, one_bound=False)
+    split = _splitter(num_bounds, num_samples)
+    bounds = lambda w: (losses.iwae_bound(w), losses.miwae_bound(split(w)))  # noqa: E731
+    return _weighted(model, kl, "piwae", num_bounds, num_samples, "pathwise", bounds, one_bound=False)
 
 
-def _weighted(model, kl, name, num_bounds, num_samples, gradient, combine, one_bound=True) -> Objective:
-    """`combine(bounds) -> (the decoder's bound, the encoder's)`, each `[B]`; the loss reported is the decoder's.
+def _splitter(num_bounds: int, num_samples: int) -> Callable[[Array], Array]:
+    """`[M K, B]` to `[M, K, B]`."""
+    return lambda log_weights: log_weights.reshape(num_bounds, num_samples, -1)
+
+
+def _weighted(model, kl, name, num_bounds, num_samples, gradient, bounds, one_bound=True) -> Objective:
+    """`bounds(log_weights [M K, B]) -> (the decoder's bound, the encoder's)`, each `[B]`; the loss is the decoder's.
 
     `one_bound` says that both are the same, so that one gradient of it serves both.
     """
@@ -86,14 +92,6 @@ def _weighted(model, kl, name, num_bounds, num_samples, gradient, combine, one_b
             "posterior over codes has no such density: take objective.gradient=pathwise."
         )
     total = num_bounds * num_samples
-
-    def bounds(log_weights: Array) -> dict[str, Array]:
-        by_bound = log_weights.reshape(num_bounds, num_samples, -1)
-        return {
-            "elbo": jnp.mean(log_weights, axis=0),
-            "iwae": losses.iwae_bound(log_weights),
-            "miwae": jnp.mean(jax.vmap(losses.iwae_bound)(by_bound), axis=0),
-        }
 
     def terms(params, batch, key, ctx):
         beta, posterior = kl.weight(ctx.step), encode_batch(model, params, batch)
@@ -115,7 +113,7 @@ def _weighted(model, kl, name, num_bounds, num_samples, gradient, combine, one_b
         log_likelihood, log_prior = out.log_likelihood, out.log_prior
         if one_bound:
             log_q = log_posterior if gradient == "pathwise" else path_log_prob(posterior, z)
-            loss = -combine(bounds(log_likelihood + beta * (log_prior - log_q) + to_add))[0]
+            loss = -bounds(log_likelihood + beta * (log_prior - log_q) + to_add)[0]
         else:
             loss = _two_paths(params, z, through, beta)
         kl_estimate = jnp.mean(log_posterior - log_prior, axis=0)
@@ -132,10 +130,10 @@ def _weighted(model, kl, name, num_bounds, num_samples, gradient, combine, one_b
         out = through(stop(params), z)
         of_encoder = out.log_likelihood + beta * (out.log_prior - out.log_posterior)
         weights = stop(of_model_)
-        for_model = jax.grad(lambda w: jnp.sum(combine(bounds(w))[0]))(weights)
-        for_encoder = jax.grad(lambda w: jnp.sum(combine(bounds(w))[1]))(weights)
+        for_model = jax.grad(lambda w: jnp.sum(bounds(w)[0]))(weights)
+        for_encoder = jax.grad(lambda w: jnp.sum(bounds(w)[1]))(weights)
         surrogate = jnp.sum(stop(for_model) * of_model_ + stop(for_encoder) * of_encoder, axis=0)
-        value = combine(bounds(weights))[0]
+        value = bounds(weights)[0]
         return -(stop(value) + surrogate - stop(surrogate))
 
     return of_model(model, terms)

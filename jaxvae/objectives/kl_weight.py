@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
+from jaxvae import losses
 from jaxvae.common.ranges import NOT_NEGATIVE, UNIT, check, within
 from jaxvae.common.types import Array
 
@@ -38,19 +39,14 @@ def constant(beta: float = 1.0) -> KLWeight:
 def linear(total_steps: int, beta: float = 1.0, start: float = 0.0, fraction: float = 0.3) -> KLWeight:
     """A weight that rises from `start` to `beta` over the first `fraction` of the run (arXiv:1511.06349, section 3)."""
     check("KL weight", "linear", beta=(beta, NOT_NEGATIVE), start=(start, NOT_NEGATIVE), fraction=(fraction, UNIT))
-    return _linear(lambda step: start + (beta - start) * _progress(step, total_steps, fraction))
+    return _linear(lambda step: start + (beta - start) * losses.warmup(step, fraction * total_steps))
 
 
 def cyclic(total_steps: int, beta: float = 1.0, cycles: int = 4, fraction: float = 0.5) -> KLWeight:
     """`cycles` rises from 0 to `beta`, each over the first `fraction` of its cycle (arXiv:1903.10145, equation 6)."""
     check("KL weight", "cyclic", beta=(beta, NOT_NEGATIVE), cycles=(cycles, within(1)), fraction=(fraction, UNIT))
 
-    def weight(step):
-        # whole numbers until the end: a cycle starts at exactly 0
-        position = jnp.where(step >= total_steps, 1.0, step * cycles % max(total_steps, 1) / max(total_steps, 1))
-        return beta * jnp.clip(position / max(fraction, 1e-9), 0.0, 1.0)
-
-    return _linear(weight)
+    return _linear(lambda step: beta * losses.cyclical_warmup(step, total_steps, cycles, fraction))
 
 
 def free_bits(total_steps: int, nats: float = 0.1, beta: float = 1.0, fraction: float = 0.0) -> KLWeight:
@@ -62,12 +58,10 @@ def free_bits(total_steps: int, nats: float = 0.1, beta: float = 1.0, fraction: 
     check("KL weight", "free_bits", nats=(nats, NOT_NEGATIVE), beta=(beta, NOT_NEGATIVE), fraction=(fraction, UNIT))
 
     def weight(step):
-        return beta * _progress(step, total_steps, fraction)
+        return beta * losses.warmup(step, fraction * total_steps)
 
     def term(kl, step):
-        # Where the mean is below the bound its gradient is none; the value is the same for each example.
-        mean = jnp.mean(kl, axis=1, keepdims=True)
-        return weight(step) * jnp.sum(jnp.where(mean > nats, kl, jnp.full_like(kl, nats)), axis=0)
+        return weight(step) * losses.free_bits(kl, nats)
 
     return KLWeight(weight, term, is_linear=False, whole_batch="free bits are those of the batch's mean KL")
 
@@ -77,9 +71,8 @@ def capacity(total_steps: int, nats: float = 25.0, gamma: float = 30.0, fraction
     check("KL weight", "capacity", nats=(nats, NOT_NEGATIVE), gamma=(gamma, NOT_NEGATIVE), fraction=(fraction, UNIT))
 
     def term(kl, step):
-        # |.| of the batch's mean, as in the paper's code: single examples may have more and less
-        excess = jnp.sum(kl, axis=0) - nats * _progress(step, total_steps, fraction)
-        return gamma * jnp.sign(jnp.mean(excess)) * excess
+        limit = nats * losses.warmup(step, fraction * total_steps)
+        return losses.capacity(jnp.sum(kl, axis=0), limit, gamma)
 
     return KLWeight(lambda step: jnp.asarray(gamma), term, False, "the capacity is one of the batch's mean KL")
 
@@ -87,9 +80,3 @@ def capacity(total_steps: int, nats: float = 25.0, gamma: float = 30.0, fraction
 KL_WEIGHTS = {
     "constant": constant, "linear": linear, "cyclic": cyclic, "free_bits": free_bits, "capacity": capacity,
 }  # fmt: skip
-
-
-def _progress(step: Array, total_steps: int, fraction: float) -> Array:
-    if not fraction:
-        return jnp.asarray(1.0)
-    return jnp.clip(step / max(fraction * total_steps, 1.0), 0.0, 1.0)

@@ -5,11 +5,13 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from jaxvae.common.errors import UserError
+from jaxvae import losses
+from jaxvae.common.errors import UserError, unknown
+from jaxvae.common.ranges import POSITIVE, check
 from jaxvae.common.types import Array, Key
+from jaxvae.losses.distances import KERNELS
 from jaxvae.models.base import Model, Pass
 from jaxvae.objectives.base import Objective, bound_metrics, needs_fixed_prior, of_model
-from jaxvae.objectives.distances import check_kernel, mmd, sliced_wasserstein
 from jaxvae.objectives.elbo import check_weights, kl_estimator, needs_density, needs_exact_samples
 from jaxvae.objectives.kl_weight import KLWeight
 
@@ -33,7 +35,7 @@ def info_vae(
       kl: how the KL is weighed, beside 1 - alpha.
       alpha: at most 1, which is the paper's MMD-VAE without a KL.
       lambda_: lambda.
-      kernel: "rbf" or "imq", see `mmd`.
+      kernel: "rbf" or "imq", see `losses.mmd`.
       variance: the kernel's bandwidth, as the variance of the prior in each dimension.
       kl_estimate: "analytic" or "monte_carlo", as in the ELBO.
 
@@ -55,7 +57,7 @@ def info_vae(
     def terms(params, batch, key, ctx):
         pass_key, prior_key = jax.random.split(key)
         out = model.forward(params, pass_key, batch, is_training=ctx.is_training)
-        distance = mmd(*_both(out, prior_key), kernel, variance)
+        distance = _mmd(*_both(out, prior_key), kernel, variance)
         groups = kl_terms(out)
         metrics = bound_metrics(model, out.log_likelihood, jnp.sum(groups, axis=0))
         loss = metrics["reconstruction"] + (1 - alpha) * kl.term(groups, ctx.step) + (alpha + lambda_ - 1) * distance
@@ -70,14 +72,14 @@ def wae_mmd(model: Model, weight: float = 10.0, kernel: str = "imq", variance: f
     Args:
       model: any posterior whose samples have gradients, 'delta' too; the prior must be fixed.
       weight: lambda; the paper has 10 for MNIST and 100 for CelebA, with squared errors summed over pixels.
-      kernel: "imq" or "rbf", see `mmd`.
+      kernel: "imq" or "rbf", see `losses.mmd`.
       variance: the kernel's bandwidth, as the variance of the prior in each dimension.
 
     Raises:
       UserError: a weight below 0, an unknown kernel, a prior with parameters, a relaxed posterior.
     """
     check_kernel("wae_mmd", kernel, variance)
-    return _matched(model, "wae_mmd", "mmd", weight, lambda key, z, prior_z: mmd(z, prior_z, kernel, variance))
+    return _matched(model, "wae_mmd", "mmd", weight, lambda key, z, prior_z: _mmd(z, prior_z, kernel, variance))
 
 
 def swae(model: Model, weight: float = 10.0, num_projections: int = 50) -> Objective:
@@ -95,9 +97,22 @@ def swae(model: Model, weight: float = 10.0, num_projections: int = 50) -> Objec
         raise UserError(f"objective.num_projections is {num_projections}; it must be 1 or more.")
 
     def distance(key, z, prior_z):
-        return sliced_wasserstein(key, z, prior_z, num_projections)
+        return losses.sliced_wasserstein(key, z, prior_z, num_projections)
 
     return _matched(model, "swae", "sliced_wasserstein", weight, distance)
+
+
+def check_kernel(objective: str, kernel: str, variance: float) -> None:
+    """Raises UserError for an unknown kernel, or a bandwidth that is not above 0."""
+    if kernel not in KERNELS:
+        raise unknown("kernel", kernel, KERNELS)
+    check("kernel of", objective, variance=(variance, POSITIVE))
+
+
+def _mmd(z: Array, prior_z: Array, kernel: str, variance: float) -> Array:
+    if len(z) < 2:
+        raise UserError("The discrepancy of two distributions needs at least 2 samples of each: take a larger batch.")
+    return losses.mmd(z, prior_z, kernel, variance)
 
 
 def _matched(model: Model, name: str, metric: str, weight: float, distance: Callable) -> Objective:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxvae import losses
 from jaxvae.common.errors import UserError
 from jaxvae.common.ranges import NOT_NEGATIVE, POSITIVE, UNIT, check, within
 from jaxvae.common.types import Array, no_params
@@ -85,11 +86,8 @@ def vector_quantized(
         return Quantized(inputs, params["codebook"][codes], codes)
 
     def penalty(q):
-        def distance(a, b):
-            return jnp.sum(jnp.square(a - b), axis=(-2, -1))
-
-        value = commitment * distance(q.inputs, jax.lax.stop_gradient(q.values))
-        return value if ema else value + distance(jax.lax.stop_gradient(q.inputs), q.values)
+        value = commitment * losses.commitment_loss(q.inputs, q.values)
+        return value if ema else value + losses.codebook_loss(q.inputs, q.values)
 
     def update_state(state, q, key):
         old = state["posterior"]

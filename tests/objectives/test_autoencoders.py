@@ -9,7 +9,7 @@ from scipy import special
 
 from jaxvae import likelihoods, posteriors
 from jaxvae.common.errors import UserError
-from jaxvae.objectives import corrupt, squared_jacobian
+from jaxvae.objectives import corrupt
 
 SIZE = 40_000
 
@@ -95,17 +95,6 @@ def test_the_contractive_penalty_of_a_gaussian_is_that_of_its_mean(random_like):
     out = tools.evaluate(tools.make("contractive", model), params)
     jacobian = finite_difference(lambda x: tools.encoded(params["model"], x)[..., :2], tools.X)
     np.testing.assert_allclose(out.metrics["contraction"], (jacobian**2).sum(axis=(1, 2)), rtol=1e-4)
-
-
-def test_squared_jacobian_of_arrays_of_any_rank_is_that_of_the_full_jacobian():
-    weight = np.random.default_rng(3).normal(size=(6, 4)).astype(np.float32)
-
-    def function(x):  # [B, 2, 3] -> [B, 2, 2]
-        return jnp.sin(x.reshape(-1, 6) @ weight).reshape(-1, 2, 2)
-
-    x = tools.X.reshape(5, 2, 3)
-    full = jax.vmap(jax.jacobian(lambda row: function(row[None])[0]))(x)
-    np.testing.assert_allclose(squared_jacobian(function, x), (full**2).sum(axis=(1, 2, 3, 4)), rtol=1e-5)
 
 
 def test_rae_l2_is_arithmetic_on_latents_and_decoder(params):

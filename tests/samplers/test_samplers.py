@@ -11,9 +11,9 @@ from jaxvae import likelihoods, networks, posteriors, priors, samplers
 from jaxvae.common.errors import UserError
 from jaxvae.distributions import nearest_code, spaces
 from jaxvae.distributions.poincare import expmap0, logmap0
+from jaxvae.losses import mmd
 from jaxvae.models.base import centre, with_state
 from jaxvae.models.vae import make_model
-from jaxvae.objectives.distances import mmd
 from jaxvae.samplers.base import CHUNK
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

@@ -99,7 +99,7 @@ def gaussian_nll_of_ones(variance):
     ("loss", "shapes"),
     [(loss, shapes) for loss in PAIR_LOSSES for shapes in ([(3, 4), (3, 1)], [(3, 1), (3,)], [(1, 4), (3, 4)])]
     + [(losses.kl_diagonal_gaussians, [(3, 4)] * 3 + [shape]) for shape in ((3, 1), (4,), (1, 4))]
-    + [(gaussian_nll_of_ones, [shape]) for shape in ((3, 4), (1,))]
+    + [(gaussian_nll_of_ones, [shape]) for shape in ((3, 1), (1, 4), (4,), (1,))]
     + [(losses.elbo, [first, kl]) for first, kl in (((3,), (3, 1)), ((5, 3), (1,)), ((3, 5), (3,)), ((2, 5, 3), (3,)))]
     + [(losses.iwae_bound, [shape]) for shape in ((3,), (2, 3, 4))],
 )

@@ -5,14 +5,13 @@ from collections.abc import Callable
 import chex
 import jax
 import jax.numpy as jnp
+from jax import Array
 
-from jaxvae.common.errors import UserError, unknown
-from jaxvae.common.ranges import POSITIVE, check
-from jaxvae.common.types import Array, Key
+from jaxvae.losses.arrays import floats
 
 SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
-# `(|x - y|^2, c)` to k(x, y), where c is what |x - y|^2 is on average for two draws from the prior
+# `(|x - y|^2, c)` to k(x, y), where c is the mean of |x - y|^2 for two draws from the prior
 KERNELS: dict[str, Callable[[Array, float], Array]] = {
     "rbf": lambda squared, c: jnp.exp(-squared / c),
     "imq": lambda squared, c: sum((s * c / (s * c + squared) for s in SCALES), jnp.zeros(())),
@@ -20,7 +19,7 @@ KERNELS: dict[str, Callable[[Array, float], Array]] = {
 
 
 def mmd(x: Array, y: Array, kernel: str = "imq", variance: float = 1.0) -> Array:
-    """The squared maximum mean discrepancy of two distributions from samples: unbiased, so it can be below 0.
+    """Squared maximum mean discrepancy of two distributions from samples: unbiased, so it can be below 0.
 
     Args:
       x: `[N, D]` with N >= 2.
@@ -33,18 +32,20 @@ def mmd(x: Array, y: Array, kernel: str = "imq", variance: float = 1.0) -> Array
       `[]`, the U-statistic of arXiv:1711.01558, algorithm 2 (without its weight).
 
     Raises:
-      UserError: an unknown kernel, or fewer than 2 samples.
       AssertionError: the shapes do not fit.
+      ValueError: an unknown kernel, fewer than 2 samples, integers.
     """
-    check_kernel("mmd", kernel, variance)
+    x, y = floats(x=x, y=y)
+    if kernel not in KERNELS:
+        raise ValueError(f"Unknown kernel '{kernel}'; known: {', '.join(KERNELS)}.")
     chex.assert_rank([x, y], 2)
     chex.assert_equal_shape_suffix([x, y], 1)
     if min(len(x), len(y)) < 2:
-        raise UserError("The discrepancy of two distributions needs 2 samples of each at least: take a larger batch.")
+        raise ValueError("The discrepancy of two distributions needs at least 2 samples of each: take a larger batch.")
 
     def similarity(a: Array, b: Array) -> Array:
-        products = jnp.matmul(a, b.T, precision=jax.lax.Precision.HIGHEST)
-        squared = jnp.sum(a * a, axis=-1)[:, None] + jnp.sum(b * b, axis=-1) - 2 * products
+        products = jnp.matmul(a, b.T, precision="highest")
+        squared = jnp.sum(a * a, axis=-1)[:, None] + jnp.sum(b * b, axis=-1)[None] - 2 * products
         return KERNELS[kernel](jnp.maximum(squared, 0), 2 * x.shape[-1] * variance)
 
     def within(a: Array) -> Array:
@@ -54,11 +55,11 @@ def mmd(x: Array, y: Array, kernel: str = "imq", variance: float = 1.0) -> Array
     return within(x) + within(y) - 2 * jnp.mean(similarity(x, y))
 
 
-def sliced_wasserstein(key: Key, x: Array, y: Array, num: int = 50) -> Array:
-    """The mean squared Wasserstein-2 distance of the projections of two samples on `num` random directions.
+def sliced_wasserstein(key: Array, x: Array, y: Array, num: int = 50) -> Array:
+    """Mean squared Wasserstein-2 distance of the projections of two samples on `num` random directions.
 
     Args:
-      key: draws the directions, uniform on the unit sphere of R^D.
+      key: typed key of the directions, which are uniform on the unit sphere of R^D.
       x: `[N, D]`.
       y: `[N, D]`, as many.
       num: directions.
@@ -69,17 +70,17 @@ def sliced_wasserstein(key: Key, x: Array, y: Array, num: int = 50) -> Array:
 
     Raises:
       AssertionError: the shapes differ.
+      ValueError: integers, or `num` below 1.
     """
+    x, y = floats(x=x, y=y)
     chex.assert_rank(x, 2)
     chex.assert_equal_shape([x, y])
+    if num < 1:
+        raise ValueError(f"`num` is {num}; at least 1 direction is needed.")
     directions = jax.random.normal(key, (x.shape[-1], num))
-    directions = directions / jnp.linalg.norm(directions, axis=0)
-    sort = lambda points: jnp.sort(points @ directions, axis=0)  # noqa: E731
-    return jnp.mean(jnp.square(sort(x) - sort(y)))
+    directions = directions / jnp.linalg.norm(directions, axis=0, keepdims=True)
 
+    def sorted_projections(points: Array) -> Array:
+        return jnp.sort(jnp.matmul(points, directions, precision="highest"), axis=0)
 
-def check_kernel(objective: str, kernel: str, variance: float) -> None:
-    """Raises UserError for an unknown kernel, or a bandwidth that is not above 0."""
-    if kernel not in KERNELS:
-        raise unknown("kernel", kernel, KERNELS)
-    check("kernel of", objective, variance=(variance, POSITIVE))
+    return jnp.mean(jnp.square(sorted_projections(x) - sorted_projections(y)))
