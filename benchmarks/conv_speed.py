@@ -54,7 +54,8 @@ def jaxvae_step(images: np.ndarray) -> Callable[[], float]:
     config["network"] = {"name": "conv", "channels": CHANNELS, "kernel": 4, "stride": 2}
     spec = DataSpec(images.shape[1:])
     model = build.model(config, spec)
-    objective, optimizer = build.objective(config, model, spec, 1000), build.optimizer(config, 1000)
+    objective = build.objective(config, model, spec, 1000)
+    optimizer = build.optimizer(config, objective, 1000)
     step = train.make_step(objective, optimizer, lambda key, x: x, BATCH)
     compiled = jax.jit(step, donate_argnums=0)
     state, batch = train.init_state(objective, optimizer, jax.random.key(0)), {"x": jnp.asarray(images)}

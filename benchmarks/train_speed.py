@@ -83,7 +83,8 @@ def jaxvae_epoch(config: dict, images: np.ndarray) -> Callable[[], float]:
     feed = data.make_feed(data.Split(images), settings["batch_size"], config["seed"])
     parallel = sharding.global_view()
     total_steps = settings["num_epochs"] * feed.steps_per_epoch
-    objective, optimizer = build.objective(config, model, spec, total_steps), build.optimizer(config, total_steps)
+    objective = build.objective(config, model, spec, total_steps)
+    optimizer = build.optimizer(config, objective, total_steps)
     run = train.make_trainer(objective, optimizer, preprocess, feed, len(images), parallel)
     state = parallel.replicate(train.init_state(objective, optimizer, jax.random.key(config["seed"])))
     step, seen = 0, {}

@@ -54,7 +54,7 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
     check_accumulate(
         settings["accumulate"], settings["batch_size"], parallel.num_devices, experiment.objective.whole_batch
     )
-    optimizer = build.optimizer(config, experiment.total_steps)
+    optimizer = build.optimizer(config, experiment.objective, experiment.total_steps)
     if config["evaluate"]["checkpoint"] not in ("best", "last"):
         raise UserError(
             "evaluate.checkpoint must be 'best' or 'last' while training; a step can be named with --mode=evaluate."

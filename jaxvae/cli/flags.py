@@ -11,7 +11,7 @@ from jaxvae.cli.suggestions import nearest_key, unknown_key
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.experiment import defaults
 from jaxvae.experiment.checks import check_ranges
-from jaxvae.experiment.defaults import KEYS, PARTS, SETTINGS, Part, is_option
+from jaxvae.experiment.defaults import KEYS, PARTS, SETTINGS, Part, is_option, shared
 from jaxvae.experiment.own import short
 from jaxvae.experiment.plain import flatten, load_config
 
@@ -53,15 +53,16 @@ def check(config: ConfigDict) -> None:
       UserError: the first mistake.
     """
     given = flatten(config)
-    for key in sorted(given.keys() - KEYS.keys()):
-        if not is_option(key):
+    for key in sorted(given):
+        if shared(key) not in KEYS and not is_option(key):
             raise unknown_key(key, given)
     if missing := sorted(KEYS.keys() - given.keys()):
         raise UserError(
             f"The config lacks {', '.join(missing)}. Start it from jaxvae.experiment.defaults.get_config, which gives "
             "every key."
         )
-    for key, each in KEYS.items():
+    for key in filter(lambda key: shared(key) in KEYS, given):
+        each = KEYS[shared(key)]
         default = each.default["name"] if isinstance(each, Part) else each.default
         wanted = (int, float) if isinstance(default, float) else type(default)
         if not isinstance(given[key], wanted) or isinstance(given[key], bool) != isinstance(default, bool):
@@ -105,16 +106,19 @@ def _load(argv: list[str]) -> ConfigDict:
 def _spell_out(arg: str, config: ConfigDict) -> str:
     """Completes the name of a part; where it is another part than the config's, the options of the old one go."""
     path, equals, value = arg.removeprefix("--config.").partition("=")
-    if path in PARTS:
+    if shared(path) in PARTS:
         path += ".name"
-    if path not in KEYS and not is_option(path):
+    if shared(path) not in KEYS and not is_option(path):
         raise unknown_key(path, flatten(config))
-    part = path.removesuffix(".name")
-    if path.endswith(".name") and part in PARTS:
+    part, _, last = path.rpartition(".")
+    of_group = path != shared(path)
+    if shared(part) in PARTS and (of_group or last == "name"):
         node = config
         for name in part.split("."):
+            if of_group and name not in node:  # ml_collections sets values in sections that exist alone
+                node[name] = ConfigDict()
             node = node[name]
-        if node["name"] != value:
+        if last == "name" and node.get("name") != value:
             for option in [key for key in node if is_option(f"{part}.{key}")]:
                 del node[option]
     return f"--config.{path}{equals}{value}"

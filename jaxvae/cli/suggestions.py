@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jaxvae.common.errors import SYNONYMS, UserError
-from jaxvae.experiment.defaults import PARTS, SETTINGS, is_option
+from jaxvae.experiment.defaults import PARTS, SETTINGS, is_option, shared
 
 
 def nearest_key(given: str, known: Iterable[str]) -> str:
@@ -54,13 +54,13 @@ def check_options(config: Mapping[str, Any]) -> None:
     known = options_by_part()
     for key in filter(is_option, config):
         path, _, option = key.rpartition(".")
-        name = config.get(f"{path}.name")
-        takes = known.get((path, name))
+        name = config.get(f"{path}.name", config.get(f"{shared(path)}.name"))
+        takes = known.get((shared(path), name))
         if takes is None or option in takes:  # a part of the user's own is checked when it is built
             continue
         near = difflib.get_close_matches(option, takes, n=1, cutoff=0.6)
         hint = f" Did you mean '{path}.{near[0]}'?" if near else _hint(key, known_keys(config, key))
-        kind = path.rpartition(".")[2]
+        kind = shared(path).rpartition(".")[2]
         raise UserError(f"Unknown option of the {kind} '{name}' '{option}'.{hint} Known: {', '.join(takes) or 'none'}.")
 
 

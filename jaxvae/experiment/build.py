@@ -6,12 +6,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from jaxvae.common.errors import UserError
 from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import own
 from jaxvae.experiment.checks import check_ranges
+from jaxvae.experiment.optimizer import optimizer
 from jaxvae.experiment.parts import PARTS, part
 from jaxvae.likelihoods import Likelihood
 from jaxvae.models.base import Model, context_args, example_batch
@@ -22,7 +22,6 @@ from jaxvae.objectives import Objective, StepContext
 from jaxvae.objectives.base import needs_fixed_prior
 from jaxvae.posteriors import Posterior
 from jaxvae.priors import Prior
-from jaxvae.train import optimizers
 
 __all__ = ["PARTS", "DataSpec", "model", "objective", "optimizer", "part"]
 
@@ -161,20 +160,3 @@ def _check_without_kl(config: Mapping[str, Any], model: Model) -> None:
         )
     if not own.is_own(name):  # which may have such a term all the same
         needs_fixed_prior(model, name, "has no term in which the prior stands")
-
-
-def optimizer(config: Mapping[str, Any], total_steps: int) -> optax.GradientTransformation:
-    """The optimiser that a config describes, for a run of `total_steps`."""
-    spec = dict(config["optimizer"])
-    schedule = part("schedule", spec.pop("schedule"))
-    names = ("learning_rate", "warmup_steps", "clip_norm", "ema_decay", "skip_norm")
-    common = {key: spec.pop(key) for key in names if key in spec}
-    update = part("optimizer", spec)
-    try:
-        made = optimizers.make_optimizer(update, schedule, total_steps=total_steps, **common)
-        jax.eval_shape(made.init, jnp.zeros(1))
-    except (TypeError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"The optimizer '{spec['name']}' does not work with {spec}: {error}") from error
-    return made

@@ -8,7 +8,7 @@ from typing import Any
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.places import check_named, check_own
 from jaxvae.experiment import own
-from jaxvae.experiment.defaults import KEYS, Part
+from jaxvae.experiment.defaults import KEYS, Part, shared
 from jaxvae.experiment.plain import flatten, load_config
 
 # Data sets that neither jaxvae nor TFDS can give: what the file of data.path holds.
@@ -28,7 +28,7 @@ def check_ranges(config: Mapping[str, Any]) -> None:
     for key, value in flatten(config).items():
         if isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"{key} is {value}; it must be a finite number.")
-        each = KEYS.get(key)
+        each = KEYS.get(shared(key))
         if each is None or isinstance(each, Part):
             continue
         if each.choices and value not in each.choices:

@@ -3,6 +3,7 @@
 The command line, `--help` and the checks of a config read this table. Imports no JAX: mistakes are answered at once.
 """
 
+import re
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
@@ -82,8 +83,11 @@ SETTINGS: dict[str, Setting | Part] = {
     "optimizer.clip_norm": Setting(0.0, "above 0: largest global norm of a gradient", NORM),
     "optimizer.skip_norm": Setting(0.0, "above 0: skip an update whose gradient is larger or not finite", NORM),
     "optimizer.ema_decay": Setting(0.0, "above 0: evaluate and sample with the EMA of the parameters", FRACTION),
+    "optimizer.every": Setting(1, "n: update at every n-th step only", AT_LEAST_1),
+    "optimizer.groups": Setting({}, "for one group of parameters alone: optimizer.groups.GROUP.learning_rate=1e-4"),
     "train.num_epochs": Setting(20, "passes over the training set", AT_LEAST_1),
     "train.start_from": Setting("", "warm start: folder of a run whose parameters training starts from"),
+    "train.freeze": Setting((), "parameters that keep their first values: a group, or model.encoder,model.prior"),
     "train.batch_size": Setting(128, "examples in a batch, over all devices", AT_LEAST_1),
     "train.accumulate": Setting(1, "equal parts of a batch, run through the network one after the other", AT_LEAST_1),
     "train.compute_dtype": Setting("float32", "of the networks; parameters and losses stay float32",
@@ -153,6 +157,12 @@ def get_config(name: str, dataset: str = "") -> ConfigDict:
     return ConfigDict({**nested, "name": f"{name}-{own.short(dataset)}", "data": {**nested["data"], "name": dataset}})
 
 
+def shared(key: str) -> str:
+    """The setting of all groups of parameters that `optimizer.groups.GROUP` overrides for one; other keys unchanged."""
+    return re.sub(r"^optimizer\.groups\.[^.]+", "optimizer", key)
+
+
 def is_option(key: str) -> bool:
     """Whether a key is an option of a part, which the part itself checks."""
+    key = shared(key)
     return key.rpartition(".")[0] in WITH_OPTIONS and key not in SETTINGS and key not in KEYS

@@ -19,8 +19,11 @@ ADDED = {
     "train.accumulate": 1,
     "train.remat": False,
     "train.start_from": "",
+    "train.freeze": [],
     "optimizer.ema_decay": 0.0,
     "optimizer.skip_norm": 0.0,
+    "optimizer.every": 1,
+    "optimizer.groups": {},
     "sample.decoding": {"name": "greedy"},
 }
 

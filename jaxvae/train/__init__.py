@@ -1,8 +1,18 @@
 """The train state, the pure step, optimisers, the one loop, and how devices run it."""
 
+from jaxvae.train.groups import by_group
 from jaxvae.train.optimizers import make_optimizer
 from jaxvae.train.state import TrainState, init_state, streams
 from jaxvae.train.step import make_step
 from jaxvae.train.trainer import make_many_steps, make_trainer
 
-__all__ = ["TrainState", "init_state", "make_many_steps", "make_optimizer", "make_step", "make_trainer", "streams"]
+__all__ = [
+    "TrainState",
+    "by_group",
+    "init_state",
+    "make_many_steps",
+    "make_optimizer",
+    "make_step",
+    "make_trainer",
+    "streams",
+]

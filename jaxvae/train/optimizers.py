@@ -1,4 +1,4 @@
-"""Optax optimisers, schedules and clipping by plain arguments."""
+"""Optax optimisers, schedules, clipping, EMA, skipping and cadence by plain arguments."""
 
 import functools
 import inspect
@@ -9,20 +9,20 @@ import optax
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.ranges import FRACTION, NOT_NEGATIVE, UNIT
-from jaxvae.train.transforms import average, skip_above
+from jaxvae.train.transforms import average, every_nth, skip_above
 
-# Which numbers make sense, whatever optimiser or schedule the option belongs to; Optax takes any.
+# Ranges of options of any optimiser or schedule; Optax checks none.
 RANGES = {
     **dict.fromkeys(("b1", "b2", "b3", "decay", "momentum"), FRACTION),
     **dict.fromkeys(("eps", "eps_root", "initial_scale", "threshold", "weight_decay"), NOT_NEGATIVE),
     "final_fraction": UNIT,
 }
-# Those that a default of None does not tell.
+# Types of options whose default is None.
 TYPES = {"momentum": float, "mu_dtype": str, "accumulator_dtype": str}
 
 
 def _plain(builder: Callable) -> Callable:
-    """`builder` with the options that a config can say; it refuses numbers out of RANGES with a UserError."""
+    """Give `builder` the signature that a config can set, and refuse numbers out of RANGES with a UserError."""
 
     @functools.wraps(builder)
     def checked(*args, **options):
@@ -32,7 +32,7 @@ def _plain(builder: Callable) -> Callable:
         return builder(*args, **options)
 
     signature = inspect.signature(builder)
-    # not the mask, a function or a tree of booleans
+    # without the mask, a function or a tree of booleans
     said = [p.replace(annotation=TYPES.get(p.name, p.annotation)) for p in signature.parameters.values()
             if p.name != "mask"]  # fmt: skip
     checked.__signature__ = signature.replace(parameters=said)  # pyright: ignore[reportAttributeAccessIssue]
@@ -46,20 +46,20 @@ OPTIMIZERS = {
 
 
 def constant(peak: float, total_steps: int) -> optax.Schedule:
-    """The learning rate as given, always."""
+    """Keep the learning rate constant."""
     del total_steps
     return optax.constant_schedule(peak)
 
 
 @_plain
 def cosine(peak: float, total_steps: int, final_fraction: float = 0.0) -> optax.Schedule:
-    """Half a cosine from `peak` to `final_fraction * peak` (arXiv:1608.03983, equation 5, without restarts)."""
+    """Follow half a cosine from `peak` to `final_fraction * peak` (arXiv:1608.03983, equation 5, without restarts)."""
     return optax.cosine_decay_schedule(peak, max(total_steps, 1), final_fraction)
 
 
 @_plain
 def linear(peak: float, total_steps: int, final_fraction: float = 0.0) -> optax.Schedule:
-    """A straight line from `peak` to `final_fraction * peak`."""
+    """Follow a straight line from `peak` to `final_fraction * peak`."""
     return optax.linear_schedule(peak, peak * final_fraction, max(total_steps, 1))
 
 
@@ -76,19 +76,21 @@ def make_optimizer(
     clip_norm: float = 0.0,
     ema_decay: float = 0.0,
     skip_norm: float = 0.0,
+    every: int = 1,
 ) -> optax.GradientTransformation:
-    """An optimiser with its schedule.
+    """Build the optimiser of one group of parameters, with its schedule; see `groups.by_group` for several.
 
     Args:
       update: an optax optimiser as a function of the learning rate, `optax.adam` for example.
       schedule: `(peak, total_steps) -> optax.Schedule`, one of this module's.
       learning_rate: the peak.
-      total_steps: steps in the whole run, warm-up included.
-      warmup_steps: steps of a linear rise from 0.
-      clip_norm: where above 0, gradients are scaled down to this global norm.
-      ema_decay: where above 0, a moving average of the parameters is kept, see `updates.average`.
-      skip_norm: where above 0, an update whose gradient is above this global norm, before any clipping, is skipped, see
-        `updates.skip_above`.
+      total_steps: steps of the whole run, warm-up included.
+      warmup_steps: updates of a linear rise from 0.
+      clip_norm: above 0, the largest global norm of a gradient; larger ones are scaled down.
+      ema_decay: above 0, the decay of an EMA of the parameters, see `transforms.average`.
+      skip_norm: above 0, updates whose gradient has a larger global norm, before clipping, are skipped, see
+        `transforms.skip_above`.
+      every: update at every n-th step only, see `transforms.every_nth`; the schedule counts these updates.
 
     Raises:
       UserError: a value out of its range.
@@ -101,14 +103,17 @@ def make_optimizer(
         raise UserError(f"optimizer.ema_decay is {ema_decay}; it must be 0 (no average) or more, and below 1.")
     if not 0 <= skip_norm < math.inf:
         raise UserError(f"optimizer.skip_norm is {skip_norm}; it must be 0 (no update is skipped) or above.")
-    if not 0 <= warmup_steps <= total_steps:
-        raise UserError(
-            f"optimizer.warmup_steps is {warmup_steps}; it must be from 0 to the run's {total_steps} steps."
-        )
-    rate = schedule(learning_rate, total_steps - warmup_steps)
+    if every < 1:
+        raise UserError(f"optimizer.every is {every}; it must be 1 (an update at each step) or more.")
+    updates = total_steps // every
+    if not 0 <= warmup_steps <= updates:
+        unit = "steps" if every == 1 else f"updates, one at every {every} steps"
+        raise UserError(f"optimizer.warmup_steps is {warmup_steps}; it must be from 0 to the run's {updates} {unit}.")
+    rate = schedule(learning_rate, updates - warmup_steps)
     if warmup_steps:
         rate = optax.join_schedules([optax.linear_schedule(0.0, learning_rate, warmup_steps), rate], [warmup_steps])
     optimizer = update(learning_rate=rate)
     optimizer = optax.chain(optax.clip_by_global_norm(clip_norm), optimizer) if clip_norm else optimizer
     optimizer = average(optimizer, ema_decay) if ema_decay else optimizer
-    return skip_above(optimizer, skip_norm) if skip_norm else optimizer
+    optimizer = skip_above(optimizer, skip_norm) if skip_norm else optimizer
+    return every_nth(optimizer, every) if every > 1 else optimizer

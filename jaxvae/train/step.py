@@ -12,7 +12,7 @@ from jaxvae.common.types import Array, Key, Tree
 from jaxvae.objectives import Objective, StepContext
 from jaxvae.train.gradients import accumulated, gradients
 from jaxvae.train.state import TrainState
-from jaxvae.train.transforms import was_skipped
+from jaxvae.train.transforms import skips
 
 
 def make_step(
@@ -30,7 +30,7 @@ def make_step(
     population, each member with noise of its own. With an `axis_name` (pmap) each device folds in its own index too,
     and gradients and metrics are averaged over the axis. With `accumulate` above 1 the gradient comes from so many
     equal parts of the batch, see `gradients.accumulated`. Where the optimiser skips the update, nothing but the step
-    changes, and the metric "skipped" is 1.
+    changes, and the metric "skipped" is 1; of several groups (`skipped_<group>`) the others move on, but `extra` stays.
     """
     of_batch = partial(gradients, objective) if accumulate == 1 else partial(accumulated, accumulate, unroll, objective)
 
@@ -52,10 +52,10 @@ def make_step(
         updates, opt_state = optimizer.update(across(grads), state.opt_state, state.params)
         params: Any = optax.apply_updates(state.params, updates)
         metrics, extra = across((metrics, extra))
-        skipped = was_skipped(opt_state)
-        if skipped is not None:
-            metrics = {**metrics, "skipped": skipped.astype(jnp.float32)}
-            extra = jax.tree.map(lambda old, new: jnp.where(skipped, old, new), state.extra, extra)
+        if skipped := skips(opt_state):
+            metrics = {**metrics, **{name: value.astype(jnp.float32) for name, value in skipped.items()}}
+            keep = jnp.any(jnp.stack(list(skipped.values())))
+            extra = jax.tree.map(lambda old, new: jnp.where(keep, old, new), state.extra, extra)
         return TrainState(state.step + 1, params, opt_state, extra, state.key), metrics
 
     return step

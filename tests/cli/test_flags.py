@@ -62,9 +62,8 @@ def test_every_part_is_chosen_by_its_name_alone(part, name):
     plain, config = config_of(VAE), config_of(VAE, f"--config.{part}={name}")
     assert config == config_of(VAE, f"--config.{part}.name={name}")
     same = name == at(plain, part)["name"]
-    common = {"optimizer": ("learning_rate", "warmup_steps", "clip_norm", "skip_norm", "ema_decay", "schedule")}.get(
-        part, ()
-    )
+    shared = ("learning_rate", "warmup_steps", "clip_norm", "skip_norm", "ema_decay", "every", "groups", "schedule")
+    common = shared if part == "optimizer" else ()
     expected = at(plain, part) if same else {"name": name} | {key: at(plain, part)[key] for key in common}
     assert at(config, part) == expected
     parent, _, last = part.rpartition(".")

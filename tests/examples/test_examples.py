@@ -90,7 +90,7 @@ def test_matmul_flops_against_xla(benchmark):
     """XLA's own count of the library's step, which has beside the products only what is small: 2 % at this batch."""
     config = vae.get_config("mnist").to_dict()
     objective = build.objective(config, build.model(config, spec := DataSpec((28, 28, 1))), spec, 1)
-    optimizer = build.optimizer({**config, "optimizer": {**config["optimizer"], "name": "sgd"}}, 1)
+    optimizer = build.optimizer({**config, "optimizer": {**config["optimizer"], "name": "sgd"}}, objective, 1)
     step = train.make_step(objective, optimizer, data.make_preprocess(255.0, "none", (0, 1)), 1)
     state = jax.eval_shape(lambda key: train.init_state(objective, optimizer, key), jax.random.key(0))
     batch = {"x": jax.ShapeDtypeStruct((1024, 28, 28, 1), np.uint8)}

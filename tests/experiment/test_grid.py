@@ -149,7 +149,7 @@ def check(config):
         traces.append(1)
         return objective.loss(*args)
 
-    optimizer = build.optimizer(config, 10)
+    optimizer = build.optimizer(config, objective, 10)
     preprocess = data.make_preprocess(16.0, config["data"]["binarization"], config["data"]["pixel_range"])
     examples = EXAMPLES[config["data"]["kind"]][0]
     step = train.make_step(objective._replace(loss=counted), optimizer, preprocess, len(examples))

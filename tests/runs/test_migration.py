@@ -25,7 +25,9 @@ def saved(workdir, step):
     """The whole checkpoint of a step: `{"weights", "rest", "info"}`."""
     config = load_config(workdir)
     experiment = setup(config)
-    init = functools.partial(train.init_state, experiment.objective, build.optimizer(config, experiment.total_steps))
+    init = functools.partial(
+        train.init_state, experiment.objective, build.optimizer(config, experiment.objective, experiment.total_steps)
+    )
     template = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), jax.eval_shape(init, jax.random.key(0)))
     weights, rest = split_state(template)
     with contextlib.closing(Reader(workdir / "checkpoints")) as reader:

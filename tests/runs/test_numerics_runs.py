@@ -12,8 +12,9 @@ from numerics_tools import assert_same, launched, rows_of
 
 import jaxvae
 from jaxvae import train
-from jaxvae.experiment import defaults
+from jaxvae.experiment import build, defaults
 from jaxvae.experiment.plain import ADDED
+from jaxvae.experiment.setup import setup
 from jaxvae.runs.checkpoint_reader import Reader
 from jaxvae.runs.recorder import make_validation
 from jaxvae.runs.restore import restore_run
@@ -46,8 +47,8 @@ def with_all(tmp_path_factory):
 def test_a_run_validates_saves_and_samples_with_the_average(with_all):
     restored = restore_run(with_all, "last")
     reader = Reader(with_all / "checkpoints")
-    experiment = jaxvae.experiment.setup(restored.config)
-    optimizer = jaxvae.build.optimizer(restored.config, experiment.total_steps)
+    experiment = setup(restored.config)
+    optimizer = build.optimizer(restored.config, experiment.objective, experiment.total_steps)
     init = functools.partial(train.init_state, experiment.objective, optimizer)
     template = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), jax.eval_shape(init, jax.random.key(0)))
     weights, rest = split_state(template)
@@ -90,7 +91,7 @@ def test_it_goes_on_from_a_checkpoint_to_the_same_bits(with_all, tmp_path):
 
 
 def test_a_run_from_before_these_settings_is_used_as_ever(tmp_path):
-    default = defaults.get_config("").to_dict()
+    default = json.loads(json.dumps(defaults.get_config("").to_dict()))  # tuples are lists, as in a file
     assert {path: default[path.split(".")[0]][path.split(".")[1]] for path in ADDED} == ADDED
     launched(tmp_path, "train.num_epochs=1")
     results = json.loads((tmp_path / "results.json").read_text())["test"]

@@ -10,7 +10,10 @@ import pytest
 
 from jaxvae.common.errors import UserError
 from jaxvae.experiment import build
+from jaxvae.objectives import Loss, Objective
 from jaxvae.train import optimizers
+
+ONE_GROUP = Objective(lambda key: ({"model": jnp.zeros(2)}, {}), lambda *_: Loss({}, {}, {}))
 
 
 def rates(schedule, total_steps, num=None, **options):
@@ -82,8 +85,8 @@ def test_values_out_of_range_are_refused(options, name):
 def test_numbers_without_sense_are_refused(name, option, value):
     spec = {"name": name, "learning_rate": 0.1, "warmup_steps": 0, "clip_norm": 0.0, "schedule": {"name": "constant"}}
     with pytest.raises(UserError, match=f"option {option} is {value}; it must be"):
-        build.optimizer({"optimizer": {**spec, option: value}}, 10)
-    build.optimizer({"optimizer": {**spec, option: 0.0}}, 10)
+        build.optimizer({"optimizer": {**spec, option: value}}, ONE_GROUP, 10)
+    build.optimizer({"optimizer": {**spec, option: 0.0}}, ONE_GROUP, 10)
 
 
 @pytest.mark.parametrize("name", ["cosine", "linear"])
@@ -96,14 +99,14 @@ def test_a_final_fraction_is_a_fraction(name, fraction):
 @pytest.mark.parametrize("name", optimizers.OPTIMIZERS)
 def test_every_optimizer_descends_a_quadratic(name):
     spec = {"name": name, "learning_rate": 0.05, "warmup_steps": 5, "clip_norm": 1.0, "schedule": {"name": "cosine"}}
-    optimizer = build.optimizer({"optimizer": spec}, 500)
+    optimizer = build.optimizer({"optimizer": spec}, ONE_GROUP, 500)
     target = jnp.array([1.0, -2.0])
 
     def step(carry, _):
         params, state = carry
-        updates, state = optimizer.update(params - target, state, params)
+        updates, state = optimizer.update({"model": params["model"] - target}, state, params)
         return (optax.apply_updates(params, updates), state), None
 
-    start = jnp.zeros(2)
+    start = {"model": jnp.zeros(2)}
     (params, _), _ = jax.lax.scan(step, (start, optimizer.init(start)), length=500)
-    np.testing.assert_allclose(params, target, atol=0.05)
+    np.testing.assert_allclose(params["model"], target, atol=0.05)

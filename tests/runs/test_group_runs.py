@@ -1,0 +1,59 @@
+"""Runs with two groups of parameters, settings of one of them, and a frozen part."""
+
+import shutil
+
+import numpy as np
+import pytest
+from numerics_tools import assert_same, launched, rows_of
+
+from jaxvae.runs.restore import restore_run
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+SETTINGS = (
+    "objective=group_tools:with_critic", "train.num_epochs=2", "train.freeze=model.encoder", "optimizer.skip_norm=1e6",
+    "optimizer.groups.critic=sgd", "optimizer.groups.critic.learning_rate=1e-4", "optimizer.groups.critic.every=3",
+    "optimizer.groups.critic.ema_decay=0.5", "optimizer.groups.critic.schedule=cosine",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("groups") / "run"
+    launched(workdir, *SETTINGS)
+    return workdir
+
+
+def test_groups_train_by_their_own_settings_and_frozen_parts_stay(whole):
+    first, last = (restore_run(whole, step).weights["params"] for step in ("10", "20"))
+    assert_same(first["model"]["encoder"], last["model"]["encoder"])
+    assert np.any(first["model"]["decoder"]["Dense_0"]["kernel"] != last["model"]["decoder"]["Dense_0"]["kernel"])
+    assert np.any(first["critic"]["kernel"] != last["critic"]["kernel"])
+    (row, *_) = rows_of(whole, "train")
+    assert (row["skipped_model"], row["skipped_critic"]) == (0, 0)
+    assert row["error"] > 0
+
+
+def test_a_run_with_groups_goes_on_to_the_same_bits(whole, tmp_path):
+    resumed = tmp_path / "run"
+    shutil.copytree(whole, resumed)
+    shutil.rmtree(resumed / "checkpoints" / "20")
+    launched(resumed, *SETTINGS)
+    infos = [restore_run(workdir, "20").info["checksums"] for workdir in (whole, resumed)]
+    assert infos[0] == infos[1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["train.freeze=model.encodr"], "train.freeze: Unknown part of the parameters 'model.encodr'. Did you mean"),
+        (["train.freeze=model"], "freezes every parameter"),
+        (["optimizer.groups.critic.every=5"], "optimizer.groups: Unknown group of parameters 'critic'. Known: model"),
+        (["optimizer.groups.model.every=x"], "optimizer.groups.model.every is 'x'; it must be of type int"),
+        (["optimizer.groups.model.every.x=1"], "Unknown config key 'optimizer.groups.model.every.x'"),
+        (["optimizer.groups.model.b3=1.0"], "Unknown option of the optimizer 'adam' 'b3'"),
+        (["optimizer.groups=5"], "Unknown config key 'optimizer.groups'"),
+    ],
+)
+def test_groups_and_parts_that_do_not_exist_are_refused(settings, said, refused, workdir):
+    assert said in refused("--config=configs/vae.py", *(f"--config.{setting}" for setting in settings))
+    assert not workdir.exists()
