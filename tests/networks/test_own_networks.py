@@ -69,10 +69,10 @@ def elbo(model, **options):
     return objectives.elbo(model, objectives.KL_WEIGHTS["constant"](), **options)
 
 
-def stepper(objective, optimizer=None, parallel=None, **options):
+def stepper(objective, optimizer=None):
     optimizer = optimizer or optax.sgd(1e-2)
-    step = train.make_step(objective, optimizer, lambda key, x: x, jax.random.key(1), 8, **options)
-    return train.init_state(objective, optimizer, jax.random.key(0)), step
+    step = train.make_step(objective, optimizer, lambda key, x: x, 8)
+    return jax.jit(partial(train.init_state, objective, optimizer))(jax.random.key(0)), step
 
 
 def running(batches, start, moment):
@@ -110,26 +110,30 @@ def test_evaluation_uses_the_running_statistics_and_training_those_of_the_batch(
         return np.split(x @ own["Dense_0"]["kernel"] + own["Dense_0"]["bias"], 2, axis=-1)
 
     x = BATCHES[0]
-    got = model.encode(params, x)
+
+    @jax.jit
+    def run(params, key):
+        in_training, following = encoded(model, params, {"x": x}, key)
+        alone = model.encode(params, x[:3]).mean
+        got = model.encode(params, x)
+        return got.mean, got.variance, alone, in_training.mean, following
+
+    got, variance, alone, in_training, following = run(params, jax.random.key(0))
     mean, logvar = moments(x, stats["mean"], stats["var"])
-    np.testing.assert_allclose(got.mean, mean, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(got.variance, np.exp(logvar), rtol=1e-4)
-    np.testing.assert_allclose(model.encode(params, x[:3]).mean, got.mean[:3], rtol=1e-5)  # each for itself
-    in_training, following = encoded(model, params, {"x": x}, jax.random.key(0))
-    np.testing.assert_allclose(in_training.mean, moments(x, x.mean(axis=0), x.var(axis=0))[0], rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(got, mean, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(variance, np.exp(logvar), rtol=1e-4)
+    np.testing.assert_allclose(alone, got[:3], rtol=1e-5)  # each for itself
+    np.testing.assert_allclose(in_training, moments(x, x.mean(axis=0), x.var(axis=0))[0], rtol=1e-3, atol=1e-5)
     assert following.keys() == {"encoder"}
 
 
 def test_validation_changes_no_state(trained):
     model, state, _ = trained
+    loss = elbo(model).loss
     ctx = StepContext(jnp.zeros((), jnp.int32), 8)
-    extra = elbo(model).loss(state.params, state.extra, {"x": BATCHES[0]}, jax.random.key(0), ctx).extra
+    key = jax.random.key(0)
+    extra = jax.jit(lambda params, extra: loss(params, extra, {"x": BATCHES[0]}, key, ctx).extra)(*state[1:4:2])
     jax.tree.map(np.testing.assert_array_equal, extra, state.extra)
-
-
-def dropped(model, params, x, key):
-    """Which of the inputs of ones, times 2, were set to 0."""
-    return np.asarray(encoded(model, params, {"x": x}, key)[0].mean)
 
 
 def test_dropout_is_drawn_anew_in_each_pass_of_training_and_never_in_evaluation():
@@ -143,11 +147,20 @@ def test_dropout_is_drawn_anew_in_each_pass_of_training_and_never_in_evaluation(
 
     model = model_of(Network(lambda _, num: Ones((num,)), lambda _, shape: Ones(shape)))
     x = np.zeros((200, 6), np.float32)
-    assert model.init(jax.random.key(0)) == {}
-    assert model.state.init(jax.random.key(0)) == {}
+    assert jax.eval_shape(model.init, jax.random.key(0)) == {}
+    assert jax.eval_shape(model.state.init, jax.random.key(0)) == {}
     assert model.state.whole_batch == ""
-    np.testing.assert_array_equal(model.encode({}, x).mean, 1)
-    np.testing.assert_array_equal(model.decode({}, np.zeros((3, 5, 2))).mean, np.full((3, 5, 6), jax.nn.sigmoid(1.0)))
+
+    @jax.jit
+    def evaluation(key):
+        out = model.forward({}, key, {"x": x})
+        return out.posterior.mean, out.likelihood.mean, model.decode({}, jnp.zeros((3, 5, 2))).mean
+
+    p = jax.nn.sigmoid(1.0)
+    for found, value, shape in zip(
+        evaluation(jax.random.key(0)), (1, p, p), ((200, 2), (1, 200, 6), (3, 5, 6)), strict=True
+    ):
+        np.testing.assert_array_equal(found, np.full(shape, value, np.float32))
 
     @jax.jit
     def training(key):
@@ -161,15 +174,13 @@ def test_dropout_is_drawn_anew_in_each_pass_of_training_and_never_in_evaluation(
     assert np.any(mean != other[0])
     assert np.any(logits != other[1])
     assert np.any(np.asarray(mean)[:, :2] != np.asarray(logits)[:, :2])  # two networks, two draws
-    np.testing.assert_array_equal(model.forward({}, jax.random.key(0), {"x": x}).posterior.mean, 1)
 
 
 def test_dropout_differs_between_steps():
     model = model_of(network(rate=0.5))
-    (_, step), x = stepper(elbo(model)), BATCHES[0]
-    frozen = jax.tree.map(jnp.asarray, train.init_state(elbo(model), optax.sgd(0.0), jax.random.key(0)))
-    losses = [float(jax.jit(step)(frozen._replace(step=jnp.asarray(i)), {"x": x})[1]["reconstruction"]) for i in (0, 1)]
-    assert losses[0] != losses[1]
+    (state, step), x = stepper(elbo(model)), BATCHES[0]
+    run = jax.jit(lambda i: step(state._replace(step=i), {"x": x})[1]["reconstruction"])
+    assert run(0) == run(0) != run(1)
 
 
 @pytest.mark.parametrize("name", ["iwae", "dreg", "piwae", "dip_vae", "info_vae"])
@@ -252,16 +263,23 @@ def test_a_conditional_model_gives_its_networks_the_context():
         return Normed((shape[0],))
 
     model = model_of(Network(lambda _, num: flat((num,)), lambda _, shape: flat(shape)), context_dim=3)
-    params = {**model.init(jax.random.key(0)), **model.state.init(jax.random.key(0))}
-    assert params["encoder"]["Dense_0"]["kernel"].shape == (9, 4)
     context = RNG.normal(size=3).astype(np.float32)
     one = given(model, context)
-    whole = model.encode(params, BATCHES[0], np.broadcast_to(context, (8, 3)))
-    np.testing.assert_allclose(one.encode(params, BATCHES[0]).mean, whole.mean, rtol=1e-6)
-    noisy = one.training.encode(params, jax.random.key(0), BATCHES[0])
-    assert noisy[1]["encoder"]["batch_stats"]["BatchNorm_0"]["mean"].shape == (9,)
-    assert one.decode(params, np.zeros((5, 4, 2), np.float32)).mean.shape == (5, 4, 6)
-    assert one.training.decode(params, jax.random.key(0), np.zeros((4, 2)))[0].mean.shape == (4, 6)
+
+    @jax.jit
+    def run(key):
+        params = {**model.init(key), **model.state.init(jax.random.fold_in(key, 1))}
+        whole = model.encode(params, BATCHES[0], jnp.broadcast_to(context, (8, 3))).mean
+        mean, state = one.encode(params, BATCHES[0]).mean, one.training.encode(params, key, BATCHES[0])[1]
+        noisy = one.training.decode(params, jax.random.fold_in(key, 2), jnp.zeros((4, 2)))[0].mean
+        return params, whole, mean, state, one.decode(params, jnp.zeros((5, 4, 2))).mean, noisy
+
+    params, whole, mean, state, decoded, noisy = run(jax.random.key(0))
+    assert params["encoder"]["Dense_0"]["kernel"].shape == (9, 4)
+    np.testing.assert_allclose(mean, whole, rtol=1e-6)
+    stats = state["encoder"]["batch_stats"]["BatchNorm_0"]
+    np.testing.assert_allclose(stats["mean"][6:], (1 - MOMENTUM) * context, rtol=1e-5)
+    assert (decoded.shape, noisy.shape) == ((5, 4, 6), (4, 6))
 
 
 def test_any_pytree_becomes_a_dictionary_and_back():
@@ -350,6 +368,5 @@ def test_functions_without_a_library():
     assert losses[-4:].mean() < losses[:4].mean() - 1
     z = RNG.normal(size=(3, 4, 2)).astype(np.float32)
     params = jax.device_get(state.params["model"])
-    np.testing.assert_allclose(
-        model.decode(params, z).mean, jax.nn.sigmoid(z @ params["decoder"]["weight"]), rtol=1e-4, atol=1e-5
-    )
+    mean = jax.jit(lambda params, z: model.decode(params, z).mean)(params, z)
+    np.testing.assert_allclose(mean, jax.nn.sigmoid(z @ params["decoder"]["weight"]), rtol=1e-4, atol=1e-5)
