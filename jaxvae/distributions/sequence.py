@@ -35,21 +35,21 @@ class Sequence(dist.Distribution):
     ends with the token END, after which only padding is drawn; frames are drawn to the last one.
 
     Attributes:
-      params: of the decoder.
+      variables: of the decoder, `{"params": tree}`.
       likelihood: parameters of p(x_t | ...) apart from the decoder's outputs.
       z: `[*batch, *latent_shape]`.
       context: `[*batch, C]`, or None.
       key: of the dropout of the decoder in training, or None for no dropout.
-      decoder: a module with the methods of `networks.SequenceDecoder`.
+      decoder: pure functions, see `networks.Functions`.
       build: `(likelihood, outputs) -> p(x_t | ...)`.
       write: `(key, sequence) -> x`, the point estimate instead of a mean, which is not a sequence (`decoding`).
     """
 
-    pytree_data_fields = ("params", "likelihood", "z", "context", "key")
+    pytree_data_fields = ("variables", "likelihood", "z", "context", "key")
     pytree_aux_fields = ("decoder", "build", "write")
 
-    def __init__(self, params, likelihood, z, context, key, decoder, build, write, batch_shape, event_shape):
-        self.params, self.likelihood, self.z, self.context, self.key = params, likelihood, z, context, key
+    def __init__(self, variables, likelihood, z, context, key, decoder, build, write, batch_shape, event_shape):
+        self.variables, self.likelihood, self.z, self.context, self.key = variables, likelihood, z, context, key
         self.decoder, self.build, self.write = decoder, build, write
         super().__init__(tuple(batch_shape), tuple(event_shape))
 
@@ -68,8 +68,8 @@ class Sequence(dist.Distribution):
         batch = jnp.broadcast_shapes(self.batch_shape, value.shape[: value.ndim - self.event_dim])
         x = _flat(value, batch, self.event_dim)
         z, context = self.inputs(batch)
-        noise = {} if self.key is None else {"dropout": self.key}
-        outputs = self.decoder.apply({"params": self.params}, z, x, context, rngs=noise)
+        context = () if context is None else (context,)
+        outputs, _ = self.decoder.apply(self.variables, z, x, *context, key=self.key)
         steps = self.build(self.likelihood, outputs).log_prob(x)
         steps = steps if self.is_text else jnp.sum(steps, axis=-1)
         return jnp.sum(jnp.where(is_present(x, len(event)), steps, 0.0), axis=-1).reshape(batch)
@@ -99,11 +99,11 @@ class Sequence(dist.Distribution):
 
     def start(self, batch):
         """State of the decoder before the first step, with `batch` flattened to one axis."""
-        return self.decoder.apply({"params": self.params}, *self.inputs(batch), method="start")
+        return self.decoder.start(self.variables, *self.inputs(batch))
 
     def step(self, state, before):
         """Map the previous step (-1: none) to the next state and p(x_t | ...)."""
-        state, outputs = self.decoder.apply({"params": self.params}, state, before, method="step")
+        state, outputs = self.decoder.step(self.variables, state, before)
         return state, self.build(self.likelihood, outputs)
 
     def inputs(self, batch):

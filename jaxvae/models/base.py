@@ -15,6 +15,19 @@ from jaxvae.likelihoods import Likelihood
 from jaxvae.models.facts import Batch, Data, Latent, State
 
 
+class Training(NamedTuple):
+    """Encoder and decoder as they run in training: with the noise that regularises them, such as dropout.
+
+    Attributes:
+      encode: `(params, key, x, context=None, mask=None) -> (q(z|x), state)`; `state` is the next state of the network,
+        `{"encoder": collections}`, or `{}`.
+      decode: `(params, key, z, context=None) -> (p(x|z), state)`, with `{"decoder": collections}` or `{}`.
+    """
+
+    encode: Callable[..., tuple[Distribution, Tree]]
+    decode: Callable[..., tuple[Distribution, Tree]]
+
+
 class Model(NamedTuple):
     """A variational autoencoder as pure functions of its parameters, with the facts that other rooms ask.
 
@@ -22,8 +35,7 @@ class Model(NamedTuple):
       init: `key -> params`, `{part: tree}`.
       encode: `(params, x, context=None, mask=None) -> q(z|x)`; x `[..., *data_shape]`, batch shape `[...]`. Where the
         `mask` of x's shape is False the value is missing, and the encoder sees 0.
-      decode: `(params, z, context=None, key=None) -> p(x|z)`; z `[..., *latent_shape]`, event shape `data_shape`. The
-        key is that of the noise that regularises a decoder in training; without it there is no noise.
+      decode: `(params, z, context=None) -> p(x|z)`; z `[..., *latent_shape]`, event shape `data_shape`.
       prior: `(params, context=None) -> p(z)`, event shape `latent_shape`.
       latent: facts about z.
       data: facts about x.
@@ -33,6 +45,7 @@ class Model(NamedTuple):
       penalty: `pass -> [B]`, what a loss must add for this posterior (a commitment loss); None where nothing.
       metrics: `pass -> {name: [B] or []}`, what is worth to be reported of a pass.
       sweep: a forward pass of the model's own, of the same arguments as `forward`; None for encode, draw, decode.
+      training: encoder and decoder in training; None where they run as in evaluation.
       loops: whether XLA on CPU trains the networks well inside `lax.scan`.
     """
 
@@ -48,6 +61,7 @@ class Model(NamedTuple):
     penalty: Callable[["Pass"], Array] | None = None
     metrics: Callable[["Pass"], dict[str, Array]] = lambda out: {}
     sweep: Callable[..., "Pass"] | None = None
+    training: Training | None = None
     loops: bool = True
 
     @property
@@ -72,26 +86,23 @@ class Model(NamedTuple):
 
         Args:
           params: the model's.
-          key: of the draws, and of the decoder's own noise where `is_training`.
+          key: of the draws, and of the networks' own noise where `is_training`.
           batch: "x" `[B, *data_shape]`; "context" `[B, C]` where the model is conditional; "mask" where values are
             missing.
           num_samples: K.
-          is_training: whether the noise that regularises the decoder, if it has any, is wanted.
+          is_training: whether the networks run as in training: with dropout, normalised by the batch.
 
         Raises:
           UserError: a conditional model without context, or a mask with a likelihood that is not a product over values.
         """
         if self.sweep is not None:
             return self.sweep(params, key, batch, num_samples=num_samples, is_training=is_training)
-        x, context, mask = batch["x"], batch.get("context"), batch.get("mask")
-        chex.assert_shape(x, (None, *self.data.given_shape))
-        posterior = encode_batch(self, params, batch)
-        z, log_posterior = draw(key, posterior, num_samples)
-        prior = self.prior(params, *context_args(context))
-        likelihood = self.decode(params, z, *context_args(context), **noise(self, key, is_training))
-        terms: Any = observed_log_prob(likelihood, x, mask), prior.log_prob(z), log_posterior
-        chex.assert_shape(terms, (num_samples, len(batch["x"])))
-        return Pass(posterior, prior, likelihood, batch, z, *terms)
+        chex.assert_shape(batch["x"], (None, *self.data.given_shape))
+        noise = key if is_training else None
+        posterior, state = encoded(self, params, batch, noise)
+        out = decoded(self, params, batch, posterior, draw(key, posterior, num_samples), noise)
+        chex.assert_shape([out.log_likelihood, out.log_prior, out.log_posterior], (num_samples, len(batch["x"])))
+        return out._replace(state={**state, **out.state})
 
 
 class Pass(NamedTuple):
@@ -106,6 +117,7 @@ class Pass(NamedTuple):
       log_likelihood: log p(x|z), `[K, B]` nats, summed over the (observed) data dimensions.
       log_prior: log p(z), `[K, B]` nats.
       log_posterior: log q(z|x), `[K, B]` nats.
+      state: of the networks after this pass, `{network: collections}`; `{}` in evaluation.
     What an objective does not use, `jit` removes.
     """
 
@@ -117,6 +129,7 @@ class Pass(NamedTuple):
     log_likelihood: Array
     log_prior: Array
     log_posterior: Array
+    state: dict[str, Tree] = {}  # noqa: RUF012 (never changed)
 
     @property
     def x(self) -> Array:
@@ -144,8 +157,28 @@ def context_args(context: Array | None) -> tuple[Array, ...]:
 
 def encode_batch(model: Model, params: Params, batch: Batch) -> Distribution:
     """q(z|x) of a batch, with its context and its mask where it has them."""
-    masked = {} if "mask" not in batch else {"mask": batch["mask"]}
-    return model.encode(params, batch["x"], *context_args(batch.get("context")), **masked)
+    return encoded(model, params, batch)[0]
+
+
+def encoded(model: Model, params: Params, batch: Batch, key: Key | None = None) -> tuple[Distribution, Tree]:
+    """The first half of a pass: q(z|x), and the next state of the encoder; as in training where there is a key."""
+    inputs = batch["x"], *context_args(batch.get("context"))
+    masked = {"mask": batch["mask"]} if "mask" in batch else {}
+    if model.training is None or key is None:
+        return model.encode(params, *inputs, **masked), {}
+    return model.training.encode(params, encoder_key(key), *inputs, **masked)
+
+
+def decoded(model: Model, params: Params, batch: Batch, q: Any, draws: tuple[Array, Array], key: Key | None) -> "Pass":
+    """The second half of a pass, from draws of q(z|x): z and its log q(z|x), `[K, B, *latent_shape]` and `[K, B]`."""
+    context = context_args(batch.get("context"))
+    if model.training is None or key is None:
+        likelihood, state = model.decode(params, draws[0], *context), {}
+    else:
+        likelihood, state = model.training.decode(params, noise_key(key), draws[0], *context)
+    prior: Any = model.prior(params, *context)
+    terms = observed_log_prob(likelihood, batch["x"], batch.get("mask")), prior.log_prob(draws[0]), draws[1]
+    return Pass(q, prior, likelihood, batch, draws[0], *terms, state)
 
 
 def require_context(context_dim: int, context: Array | None) -> None:
@@ -195,16 +228,14 @@ def centre(posterior: Any) -> Array:
     return posterior.centre if hasattr(posterior, "centre") else posterior.mean
 
 
-def noise(model: Model, key: Key, is_training: bool) -> dict[str, Key]:
-    """The further argument of `model.decode`: the key of a decoder's own noise, beside that of z."""
-    if not is_training or not model.data.is_sequential:
-        return {}
-    return {"key": noise_key(key)}
-
-
 def noise_key(key: Key) -> Key:
     """A key beside those that `key` is split into."""
     return jax.random.fold_in(key, 2**31 - 1)  # no number that `split` would reach
+
+
+def encoder_key(key: Key) -> Key:
+    """The key of the encoder's own noise, beside that of the decoder's."""
+    return jax.random.fold_in(key, 2**31 - 2)
 
 
 def example_batch(model: Model, size: int) -> Batch:

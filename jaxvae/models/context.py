@@ -4,7 +4,7 @@ import chex
 import jax.numpy as jnp
 
 from jaxvae.common.types import Array
-from jaxvae.models.base import Model, require_context
+from jaxvae.models.base import Model, Training, require_context
 
 
 def given(model: Model, context: Array) -> Model:
@@ -32,6 +32,14 @@ def given(model: Model, context: Array) -> Model:
         require_context(0, context)
         return model.decode(params, z, beside(z, len(model.latent_shape)), **options)
 
+    def in_training(training: Training) -> Training:
+        return Training(
+            lambda params, key, x, **options: training.encode(
+                params, key, x, beside(x, len(model.data_shape)), **options
+            ),
+            lambda params, key, z: training.decode(params, key, z, beside(z, len(model.latent_shape))),
+        )
+
     def sweep(params, key, batch, **options):
         return model.forward(params, key, {**batch, "context": beside(batch["x"], len(model.data_shape))}, **options)
 
@@ -40,5 +48,6 @@ def given(model: Model, context: Array) -> Model:
         decode=decode,
         prior=lambda params: model.prior(params, context),
         sweep=None if model.sweep is None else sweep,
+        training=None if model.training is None else in_training(model.training),
         context_dim=0,
     )

@@ -13,7 +13,8 @@ from jaxvae.distributions import Coded, Sequence, Shaped
 from jaxvae.distributions.decoding import Write, greedy
 from jaxvae.distributions.structure import observed_log_prob
 from jaxvae.likelihoods import Likelihood
-from jaxvae.models.base import Model, Pass, require_context
+from jaxvae.models.base import Model, Pass, Training, noise_key, require_context
+from jaxvae.models.coder import STATE, initial_state, make_coders
 from jaxvae.models.facts import Data, Latent, State
 from jaxvae.networks import Network
 from jaxvae.posteriors import Posterior
@@ -53,20 +54,17 @@ def make_model(
             "'standard_normal' or another prior that encodes nothing."
         )
     per_value, num_values = likelihood.outputs_per_value, math.prod(data_shape)
-    encoder = network.encoder(data_shape, posterior.num_outputs)
-    decoder = network.decoder(posterior.latent_shape, data_shape if per_value == 1 else (*data_shape, per_value))
+    output_shape = data_shape if per_value == 1 else (*data_shape, per_value)
+    coders = make_coders(network, data_shape, posterior.num_outputs, posterior.latent_shape, output_shape, context_dim)
+    encoder, decoder = coders
     data = Data(tuple(data_shape), network.is_sequential)
     write = write or greedy()
 
     def init(key: Key) -> Params:
         encoder_key, decoder_key, posterior_key, prior_key, likelihood_key = jax.random.split(key, 5)
-        batch = (1,) * network.is_sequential  # which takes one batch axis
-        context = jnp.zeros((*batch, context_dim)) if context_dim else None
-        z, x = jnp.zeros((*batch, *posterior.latent_shape)), jnp.zeros((*batch, *data_shape))
-        inputs = (z, x, context) if network.is_sequential else (z, context)
         params = {
-            "encoder": encoder.init(encoder_key, x, context)["params"],
-            "decoder": decoder.init(decoder_key, *inputs)["params"],
+            "encoder": encoder.init(encoder_key).get("params", {}),
+            "decoder": decoder.init(decoder_key).get("params", {}),
             "posterior": posterior.init(posterior_key),
             "prior": prior.init(prior_key),
             "likelihood": likelihood.init(likelihood_key),
@@ -74,23 +72,33 @@ def make_model(
         return {name: value for name, value in params.items() if jax.tree.leaves(value)}
 
     def encode(params: Params, x: Array, context: Array | None = None, mask: Array | None = None) -> Distribution:
+        return run_encoder(params, None, x, context, mask)[0]
+
+    def run_encoder(
+        params: Params, key: Key | None, x: Array, context: Array | None = None, mask: Array | None = None
+    ) -> tuple[Distribution, Tree]:
         chex.assert_shape(x, (..., *data.given_shape))
         require_context(context_dim, context)
         inputs = likelihood.encoder_input(x if mask is None else jnp.where(mask, x, 0.0))
-        outputs: Any = encoder.apply({"params": params["encoder"]}, inputs, context)
+        outputs, state = encoder(params, inputs, context, key)
         log_joint = jax.tree_util.Partial(joint, params, x, context, mask)  # a pytree: distributions are
-        return posterior.build(params.get("posterior", {}), outputs, log_joint)
+        return posterior.build(params.get("posterior", {}), outputs, log_joint), state
 
-    def decode(params: Params, z: Array, context: Array | None = None, key: Key | None = None) -> Distribution:
+    def decode(params: Params, z: Array, context: Array | None = None) -> Distribution:
+        return run_decoder(params, None, z, context)[0]
+
+    def run_decoder(
+        params: Params, key: Key | None, z: Array, context: Array | None = None
+    ) -> tuple[Distribution, Tree]:
         chex.assert_shape(z, (..., *posterior.latent_shape))
         require_context(context_dim, context)
         batch = z.shape[: z.ndim - len(posterior.latent_shape)]
         if network.is_sequential:
-            own = params["decoder"], params.get("likelihood", {})
-            return Sequence(*own, z, context, key, decoder, likelihood.build, write, batch, data_shape)
-        outputs: Any = decoder.apply({"params": params["decoder"]}, z, context)
+            own = decoder.variables(params), params.get("likelihood", {})
+            return Sequence(*own, z, context, key, written, likelihood.build, write, batch, data_shape), {}
+        outputs, state = decoder(params, z, context, key)
         flat = outputs.reshape(*batch, num_values, *(() if per_value == 1 else (per_value,)))
-        return Shaped(likelihood.build(params.get("likelihood", {}), flat), data_shape)
+        return Shaped(likelihood.build(params.get("likelihood", {}), flat), data_shape), state
 
     def make_prior(params: Params, context: Array | None = None) -> Distribution:
         if prior.takes_context:
@@ -103,11 +111,24 @@ def make_model(
         log_prior: Any = make_prior(params, context).log_prob(z)
         return observed_log_prob(decode(params, z, context), x, mask) + log_prior
 
-    def update_state(state: Tree, out: Pass, key: Key) -> Tree:
-        return posterior.update_state(state, out.posterior, key)
+    def init_state(key: Key) -> Tree:
+        return {**posterior.init_state(key), **initial_state(coders, noise_key(key))}
 
-    has_state = bool(jax.eval_shape(posterior.init_state, jax.random.key(0)))
-    whole_batch = "the codebook follows the outputs of the whole batch" if has_state else ""
+    def update_state(state: Tree, out: Pass, key: Key) -> Tree:
+        following = posterior.update_state(state, out.posterior, key)
+        return {**following, STATE: {**state[STATE], **out.state}} if STATE in state else following
+
+    written = decoder.checked()  # one object: sequences of one model are of one structure
+    has_state = jax.eval_shape(init_state, jax.random.key(0))
+    if network.is_sequential and "decoder" in has_state.get(STATE, {}):
+        raise UserError(
+            "The decoder of a sequence cannot have state of its own, such as running statistics: it would change "
+            "at each step. Take layer normalisation instead of batch normalisation."
+        )
+    whole_batch = "the codebook follows the outputs of the whole batch" if "posterior" in has_state else ""
+    if STATE in has_state:
+        names = sorted({name for state in has_state[STATE].values() for name in state})
+        whole_batch = f"its networks have state ({', '.join(names)}) that follows the whole batch"
     penalty = posterior.penalty
     return Model(
         init=init,
@@ -118,9 +139,10 @@ def make_model(
         data=data,
         likelihood=likelihood,
         context_dim=context_dim,
-        state=State(posterior.init_state, update_state, whole_batch),
+        state=State(init_state, update_state, whole_batch),
         penalty=None if penalty is None else lambda out: penalty(out.posterior),
         metrics=lambda out: posterior.metrics(out.posterior),
+        training=Training(run_encoder, run_decoder),
         loops=network.loops,
     )
 

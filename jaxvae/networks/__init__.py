@@ -1,6 +1,6 @@
 """Encoders, decoders and the networks inside flows: the only place that imports flax.linen."""
 
-from jaxvae.networks.base import Network, Pure, check_widths
+from jaxvae.networks.base import Functions, Network, Pure, by_path, check_widths, from_paths, functions
 from jaxvae.networks.conv import conv
 from jaxvae.networks.conv_pool import conv_pool
 from jaxvae.networks.convolution import convolve, convolve_transposed
@@ -14,17 +14,21 @@ __all__ = [
     "MLP",
     "CodeMade",
     "CouplingNet",
+    "Functions",
     "HierarchicalDecoder",
     "Made",
     "Network",
     "Pure",
     "SequenceDecoder",
     "SequenceEncoder",
+    "by_path",
     "check_widths",
     "conv",
     "conv_pool",
     "convolve",
     "convolve_transposed",
+    "from_paths",
+    "functions",
     "hierarchical",
     "lstm",
     "mlp",

@@ -1,13 +1,15 @@
 """The contract of networks."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
+import jax
 
 from jaxvae.common.errors import UserError
-from jaxvae.common.types import Array, Key, Params
+from jaxvae.common.types import Array, Key, Params, Tree
 
 
 def check_widths(**widths: Any) -> None:
@@ -17,22 +19,86 @@ def check_widths(**widths: Any) -> None:
             raise UserError(f"The network got {name}={value}; every width must be a whole number of 1 or more.")
 
 
-class Network(NamedTuple):
-    """Builders of an encoder and a decoder.
+class Functions(NamedTuple):
+    """A network as pure functions of its variables, whatever library its layers come from; see `functions`.
+
+    Variables are `{"params": tree, **collections}`, nested dictionaries of arrays. Gradients own "params"; every other
+    collection is state of the network, such as running statistics.
 
     Attributes:
-      encoder: `(data_shape, num_outputs) -> Module`, a map from `[..., *data_shape]` to `[..., num_outputs]`.
-      decoder: `(latent_shape, output_shape) -> Module`, a map from `[..., *latent_shape]` to `[..., *output_shape]`.
-    Both modules take an optional `context` `[..., C]`, which conditions them.
+      init: `(key, *inputs) -> variables`.
+      apply: `(variables, *inputs, key=None) -> (outputs, collections)`. With a key the network runs as in training: the
+        key is that of its dropout, and `collections` are the next ones. Without a key it runs as in evaluation, and
+        `collections` are not used.
+      start: of a sequential decoder, `(variables, z, context=None) -> state`.
+      step: of a sequential decoder, `(variables, state, before) -> (state, outputs)`.
+      may_have_state: False where there is known to be nothing beside "params".
+    """
+
+    init: Callable[..., Any]
+    apply: Callable[..., tuple[Any, dict[str, Tree]]]
+    start: Callable[..., Any] | None = None
+    step: Callable[..., tuple[Any, Any]] | None = None
+    may_have_state: bool = True
+
+
+def functions(network: nn.Module | Functions) -> Functions:
+    """A Flax Linen module as pure functions; those of another library are given back as they are.
+
+    A module whose `__call__` has an argument `is_training` is told whether it trains, and its collections beside
+    "params" (`batch_stats`) are state. Dropout draws from the key "dropout".
+    """
+    if isinstance(network, Functions):
+        return network
+    takes_training = "is_training" in inspect.signature(type(network).__call__).parameters
+
+    def apply(variables: dict[str, Tree], *inputs: Any, key: Key | None = None) -> tuple[Any, dict[str, Tree]]:
+        options: dict[str, Any] = {"is_training": key is not None} if takes_training else {}
+        options |= {} if key is None else {"rngs": {"dropout": key}}
+        state = [name for name in variables if name != "params"]
+        if key is None or not state:
+            return network.apply(variables, *inputs, **options), {}
+        outputs, changed = network.apply(variables, *inputs, **options, mutable=state)
+        return outputs, dict(changed)
+
+    def method(name: str) -> Callable | None:
+        if not hasattr(network, name):
+            return None
+        return lambda variables, *inputs: network.apply(variables, *inputs, method=name)
+
+    return Functions(network.init, apply, method("start"), method("step"), may_have_state=takes_training)
+
+
+def by_path(tree: Tree) -> dict[str, Array]:
+    """The leaves of any pytree by their paths: a dictionary, as the variables of a network must be."""
+    return {_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def from_paths(like: Tree, leaves: dict[str, Array]) -> Tree:
+    """The inverse of `by_path`: a pytree of the structure of `like`, with these leaves."""
+    return jax.tree_util.tree_map_with_path(lambda path, _: leaves[_name(path)], like)
+
+
+def _name(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator=".")
+
+
+class Network(NamedTuple):
+    """Builders of an encoder and a decoder: Flax Linen modules, or `Functions` of any other library.
+
+    Attributes:
+      encoder: `(data_shape, num_outputs) -> network`, a map from `[N, *data_shape]` to `[N, num_outputs]`.
+      decoder: `(latent_shape, output_shape) -> network`, a map from `[N, *latent_shape]` to `[N, *output_shape]`.
+    In a conditional model both have a further input, the context `[N, C]`.
       is_sequential: whether the decoder is autoregressive over the steps of a sequence, as `SequenceDecoder`. It then
         maps z `[N, *latent_shape]` and x `[N, *data_shape]` to `[N, *output_shape]`, each step from the steps before
         it, and has the methods `start(z, context) -> state` and `step(state, before) -> (state, outputs)`.
-      loops: False where XLA on CPU trains the modules slowly inside `lax.scan`: the gradient of a convolution by its
+      loops: False where XLA on CPU trains the networks slowly inside `lax.scan`: the gradient of a convolution by its
         kernel takes 10 to 40 times as long there. Encoding, decoding and gradients by z are not affected.
     """
 
-    encoder: Callable[[tuple[int, ...], int], nn.Module]
-    decoder: Callable[[tuple[int, ...], tuple[int, ...]], nn.Module]
+    encoder: Callable[[tuple[int, ...], int], nn.Module | Functions]
+    decoder: Callable[[tuple[int, ...], tuple[int, ...]], nn.Module | Functions]
     is_sequential: bool = False
     loops: bool = True
 

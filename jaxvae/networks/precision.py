@@ -1,15 +1,14 @@
 """Mixed precision and rematerialisation of networks; parameters stay float32."""
 
-import dataclasses
+from collections.abc import Callable
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jaxvae.common.errors import unknown
-from jaxvae.common.types import Params, Tree
-from jaxvae.networks import Network
+from jaxvae.common.types import Tree
+from jaxvae.networks import Functions, Network, functions
 
 DTYPES = ("float32", "bfloat16")
 
@@ -23,35 +22,37 @@ def cast(tree: Tree, dtype: str) -> Tree:
     return jax.tree.map(one, tree)
 
 
-@dataclasses.dataclass(frozen=True)
-class Computed:
-    """Wrap a module to compute in `dtype`, with or without rematerialisation; equal to another of the same settings.
+def rounded(network: Functions, dtype: str, remat: bool, exact: tuple[int, ...] = ()) -> Functions:
+    """Wrap a network to compute in `dtype`, with or without rematerialisation.
 
-    Attributes:
-      module: the wrapped module, initialised as usual.
-      dtype: of the parameters and inputs that the module gets; its outputs are cast back to float32.
-      remat: whether the backward pass recomputes the module from its inputs.
-      exact: positions of arguments that are never rounded.
+    Args:
+      network: the wrapped network, initialised as usual; its state is not rounded.
+      dtype: of the parameters and inputs that the network gets; its outputs are cast back to float32.
+      remat: whether the backward pass recomputes the network from its inputs.
+      exact: positions of inputs that are never rounded.
     """
 
-    module: nn.Module
-    dtype: str
-    remat: bool
-    exact: tuple[int, ...] = ()
+    def inexact(run: Callable, keep: tuple[int, ...]) -> Callable:
+        def one(variables: dict[str, Tree], *inputs: Any, **options: Any) -> Any:
+            seen = {**variables, "params": cast(variables.get("params", {}), dtype)}
+            given = [each if i in keep else cast(each, dtype) for i, each in enumerate(inputs)]
+            return run(seen, *given, **options)
 
-    def init(self, *args: Any, **options: Any) -> Any:
-        """Initialise the module."""
-        return self.module.init(*args, **options)
+        return jax.checkpoint(one) if remat else one
 
-    def apply(self, variables: Params, *args: Any, **options: Any) -> Any:
-        """Apply the module in `dtype`."""
-        exact = () if options.get("method") == "start" else self.exact  # which does not take the data
+    def outputs_alone(variables, *inputs, **options):
+        outputs, state = network.apply(variables, *inputs, **options)
+        return cast(outputs, "float32"), state
 
-        def run(variables, *args):
-            rounded = [arg if i in exact else cast(arg, self.dtype) for i, arg in enumerate(args)]
-            return cast(self.module.apply(cast(variables, self.dtype), *rounded, **options), "float32")
+    def float32(run: Callable | None) -> Callable | None:
+        return None if run is None else lambda *args: cast(run(*args), "float32")
 
-        return (jax.checkpoint(run) if self.remat else run)(variables, *args)
+    start, step = float32(network.start), float32(network.step)
+    return network._replace(
+        apply=inexact(outputs_alone, exact),
+        start=start and inexact(start, ()),  # which is not given the data
+        step=step and inexact(step, exact),
+    )
 
 
 def computed(network: Network, dtype: str = "float32", remat: bool = False, tokens: bool = False) -> Network:
@@ -80,9 +81,9 @@ def computed(network: Network, dtype: str = "float32", remat: bool = False, toke
         return network
 
     def encoder(data_shape, num_outputs):
-        return Computed(network.encoder(data_shape, num_outputs), dtype, remat, (0,) * tokens)
+        return rounded(functions(network.encoder(data_shape, num_outputs)), dtype, remat, (0,) * tokens)
 
     def decoder(latent_shape, output_shape):
-        return Computed(network.decoder(latent_shape, output_shape), dtype, remat, (1,) * tokens)
+        return rounded(functions(network.decoder(latent_shape, output_shape)), dtype, remat, (1,) * tokens)
 
     return network._replace(encoder=encoder, decoder=decoder)

@@ -26,7 +26,7 @@ class StepContext:
     Attributes:
       step: for schedules.
       train_size: examples in the training set, for estimates of the aggregate posterior.
-      is_training: whether the decoder's own noise (word dropout) is wanted.
+      is_training: whether the networks run as in training: with dropout, normalised by the batch.
     """
 
     step: Array

@@ -8,8 +8,7 @@ import jax.numpy as jnp
 from jaxvae import losses
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Array
-from jaxvae.distributions.structure import observed_log_prob
-from jaxvae.models.base import Model, Pass, context_args, draw, encode_batch, noise
+from jaxvae.models.base import Model, decoded, draw, encoded
 from jaxvae.objectives.base import Objective, bound_metrics, of_model
 from jaxvae.objectives.elbo import (
     check_prior_gradient,
@@ -94,14 +93,13 @@ def _weighted(model, kl, name, num_bounds, num_samples, gradient, bounds, one_bo
     total = num_bounds * num_samples
 
     def terms(params, batch, key, ctx):
-        beta, posterior = kl.weight(ctx.step), encode_batch(model, params, batch)
+        beta, noise = kl.weight(ctx.step), key if ctx.is_training else None
+        posterior, state = encoded(model, params, batch, noise)
         z, log_posterior = draw(key, posterior, total)
-        given, own = context_args(batch.get("context")), noise(model, key, ctx.is_training)
 
         def through(params, z):
-            likelihood, prior = model.decode(params, z, *given, **own), model.prior(params, *given)
-            log_likelihood = observed_log_prob(likelihood, batch["x"], batch.get("mask"))
-            return Pass(posterior, prior, likelihood, batch, z, log_likelihood, prior.log_prob(z), log_posterior)
+            out = decoded(model, params, batch, posterior, (z, log_posterior), noise)
+            return out._replace(state={**state, **out.state})
 
         to_add = 0.0
         if gradient == "dreg":

@@ -190,7 +190,7 @@ def test_greedy_frames_are_the_modes_of_their_steps(likelihood):
     @jax.jit
     def run(z):
         p = model.decode(params, z)
-        return p.mean, p.decoder.apply({"params": p.params}, z, p.mean)
+        return p.mean, p.decoder.apply(p.variables, z, p.mean)[0]
 
     x, outputs = map(np.asarray, run(Z))
     modes = {"bernoulli": outputs > 0, "categorical": outputs.argmax(axis=-1), "gaussian": outputs}

@@ -81,10 +81,10 @@ def test_teacher_forcing_is_one_step_after_the_other(kind, network, num_context,
     @jax.jit
     def run(params, z, x, context):
         p = model.decode(params, z, context)
-        at_once = p.decoder.apply({"params": p.params}, z, x, context)
+        at_once, _ = p.decoder.apply(p.variables, z, x, *(() if context is None else (context,)))
         state, before, outputs, log_probs = p.start((4,)), jnp.full(x.shape[:1] + x.shape[2:], -1.0), [], []
         for t in range(5):
-            _, given = p.decoder.apply({"params": p.params}, state, before, method="step")
+            _, given = p.decoder.step(p.variables, state, before)
             state, step = p.step(state, before)
             outputs.append(given)
             log_probs.append(step.log_prob(x[:, t]))
@@ -115,7 +115,7 @@ def test_frames_take_any_likelihood_of_single_values(likelihood, random_like):
     @jax.jit
     def run(params, z):
         p = model.decode(params, z)
-        outputs = p.decoder.apply({"params": p.params}, z, x)
+        outputs, _ = p.decoder.apply(p.variables, z, x)
         steps = made.build(params.get("likelihood", {}), outputs).log_prob(jnp.maximum(x, 0))
         gradient = jax.grad(lambda params: jnp.sum(model.decode(params, z).log_prob(x)))(params)
         return p.log_prob(x), steps, gradient, p.mean, model.encode(params, x).mean
@@ -238,11 +238,12 @@ def test_noise_is_only_where_there_is_a_key(network, random_like):
     @jax.jit
     def run(seed):
         key = jax.random.key(seed)
-        scored = {name: model.decode(params, z, key=key).log_prob(x) for name, model in models.items()}
+        scored = {name: model.training.decode(params, key, z)[0].log_prob(x) for name, model in models.items()}
         without_key = [model.decode(params, z).log_prob(x) for model in models.values()]
-        hidden = plain.decode(params, z).decoder.apply({"params": params["decoder"]}, z, jnp.full_like(x, -1))
+        decoder = plain.decode(params, z).decoder
+        hidden, _ = decoder.apply({"params": params["decoder"]}, z, jnp.full_like(x, -1))
         blind = jnp.take_along_axis(jax.nn.log_softmax(hidden), jnp.maximum(x, 0).astype(int)[..., None], 2)[..., 0]
-        clean = plain.decode(params, z).log_prob(x), plain.decode(params, z, key=key).log_prob(x)
+        clean = plain.decode(params, z).log_prob(x), plain.training.decode(params, key, z)[0].log_prob(x)
         return scored, without_key, clean, jnp.sum(jnp.where(x >= 0, blind, 0), axis=1)
 
     scored, without_key, (clean, with_key), blind = run(0)

@@ -1,0 +1,118 @@
+"""An encoder or a decoder within a model: run on any batch axes, with its outputs checked and its state."""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxvae.common.errors import UserError
+from jaxvae.common.types import Array, Key, Params, Tree
+from jaxvae.networks import Functions, Network, functions
+
+STATE = "network_state"  # the part of a model's parameters that holds the state of its networks, by network
+
+
+class Coder(NamedTuple):
+    """A network with its place in a model's parameters: `params[name]`, and `params[STATE][name]` if it has state.
+
+    Attributes:
+      name: "encoder" or "decoder".
+      network: pure functions, of inputs with one batch axis.
+      in_shapes: of one example of each input, context excluded.
+      out_shape: of the outputs for one example.
+      context_dim: C where a context `[..., C]` is the last input, else 0.
+      is_sequential: whether the outputs have the length of a given sequence instead of that in `out_shape`.
+    """
+
+    name: str
+    network: Functions
+    in_shapes: tuple[tuple[int, ...], ...]
+    out_shape: tuple[int, ...]
+    context_dim: int = 0
+    is_sequential: bool = False
+
+    def init(self, key: Key) -> dict[str, Tree]:
+        """Initial variables: "params", and the collections that are the network's state.
+
+        Raises:
+          UserError: a Flax Linen module with state that is not told whether it trains.
+        """
+        shapes = self.in_shapes + ((self.context_dim,),) * bool(self.context_dim)
+        variables = self.network.init(key, *(jnp.zeros((1, *shape)) for shape in shapes))
+        if not self.network.may_have_state and (others := sorted(variables.keys() - {"params"})):
+            raise UserError(
+                f"The {self.name} has state ({', '.join(others)}), but does not know when it trains: give its "
+                "`__call__` an argument `is_training: bool = False`."
+            )
+        return variables
+
+    def init_state(self, key: Key) -> dict[str, Tree]:
+        """The collections alone; `{}` where there are none."""
+        if not self.network.may_have_state:
+            return {}
+        return {name: tree for name, tree in self.init(key).items() if name != "params" and jax.tree.leaves(tree)}
+
+    def variables(self, params: Params) -> dict[str, Tree]:
+        """The network's variables among those of the model."""
+        return {"params": params.get(self.name, {}), **params.get(STATE, {}).get(self.name, {})}
+
+    def __call__(
+        self, params: Params, x: Array, context: Array | None = None, key: Key | None = None
+    ) -> tuple[Array, Tree]:
+        """Outputs `[*batch, *out_shape]` for x `[*batch, *in_shape]`, and the next state `{name: collections}`.
+
+        With a key as in training, see `Functions`; without it the next state is `{}`.
+
+        Raises:
+          UserError: outputs of another shape.
+        """
+        batch = x.shape[: x.ndim - len(self.in_shapes[0])]
+        inputs = [x.reshape(math.prod(batch), *x.shape[len(batch) :])]  # sequences have any length
+        if context is not None:
+            inputs.append(jnp.broadcast_to(context, (*batch, self.context_dim)).reshape(-1, self.context_dim))
+        outputs, state = self.checked().apply(self.variables(params), *inputs, key=key)
+        return outputs.reshape(*batch, *self.out_shape), {self.name: state} if state else {}
+
+    def checked(self) -> Functions:
+        """The network, which raises UserError where its outputs have another shape than wanted."""
+
+        def apply(variables: dict[str, Tree], *inputs: Any, **options: Any) -> tuple[Any, dict[str, Tree]]:
+            outputs, state = self.network.apply(variables, *inputs, **options)
+            length = inputs[1].shape[1:2] if self.is_sequential else self.out_shape[:1]
+            wanted = (len(inputs[0]), *length, *self.out_shape[1:])
+            if getattr(outputs, "shape", None) != wanted:
+                got = f"the shape {outputs.shape}" if hasattr(outputs, "shape") else f"a {type(outputs).__name__}"
+                raise UserError(
+                    f"The {self.name} must map inputs of shape {inputs[0].shape} to outputs of shape {wanted}, not "
+                    f"{got}. The network that `Network.{self.name}` builds has one batch axis, and outputs of shape "
+                    f"{wanted[1:]} for each example."
+                )
+            return outputs, state
+
+        return self.network._replace(apply=apply)
+
+
+def make_coders(
+    network: Network,
+    data_shape: tuple[int, ...],
+    num_outputs: int,
+    latent_shape: tuple[int, ...],
+    output_shape: tuple[int, ...],
+    context_dim: int,
+) -> tuple[Coder, Coder]:
+    """Encoder and decoder of these sizes."""
+    reads = (data_shape,) if network.is_sequential else ()  # the steps before
+    encoder, decoder = network.encoder(data_shape, num_outputs), network.decoder(latent_shape, output_shape)
+    return (
+        Coder("encoder", functions(encoder), (data_shape,), (num_outputs,), context_dim),
+        Coder("decoder", functions(decoder), (latent_shape, *reads), output_shape, context_dim, network.is_sequential),
+    )
+
+
+def initial_state(coders: tuple[Coder, ...], key: Key) -> Tree:
+    """`{STATE: {name: collections}}` of the networks with state; `{}` where none has."""
+    keys = jax.random.split(key, len(coders))
+    found = {coder.name: coder.init_state(k) for coder, k in zip(coders, keys, strict=True)}
+    found = {name: state for name, state in found.items() if state}
+    return {STATE: found} if found else {}
