@@ -58,7 +58,7 @@ def main(argv: list[str], started: float) -> int:
         from jaxvae.cli import commands
 
         check_options(flatten(config))
-        bring(trusted(argv, config, values["import"].value))
+        bring(trusted(argv, config, values["import"].value or ""))
         commands.MODES[values.mode](config, workdir, started)
     except UserError as error:
         return _fail(f"error: {' '.join(str(error).split())}", 2)

@@ -32,7 +32,7 @@ def printable(text: object) -> str:
     return str(text).encode(errors="backslashreplace").decode()
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
+def unknown(kind: str, name: object, known: Iterable[str]) -> UserError:
     """The error for a name that is not in a table: lists the known ones and the nearest."""
     known = sorted(known)
     meant = SYNONYMS.get(str(name).lower(), str(name))
