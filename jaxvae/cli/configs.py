@@ -3,6 +3,7 @@
 import difflib
 import runpy
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -18,7 +19,7 @@ def installed() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.py"))}
 
 
-def load(given: str) -> ConfigDict:
+def load(given: str) -> dict[str, Any]:
     """The config that `NAME[:DATASET]` or `FILE.py[:DATASET]` names; overrides are not yet applied.
 
     Raises:
@@ -30,7 +31,7 @@ def load(given: str) -> ConfigDict:
         config = runpy.run_path(str(path))["get_config"](*([dataset] if dataset else []))
         if not isinstance(config, ConfigDict):
             raise TypeError(f"get_config gave {config!r}, not a ConfigDict")
-        return ConfigDict(config.to_dict())
+        return config.to_dict()
     except (Exception, SystemExit) as error:  # whatever the file raises is a mistake in the file
         raise UserError(f"The config file '{path}' does not load: {type(error).__name__}: {error}") from error
 

@@ -28,7 +28,7 @@ def _found() -> str:
     """The devices of the platform that JAX chooses by itself."""
     import jax
 
-    asked = jax.config.jax_platforms
+    asked = os.environ.get("JAX_PLATFORMS")  # as JAX read it
     jax.config.update("jax_platforms", "")
     try:
         devices = jax.devices()

@@ -1,5 +1,7 @@
 """From the command line to a complete config: the file, then the overrides, then the checks."""
 
+import copy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +30,10 @@ def parse(argv: list[str], values: flags.FlagValues) -> ConfigDict:
     """
     argv = [argv[0], *_joined(argv[1:])]
     config = _load(argv)
-    was = config.copy_and_resolve_references()
+    was = copy.deepcopy(config)
     argv = [_spell_out(arg, config) if arg.startswith("--config.") else arg for arg in argv if arg[:9] != "--config="]
     config_flags.DEFINE_config_dict(
-        "config", config, lock_config=False, accept_new_attributes=True, flag_values=values, sys_argv=argv
+        "config", ConfigDict(config), lock_config=False, accept_new_attributes=True, flag_values=values, sys_argv=argv
     )
     try:
         rest = values(argv)[1:]
@@ -41,12 +43,13 @@ def parse(argv: list[str], values: flags.FlagValues) -> ConfigDict:
         raise UserError(f"{error}. See --help for all flags and settings.") from error
     if rest:
         raise UserError(f"'{rest[0]}' is not a flag; settings are given as --config.KEY=VALUE. See --help.")
-    check(values.config)
-    _name_after_data(values.config, was)
-    return values.config
+    config = values.config.to_dict()
+    check(config)
+    _name_after_data(config, was)
+    return ConfigDict(config)
 
 
-def check(config: ConfigDict) -> None:
+def check(config: Mapping[str, Any]) -> None:
     """Checks that a config has every key and no other, each with a value of the right type and in its range.
 
     Raises:
@@ -80,17 +83,18 @@ def _unknown_flag(error: flags.UnrecognizedFlagError, known: list[str]) -> UserE
     return UserError(f"{unknown('flag', name, known)} Settings are given as --config.KEY=VALUE. See --help.")
 
 
-def _name_after_data(config: ConfigDict, was: ConfigDict) -> None:
-    """Where other data was given than the file's, and no name, the run is called after the data."""
-    changed = config.data.path and config.data.path != was.data.path
-    name = Path(config.data.path).stem if changed else config.data.name
-    if name != was.data.name:
-        config.data.name = name
-        if config.name == was.name:
-            config.name = f"{was.name.removesuffix(short(was.data.name)).removesuffix('-')}-{short(name)}"
+def _name_after_data(config: dict[str, Any], was: Mapping[str, Any]) -> None:
+    """Names the run after its data where that is not the config file's and the run has no name of its own."""
+    data, before = config["data"], was["data"]
+    changed = data["path"] and data["path"] != before["path"]
+    name = Path(data["path"]).stem if changed else data["name"]
+    if name != before["name"]:
+        data["name"] = name
+        if config["name"] == was["name"]:
+            config["name"] = f"{was['name'].removesuffix(short(before['name'])).removesuffix('-')}-{short(name)}"
 
 
-def _load(argv: list[str]) -> ConfigDict:
+def _load(argv: list[str]) -> dict[str, Any]:
     """The config that is named, or the config of the run in `--workdir`; overrides are not yet applied."""
     given = dict(arg.lstrip("-").partition("=")[::2] for arg in argv[1:])
     if given.get("config"):
@@ -100,11 +104,11 @@ def _load(argv: list[str]) -> ConfigDict:
     # What a finished run is asked with may be newer than the run.
     old, new = _with_tuples(load_config(given["workdir"])), defaults.get_config("").to_dict()
     asked = {section: {**new[section], **old.get(section, {})} for section in ("evaluate", "sample", "tool")}
-    return ConfigDict({**old, **asked})
+    return {**old, **asked}
 
 
-def _spell_out(arg: str, config: ConfigDict) -> str:
-    """Completes the name of a part; where it is another part than the config's, the options of the old one go."""
+def _spell_out(arg: str, config: dict[str, Any]) -> str:
+    """Completes the name of a part; where the config has another part, that part's options are taken out of it."""
     path, equals, value = arg.removeprefix("--config.").partition("=")
     if shared(path) in PARTS:
         path += ".name"

@@ -32,7 +32,7 @@ def printable(text: object) -> str:
     return str(text).encode(errors="backslashreplace").decode()
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
+def unknown(kind: str, name: object, known: Iterable[str]) -> UserError:
     """Make the error for an unknown name, with the known names and the nearest one."""
     known = sorted(known)
     meant = SYNONYMS.get(str(name).lower(), str(name))
