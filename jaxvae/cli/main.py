@@ -53,13 +53,15 @@ def main(argv: list[str], started: float) -> int:
 
         _say_things_once()
         _keep_compiled()
-        sharding.start_hosts(values.coordinator, values.num_processes, values.process_id)
+        sharding.start_hosts(values.coordinator, values.num_processes, values.process_id, values.host_timeout)
         check_devices()
         from jaxvae.cli import commands
+        from jaxvae.runs import hosts
 
         check_options(flatten(config))
         bring(trusted(argv, config, values["import"].value or ""))
-        commands.MODES[values.mode](config, workdir, started)
+        with hosts.watched():
+            commands.MODES[values.mode](config, workdir, started)
     except UserError as error:
         return _fail(f"error: {' '.join(str(error).split())}", 2)
     except OSError as error:
@@ -93,6 +95,9 @@ def _flags() -> flags.FlagValues:
     flags.DEFINE_string("coordinator", "", "HOST:PORT of process 0, to run on several hosts", flag_values=values)
     flags.DEFINE_integer("num_processes", 0, "number of processes, over all hosts", flag_values=values)
     flags.DEFINE_integer("process_id", -1, "rank of this process, from 0", flag_values=values)
+    flags.DEFINE_integer(
+        "host_timeout", 100, "seconds without a heartbeat after which another process is lost", 1, flag_values=values
+    )
     return values
 
 

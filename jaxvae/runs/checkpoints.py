@@ -170,7 +170,7 @@ class Checkpoints:
         """Orbax writes in the background and raises what went wrong there, of any type, at the next call."""
         try:
             yield
-        except MemoryError:
+        except (MemoryError, jax.errors.JaxRuntimeError):  # the second: another host was lost
             raise
         except Exception as error:
             what_to_do = advice(error) or (

@@ -134,11 +134,18 @@ def agree(number: int) -> int:
     return number if jax.process_count() == 1 else int(multihost_utils.broadcast_one_to_all(np.int32(number)))
 
 
-def start_hosts(coordinator: str = "", num_processes: int = 0, process_id: int = -1) -> None:
-    """Joins the processes of all hosts into one program; call it before any other use of JAX.
+def start_hosts(
+    coordinator: str = "", num_processes: int = 0, process_id: int = -1, heartbeat_timeout: int = 100
+) -> None:
+    """Join the processes of all hosts into one program; call this before any other use of JAX.
 
-    With a `coordinator` ("host:port") the other two are needed; without, a SLURM job of several tasks is found by
-    its environment, and anything else is a single process.
+    Without arguments, a SLURM job of several tasks is found by its environment, and anything else is a single process.
+
+    Args:
+      coordinator: "host:port" of process 0.
+      num_processes: how many there are, over all hosts; needed with a coordinator.
+      process_id: the rank of this process, from 0; needed with a coordinator.
+      heartbeat_timeout: seconds without a sign of life after which JAX takes a process for lost and ends the others.
 
     Raises:
       UserError: an explicit start that is incomplete, or hosts that do not meet.
@@ -156,8 +163,10 @@ def start_hosts(coordinator: str = "", num_processes: int = 0, process_id: int =
         return  # inside an allocation but not under srun: one process
     try:
         if explicit:
-            jax.distributed.initialize(coordinator, num_processes, process_id)
+            jax.distributed.initialize(
+                coordinator, num_processes, process_id, heartbeat_timeout_seconds=heartbeat_timeout
+            )
         else:
-            jax.distributed.initialize()
+            jax.distributed.initialize(heartbeat_timeout_seconds=heartbeat_timeout)
     except (RuntimeError, ValueError) as error:
         raise UserError(f"The hosts did not find each other: {error}") from error
