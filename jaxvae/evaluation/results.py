@@ -94,6 +94,7 @@ def evaluate(run: TrainedRun) -> Evaluation:
         "notes": notes,
         "checkpoint": {
             "which": config["evaluate"]["checkpoint"],
+            "select": config["train"]["select"],
             "step": restored.step,
             "epoch": restored.step / steps,
         },

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxvae.common.errors import UserError
+from jaxvae.common.errors import UserError, unknown
 from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import own
 from jaxvae.experiment.checks import check_ranges
@@ -146,7 +146,9 @@ def objective(config: Mapping[str, Any], model: Model, data: DataSpec, total_ste
         ctx = StepContext(jnp.zeros((), jnp.int32), 2, is_training=True)
         return made.loss(params, extra, batch, jax.random.key(1), ctx)
 
-    jax.eval_shape(once)  # nothing is computed
+    reported = jax.eval_shape(once).metrics  # nothing is computed
+    if (name := config["train"].get("select", "loss").removeprefix("-")) not in reported:
+        raise UserError(f"train.select: {unknown('metric of this objective', name, reported)}")
     return made
 
 

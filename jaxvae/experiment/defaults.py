@@ -88,6 +88,7 @@ SETTINGS: dict[str, Setting | Part] = {
     "train.num_epochs": Setting(20, "passes over the training set", AT_LEAST_1),
     "train.start_from": Setting("", "warm start: folder of a run whose parameters training starts from"),
     "train.freeze": Setting((), "parameters that keep their first values: a group, or model.encoder,model.prior"),
+    "train.select": Setting("loss", "the best checkpoint has the least of this validation metric; -elbo: the greatest"),
     "train.batch_size": Setting(128, "examples in a batch, over all devices", AT_LEAST_1),
     "train.accumulate": Setting(1, "equal parts of a batch, run through the network one after the other", AT_LEAST_1),
     "train.compute_dtype": Setting("float32", "of the networks; parameters and losses stay float32",

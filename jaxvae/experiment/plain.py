@@ -20,6 +20,7 @@ ADDED = {
     "train.remat": False,
     "train.start_from": "",
     "train.freeze": [],
+    "train.select": "loss",
     "optimizer.ema_decay": 0.0,
     "optimizer.skip_norm": 0.0,
     "optimizer.every": 1,

@@ -30,7 +30,7 @@ NONE, ALL_DAMAGED = -1, -2  # what process 0 tells the others instead of a step
 
 
 class Checkpoints:
-    """The checkpoints of one run: the latest two and the best by validation loss.
+    """The checkpoints of one run: the latest two and the best, by the score of `train.select`.
 
     A checkpoint holds "weights" (parameters, and what else a model is used with) apart from the "rest" of a state (the
     optimiser), so that a model is read without it, and "info": plain JSON with a checksum for each, since Orbax
@@ -58,7 +58,7 @@ class Checkpoints:
             ),
         )
 
-    def save(self, step: int, weights: Tree, rest: Tree, info: dict[str, Any], loss: float | None = None) -> None:
+    def save(self, step: int, weights: Tree, rest: Tree, info: dict[str, Any], score: float | None = None) -> None:
         """Starts to save host arrays in the background; a step that is there already is left as it is.
 
         Args:
@@ -66,7 +66,7 @@ class Checkpoints:
           weights: nested dictionaries of arrays, what `Reader.weights` gives back.
           rest: what else the state is made of.
           info: JSON to keep beside it.
-          loss: the validation loss, None where it was not measured.
+          score: what the best checkpoint has least of, the validation loss by default; None where it was not measured.
 
         Raises:
           UserError: this one or the one before could not be written.
@@ -85,7 +85,7 @@ class Checkpoints:
         with self._writing():
             self._manager.wait_until_finished()
             self._reserve(sum(leaf.nbytes for leaf in jax.tree.leaves((weights, rest))))
-            self._manager.save(step, args=args, metrics={"loss": NOT_MEASURED if loss is None else loss})
+            self._manager.save(step, args=args, metrics={"loss": NOT_MEASURED if score is None else score})
 
     def restore_latest(
         self, weights: Tree, rest: Tree, check: Callable[[dict[str, Any]], None] = lambda info: None

@@ -1,5 +1,6 @@
 """What a run leaves behind while it trains: rows, pictures, checkpoints, and the seconds that it took."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -81,15 +82,15 @@ class Recorder:
             "seconds_to_first_step": self._seconds_to_first_step,
         }
 
-    def save(self, state: TrainState, step: int, loss: float | None) -> None:
-        """Starts to save the state, with the validation loss where it was measured."""
+    def save(self, state: TrainState, step: int, score: float | None) -> None:
+        """Start to save the state, with its score where it was measured: the best checkpoint has the least."""
         host = jax.device_get(self._parallel.collect(state))
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(host.params)):
             raise NonFiniteLoss(
                 f"A parameter became NaN or infinite by step {step}. The last good checkpoint is kept. Try a smaller "
                 "optimizer.learning_rate or optimizer.clip_norm=1, with another --workdir."
             )
-        self._checkpoints.save(step, *split_state(host), {**self._of_data, **self.timing()}, loss)
+        self._checkpoints.save(step, *split_state(host), {**self._of_data, **self.timing()}, score)
 
     def on_steps(self, end: int, metrics: dict[str, np.ndarray]) -> None:
         """A row of the means over one call of the devices."""
@@ -119,7 +120,7 @@ class Recorder:
             self._row(step, "validation", metrics)
         if self._log:
             self._draw(seen, step)
-        self.save(state, step, metrics.get("loss"))
+        self.save(state, step, selected(self._experiment.config["train"]["select"], metrics))
 
     def _draw(self, weights: Tree, step: int) -> None:
         """Write pictures for TensorBoard. Where they fail, a line on the terminal says so, and there are no more."""
@@ -140,6 +141,15 @@ class Recorder:
     def _row(self, step: int, split: str, metrics: Mapping[str, float]) -> None:
         if self._log:
             self._log.row(step, step / self._steps_per_epoch, split, {**metrics, "seconds": self.seconds()})
+
+
+def selected(select: str, metrics: Mapping[str, float]) -> float | None:
+    """Return the score of a checkpoint, the validation metric of `train.select`, negated after a minus sign.
+
+    None where there is no validation set, or the metric is not finite.
+    """
+    value = metrics.get(select.removeprefix("-"), math.nan)
+    return (-value if select.startswith("-") else value) if math.isfinite(value) else None
 
 
 def make_validation(experiment: Experiment) -> Callable[..., dict[str, float]]:
