@@ -39,12 +39,12 @@ def iwae(model: Model, kl: KLWeight, num_samples: int = 50, gradient: str = "pat
 
 
 def miwae(model: Model, kl: KLWeight, num_bounds: int = 8, num_samples: int = 8) -> Objective:
-    """The mean of `num_bounds` IWAE bounds of K = `num_samples` (Rainforth et al. 2018, arXiv:1802.04537, sec. 5)."""
+    """The mean of `num_bounds` IWAE bounds of K = `num_samples` (Rainforth et al. 2018, arXiv:1802.04537)."""
     return _weighted(model, kl, "miwae", num_bounds, num_samples, "pathwise", lambda b: (b["miwae"], b["miwae"]))
 
 
 def ciwae(model: Model, kl: KLWeight, num_samples: int = 50, mix: float = 0.5) -> Objective:
-    """`mix` ELBO + (1 - `mix`) IWAE bound (arXiv:1802.04537, section 5: "combination IWAE").
+    """`mix` ELBO + (1 - `mix`) IWAE bound (arXiv:1802.04537, "combination IWAE").
 
     Raises:
       UserError: `mix` is not in [0, 1].
@@ -60,7 +60,7 @@ def ciwae(model: Model, kl: KLWeight, num_samples: int = 50, mix: float = 0.5) -
 
 
 def piwae(model: Model, kl: KLWeight, num_bounds: int = 8, num_samples: int = 8) -> Objective:
-    """IWAE over all samples for the decoder, MIWAE for the encoder (arXiv:1802.04537, section 5: "partial IWAE")."""
+    """IWAE over all samples for the decoder, MIWAE for the encoder (arXiv:1802.04537, "partial IWAE")."""
     both = lambda bounds: (bounds["iwae"], bounds["miwae"])  # noqa: E731
     return _weighted(model, kl, "piwae", num_bounds, num_samples, "pathwise", both, one_bound=False)
 
