@@ -1,4 +1,4 @@
-"""CIWAE: half ELBO, half IWAE bound (Rainforth et al. 2018, arXiv:1802.04537, section 4).
+"""CIWAE: half ELBO, half IWAE bound (Rainforth et al. 2018, arXiv:1802.04537).
 
 python launch.py --config=configs/ciwae.py        # 8x8 digits, bundled: test loss 23.39, NLL 23.09
 python launch.py --config=configs/ciwae.py:mnist

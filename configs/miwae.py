@@ -1,4 +1,4 @@
-"""MIWAE: the mean of 8 bounds of 8 samples (Rainforth et al. 2018, arXiv:1802.04537, section 4).
+"""MIWAE: the mean of 8 bounds of 8 samples (Rainforth et al. 2018, arXiv:1802.04537).
 
 python launch.py --config=configs/miwae.py        # 8x8 digits, bundled: test loss 23.40, NLL 23.02
 python launch.py --config=configs/miwae.py:mnist

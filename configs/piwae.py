@@ -1,5 +1,5 @@
 """PIWAE: IWAE of 64 samples for the decoder, MIWAE for the encoder
-(Rainforth et al. 2018, arXiv:1802.04537, section 4).
+(Rainforth et al. 2018, arXiv:1802.04537).
 
 python launch.py --config=configs/piwae.py        # 8x8 digits, bundled: test loss 22.93, NLL 22.90
 python launch.py --config=configs/piwae.py:mnist

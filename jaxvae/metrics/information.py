@@ -77,6 +77,9 @@ def mig(codes: np.ndarray, factors: np.ndarray, bins: int = 20) -> dict[str, flo
     the factors that vary (`check`). 1: one code determines each factor, and the other codes are independent of it. 0:
     two codes are equally informative, so that a copy of a code removes all its credit.
 
+    The paper integrates I(z_d; factor) over q(z|x) itself. Here each code is one point per example, in equal-width
+    bins, as in disentanglement_lib: noise of q(z|x) within a bin is not counted, so scores differ from the paper's.
+
     Args:
       codes: `[N, D]`, D at least 2.
       factors: `[N, F]` integers.
@@ -133,7 +136,8 @@ def irs(codes: np.ndarray, factors: np.ndarray, quantile: float = 0.99) -> dict[
       codes: `[N, D]`.
       factors: `[N, F]` integers, assumed independent; those that vary are used (`check`).
       quantile: the quantile taken as the largest distance, in groups and in all rows; 1 is the paper's maximum, which
-        outliers dominate.
+        outliers dominate. The authors' code (disentanglement_lib) takes the 0.99 quantile in groups but the maximum in
+        all rows, which scores higher: 0.529 against 0.363 on one set of codes. Compare scores of one definition only.
 
     Raises:
       UserError: as `check`.

@@ -40,14 +40,14 @@ def iwae(model: Model, kl: KLWeight, num_samples: int = 50, gradient: str = "pat
 
 
 def miwae(model: Model, kl: KLWeight, num_bounds: int = 8, num_samples: int = 8) -> Objective:
-    """The mean of `num_bounds` IWAE bounds of K = `num_samples` (Rainforth et al. 2018, arXiv:1802.04537, sec. 5)."""
+    """The mean of `num_bounds` IWAE bounds of K = `num_samples` (Rainforth et al. 2018, arXiv:1802.04537)."""
     split = _splitter(num_bounds, num_samples)
     bounds = lambda w: (losses.miwae_bound(split(w)),) * 2  # noqa: E731
     return _weighted(model, kl, "miwae", num_bounds, num_samples, "pathwise", bounds)
 
 
 def ciwae(model: Model, kl: KLWeight, num_samples: int = 50, mix: float = 0.5) -> Objective:
-    """`mix` ELBO + (1 - `mix`) IWAE bound (arXiv:1802.04537, section 5: "combination IWAE").
+    """`mix` ELBO + (1 - `mix`) IWAE bound (arXiv:1802.04537, "combination IWAE").
 
     Raises:
       UserError: `mix` is not in [0, 1].
@@ -59,7 +59,7 @@ def ciwae(model: Model, kl: KLWeight, num_samples: int = 50, mix: float = 0.5) -
 
 
 def piwae(model: Model, kl: KLWeight, num_bounds: int = 8, num_samples: int = 8) -> Objective:
-    """IWAE over all samples for the decoder, MIWAE for the encoder (arXiv:1802.04537, section 5: "partial IWAE")."""
+    """IWAE over all samples for the decoder, MIWAE for the encoder (arXiv:1802.04537, "partial IWAE")."""
     split = _splitter(num_bounds, num_samples)
     bounds = lambda w: (losses.iwae_bound(w), losses.miwae_bound(split(w)))  # noqa: E731
     return _weighted(model, kl, "piwae", num_bounds, num_samples, "pathwise", bounds, one_bound=False)

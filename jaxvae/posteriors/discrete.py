@@ -22,6 +22,9 @@ def gumbel_softmax(
 ) -> Posterior:
     """`latent_dim` categorical variables as one-hot vectors, relaxed while training (arXiv:1611.01144).
 
+    The temperature is fixed; the paper lowers it during training. At a lower one samples are nearer to one-hot vectors
+    and gradients vary more.
+
     Raises:
       UserError: fewer than 2 categories, or a temperature that is not above 0.
     """
@@ -124,6 +127,9 @@ def finite_scalar(latent_dim: int, grid: Sequence[int] = (8, 5, 5, 5)) -> Poster
     """`latent_dim` vectors whose entries are rounded to the levels of a `grid` (arXiv:2309.15505, section 3).
 
     The codebook is the grid of all combinations, with nothing to learn and nothing to collapse.
+
+    Levels are symmetric about 0. With an even number of them 0 is not a level but the boundary of the two middle ones;
+    the paper shifts even grids by half a level, so that 0 is one.
 
     Raises:
       UserError: a dimension of fewer than 2 levels, or more than 2^16 codes.
