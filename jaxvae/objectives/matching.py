@@ -37,7 +37,7 @@ def info_vae(
       lambda_: lambda. The default suits images of thousands of pixels, where the reconstruction is large;
         configs/info_vae.py takes 10 for the 8 x 8 digits.
       kernel: "rbf" or "imq", see `losses.mmd`.
-      variance: the kernel's bandwidth, as the variance of the prior in each dimension: c = 2 D variance in `losses.mmd`, which
+      variance: the bandwidth, as the variance of the prior in each dimension: c = 2 D variance in `losses.mmd`, which
         holds distances of draws from the prior near c whatever D. Kernels of another width need another lambda.
       kl_estimate: "analytic" or "monte_carlo", as in the ELBO.
 
