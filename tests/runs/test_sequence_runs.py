@@ -129,11 +129,7 @@ def test_another_word_is_other_data(text, sentences, capsys):
         ("text_vae", ("--config.data.sequence.min_count=-5",), "data.sequence.min_count is -5"),
         ("text_vae", ("--config.data.sequence.min_count=100000",), "No word is left in the vocabulary"),
         ("text_vae", ("--config.data.kind=txt",), "Unknown value of data.kind 'txt'. Did you mean 'text'?"),
-        (
-            "text_vae",
-            ("--config.data.pixel_range=(0.0, 1.0)",),
-            "data.pixel_range is (0.0, 1.0), but text is not preprocessed",
-        ),
+        ("text_vae", ("--config.data.pixel_range=(0.0, 1.0)",), "data.pixel_range is (0.0, 1.0), but text is not"),
         ("text_vae", ("--config.data.path=/no/such.txt",), "data.path is '/no/such.txt', which does not exist"),
         ("text_vae", ("--config.data.name=mnist",), "no data of that kind has the name 'mnist'"),
         ("text_vae", ("--config.network=mlp",), "'mlp' does not fit this data, which is sequences"),
