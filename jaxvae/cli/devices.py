@@ -1,6 +1,7 @@
 """The devices that JAX was told to use, looked for before anything is computed."""
 
 import os
+from typing import Any
 
 from jaxvae.common.errors import UserError
 
@@ -28,7 +29,8 @@ def _found() -> str:
     """The devices of the platform that JAX chooses by itself."""
     import jax
 
-    asked = jax.config.jax_platforms
+    config: Any = jax.config
+    asked = config.jax_platforms
     jax.config.update("jax_platforms", "")
     try:
         devices = jax.devices()

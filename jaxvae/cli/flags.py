@@ -79,7 +79,7 @@ def _unknown_flag(error: flags.UnrecognizedFlagError, known: list[str]) -> UserE
     return UserError(f"{unknown('flag', name, known)} Settings are given as --config.KEY=VALUE. See --help.")
 
 
-def _name_after_data(config: ConfigDict, was: ConfigDict) -> None:
+def _name_after_data(config: Any, was: Any) -> None:
     """Where other data was given than the file's, and no name, the run is called after the data."""
     changed = config.data.path and config.data.path != was.data.path
     name = Path(config.data.path).stem if changed else config.data.name
@@ -91,7 +91,7 @@ def _name_after_data(config: ConfigDict, was: ConfigDict) -> None:
 
 def _load(argv: list[str]) -> ConfigDict:
     """The config that is named, or the config of the run in `--workdir`; overrides are not yet applied."""
-    given = dict(arg.lstrip("-").partition("=")[::2] for arg in argv[1:])
+    given = {name: value for name, _, value in (arg.lstrip("-").partition("=") for arg in argv[1:])}
     if given.get("config"):
         return configs.load(given["config"])
     if not given.get("workdir") or given.get("mode", "train") == "train":
@@ -111,7 +111,7 @@ def _spell_out(arg: str, config: ConfigDict) -> str:
         raise unknown_key(path, flatten(config))
     part = path.removesuffix(".name")
     if path.endswith(".name") and part in PARTS:
-        node = config
+        node: Any = config
         for name in part.split("."):
             node = node[name]
         if node["name"] != value:

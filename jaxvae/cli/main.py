@@ -59,7 +59,7 @@ def main(argv: list[str], started: float) -> int:
         from jaxvae.runs import hosts
 
         check_options(flatten(config))
-        bring(trusted(argv, config, values["import"].value))
+        bring(trusted(argv, config, values["import"].value or ""))
         with hosts.watched():
             commands.MODES[values.mode](config, workdir, started)
     except UserError as error:

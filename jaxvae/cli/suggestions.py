@@ -54,7 +54,7 @@ def check_options(config: Mapping[str, Any]) -> None:
     known = options_by_part()
     for key in filter(is_option, config):
         path, _, option = key.rpartition(".")
-        name = config.get(f"{path}.name")
+        name = str(config.get(f"{path}.name"))
         takes = known.get((path, name))
         if takes is None or option in takes:  # a part of the user's own is checked when it is built
             continue
