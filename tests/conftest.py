@@ -1,5 +1,7 @@
 """Eight virtual CPU devices and the strict switches of JAX, set before its first use; the statistics of the tests."""
 
+import ctypes
+import gc
 import os
 import time
 from pathlib import Path
@@ -22,6 +24,16 @@ import launch
 
 jax.config.update("jax_enable_x64", False)
 jax.config.update("jax_debug_key_reuse", True)  # a key used twice is an error; a test that wants so makes the key anew
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_programs_dropped():
+    """Drop what a module compiled, and return the memory: otherwise a worker grows to several GB."""
+    yield
+    jax.clear_caches()
+    gc.collect()
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # glibc keeps freed memory to itself
+        trim(0)
 
 
 @pytest.fixture(scope="module")

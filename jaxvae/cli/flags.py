@@ -96,7 +96,7 @@ def _name_after_data(config: dict[str, Any], was: Mapping[str, Any]) -> None:
 
 def _load(argv: list[str]) -> dict[str, Any]:
     """The config that is named, or the config of the run in `--workdir`; overrides are not yet applied."""
-    given = dict(arg.lstrip("-").partition("=")[::2] for arg in argv[1:])
+    given = {name: value for name, _, value in (arg.lstrip("-").partition("=") for arg in argv[1:])}
     if given.get("config"):
         return configs.load(given["config"])
     if not given.get("workdir") or given.get("mode", "train") == "train":

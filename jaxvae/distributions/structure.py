@@ -29,14 +29,16 @@ def normal_factors(distribution: Any) -> dist.Normal | None:
 
 def moments(distribution: Any) -> tuple[Array, Array] | None:
     """Mean `[..., D]` and covariance `[..., D, D]` of a Gaussian; None for other distributions."""
-    base: Any = unwrap(distribution)
+    base = unwrap(distribution)
     if isinstance(base, dist.Normal):
-        factor = jnp.asarray(base.scale)[..., None] * jnp.eye(base.scale.shape[-1])
+        scale: Any = base.scale
+        factor: Any = jnp.asarray(scale)[..., None] * jnp.eye(scale.shape[-1])
     elif isinstance(base, dist.MultivariateNormal):
         factor = base.scale_tril
     else:
         return None
-    return base.loc, factor @ jnp.swapaxes(factor, -2, -1)
+    loc: Any = base.loc
+    return loc, factor @ jnp.swapaxes(factor, -2, -1)
 
 
 def value_log_probs(likelihood: Any, x: Array) -> Array:

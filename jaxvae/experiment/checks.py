@@ -32,7 +32,7 @@ def check_ranges(config: Mapping[str, Any]) -> None:
         if each is None or isinstance(each, Part):
             continue
         if each.choices and value not in each.choices:
-            raise unknown(f"value of {key}", value, each.choices)
+            raise unknown(f"value of {key}", str(value), each.choices)
         if each.allowed and not each.allowed.fits(value):
             raise UserError(f"{key} is {value!r}; it must be {each.allowed.allowed}.")
 

@@ -119,10 +119,10 @@ class Recorder:
         if metrics:
             self._row(step, "validation", metrics)
         if self._log:
-            self._draw(seen, step)
+            self._draw(self._log, seen, step)
         self.save(state, step, selected(self._experiment.config["train"]["select"], metrics))
 
-    def _draw(self, weights: Tree, step: int) -> None:
+    def _draw(self, log: MetricsLog, weights: Tree, step: int) -> None:
         """Write pictures for TensorBoard. Where they fail, a line on the terminal says so, and there are no more."""
 
         def pictures() -> dict[str, np.ndarray]:
@@ -132,7 +132,7 @@ class Recorder:
 
         failures: list[Failure] = []
         for name, sheet in (attempt(f"The picture of step {step}", failures, pictures) or {}).items():
-            self._log.image(step, name, sheet)
+            log.image(step, name, sheet)
         if failures:
             self._pictures = lambda params: {}
             self._bar.write(f"note: {failures[0].note} Training goes on without pictures.", file=sys.stderr)
