@@ -1,7 +1,6 @@
 """The devices that JAX was told to use, looked for before anything is computed."""
 
 import os
-from typing import Any
 
 from jaxvae.common.errors import UserError
 
