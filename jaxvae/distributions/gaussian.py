@@ -19,8 +19,9 @@ class FullNormal(dist.MultivariateNormal):
     def sample_and_log_prob(self, key, sample_shape=()):
         """Sample `[*sample_shape, ..., d]`, with log-densities `[*sample_shape, ...]` in nats."""
         noise = jax.random.normal(key, (*sample_shape, *self.loc.shape))
-        z = self.loc + jnp.squeeze(jnp.matmul(self.scale_tril, noise[..., None], precision="highest"), axis=-1)
-        log_scale = jnp.log(jnp.diagonal(self.scale_tril, axis1=-2, axis2=-1))
+        factor = jnp.asarray(self.scale_tril)
+        z = self.loc + jnp.squeeze(jnp.matmul(factor, noise[..., None], precision="highest"), axis=-1)
+        log_scale = jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1))
         return z, -jnp.sum(0.5 * (jnp.square(noise) + LOG_2PI) + log_scale, axis=-1)
 
     def sample(self, key, sample_shape=()):

@@ -75,7 +75,7 @@ def _categorical(q: GumbelSoftmax, p: Coded) -> Array:
             "The posterior 'gumbel_softmax' needs a prior under which its codes are independent, "
             "'uniform_categorical', since the KL to other priors has no closed form, and its estimate no gradient."
         )
-    return jnp.moveaxis(categorical_kl(q.logits, prior.logits), -1, 0)
+    return jnp.moveaxis(categorical_kl(q.logits, jnp.asarray(prior.logits)), -1, 0)
 
 
 @register_kl(Quantized, Coded)

@@ -51,7 +51,7 @@ class Bernoulli(dist.BernoulliLogits):
     """NumPyro's Bernoulli on logits, with grey values (as cross-entropy) and a faster derivative."""
 
     def log_prob(self, value):
-        return bernoulli_log_prob(self.logits, value)
+        return bernoulli_log_prob(jnp.asarray(self.logits), jnp.asarray(value))
 
 
 class SquaredError(Reconstruction):

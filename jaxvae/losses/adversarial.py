@@ -144,7 +144,7 @@ def feature_matching(features: Sequence[Array], targets: Sequence[Array], weight
       ValueError: integers, no layer, or another number of targets or weights.
     """
     pairs = _layers(features, targets, weights)
-    return sum(0.5 * w * _mean_per_example(jnp.square(a - b)) for a, b, w in pairs)
+    return sum((0.5 * w * _mean_per_example(jnp.square(a - b)) for a, b, w in pairs), jnp.zeros(()))
 
 
 def perceptual_distance(features: Sequence[Array], targets: Sequence[Array], weights: Sequence[Array] = ()) -> Array:
@@ -167,7 +167,8 @@ def perceptual_distance(features: Sequence[Array], targets: Sequence[Array], wei
         return x * jax.lax.rsqrt(jnp.sum(jnp.square(x), axis=-1, keepdims=True) + 1e-10)
 
     pairs = _layers(features, targets, weights)
-    return sum(_mean_per_example(jnp.sum(w * jnp.square(unit(a) - unit(b)), axis=-1)) for a, b, w in pairs)
+    parts = (_mean_per_example(jnp.sum(w * jnp.square(unit(a) - unit(b)), axis=-1)) for a, b, w in pairs)
+    return sum(parts, jnp.zeros(()))
 
 
 def _layers(features: Sequence[Array], targets: Sequence[Array], weights: Sequence) -> list[tuple[Array, Array, Array]]:

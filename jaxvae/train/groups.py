@@ -1,6 +1,7 @@
 """One optimiser for each group of parameters, and parameters that are frozen."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import optax
@@ -31,7 +32,7 @@ def by_group(
     def labels(params: Params) -> Tree:
         return jax.tree_util.tree_map_with_path(lambda path, _: _label(path, freeze), params)
 
-    transforms = {**optimizers, FROZEN: optax.set_to_zero()}
+    transforms: dict[Any, optax.GradientTransformation] = {**optimizers, FROZEN: optax.set_to_zero()}
     is_plain = len(optimizers) == 1 and not freeze
     made = next(iter(optimizers.values())) if is_plain else optax.partition(transforms, labels)
 
