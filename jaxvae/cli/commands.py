@@ -1,4 +1,4 @@
-"""What `launch.py` does in each mode, from a plain dictionary of settings."""
+"""One function for each mode of the command line, from a plain dictionary of settings."""
 
 import contextlib
 import sys
@@ -30,7 +30,7 @@ from jaxvae.samplers import sample_with
 from jaxvae.train import loop, sharding
 from jaxvae.train.gradients import check_accumulate
 
-EVALUATE_ONLY = ("evaluate", "sample", "tool", "parallel", "name")  # that a finished run can be asked with anew
+EVALUATE_ONLY = ("evaluate", "sample", "tool", "parallel", "name")  # that may change on a finished run
 
 
 def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:

@@ -1,4 +1,4 @@
-"""What `jaxvae --help` and `jaxvae help TOPIC` print."""
+"""The texts of `jaxvae --help` and `jaxvae help TOPIC`."""
 
 import ast
 import difflib

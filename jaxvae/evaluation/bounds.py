@@ -16,7 +16,7 @@ from jaxvae.train.validation import mean_over, objective_metrics
 
 
 def objective_means(run: TrainedRun) -> dict[str, float]:
-    """What the objective reports, its loss first: nats per example on the test set, one pass."""
+    """Average the objective's metrics over the test set, its loss first: nats per example, one pass."""
     experiment, settings, parallel = run.experiment, run.config["evaluate"], sharding.global_view()
     weights = run.restored.weights
     trees = parallel.replicate((weights["params"], weights["extra"], np.int32(experiment.total_steps)))

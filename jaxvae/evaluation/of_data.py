@@ -1,6 +1,6 @@
 """The metrics of a trained run that compare its test set with data: generated, reconstructed, or another data set's.
 
-What the settings of these name is checked early: `check_features` and `check_outliers` need no trained model.
+`check_features` and `check_outliers` check their settings before training.
 """
 
 from collections.abc import Mapping
@@ -52,7 +52,7 @@ def check_prdc_rows(experiment: Experiment) -> None:
 
 
 def _how(run: TrainedRun) -> dict[str, Any]:
-    """What must be the same where two numbers are compared."""
+    """List the settings that must agree where two numbers are compared."""
     settings = run.config["sample"]
     options = {name: value for name, value in settings["sampler"].items() if name != "name"}
     return {

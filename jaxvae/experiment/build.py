@@ -130,7 +130,7 @@ def objective(config: Mapping[str, Any], model: Model, data: DataSpec, total_ste
     """The objective that a config describes, over `model`, for a run of `total_steps`.
 
     Raises:
-      UserError: the parts do not fit: what the mathematics forbids is said here, before anything is trained.
+      UserError: the parts do not fit each other: refused before anything is trained.
     """
     kl = part("kl", config["kl"], {"total_steps": total_steps})()
     given = {"model": model, "kl": kl, "pixel_range": data.pixel_range(config)}

@@ -1,4 +1,4 @@
-"""Settings that came after some runs: what those runs did, so that they can be used as ever."""
+"""Configs as plain dictionaries, and the migration of configs of earlier runs."""
 
 import json
 import os

@@ -24,15 +24,15 @@ class Likelihood(NamedTuple):
     Attributes:
       init: parameters of the likelihood's own (a learned variance, say); `{}` where there are none.
       build: outputs `[..., D]` for the D values of an example, or `[..., D, outputs_per_value]` where that is more than
-        one, to a distribution of batch shape `[..., D]`, or of event shape `[D]` where its log_prob is no sum over
+        one, to a distribution of batch shape `[..., D]`, or of event shape `[D]` where its log_prob is not a sum over
         values.
       outputs_per_value: decoder outputs for each value of the data.
-      is_density: False for a reconstruction loss that is no normalised density or mass: no bound on log p(x) then.
+      is_density: False for a reconstruction loss that is not a normalised density or mass: no bound on log p(x) then.
       support: the closed interval in which data must lie, None for the whole line.
       is_discrete: whether it is a probability mass, so that bits per dimension are those of a code.
       is_binary: whether its mass is on 0 and 1, so that grey values have a cross-entropy but no likelihood.
       steps_of: kinds of sequence, "text" or "music", whose next step it can be the distribution of.
-      encoder_input: what the encoder should see in the place of x, elementwise.
+      encoder_input: elementwise map from x to the encoder's input.
     """
 
     init: Callable[[Key], Params]
@@ -52,17 +52,17 @@ class Likelihood(NamedTuple):
 
 
 def find_activation(name: str) -> Callable[[Array], Array]:
-    """The function from a decoder's outputs to means that `name` stands for."""
+    """Look up the map from a decoder's outputs to means."""
     if name not in ACTIVATIONS:
         raise unknown("output activation", name, ACTIVATIONS)
     return ACTIVATIONS[name]
 
 
 def softly_above(low: float, x: Array) -> Array:
-    """Close to x where x is well above `low`, and never below it; its derivative fades but is no hard 0."""
+    """Clamp x softly from below: close to x well above `low`, never below it, with a derivative above 0."""
     return low + softplus(x - low)
 
 
 def softly_between(low: float, high: float, x: Array) -> Array:
-    """Close to x where x is well inside (low, high), and never outside it."""
+    """Clamp x softly to (low, high): close to x well inside the interval, never outside it."""
     return softly_above(low, high - softplus(high - x))

@@ -1,4 +1,4 @@
-"""What a model is: pure functions of its parameters, the facts that other rooms ask, and one pass through it."""
+"""The contract of a model: pure functions of its parameters, facts for other rooms, and one pass."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -118,7 +118,7 @@ class Pass(NamedTuple):
       log_prior: log p(z), `[K, B]` nats.
       log_posterior: log q(z|x), `[K, B]` nats.
       state: of the networks after this pass, `{network: collections}`; `{}` in evaluation.
-    What an objective does not use, `jit` removes.
+    `jit` removes terms that an objective does not use.
     """
 
     posterior: Any
@@ -224,12 +224,12 @@ def draw(key: Key, posterior: Any, num_samples: int, exact: bool = False) -> tup
 
 
 def centre(posterior: Any) -> Array:
-    """The one z `[*batch, *latent_shape]` that stands for q(z|x): its mean, or a centre where the mean is no latent."""
+    """Return the point estimate `[*batch, *latent_shape]` of z: the mean of q(z|x), or its centre."""
     return posterior.centre if hasattr(posterior, "centre") else posterior.mean
 
 
 def noise_key(key: Key) -> Key:
-    """A key beside those that `key` is split into."""
+    """Derive a key beside those that `key` is split into."""
     return jax.random.fold_in(key, 2**31 - 1)  # no number that `split` would reach
 
 

@@ -1,4 +1,4 @@
-"""What is minimised: arithmetic on the terms of one pass, per example, in nats."""
+"""Objectives: losses per example in nats, as arithmetic on the terms of one pass."""
 
 from collections.abc import Callable
 

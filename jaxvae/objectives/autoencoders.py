@@ -127,7 +127,7 @@ def rae(model: Model, penalty: str = "l2", latent_weight: float = 1e-4, weight: 
       weight: lambda; unused with "spectral".
 
     Raises:
-      UserError: an unknown penalty, a weight below 0, or a posterior that is no point in R^n.
+      UserError: an unknown penalty, a weight below 0, or a posterior that is not a point in R^n.
     """
     check_weights("rae", latent_weight=latent_weight, weight=weight)
     if penalty not in PENALTIES:

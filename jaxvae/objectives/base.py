@@ -1,4 +1,4 @@
-"""What every objective is, and the frame of those that train nothing but the model."""
+"""The contract of an objective, and `of_model`, which makes one of the terms of a pass."""
 
 import dataclasses
 import zlib
@@ -21,7 +21,7 @@ MODEL = "model"  # the group of the model's own parameters
 @partial(jax.tree_util.register_dataclass, data_fields=("step", "train_size"), meta_fields=("is_training",))
 @dataclasses.dataclass(frozen=True)
 class StepContext:
-    """What an objective may know beside its batch.
+    """The arguments of an objective beside its batch.
 
     Attributes:
       step: for schedules.
@@ -35,7 +35,7 @@ class StepContext:
 
 
 class Loss(NamedTuple):
-    """What an objective returns.
+    """The losses, metrics and next state that an objective returns.
 
     Attributes:
       losses: for each group of parameters what that group minimises: `[B]`, or `[]` where only the whole batch has one.
@@ -62,7 +62,7 @@ class Objective(NamedTuple):
         one (a discriminator, a classifier) is the objective's; extra is state that gradients do not own.
       loss: `(params, extra, batch, key, ctx) -> Loss`; batch has "x" `[B, *data_shape]` and, where the data
         has them, "label" `[B]`. Each group is moved by the gradient of its own loss only.
-      whole_batch: why the loss is no mean over examples, so that it must see the whole batch; empty where it is one.
+      whole_batch: why the loss is not a mean over examples and needs the whole batch; empty where it is one.
       model_params: `(params, extra) -> params` that the model is used with once trained.
     """
 
@@ -144,7 +144,7 @@ def of_model(
 
 
 def _key_of(key: Key, name: str) -> Key:
-    """A key beside those that `key` is split into, by the group's name: the others' draws do not depend on it."""
+    """Derive the key of a group from its name, beside those that `key` is split into: no other draw depends on it."""
     return jax.random.fold_in(key, zlib.crc32(name.encode()) % 2**31)
 
 

@@ -37,8 +37,8 @@ def beta_tcvae(
     The three parts are estimated from one z per example, each `[B]` nats; their sum is log q(z|x) - log p(z).
 
     Raises:
-      UserError: an unknown estimator, a weight below 0, a KL weight that is no factor, other posteriors or priors, or a
-        batch of 1.
+      UserError: an unknown estimator, a weight below 0, a KL weight that is not a factor, other posteriors or priors,
+        or a batch of 1.
     """
     needs_density(model, "beta_tcvae")
     check_weights("beta_tcvae", alpha=alpha, beta=beta, gamma=gamma)

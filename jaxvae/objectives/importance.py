@@ -34,7 +34,7 @@ def iwae(model: Model, kl: KLWeight, num_samples: int = 50, gradient: str = "pat
         arXiv:1810.04152, equation 8: unbiased, with a signal that does not fade with K).
 
     Raises:
-      UserError: no samples, an unknown gradient, a posterior without density, a KL weight that is no factor.
+      UserError: no samples, an unknown gradient, a posterior without density, a KL weight that is not a factor.
     """
     return _weighted(model, kl, "iwae", 1, num_samples, gradient, lambda w: (losses.iwae_bound(w),) * 2)
 
@@ -141,7 +141,7 @@ def _weighted(model, kl, name, num_bounds, num_samples, gradient, bounds, one_bo
 def _doubly_reparameterized(z: Array, zeros: Array, beta: Array) -> tuple[Array, Array]:
     """`(z, zeros)`: what follows has the gradient of "dreg", if z is used from here on and the zeros added to log w.
 
-    What comes back through the zeros `[K, B]` of one IWAE bound is the normalised importance weight w of each sample,
+    The cotangent of the zeros `[K, B]` of one IWAE bound is the normalised importance weight w of each sample,
     but for a factor that all samples of an example share; and w sums to 1. So one pass back through the decoder serves
     both: the parameters' gradient has the weights w, that through z `[K, B, ...]` has (1 - beta) w + beta w^2, which is
     the score's beta (w - w^2) taken from w, and the paper's w^2 for beta = 1.

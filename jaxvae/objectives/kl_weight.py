@@ -11,13 +11,13 @@ from jaxvae.common.types import Array
 
 
 class KLWeight(NamedTuple):
-    """What stands in the place of the KL in a loss.
+    """The term of a loss that replaces the KL.
 
     Attributes:
       weight: `(step) -> []`, the factor before the KL.
       term: `(kl [L, B], step) -> [B]`, what is added to the reconstruction; L groups of latent variables.
       is_linear: whether `term` is `weight` times the KL, so that the factor can go into an importance weight too.
-      whole_batch: why `term` is no mean over examples; empty where it is one.
+      whole_batch: why `term` is not a mean over examples; empty where it is one.
     """
 
     weight: Callable[[Array], Array]

@@ -1,4 +1,4 @@
-"""What every posterior is."""
+"""The contract of a posterior."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

@@ -60,7 +60,7 @@ def vector_quantized(
 
     The penalty is equation 3's: commitment |z_e - sg(e)|^2, and without `ema` also |sg(z_e) - e|^2. With `ema` the
     codebook is the running mean of the encoder's outputs by code (appendix A.1), and codes that were chosen less often
-    than `restart_below` times the mean start anew at outputs of the batch.
+    than `restart_below` times the mean restart at outputs of the batch.
 
     Raises:
       UserError: a codebook below 2 codes, or a number out of its range.

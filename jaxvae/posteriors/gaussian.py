@@ -8,7 +8,7 @@ from jaxvae.posteriors.base import Posterior
 
 
 def split_moments(outputs):
-    """`[..., mean | logvar | rest]`, of which the first two have the same length, given that there is no rest."""
+    """Split outputs `[..., mean | logvar]` into the mean and the standard deviation, `[..., D]` each."""
     mean, logvar = jnp.split(outputs, 2, axis=-1)
     return mean, jnp.exp(0.5 * logvar)
 

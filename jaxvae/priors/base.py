@@ -1,4 +1,4 @@
-"""What every prior is."""
+"""The contract of a prior."""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -56,11 +56,11 @@ def accumulated(
       num: divides the batch.
       unroll: whether the parts are written out, where `lax.scan` does not suit the networks.
       objective: its loss must be a mean over examples.
-      params: see `gradients`, as for the rest.
-      extra: see there.
-      batch: see there.
-      key: see there.
-      ctx: see there.
+      params: `{group: pytree}`.
+      extra: state that gradients do not own; all parts see the same.
+      batch: arrays `[B, ...]`.
+      key: part i draws from `fold_in(key, i)`.
+      ctx: the step and what else an objective may use.
     """
     parts = jax.tree.map(lambda a: jnp.moveaxis(a.reshape(-1, num, *a.shape[1:]), 1, 0), batch)
 

@@ -35,8 +35,8 @@ def fit(
       num_epochs: where to end.
       steps_per_call: steps in one call of the devices.
       eval_every_epochs: how often `on_epoch` is called; always at the end.
-      on_steps: told `(last_step, metrics [n])` of each call, on the host.
-      on_epoch: told `(state, step)`.
+      on_steps: callback after each call, `(last_step, metrics [n])` on the host.
+      on_epoch: callback after an epoch that is due, `(state, step)`.
       should_stop: asked after each call; True ends the loop.
 
     Raises:
