@@ -21,7 +21,7 @@ from jaxvae.report import outputs
 from jaxvae.report.run_figures import sheets
 from jaxvae.runs.checkpoints import Checkpoints
 from jaxvae.runs.initial import check_data, other_weights, start
-from jaxvae.runs.recorder import Recorder, make_validation
+from jaxvae.runs.recorder import Recorder, make_validation, saved_seconds
 from jaxvae.runs.restore import Restored, restore_run
 from jaxvae.runs.signals import Signals, Stopped
 from jaxvae.runs.trained_run import TrainedRun
@@ -137,8 +137,7 @@ def run_evaluate(config: Mapping[str, Any], workdir: Path, started: float) -> No
     experiment = _same_data(setup(config), restored, workdir)
     check_metrics(experiment, config["evaluate"]["metrics"])
     trained = {**restored.info, **read_results(workdir)}  # the second is missing where training was never ended
-    timing = {name: trained.get(name) for name in ("train_seconds", "total_seconds", "seconds_to_first_step")}
-    outputs.finish(TrainedRun(experiment, restored), workdir, timing)
+    outputs.finish(TrainedRun(experiment, restored), workdir, saved_seconds(trained))
 
 
 def run_sample(config: Mapping[str, Any], workdir: Path, started: float) -> None:

@@ -1,12 +1,12 @@
 """Configs as plain dictionaries, and the migration of configs of earlier runs."""
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from jaxvae.common.errors import UserError
+from jaxvae.common.files import read_json
 
 ADDED = {
     "data.kind": "images",
@@ -47,9 +47,12 @@ def load_config(workdir: str | os.PathLike) -> dict[str, Any]:
     """
     path = Path(workdir) / "config.json"
     try:
-        config = json.loads(path.read_text())
+        config = read_json(path)
         if not isinstance(config, dict) or not all(isinstance(config.get(key), dict) for key in ("data", "model")):
-            raise ValueError("it is no config")
+            raise ValueError("it is not a config")
+        for name in sorted({path.partition(".")[0] for path in ADDED} & config.keys()):
+            if not isinstance(config[name], dict):
+                raise ValueError(f"its {name} is not a section of settings")
         return completed(config)
     except (OSError, ValueError) as error:
         raise UserError(

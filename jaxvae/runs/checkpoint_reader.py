@@ -1,6 +1,5 @@
 """Reading checkpoints: verified host arrays out, never a pickle, and nothing in the folder is changed."""
 
-import json
 import logging
 import math
 import os
@@ -14,6 +13,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from jaxvae.common.errors import UserError, first_line
+from jaxvae.common.files import check_regular, read_json
 from jaxvae.common.types import Tree
 
 NOT_MEASURED = math.inf  # the validation loss of a state that was saved without one: never the best
@@ -38,24 +38,33 @@ class Reader:
 
     def steps(self) -> list[int]:
         """The steps on the disk, newest first; what is half written has another kind of name."""
-        return sorted((int(p.name) for p in self.folder.iterdir() if p.name.isdigit()), reverse=True)
+        return sorted((int(p.name) for p in self.folder.iterdir() if is_step(p.name)), reverse=True)
 
     def info(self, step: int) -> dict[str, Any]:
-        """The JSON that was saved with a step."""
-        return self._read(step, info=ocp.args.JsonRestore())["info"]
+        """Read the JSON that was saved with a step.
+
+        Raises:
+          ValueError: a file of the checkpoint is not regular, or the JSON lacks what every checkpoint has.
+          OSError: see `damage`.
+        """
+        return read_info(self.folder / str(step))
 
     def arrays(self, step: int, **targets: Tree) -> dict[str, Any]:
         """What is named like each of `targets`, which give structure, shapes and types; and "info".
 
         Raises:
-          ValueError: a checksum is wrong; or whatever Orbax, TensorStore and JSON raise.
+          ValueError: a checksum or a shape is wrong; or whatever Orbax, TensorStore and JSON raise.
         """
+        info = self.info(step)
         args = {name: ocp.args.StandardRestore(tree) for name, tree in targets.items()}
-        found = self._read(step, info=ocp.args.JsonRestore(), **args)
-        for name in targets:
-            if checksum(found[name]) != found["info"]["checksums"][name]:
+        found = self._read(step, **args)
+        for name, target in targets.items():
+            read, expected = ([np.shape(leaf) for leaf in jax.tree.leaves(tree)] for tree in (found[name], target))
+            if read != expected:
+                raise ValueError(f"the shapes of its {name} are wrong")
+            if checksum(found[name]) != info["checksums"][name]:
                 raise ValueError(f"the checksum of its {name} is wrong")
-        return found
+        return {**found, "info": info}
 
     def weights(self, which: str = "best") -> tuple[int, Tree, dict[str, Any]]:
         """`(step, weights, info)` of one checkpoint; a damaged one is passed over, and said to be.
@@ -68,9 +77,9 @@ class Reader:
           OSError, MemoryError: see `damage`.
         """
         steps = self.steps()
-        best = min(steps, key=self._validation_loss, default=None)  # of equal ones the latest
-        if which == "best" and best is not None:
-            steps = [best, *(step for step in steps if step != best)]
+        if which == "best":
+            best = min(steps, key=self._score, default=None)  # of equal ones the latest
+            steps = [step for step in steps if step == best] + [step for step in steps if step != best]
         elif which not in ("best", "last"):
             steps = [step for step in steps if str(step) == str(which)]
         for step in steps:
@@ -90,17 +99,43 @@ class Reader:
         found: Any = self._checkpointer.restore(self.folder / str(step), args=ocp.args.Composite(**args))
         return dict(found.items())
 
-    def _validation_loss(self, step: int) -> float:
+    def _score(self, step: int) -> float:
         try:
-            return validation_loss(self.folder / str(step))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            damage(error, self.folder)
+            return score(self.folder / str(step))
+        except (OSError, ValueError) as error:
+            log.warning(
+                "The score of the checkpoint of step %d is damaged (%s): it cannot be chosen as the best.",
+                step, damage(error, self.folder),
+            )  # fmt: skip
             return NOT_MEASURED
 
 
-def validation_loss(folder: Path) -> float:
-    """What `folder`, one checkpoint, was saved with."""
-    return json.loads((folder / "metrics" / "metrics").read_text())["loss"]
+def is_step(name: str) -> bool:
+    """Whether a folder of this name holds a checkpoint: a whole number as Python writes it, below 10^18."""
+    return re.fullmatch("0|[1-9][0-9]{0,17}", name) is not None
+
+
+def score(folder: Path) -> float:
+    """Read the score (least is best) of one checkpoint, `folder`; raises OSError, or ValueError where it is odd."""
+    metrics = read_json(folder / "metrics" / "metrics")
+    value = metrics.get("loss") if isinstance(metrics, dict) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        raise ValueError("its loss is not a number")
+    return value
+
+
+def read_info(folder: Path) -> dict[str, Any]:
+    """Read the JSON saved with one checkpoint, `folder`; see `Reader.info`.
+
+    Every file of the checkpoint is looked at first: Orbax and TensorStore would wait for ever at a named pipe.
+    """
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            check_regular(Path(parent) / name)
+    info = read_json(folder / "info" / "metadata")
+    if not isinstance(info, dict) or not all(isinstance(info.get(key), dict) for key in ("checksums", "shapes")):
+        raise ValueError("its info lacks checksums or shapes")
+    return info
 
 
 def damage(error: Exception, folder: Path) -> str:
@@ -128,7 +163,8 @@ def shapes(tree: Tree) -> Tree:
 def _empty(described: Tree) -> Tree:
     if isinstance(described, dict):
         return {name: _empty(value) for name, value in described.items()}
-    return np.empty(described[0], described[1])
+    # A view of one number: described arrays of any size cost no memory until Orbax reads what is stored.
+    return np.broadcast_to(np.zeros((), described[1]), described[0])
 
 
 def checksum(tree: Tree) -> int:

@@ -1,8 +1,8 @@
 """A thin wrapper of Orbax: host arrays in, verified host arrays out, never a pickle."""
 
 import contextlib
-import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,17 @@ from jaxvae.runs.checkpoint_reader import (
     Reader,
     checksum,
     damage,
+    is_step,
     log,
+    read_info,
+    score,
     shapes,
-    validation_loss,
 )
 from jaxvae.train import sharding
 
 KEEP_LATEST = 2  # the second is there for the day the first is damaged
 FIRST_REST = ("opt_state", "step")  # entries of "rest" in checkpoints that do not name them: the first version's
+REMOVED = "removed"  # where older checkpoints await their removal
 NONE, ALL_DAMAGED = -1, -2  # what process 0 tells the others instead of a step
 
 
@@ -40,6 +43,7 @@ class Checkpoints:
     def __init__(self, folder: Path):
         self.folder = folder.absolute()
         if jax.process_index() == 0:
+            self._clear_removed()
             self._set_aside_unreadable()
         sharding.wait_for_all("looked for damage")
         self._manager = self._make_manager()
@@ -55,6 +59,7 @@ class Checkpoints:
                 best_mode="min",
                 cleanup_tmp_directories=True,
                 save_root_metadata=False,
+                todelete_subdir=REMOVED,  # renamed, then removed: a kill leaves no half of a checkpoint behind
             ),
         )
 
@@ -84,6 +89,7 @@ class Checkpoints:
         )
         with self._writing():
             self._manager.wait_until_finished()
+            self._clear_removed()
             self._reserve(sum(leaf.nbytes for leaf in jax.tree.leaves((weights, rest))))
             self._manager.save(step, args=args, metrics={"loss": NOT_MEASURED if score is None else score})
 
@@ -107,7 +113,10 @@ class Checkpoints:
         def read(step: int) -> dict[str, Any]:
             info = self._reader.info(step)
             check(info)
-            saved = {name: rest[name] for name in info.get("rest", FIRST_REST)}
+            names = info.get("rest", FIRST_REST)
+            if not {*FIRST_REST} & {*rest} <= {*names}:
+                raise ValueError("its info lacks a part of the state")
+            saved = {name: rest[name] for name in names}
             found = self._reader.arrays(step, weights=weights, rest=saved)
             return {**found, "rest": {**rest, **found["rest"]}}
 
@@ -138,7 +147,7 @@ class Checkpoints:
                 damaged.append(step)
             else:
                 for bad in damaged:
-                    self._set_aside(bad)
+                    self._set_aside(str(bad))
                 return step, found
         return ALL_DAMAGED if damaged else NONE, None
 
@@ -146,6 +155,7 @@ class Checkpoints:
         """Waits until all is on the disk; raises UserError where it could not be written."""
         with self._writing():
             self._manager.wait_until_finished()
+            self._clear_removed()
 
     def close(self) -> None:
         """As `wait`, and gives back what Orbax holds."""
@@ -153,6 +163,12 @@ class Checkpoints:
         with self._writing():
             self._manager.wait_until_finished()
             self._manager.close()
+            self._clear_removed()
+
+    def _clear_removed(self) -> None:
+        """Delete the older checkpoints that were set aside for removal, those of a killed process included."""
+        if jax.process_index() == 0:
+            shutil.rmtree(self.folder / REMOVED, ignore_errors=True)
 
     def _reserve(self, size: int) -> None:
         """Asks the disk for room first, quotas included: Orbax would find out in threads, with pages of traces."""
@@ -183,23 +199,25 @@ class Checkpoints:
 
     def _set_aside_unreadable(self) -> None:
         """Orbax reads the JSON of every checkpoint when it opens the folder: one bad file would lock the others in."""
-        for folder in self.folder.glob("[0-9]*"):
-            if not folder.name.isdigit():
+        for folder in sorted(self.folder.glob("[0-9]*")):
+            if not folder.name.isdecimal():
                 continue
             try:
-                json.loads((folder / "info" / "metadata").read_text())
+                if not is_step(folder.name):
+                    raise ValueError("its name is not a step")
+                read_info(folder)
                 if (folder / "metrics" / "metrics").exists():
-                    validation_loss(folder)
-            except (OSError, ValueError, KeyError, TypeError) as error:
+                    score(folder)
+            except (OSError, ValueError) as error:
                 told = damage(error, folder)
                 log.warning("The checkpoint of step %s is damaged (%s); it is left out.", folder.name, told)
-                self._set_aside(int(folder.name))
+                self._set_aside(folder.name)
 
-    def _set_aside(self, step: int) -> None:
+    def _set_aside(self, name: str) -> None:
         target = self.folder.parent / "damaged"
         target.mkdir(exist_ok=True)
-        free = next(n for n in range(1000) if not (target / f"{step}.{n}").exists())
-        (self.folder / str(step)).rename(target / f"{step}.{free}")
+        free = next(n for n in range(1000) if not (target / f"{name}.{n}").exists())
+        (self.folder / name).rename(target / f"{name}.{free}")
 
 
 def _loss(metrics: dict[str, float]) -> float:

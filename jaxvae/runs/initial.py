@@ -109,7 +109,12 @@ def _common(group: str, here: Tree, there: Tree, folder: str) -> Tree:
 
 
 def check_data(info: Mapping[str, Any], checksum: int, workdir: Path) -> None:
-    """Raises UserError where a run was trained on other data than is here now."""
+    """Raise UserError where a run was trained on other data than is here now, or does not say on which."""
+    if "data_checksum" not in info:
+        raise UserError(
+            f"A checkpoint of the run in '{workdir}' lacks the checksum of its training data. Nothing was changed "
+            "there. Restore the folder from a copy, or give another --workdir."
+        )
     if info["data_checksum"] != checksum:
         raise UserError(
             f"The training data is not the one that the run in '{workdir}' has seen so far: its values, its labels or "

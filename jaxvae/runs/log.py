@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import math
 import socket
 import time
@@ -11,7 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from jaxvae.common.errors import UserError
+from jaxvae.common.files import check_regular
 from jaxvae.common.optional import require
+
+log = logging.getLogger("jaxvae")
 
 
 class MetricsLog:
@@ -61,11 +66,23 @@ class MetricsLog:
 
 
 def read_metrics(workdir: Path) -> list[dict[str, Any]]:
-    """The whole rows of `metrics.jsonl`; a line that a kill cut in two is left out."""
+    """Read the whole rows of `metrics.jsonl`.
+
+    A line that a kill cut in two is left out. A row that is not an object with a step is left out with a warning.
+
+    Raises:
+      UserError: the log is not a regular file.
+    """
     path, rows = workdir / "metrics.jsonl", []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
+    try:
+        check_regular(path)
+    except ValueError as error:
+        raise UserError(f"'{path}' is not a regular file. Move it away, or give another --workdir.") from error
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    for line in lines:
+        with contextlib.suppress(ValueError, RecursionError):
             rows.append(json.loads(line))
-        except ValueError:
-            continue
-    return rows
+    sound = [row for row in rows if isinstance(row, dict) and type(row.get("step")) is int]
+    if len(sound) < len(rows):
+        log.warning("%d rows of '%s' are left out: they are not objects with a step.", len(rows) - len(sound), path)
+    return sound

@@ -1,5 +1,6 @@
 """What a run leaves behind while it trains: rows, pictures, checkpoints, and the seconds that it took."""
 
+import logging
 import math
 import sys
 import time
@@ -22,6 +23,9 @@ from jaxvae.train import sharding
 from jaxvae.train.sharding import Parallel
 from jaxvae.train.state import TrainState, split_state, streams
 from jaxvae.train.validation import check_batch_size, mean_over, objective_metrics
+
+SECONDS = ("train_seconds", "total_seconds", "seconds_to_first_step")
+log = logging.getLogger("jaxvae")
 
 
 class Recorder:
@@ -46,7 +50,7 @@ class Recorder:
             experiment, checkpoints, parallel, validate
         )  # fmt: skip
         self._pictures, self._workdir = pictures, workdir
-        self._steps_per_epoch, self._before, self._started = steps_per_epoch, before, started
+        self._steps_per_epoch, self._before, self._started = steps_per_epoch, saved_seconds(before), started
         self._of_data = {
             "data": experiment.spec._asdict(),
             "data_checksum": experiment.data_checksum,
@@ -72,13 +76,13 @@ class Recorder:
 
     def seconds(self) -> float:
         """Seconds of training, former calls included."""
-        return self._before.get("train_seconds", 0.0) + time.perf_counter() - self._clock
+        return (self._before["train_seconds"] or 0.0) + time.perf_counter() - self._clock
 
     def timing(self) -> dict[str, Any]:
         """The seconds up to now, former calls included."""
         return {
             "train_seconds": self.seconds(),
-            "total_seconds": self._before.get("total_seconds", 0.0) + time.time() - self._started,
+            "total_seconds": (self._before["total_seconds"] or 0.0) + time.time() - self._started,
             "seconds_to_first_step": self._seconds_to_first_step,
         }
 
@@ -141,6 +145,18 @@ class Recorder:
     def _row(self, step: int, split: str, metrics: Mapping[str, float]) -> None:
         if self._log:
             self._log.row(step, step / self._steps_per_epoch, split, {**metrics, "seconds": self.seconds()})
+
+
+def saved_seconds(info: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return the timing saved with a run; None where it is missing, or, with a warning, where it is not a duration."""
+    found = {}
+    for name in SECONDS:
+        value = info.get(name)
+        sound = type(value) in (int, float) and 0 <= value < 1e12
+        if value is not None and not sound:
+            log.warning("%s of the run is not a number of seconds; it is left out.", name)
+        found[name] = value if sound else None
+    return found
 
 
 def selected(select: str, metrics: Mapping[str, float]) -> float | None:

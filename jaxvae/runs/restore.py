@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxvae.common.errors import UserError, first_line
 from jaxvae.common.types import Tree
 from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import build
@@ -49,16 +50,29 @@ class Restored(NamedTuple):
 
 
 def restore_run(workdir: str | os.PathLike, checkpoint: str = "best") -> Restored:
-    """As `restore`, with all groups of parameters, the config and what was noted with the checkpoint."""
+    """As `restore`, with all groups of parameters, the config and the info of the checkpoint.
+
+    Raises:
+      UserError: as `restore`; or the config and the checkpoint do not give a model.
+    """
     config = load_config(workdir)
     with contextlib.closing(Reader(Path(workdir) / "checkpoints")) as reader:
         step, weights, info = reader.weights(checkpoint)
-    spec = _spec(info)
-    model = build.model(config, spec)
-    params = build.objective(config, model, spec, total_steps=1).model_params(weights["params"], weights["extra"])
+    try:
+        spec = _spec(info)
+        model = build.model(config, spec)
+        params = build.objective(config, model, spec, total_steps=1).model_params(weights["params"], weights["extra"])
+    except UserError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise UserError(
+            f"The run in '{workdir}' gives no model: config.json or the info of the checkpoint of step {step} is odd "
+            f"({type(error).__name__}: {first_line(error)}). Restore the folder from a copy."
+        ) from error
     return Restored(config, spec, model, params, weights, step, info)
 
 
 def _spec(info: dict[str, Any]) -> DataSpec:
-    of_json = {key: tuple(info["data"].get(key, ())) for key in ("shape", "vocabulary")}  # which has no tuples
-    return DataSpec(**{**info["data"], **of_json})
+    data = info["data"]
+    of_json = {"shape": tuple(data["shape"]), "vocabulary": tuple(data.get("vocabulary", ()))}  # JSON has no tuples
+    return DataSpec(**{**data, **of_json})

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from jaxvae.common.errors import UserError
+from jaxvae.common.files import check_regular, read_json
 from jaxvae.experiment.plain import completed, flatten, load_config
 
 # Where things lie on one machine, and how they are read there, is no part of a run.
@@ -38,9 +39,14 @@ def lock(workdir: Path) -> IO:
     """Holds the folder for this process alone, until the file it returns is closed or the process ends in any way.
 
     Raises:
-      UserError: another process trains there.
+      UserError: another process trains there, or the lock is not a regular file.
     """
-    file = (workdir / ".lock").open("w")
+    path = workdir / ".lock"
+    try:
+        check_regular(path)
+    except ValueError as error:
+        raise UserError(f"'{path}' is not a regular file. Move it away, or give another --workdir.") from error
+    file = path.open("w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -61,7 +67,7 @@ def write_json(path: Path, value: Any) -> None:
 def read_results(workdir: Path) -> dict[str, Any]:
     """`results.json`; `{}` where there is none, or none that can be read."""
     try:
-        found = json.loads((workdir / "results.json").read_text())
+        found = read_json(workdir / "results.json")
         return found if isinstance(found, dict) else {}
     except (OSError, ValueError):
         return {}

@@ -1,0 +1,25 @@
+"""Reading files that a stranger may have written."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def check_regular(path: Path) -> None:
+    """Raise ValueError where `path` exists and is not a regular file: opening a named pipe would wait for ever."""
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path.name} is not a regular file")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+      OSError: the file does not exist or cannot be opened.
+      ValueError: the file is not regular, not UTF-8 or not JSON.
+    """
+    check_regular(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError(f"{path.name} is nested too deeply") from error
