@@ -98,14 +98,14 @@ def quantized(model, at, commitment=0.0, codebook=0.0):
     """
     state = at.extra.get("model", {})
     fixed = model.encode(with_state(at.params["model"], state), X)
-    one_hot = jax.nn.one_hot(fixed.codes, model.posterior.num_codes)
+    one_hot = jax.nn.one_hot(fixed.codes, model.latent.num_codes)
 
     def loss(params):
         params = with_state(params["model"], state)
         inputs = model.encode(params, X).inputs
         nll = -model.decode(params, fixed.values + inputs - fixed.inputs).log_prob(X)
         nll = nll - model.prior(params).codes.log_prob(fixed.codes)
-        chosen = one_hot @ model.posterior.codebook(params["posterior"]) if codebook else fixed.values
+        chosen = one_hot @ model.latent.codebook(params["posterior"]) if codebook else fixed.values
         penalty = commitment * jnp.square(inputs - fixed.values) + codebook * jnp.square(fixed.inputs - chosen)
         return jnp.mean(nll + jnp.sum(penalty, axis=(-2, -1)))
 

@@ -185,8 +185,8 @@ def test_xla_computes_no_activation_twice():
     ("size", "kernel", "stride", "padding", "said"),
     [
         ((8, 8), (9, 9), 1, "VALID", "does not fit"),
-        ((8, 8), (3, 3), 0, "SAME", "1 at least"),
-        ((8, 8), (0, 3), 1, "SAME", "1 at least"),
+        ((8, 8), (3, 3), 0, "SAME", "at least 1"),
+        ((8, 8), (0, 3), 1, "SAME", "at least 1"),
         ((8, 8), (3, 3), 1, "same", "it must be 'SAME'"),
         ((8, 8), (3, 3), 1, ((-1, 0), (0, 0)), "does not fit"),
     ],

@@ -242,7 +242,7 @@ def test_members_of_a_population_have_their_own_state(trained):
 def test_with_a_moving_average_of_the_parameters_the_statistics_are_the_same(trained):
     model, plain, _ = trained
     optimizer = build.optimizer({"optimizer": {"name": "sgd", "learning_rate": 1e-2, "ema_decay": 0.9,
-                                               "schedule": {"name": "constant"}}}, 4)  # fmt: skip
+                                               "schedule": {"name": "constant"}}}, elbo(model), 4)  # fmt: skip
     state, step = stepper(elbo(model), optimizer)
     state = jax.jit(lambda s: jax.lax.scan(step, s, {"x": BATCHES}))(state)[0]
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), state.extra, plain.extra)

@@ -270,7 +270,7 @@ def test_a_search_finds_the_class(digits, found):
     ("name", "given", "said"),
     [
         ("interpolat", {}, "Unknown tool 'interpolat'. Did you mean 'interpolate'?"),
-        ("interpolate", {"step": 3}, "Unknown option of the tool 'interpolate' 'step'. Did you mean 'steps'?"),
+        ("interpolate", {"step": 3}, "Unknown option of the tool 'interpolate' 'step'. Did you mean 'tool.steps'?"),
         ("interpolate", {"steps": "many"}, "steps='many'; it must be of type int"),
         ("interpolate", {"num": 2.5}, "num=2.5; it must be of type int"),
         ("interpolate", {"run": 1}, "Unknown option of the tool 'interpolate' 'run'"),
