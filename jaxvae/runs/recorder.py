@@ -152,7 +152,7 @@ def saved_seconds(info: Mapping[str, Any]) -> dict[str, float | None]:
     found = {}
     for name in SECONDS:
         value = info.get(name)
-        sound = type(value) in (int, float) and 0 <= value < 1e12
+        sound = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12
         if value is not None and not sound:
             log.warning("%s of the run is not a number of seconds; it is left out.", name)
         found[name] = value if sound else None
