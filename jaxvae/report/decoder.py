@@ -1,4 +1,4 @@
-"""A decoder that a browser can run: its weights where the network is small and dense, else a grid of decoded data."""
+"""Export the decoder to a browser: the weights of a small dense network, else a grid of decoded data."""
 
 import base64
 import itertools
@@ -23,14 +23,14 @@ ACTIVATIONS = {
     "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
     "softplus": lambda x: np.logaddexp(x, 0),
 }
-TOLERANCE = 1e-4  # of what a browser computes in doubles, from the decoder's float32
+TOLERANCE = 1e-4  # between a browser's float64 and the decoder's float32
 
 
 def layers(params: Params) -> list[tuple[np.ndarray, np.ndarray]] | None:
-    """The dense layers `[(weights [in, out], bias [out])]` of a decoder, None where it does not look like a chain.
+    """Return the dense layers `[(weights [in, out], bias [out])]` of a decoder, None unless they form a chain.
 
-    A chain has the layers Dense_0, Dense_1 ... and no other, each as wide as the one before it. A decoder of one's own
-    can have these names and compute something else: `export` compares the numbers.
+    A chain has only the layers Dense_0, Dense_1 ..., each as wide as the output before it. A user's decoder can have
+    these names and compute something else, so `export` compares the numbers.
     """
     decoder = params.get("decoder")
     if not isinstance(decoder, Mapping) or decoder.keys() != {f"Dense_{i}" for i in range(len(decoder))}:
@@ -49,7 +49,7 @@ def layers(params: Params) -> list[tuple[np.ndarray, np.ndarray]] | None:
 
 
 def outputs(network: list[tuple[np.ndarray, np.ndarray]], activation: str, output: str, z: np.ndarray) -> np.ndarray:
-    """What the page computes, `[N, D]` for z `[N, latent_dim]`: dense layers, and a function of each output."""
+    """Compute `[N, D]` from z `[N, latent_dim]` as the page does: dense layers, then the output function."""
     for i, (weights, bias) in enumerate(network):
         z = z @ weights + bias
         z = ACTIVATIONS[activation](z) if i < len(network) - 1 else OUTPUTS[output](z)
@@ -57,13 +57,13 @@ def outputs(network: list[tuple[np.ndarray, np.ndarray]], activation: str, outpu
 
 
 def export(run: TrainedRun, centre: np.ndarray, axes: np.ndarray, spans: np.ndarray) -> dict[str, Any]:
-    """The decoder for the page, as JSON.
+    """Export the decoder for the page, as JSON.
 
     Args:
       run: the run; its latents are in R^n.
-      centre: `[D]`, the middle of the plane that one can drag a point in.
-      axes: `[2, D]`, its two directions.
-      spans: `[2]`, how far it reaches along each, to both sides.
+      centre: `[D]`, the centre of the plane in which the user drags a point.
+      axes: `[2, D]`, the directions of the plane.
+      spans: `[2]`, the half-width of the plane along each axis.
 
     Returns:
       `{"kind": "weights", "layers", "activation", "output", "low", "high"}` where dense layers give the decoder's
@@ -71,13 +71,13 @@ def export(run: TrainedRun, centre: np.ndarray, axes: np.ndarray, spans: np.ndar
       an even grid of the plane, between which the page interpolates.
 
     Raises:
-      UserError: the network is neither, and its pictures are too large for a grid of them in a page.
+      UserError: the network is not a dense chain, and its pictures are too large for a grid.
     """
     return _weights(run, centre, spans) or _grid(run, centre, axes, spans)
 
 
 def _weights(run: TrainedRun, centre: np.ndarray, spans: np.ndarray) -> dict[str, Any] | None:
-    """The dense layers and the activations with which they give the decoder's means at random z; None without such."""
+    """Return the dense layers, and the activations that reproduce the decoder's means at random z; None if none do."""
     network = layers(run.params)
     if not network or len(network[0][0]) != len(centre) or sum(weights.size for weights, _ in network) > MAX_WEIGHTS:
         return None
@@ -101,7 +101,7 @@ def _grid(run: TrainedRun, centre: np.ndarray, axes: np.ndarray, spans: np.ndarr
     shape = run.model.data_shape
     side = min(int(np.sqrt(MAX_GRID_VALUES / max(np.prod(shape), 1))), 25)
     if side < LEAST_SIDE:
-        raise UserError(f"pictures of {shape} are too large for it.")
+        raise UserError(f"pictures of shape {shape} are too large.")
     steps = np.linspace(-1, 1, side)
     right, up = np.meshgrid(steps, steps)
     z = centre + right.reshape(-1, 1) * spans[0] * axes[0] + up.reshape(-1, 1) * spans[1] * axes[1]
@@ -110,5 +110,5 @@ def _grid(run: TrainedRun, centre: np.ndarray, axes: np.ndarray, spans: np.ndarr
 
 
 def pack(array: Any) -> str:
-    """float32, little-endian, as text."""
+    """Encode an array as float32, little-endian, in base64."""
     return base64.b64encode(np.asarray(jax.device_get(array), "<f4").tobytes()).decode()

@@ -1,4 +1,4 @@
-"""Pictures of a run, as matplotlib figures and as plain arrays; nothing here knows how a model was trained."""
+"""Draw pictures, as matplotlib figures and as plain arrays, from arrays alone."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,17 +17,17 @@ INK = "#333333"
 
 
 def are_images(shape: tuple[int, ...]) -> bool:
-    """Whether examples of this shape can be drawn: `[H, W, 1 or 3]`."""
+    """Return whether examples of this shape are images: `[H, W, 1 or 3]`."""
     return len(shape) == 3 and shape[-1] in (1, 3)
 
 
 def as_pictures(x: np.ndarray) -> np.ndarray:
-    """Images `[N, H, W, 1 or 3]` in [0, 1] as RGB `[N, H, W, 3]`, uint8."""
+    """Convert images `[N, H, W, 1 or 3]` in [0, 1] to RGB `[N, H, W, 3]`, uint8."""
     return np.repeat((x * 255).round().astype(np.uint8), 3 // x.shape[-1], axis=-1)
 
 
 def tile(pictures: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
-    """RGB pictures `[N, H, W, 3]` row by row in one `[H', W', 3]`, with white gaps."""
+    """Tile RGB pictures `[N, H, W, 3]` row by row into one `[H', W', 3]`, with white gaps."""
     n, h, w, _ = pictures.shape
     rows = math.ceil(n / columns)
     sheet = np.full((rows * (h + gap) + gap, columns * (w + gap) + gap, 3), 255, np.uint8)
@@ -38,7 +38,7 @@ def tile(pictures: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
 
 
 def beside(inputs: np.ndarray, outputs: np.ndarray, columns: int = 16) -> np.ndarray:
-    """Rows of inputs with their outputs in the row below, as one picture."""
+    """Tile rows of inputs, each above the row of its outputs, into one picture."""
     blocks = []
     for i in range(0, len(inputs), columns):
         blocks += [inputs[i : i + columns], outputs[i : i + columns]]
@@ -46,7 +46,7 @@ def beside(inputs: np.ndarray, outputs: np.ndarray, columns: int = 16) -> np.nda
 
 
 def save_sheet(path: Path, sheet: np.ndarray, title: str, pixels: int = 900) -> None:
-    """A sheet of pictures, enlarged without smoothing, under a title."""
+    """Save a sheet of pictures, enlarged without smoothing, under a title."""
     height, width = sheet.shape[:2]
     figure = _figure(pixels / 100, pixels / 100 * height / width + 0.4)
     axes = figure.add_subplot()
@@ -57,10 +57,10 @@ def save_sheet(path: Path, sheet: np.ndarray, title: str, pixels: int = 900) -> 
 
 
 def save_curves(path: Path, rows: Sequence[dict[str, Any]]) -> bool:
-    """Draw the loss and its parts by epoch, of training and validation, from the rows of `metrics.jsonl`.
+    """Plot the training and validation loss and its terms by epoch, from the rows of `metrics.jsonl`.
 
     Returns:
-      Whether a row has one of them, so that there is a picture.
+      Whether a picture was written: False where no row has any of them.
     """
     names = [name for name in ("loss", "reconstruction", "kl") if any(row.get(name) is not None for row in rows)]
     if not names:
@@ -84,7 +84,7 @@ def save_curves(path: Path, rows: Sequence[dict[str, Any]]) -> bool:
 
 
 def save_latent_scatter(path: Path, codes: np.ndarray, labels: np.ndarray | None) -> None:
-    """The posterior means `[N, 2]` of the test set, coloured by label."""
+    """Plot the posterior means `[N, 2]` of the test set, coloured by label."""
     figure = _figure(6.4, 5.4)
     axes = figure.add_subplot()
     size = float(np.clip(6000 / len(codes), 3, 16))
@@ -108,11 +108,11 @@ def save_latent_scatter(path: Path, codes: np.ndarray, labels: np.ndarray | None
 
 
 def save_rate_distortion(path: Path, curve: Mapping[str, Any]) -> None:
-    """The rate-distortion curve: distortion over rate, in nats, with the point of beta = 1.
+    """Plot the rate-distortion curve: distortion over rate, in nats, with the point at beta = 1.
 
     Args:
-      path: of the PNG.
-      curve: "beta", rising, "rate" and "distortion", `[P]` each; "distortion_unit" where that is not nats.
+      path: the PNG file to write.
+      curve: "beta" (increasing), "rate" and "distortion", `[P]` each; "distortion_unit" where it is not nats.
     """
     beta, rate, distortion = (np.asarray(curve[name], np.float64) for name in ("beta", "rate", "distortion"))
     figure = _figure(5.6, 4.2)

@@ -1,4 +1,4 @@
-"""Where the codes of the test set lie: the plane in which they vary most, and maps of them."""
+"""Map the codes of the test set: their plane of largest variance, principal components and t-SNE."""
 
 from typing import Any
 
@@ -17,12 +17,12 @@ POINTS = 1000  # of a map
 THUMBNAIL = 64  # pixels a side, at most
 COLUMNS = 40  # of the sheet of thumbnails
 AT_A_TIME = 100  # images shrunk
-FLAT = 1e-6  # a spread below this part of the codes' size is the rounding of float32
+FLAT = 1e-6  # a relative spread of the codes below this is float32 rounding
 COLORS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf")
 
 
 def plane(run: TrainedRun) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """`(centre [D], axes [2, D], spans [2])`: where the codes of the test set vary most; z itself where D is 2."""
+    """Return the plane of largest variance of the test codes, `(centre [D], axes [2, D], spans [2])`; z if D = 2."""
     codes = run.codes("test")
     if codes.shape[1] == 2:
         return np.zeros(2), np.eye(2), np.maximum(np.abs(codes).max(axis=0), 1e-3)
@@ -33,10 +33,10 @@ def plane(run: TrainedRun) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def latent_map(run: TrainedRun, failures: list[Failure]) -> dict[str, Any]:
-    """Test examples in the plane, for the page, as JSON; `failures` gets the parts that are left out.
+    """Return the page's map of test examples, as JSON; `failures` is extended by the parts that are left out.
 
-    The map is z itself where it has at most 2 dimensions, else its principal components and its t-SNE. The codes are
-    finite.
+    The map is z itself where it has at most 2 dimensions, else its principal components and its t-SNE. The codes must
+    be finite.
     """
     rows = run.some("test", POINTS)
     codes = run.codes("test")[rows].astype(np.float64)
@@ -73,7 +73,7 @@ def _tsne(codes: np.ndarray) -> np.ndarray:
 
 
 def _thumbnails(run: TrainedRun, x: Array) -> np.ndarray | None:
-    """`[N, H, W, 3]` of what the model sees; None where the data has no pictures."""
+    """Return the model's inputs as pictures `[N, H, W, 3]`; None where the data has no pictures."""
     spec = run.experiment.spec
     size = len(x) if spec.sequence else AT_A_TIME  # all piano rolls have the same keys
     found = [pictures(spec, run.unit(x[i : i + size])) for i in range(0, len(x), size)]

@@ -1,4 +1,4 @@
-"""What a run leaves when it is done: results.json, a short table, pictures, report.html; and what other modes write."""
+"""Write the outputs of a finished run (results.json, a table, pictures, report.html), and those of the other modes."""
 
 import time
 from collections.abc import Mapping
@@ -26,22 +26,22 @@ from jaxvae.runs.workdir import write_json
 def finish(run: TrainedRun, workdir: Path, timing: Mapping[str, Any]) -> None:
     """Evaluate on the test set; write `results.json`, `figures/` and `report.html`.
 
-    Each number, figure and section of the page is made apart from the others. One that fails is named in the notes of
-    `results.json` and on the terminal, its stack trace is in `errors.log`, and the rest is written.
+    A failure of one number, figure or section leaves the others intact. It is named in the notes of `results.json` and
+    on the terminal, and its stack trace is in `errors.log`.
 
     Args:
       run: the trained run.
       workdir: its folder.
-      timing: the seconds of its training, for `results.json`.
+      timing: the duration of training in seconds, for `results.json`.
 
     Raises:
-      UserError: a number that was asked for could not be computed; all else is written by then.
+      UserError: a requested metric could not be computed; everything else is written before.
     """
     clock = time.perf_counter()
     evaluation = evaluate(run)
     if jax.process_index() == 0:
         results = evaluation.results | {**timing, "evaluate_seconds": time.perf_counter() - clock}
-        write_json(workdir / "results.json", results)  # before the pictures: a kill among them loses no number
+        write_json(workdir / "results.json", results)  # before the pictures, so a kill while drawing loses no number
         print(table(results))
         _illustrate(run, workdir, results, evaluation.failures)
     if evaluation.refused:
@@ -49,7 +49,7 @@ def finish(run: TrainedRun, workdir: Path, timing: Mapping[str, Any]) -> None:
 
 
 def _illustrate(run: TrainedRun, workdir: Path, results: dict[str, Any], missing: list[Failure]) -> None:
-    """Draw the figures and write the page; `missing` are the numbers that could not be computed."""
+    """Draw the figures and write the page; `missing` are the metrics that could not be computed."""
     failures: list[Failure] = []
     drawn = attempt("figures", failures, lambda: draw(run, results, workdir, failures)) or []
     notes = [failure.note for failure in failures]
@@ -69,14 +69,14 @@ def _illustrate(run: TrainedRun, workdir: Path, results: dict[str, Any], missing
 
 
 def write_samples(workdir: Path, config: Mapping[str, Any], spec: DataSpec, x: Any, sampler: str) -> None:
-    """`--mode=sample`: `samples.npz` with "x" as `viewed`, and its picture, text or music."""
+    """Write `samples.npz` with "x" as `viewed`, and its picture, text or music (`--mode=sample`)."""
     title = TITLES["samples"] if sampler == "prior" else f"samples, z by '{sampler}'"
     rows = viewed(config, spec, x)[:, None]
     _write_arrays(workdir, "samples", config, spec, rows, title, ("x",))
 
 
 def write_reconstructions(experiment: Experiment, workdir: Path, params: Params) -> None:
-    """`--mode=reconstruct`: `reconstructions.npz` with "x" and "reconstruction" as `viewed`, and their picture."""
+    """Write `reconstructions.npz`, "x" and "reconstruction" as `viewed`, and a picture (`--mode=reconstruct`)."""
     raw = experiment.dataset.test.x[: experiment.config["sample"]["num"]]
     rows, names = reconstructions(experiment, params, raw), ("x", "reconstruction")
     title = TITLES["reconstructions"]
@@ -84,7 +84,7 @@ def write_reconstructions(experiment: Experiment, workdir: Path, params: Params)
 
 
 def write_tool(run: TrainedRun, workdir: Path) -> None:
-    """`--mode=tool`: what the tool of the settings finds, in `tools/NAME.npz`, `.json`, and to look at."""
+    """Run the configured tool; write `tools/NAME.npz`, `.json`, and pictures, text or music (`--mode=tool`)."""
     spec = run.config["tool"]
     found = tools.find(spec, run)()
     if jax.process_index() != 0:
@@ -110,7 +110,7 @@ def _write_arrays(
     title: str,
     names: tuple[str, ...],
 ) -> None:
-    """`names` are those of the columns of `rows` in the file."""
+    """Write `rows` to `NAME.npz`, one array for each column, called as in `names`, and a view of them."""
     if jax.process_index() != 0:
         return
     arrays = {column: rows[:, i] for i, column in enumerate(names)}

@@ -1,4 +1,4 @@
-"""`report.html`: one file that shows a run to a person, and opens without a network."""
+"""Write `report.html`: a run in one self-contained page that opens offline."""
 
 import html
 import json
@@ -18,7 +18,7 @@ from jaxvae.runs.trained_run import TrainedRun
 
 CAPTIONS = {
     "curves": "Loss and its parts by epoch.",
-    "samples": "Samples: what the decoder makes of z drawn from the prior.",
+    "samples": "Samples: decoded latents drawn from the prior.",
     "reconstructions": "Test data, each row above its reconstructions.",
     "latent_scatter": "Posterior means of the test set.",
     "latent_grid": "The decoder's means over the prior's quantiles.",
@@ -29,12 +29,12 @@ CAPTIONS = {
 def write_report(
     path: Path, run: TrainedRun, results: Mapping[str, Any], pictures: Sequence[Path], failures: list[Failure]
 ) -> bool:
-    """Write the page. A section that fails is named at its end, and the rest is there.
+    """Write the page. Sections that fail are listed at its end.
 
     Args:
-      path: where to.
+      path: the file to write.
       run: the run.
-      results: what `results.json` holds.
+      results: the content of `results.json`.
       pictures: PNG and text files to show, in this order; those that CAPTIONS names get a caption.
       failures: extended by the sections that are left out.
 
@@ -51,7 +51,7 @@ def write_report(
     data = latent_space(run, failures)
     left_out = [failure.note for failure in failures[before:]]
     warnings = [str(values["warning"]) for values in results["metrics"].values() if values.get("warning")]
-    notes = [note for note in results["notes"] if note not in warnings]  # each is said once
+    notes = [note for note in results["notes"] if note not in warnings]  # no duplicates
     page = Template(_asset("template.html")).substitute(
         name=html.escape(config["name"]),
         style=_asset("style.css"),
@@ -68,7 +68,7 @@ def write_report(
         map=_asset("map.html") if "map" in data else "",
         figures=_figures(shown),
         left_out=f"<section><h2>Left out</h2>{_paragraphs('quiet', left_out)}</section>" if left_out else "",
-        # "</" would end the script, and "<!--" begin what does not end with it
+        # "</script" would end the script early, and "<!--" would hide its end
         data=json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
         script=_asset("explorer.js"),
     )
@@ -108,7 +108,7 @@ def _cell(value: float | str) -> str:
 
 
 def _figures(shown: Sequence[Shown]) -> str:
-    """Captions, with a PNG or a text each."""
+    """Return the HTML of the figures: each a PNG or a text, with its caption."""
     if not shown:
         return ""
     image, text = '<img alt="{0}" src="{1}">', '<pre tabindex="0" aria-label="{0}">{1}</pre>'

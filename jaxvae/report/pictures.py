@@ -1,4 +1,4 @@
-"""Pictures as a page embeds them."""
+"""Encode pictures for embedding in a page."""
 
 import base64
 import io
@@ -8,19 +8,19 @@ from PIL import Image
 
 
 def png(picture: np.ndarray) -> bytes:
-    """An RGB picture `[H, W, 3]`, uint8, as a PNG file."""
+    """Encode an RGB picture `[H, W, 3]`, uint8, as PNG."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "png")
     return buffer.getvalue()
 
 
 def png_uri(data: bytes) -> str:
-    """A PNG file as an address that holds it."""
+    """Encode a PNG file as a data URI."""
     return f"data:image/png;base64,{base64.b64encode(data).decode()}"
 
 
 def shrunk(pictures: np.ndarray, side: int) -> np.ndarray:
-    """RGB pictures `[N, H, W, 3]`, uint8, with at most `side` pixels a side, each the mean of those it stands for."""
+    """Downsample RGB pictures `[N, H, W, 3]`, uint8, to at most `side` pixels a side, by averaging."""
     height, width = pictures.shape[1:3]
     longest = max(height, width)
     if longest <= side:

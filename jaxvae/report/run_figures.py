@@ -1,4 +1,4 @@
-"""The files in the folder `figures/` of a run, and the sheets of examples that TensorBoard gets during training."""
+"""Draw the `figures/` of a run, and the sheets of examples for TensorBoard during training."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -20,15 +20,15 @@ from jaxvae.runs.log import read_metrics
 from jaxvae.runs.trained_run import TrainedRun
 
 PICTURES, ROLLS = 64, 16
-# Compiled once for a model, not at each picture of a training.
+# Compiled once for a model, not once for each picture during training.
 _sample, _reconstruct = jax.jit(sample, static_argnums=(0, 3)), jax.jit(reconstruct, static_argnums=0)
 TITLES = {"samples": "samples from the prior", "reconstructions": "test data, each row above its reconstructions"}
 
 
 def samples(experiment: Experiment, params: Params) -> np.ndarray:
-    """Samples `[N, 1, *data_shape]` from the prior, as `viewed`.
+    """Draw samples `[N, 1, *data_shape]` from the prior, as `viewed`.
 
-    Their latents are the same at every call, so that the pictures of a training show how the decoder changes.
+    The random key is the same at every call, so the pictures of a training run show how the model changes.
     """
     key = train.streams(jax.random.key(experiment.config["seed"]))["sample"]
     drawn = _sample(experiment.shown, params, key, _num_examples(experiment))
@@ -36,12 +36,12 @@ def samples(experiment: Experiment, params: Params) -> np.ndarray:
 
 
 def reconstructions(experiment: Experiment, params: Params, raw: np.ndarray | None = None) -> np.ndarray:
-    """Examples beside their reconstructions, `[N, 2, *data_shape]`, as `viewed`.
+    """Return examples beside their reconstructions, `[N, 2, *data_shape]`, as `viewed`.
 
     Args:
       experiment: the experiment.
-      params: of the model.
-      raw: examples as stored; the first ones of the test set by default.
+      params: the model's parameters.
+      raw: examples as stored; by default the first of the test set.
     """
     raw = experiment.dataset.test.x[: _num_examples(experiment)] if raw is None else raw
     key = jax.random.fold_in(train.streams(jax.random.key(experiment.config["seed"]))["test"], 0)
@@ -57,7 +57,7 @@ EXAMPLES: dict[str, Callable[[Experiment, Params], np.ndarray]] = {
 
 
 def sheets(experiment: Experiment, params: Params) -> dict[str, np.ndarray]:
-    """Samples and reconstructions as one picture each, for TensorBoard; `{}` where the data has no pictures."""
+    """Return a sheet of samples and one of reconstructions for TensorBoard; `{}` where the data has no pictures."""
     if experiment.spec.sequence != "music" and not figures.are_images(experiment.dataset.shape):
         return {}
     found = {name: views.sheet(experiment.spec, make(experiment, params)) for name, make in EXAMPLES.items()}
@@ -65,13 +65,13 @@ def sheets(experiment: Experiment, params: Params) -> dict[str, np.ndarray]:
 
 
 def draw(run: TrainedRun, results: Mapping[str, Any], workdir: Path, failures: list[Failure]) -> list[str]:
-    """Draw each figure of a run and return the names of the files; `failures` gets those that could not be drawn.
+    """Draw each figure of a run and return the file names.
 
     Args:
       run: the run.
-      results: what `results.json` holds.
-      workdir: where the folder `figures/` is made.
-      failures: extended.
+      results: the content of `results.json`.
+      workdir: the run's folder, which gets the folder `figures/`.
+      failures: extended by the figures that could not be drawn.
     """
     folder = workdir / "figures"
     folder.mkdir(exist_ok=True)

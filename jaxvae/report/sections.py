@@ -1,4 +1,4 @@
-"""The sections of `report.html` that ask the model: walks through the latent space, the explorer, the map."""
+"""Compute the sections of `report.html` that run the model: latent walks, the explorer, the map."""
 
 import json
 from collections.abc import Callable
@@ -24,7 +24,7 @@ Shown = tuple[str, bytes | str]  # a caption, with a PNG or a text
 
 
 def walks(run: TrainedRun, failures: list[Failure]) -> list[Shown]:
-    """Interpolations, traversals and imputations, each with its caption; `failures` gets those that the model lacks."""
+    """Return interpolations, traversals and imputations with captions; `failures` is extended by those that fail."""
     if not run.experiment.spec.sequence and not figures.are_images(run.model.data_shape):
         name = "The section on interpolation, traversal and imputation"
         failures.append(Failure(name, "the data does not consist of images."))
@@ -39,7 +39,7 @@ def walks(run: TrainedRun, failures: list[Failure]) -> list[Shown]:
 
 
 def latent_space(run: TrainedRun, failures: list[Failure]) -> dict[str, Any]:
-    """The data of the page's scripts, as JSON: "explorer" and "map" as far as the model has them."""
+    """Return the data of the page's scripts, as JSON: "explorer" and "map", where the model supports them."""
     model = run.model
     if not model.latent.space.is_linear or len(run.dataset.test.x) <= 2:
         return {}
@@ -58,7 +58,7 @@ def latent_space(run: TrainedRun, failures: list[Failure]) -> dict[str, Any]:
 
 
 def titled(text: str) -> tuple[str, str]:
-    """The title of a text file and what follows."""
+    """Split a text file into its title and its body."""
     title, _, body = text.partition("\n\n")
     return title, body.rstrip()
 

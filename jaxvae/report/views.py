@@ -1,4 +1,4 @@
-"""Examples as people see or hear them: pictures, lines of text, music."""
+"""Render examples as pictures, lines of text or music."""
 
 import re
 from collections.abc import Mapping
@@ -13,19 +13,19 @@ from jaxvae.data.vocabulary import Vocabulary
 from jaxvae.report import figures
 
 ROLL_WIDTH = 240  # frames side by side, at most
-BORDER = 0.7  # grey of a roll's frame
+BORDER = 0.7  # grey of a roll's border
 SILENT = 0.93  # grey of a roll after the end of its piece
-MOST_ROWS = 256  # of a picture; files of numbers and of music hold all
+MOST_ROWS = 256  # of a picture; .npz and MIDI files hold all
 MARGIN = 2  # keys above and below those that sound
 
 
 def save(
     path: Path, config: Mapping[str, Any], spec: DataSpec, rows: np.ndarray, title: str, columns: int = 0
 ) -> list[Path]:
-    """What was `viewed`, `[rows, columns, *shape]`, in files called `path` with a suffix; none where it has no view.
+    """Save `viewed` examples `[rows, columns, *shape]` to `path` with a suffix; return the files, none without a view.
 
-    Images become one PNG, see `sheet`. Of text the columns of a row stand one below the other in a `.txt`. Of music
-    there is a PNG of piano rolls, and in the folder `path` a MIDI file for each, ROW-COLUMN.mid.
+    Images become one PNG, see `sheet`. Text becomes a `.txt` with the columns of a row below one another. Music becomes
+    a PNG of piano rolls, and a MIDI file for each example in the folder `path`, ROW-COLUMN.mid.
     """
     if spec.sequence == "text":
         path = path.with_suffix(".txt")
@@ -49,23 +49,23 @@ def save(
 
 
 def as_text(config: Mapping[str, Any], spec: DataSpec, rows: np.ndarray, title: str) -> str:
-    """The sentences of `[rows, columns, T]` tokens, under the title: a line each, in blocks where a row has several."""
+    """Decode tokens `[rows, columns, T]` to text under a title, a line each; rows of several columns become blocks."""
     blocks = ["\n".join(sentences(config, spec, row)) for row in rows]
     between = "\n" if rows.shape[1] == 1 else "\n\n"
     return f"{title}\n\n{between.join(blocks)}\n"
 
 
 def sentences(config: Mapping[str, Any], spec: DataSpec, tokens: np.ndarray) -> list[str]:
-    """The sentences of tokens `[N, T]`."""
+    """Decode tokens `[N, T]` to sentences."""
     words = Vocabulary(spec.vocabulary, config["data"]["sequence"]["unit"])
     return [words.decode(row) or "(empty)" for row in tokens.tolist()]
 
 
 def sheet(spec: DataSpec, rows: np.ndarray, columns: int = 0) -> np.ndarray | None:
-    """The pictures `[rows, columns, *shape]` as one; None for text, and for arrays that are no images.
+    """Tile the pictures `[rows, columns, *shape]` into one; None for text, and for arrays that are not images.
 
-    `columns` of them stand in a row; 0 for pairs one above the other, and for 8 in a row where they are no pairs. Of
-    piano rolls there are only so many in a row as can be read.
+    A row holds `columns` pictures. With 0, pairs are tiled one above the other, and single pictures 8 in a row. Rows of
+    piano rolls are at most `ROLL_WIDTH` frames wide.
     """
     found = pictures(spec, rows.reshape(-1, *rows.shape[2:]))
     if found is None:
@@ -80,14 +80,14 @@ def sheet(spec: DataSpec, rows: np.ndarray, columns: int = 0) -> np.ndarray | No
 
 
 def pictures(spec: DataSpec, x: np.ndarray) -> np.ndarray | None:
-    """What was `viewed`, `[N, *shape]`, as RGB `[N, H, W, 3]`, uint8; None for text, and for what is no image."""
+    """Convert `viewed` examples `[N, *shape]` to RGB `[N, H, W, 3]`, uint8; None unless they are images or music."""
     if spec.sequence == "music":
         return figures.as_pictures(rolls(x))
     return None if spec.sequence or not figures.are_images(x.shape[1:]) else figures.as_pictures(x)
 
 
 def rolls(frames: np.ndarray) -> np.ndarray:
-    """Frames `[N, T, D]` as framed pictures `[N, keys + 2, T + 2, 1]` in [0, 1]: time to the right, low notes below."""
+    """Draw frames `[N, T, D]` as `[N, keys + 2, T + 2, 1]` in [0, 1], bordered: time to the right, pitch upwards."""
     sounding = np.flatnonzero((frames > 0).any(axis=(0, 1)))
     low, high = (sounding[0], sounding[-1]) if len(sounding) else (0, frames.shape[-1] - 1)
     some = frames[..., max(low - MARGIN, 0) : high + MARGIN + 1]

@@ -1,1 +1,1 @@
-"""The folder of a run: checkpoints, log, restoring, and a trained run beside its data."""
+"""Manage run folders: checkpoints, logs, restoring, and a trained run with its data."""

@@ -1,4 +1,4 @@
-"""Work after training that may fail without ending the run: a note instead of a stack trace."""
+"""Turn failures after training into notes, without ending the run."""
 
 import traceback
 from collections.abc import Callable, Sequence
@@ -12,12 +12,12 @@ TRACES = "errors.log"
 
 
 class Failure(NamedTuple):
-    """One piece of work that failed.
+    """A failed attempt.
 
     Attributes:
-      name: of the work, "figures/samples" for example.
+      name: what was attempted, "figures/samples" for example.
       reason: one line for the user.
-      trace: the stack trace; "" where a part refused with a UserError, which explains itself.
+      trace: the stack trace; "" for a UserError, which explains itself.
     """
 
     name: str
@@ -26,28 +26,28 @@ class Failure(NamedTuple):
 
     @property
     def note(self) -> str:
-        """One line for `results.json`, the page and the terminal."""
+        """Return one line for `results.json`, the page and the terminal."""
         return f"{self.name} was left out: {self.reason}"
 
 
 def attempt(name: str, failures: list[Failure], function: Callable[[], Result]) -> Result | None:
-    """Return `function()`, or None where it raises: then `failures` gets one more.
+    """Return `function()`; where it raises, add to `failures` and return None.
 
-    Every `Exception` is caught, of memory and of the disk too: what comes after may need less of both. A signal
-    (KeyboardInterrupt) is not.
+    Every `Exception` is caught, also when memory or disk space runs out, since later work may need less of both. A
+    signal (KeyboardInterrupt) is not caught.
     """
     try:
         return function()
     except UserError as error:
         failures.append(Failure(name, str(error)))
-    except Exception as error:  # of any type: a part of one's own can raise whatever it likes
+    except Exception as error:  # a user's part can raise any type
         reason = f"{type(error).__name__}: {first_line(error)} (stack trace in {TRACES})."
         failures.append(Failure(name, reason, "".join(traceback.format_exception(error))))
     return None
 
 
 def write_traces(workdir: Path, failures: Sequence[Failure]) -> None:
-    """Write the stack traces of `failures` to `errors.log`; remove an older one where there are none."""
+    """Write the stack traces of `failures` to `errors.log`; without any, only remove an older file."""
     traces = [f"{failure.name}\n{failure.trace}" for failure in failures if failure.trace]
     path = workdir / TRACES
     path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Reading checkpoints: verified host arrays out, never a pickle, and nothing in the folder is changed."""
+"""Read checkpoints as verified host arrays, without pickles and without changing the folder."""
 
 import logging
 import math
@@ -17,12 +17,12 @@ from jaxvae.common.files import check_regular, read_json
 from jaxvae.common.types import Tree
 
 NOT_MEASURED = math.inf  # the validation loss of a state that was saved without one: never the best
-ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)  # of what the system says, this alone is damage
+ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)  # the OS errors that mean damage
 log = logging.getLogger("jaxvae")
 
 
 class Reader:
-    """Reads the checkpoints of one run, each process for itself; see `Checkpoints` for what they hold."""
+    """Read the checkpoints of one run, in each process independently; see `Checkpoints` for their content."""
 
     def __init__(self, folder: Path):
         if not folder.is_dir():
@@ -33,27 +33,27 @@ class Reader:
             primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"reader{me}"
         )
         handler = ocp.CompositeCheckpointHandler(composite_options=ocp.CompositeOptions(multiprocessing_options=alone))
-        # Orbax's manager would read every checkpoint's metrics, sound or not, when it is made.
+        # Orbax's manager would read every checkpoint's metrics on construction, damaged ones too.
         self._checkpointer = ocp.Checkpointer(handler, multiprocessing_options=alone)
 
     def steps(self) -> list[int]:
-        """The steps on the disk, newest first; what is half written has another kind of name."""
+        """Return the steps on the disk, newest first; half-written checkpoints have other names."""
         return sorted((int(p.name) for p in self.folder.iterdir() if is_step(p.name)), reverse=True)
 
     def info(self, step: int) -> dict[str, Any]:
         """Read the JSON that was saved with a step.
 
         Raises:
-          ValueError: a file of the checkpoint is not regular, or the JSON lacks what every checkpoint has.
+          ValueError: a file of the checkpoint is not regular, or the JSON lacks checksums or shapes.
           OSError: see `damage`.
         """
         return read_info(self.folder / str(step))
 
     def arrays(self, step: int, **targets: Tree) -> dict[str, Any]:
-        """What is named like each of `targets`, which give structure, shapes and types; and "info".
+        """Return the entries named in `targets`, templates of structure, shapes and types, and "info".
 
         Raises:
-          ValueError: a checksum or a shape is wrong; or whatever Orbax, TensorStore and JSON raise.
+          ValueError: a checksum or a shape is wrong. Orbax, TensorStore and JSON raise other types too.
         """
         info = self.info(step)
         args = {name: ocp.args.StandardRestore(tree) for name, tree in targets.items()}
@@ -67,10 +67,10 @@ class Reader:
         return {**found, "info": info}
 
     def weights(self, which: str = "best") -> tuple[int, Tree, dict[str, Any]]:
-        """`(step, weights, info)` of one checkpoint; a damaged one is passed over, and said to be.
+        """Return `(step, weights, info)` of one checkpoint; damaged ones are skipped with a warning.
 
         Args:
-          which: "best" by validation loss (the last one where none was measured), "last", or a step.
+          which: "best" by `train.select` (the last one where none was measured), "last", or a step.
 
         Raises:
           UserError: there is no such checkpoint.
@@ -78,7 +78,7 @@ class Reader:
         """
         steps = self.steps()
         if which == "best":
-            best = min(steps, key=self._score, default=None)  # of equal ones the latest
+            best = min(steps, key=self._score, default=None)  # the latest of equal ones
             steps = [step for step in steps if step == best] + [step for step in steps if step != best]
         elif which not in ("best", "last"):
             steps = [step for step in steps if str(step) == str(which)]
@@ -92,7 +92,7 @@ class Reader:
         raise UserError(f"There is no sound checkpoint '{which}' in '{self.folder}'; steps there: {there}.")
 
     def close(self) -> None:
-        """Gives back what Orbax holds."""
+        """Release Orbax's resources."""
         self._checkpointer.close()
 
     def _read(self, step: int, **args: Any) -> dict[str, Any]:
@@ -111,12 +111,12 @@ class Reader:
 
 
 def is_step(name: str) -> bool:
-    """Whether a folder of this name holds a checkpoint: a whole number as Python writes it, below 10^18."""
+    """Return whether this is the name of a checkpoint's folder: a whole number as Python writes it, below 10^18."""
     return re.fullmatch("0|[1-9][0-9]{0,17}", name) is not None
 
 
 def score(folder: Path) -> float:
-    """Read the score (least is best) of one checkpoint, `folder`; raises OSError, or ValueError where it is odd."""
+    """Read the score (lower is better) of one checkpoint, `folder`; raises OSError, or ValueError if it is invalid."""
     metrics = read_json(folder / "metrics" / "metrics")
     value = metrics.get("loss") if isinstance(metrics, dict) else None
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
@@ -127,7 +127,7 @@ def score(folder: Path) -> float:
 def read_info(folder: Path) -> dict[str, Any]:
     """Read the JSON saved with one checkpoint, `folder`; see `Reader.info`.
 
-    Every file of the checkpoint is looked at first: Orbax and TensorStore would wait for ever at a named pipe.
+    Every file of the checkpoint must be regular: Orbax and TensorStore would wait for ever at a named pipe.
     """
     for parent, _, names in os.walk(folder):
         for name in names:
@@ -139,13 +139,13 @@ def read_info(folder: Path) -> dict[str, Any]:
 
 
 def damage(error: Exception, folder: Path) -> str:
-    """One line on the damage that `error` tells of; raises it where the fault is not the checkpoint's.
+    """Describe a damaged checkpoint in one line; raise `error` again where the checkpoint is not at fault.
 
     Raises:
       MemoryError: the memory is full.
-      OSError: the system did not let us read what is there.
+      OSError: the system refused to read an existing file.
     """
-    told = re.search(r"os_error_code='(\d+)'", str(error))  # TensorStore says it in the text of a ValueError
+    told = re.search(r"os_error_code='(\d+)'", str(error))  # TensorStore puts it in the text of a ValueError
     if told and not isinstance(error, OSError):
         error = OSError(int(told[1]), os.strerror(int(told[1])), str(folder))
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and not isinstance(error, ABSENT)):
@@ -154,7 +154,7 @@ def damage(error: Exception, folder: Path) -> str:
 
 
 def shapes(tree: Tree) -> Tree:
-    """The shapes and types of a dictionary of arrays, as JSON."""
+    """Return the shapes and types of a dictionary of arrays, as JSON."""
     if isinstance(tree, dict):
         return {name: shapes(value) for name, value in tree.items()}
     return [list(tree.shape), str(tree.dtype)]
@@ -163,12 +163,12 @@ def shapes(tree: Tree) -> Tree:
 def _empty(described: Tree) -> Tree:
     if isinstance(described, dict):
         return {name: _empty(value) for name, value in described.items()}
-    # A view of one number: described arrays of any size cost no memory until Orbax reads what is stored.
+    # Broadcast from a scalar: a template of any size costs no memory until Orbax reads the stored array.
     return np.broadcast_to(np.zeros((), described[1]), described[0])
 
 
 def checksum(tree: Tree) -> int:
-    """Of all the bytes of a tree of arrays."""
+    """Return the CRC-32 of all the bytes of a tree of arrays."""
     value = 0
     for leaf in jax.tree.leaves(tree):
         value = zlib.crc32(np.ascontiguousarray(leaf).tobytes(), value)

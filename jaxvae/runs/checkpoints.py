@@ -1,4 +1,4 @@
-"""A thin wrapper of Orbax: host arrays in, verified host arrays out, never a pickle."""
+"""Save and restore checkpoints with Orbax: host arrays, verified by checksums, without pickles."""
 
 import contextlib
 import os
@@ -26,17 +26,17 @@ from jaxvae.runs.checkpoint_reader import (
 )
 from jaxvae.train import sharding
 
-KEEP_LATEST = 2  # the second is there for the day the first is damaged
-FIRST_REST = ("opt_state", "step")  # entries of "rest" in checkpoints that do not name them: the first version's
-REMOVED = "removed"  # where older checkpoints await their removal
-NONE, ALL_DAMAGED = -1, -2  # what process 0 tells the others instead of a step
+KEEP_LATEST = 2  # the second in case the first is damaged
+FIRST_REST = ("opt_state", "step")  # entries of "rest" in checkpoints of the first version, which do not name them
+REMOVED = "removed"  # folder of older checkpoints that await their removal
+NONE, ALL_DAMAGED = -1, -2  # sent by process 0 instead of a step
 
 
 class Checkpoints:
-    """The checkpoints of one run: the latest two and the best, by the score of `train.select`.
+    """Manage the checkpoints of one run: the latest two, and the best by the score of `train.select`.
 
-    A checkpoint holds "weights" (parameters, and what else a model is used with) apart from the "rest" of a state (the
-    optimiser), so that a model is read without it, and "info": plain JSON with a checksum for each, since Orbax
+    A checkpoint holds "weights" (parameters and the objective's extra state), apart from the "rest" (optimiser state
+    and so on) which a restored model does not need, and "info": plain JSON with a checksum for each, since Orbax
     notices a truncated file but not a flipped bit.
     """
 
@@ -59,22 +59,22 @@ class Checkpoints:
                 best_mode="min",
                 cleanup_tmp_directories=True,
                 save_root_metadata=False,
-                todelete_subdir=REMOVED,  # renamed, then removed: a kill leaves no half of a checkpoint behind
+                todelete_subdir=REMOVED,  # renamed, then removed, so a kill leaves no half checkpoint
             ),
         )
 
     def save(self, step: int, weights: Tree, rest: Tree, info: dict[str, Any], score: float | None = None) -> None:
-        """Starts to save host arrays in the background; a step that is there already is left as it is.
+        """Start to save host arrays in the background; an existing checkpoint of this step is kept.
 
         Args:
           step: the number of steps done.
-          weights: nested dictionaries of arrays, what `Reader.weights` gives back.
-          rest: what else the state is made of.
-          info: JSON to keep beside it.
-          score: what the best checkpoint has least of, the validation loss by default; None where it was not measured.
+          weights: nested dictionaries of arrays, as `Reader.weights` returns them.
+          rest: the rest of the state.
+          info: JSON to save with it.
+          score: lower is better, by default the validation loss; None where it was not measured.
 
         Raises:
-          UserError: this one or the one before could not be written.
+          UserError: this checkpoint or the previous one could not be written.
         """
         if step in self._manager.all_steps():
             return
@@ -96,17 +96,17 @@ class Checkpoints:
     def restore_latest(
         self, weights: Tree, rest: Tree, check: Callable[[dict[str, Any]], None] = lambda info: None
     ) -> tuple[int, Tree, Tree, dict[str, Any]] | None:
-        """`(step, weights, rest, info)` of the newest sound checkpoint, None where there is none at all.
+        """Return `(step, weights, rest, info)` of the newest sound checkpoint, None where there are no checkpoints.
 
-        A damaged one is moved aside, said to be, and the one before it taken. Process 0 chooses, the others follow.
+        Damaged ones are moved aside with a warning. Process 0 chooses the step for all.
 
         Args:
-          weights: template, gives structure, shapes and types.
+          weights: template of structure, shapes and types.
           rest: template; an entry that a checkpoint of an older version lacks keeps its value.
-          check: sees the info before the arrays are read, and may refuse it with a UserError.
+          check: called with the info before the arrays are read; raises UserError to refuse it.
 
         Raises:
-          UserError: there are checkpoints but none of them is sound.
+          UserError: all checkpoints are damaged.
           OSError, MemoryError: see `damage`.
         """
 
@@ -134,14 +134,14 @@ class Checkpoints:
         return step, found["weights"], found["rest"], found["info"]
 
     def _newest_sound(self, read: Callable[[int], dict[str, Any]]) -> tuple[int, dict[str, Any] | None]:
-        """The step and what `read` makes of it; damaged ones are moved aside once a sound one is found."""
+        """Return the newest sound step and `read(step)`; damaged ones are moved aside once a sound one is found."""
         damaged = []
         for step in self._reader.steps():
             try:
                 found = read(step)
             except UserError:
                 raise
-            except Exception as error:  # Orbax, TensorStore and JSON all raise types of their own
+            except Exception as error:  # Orbax, TensorStore and JSON raise their own types
                 told = damage(error, self.folder)
                 log.warning("The checkpoint of step %d is damaged (%s); trying the one before it.", step, told)
                 damaged.append(step)
@@ -152,13 +152,13 @@ class Checkpoints:
         return ALL_DAMAGED if damaged else NONE, None
 
     def wait(self) -> None:
-        """Waits until all is on the disk; raises UserError where it could not be written."""
+        """Wait until everything is on the disk; raise UserError where it could not be written."""
         with self._writing():
             self._manager.wait_until_finished()
             self._clear_removed()
 
     def close(self) -> None:
-        """As `wait`, and gives back what Orbax holds."""
+        """Wait as `wait` does, and release Orbax's resources."""
         self._reader.close()
         with self._writing():
             self._manager.wait_until_finished()
@@ -166,12 +166,12 @@ class Checkpoints:
             self._clear_removed()
 
     def _clear_removed(self) -> None:
-        """Delete the older checkpoints that were set aside for removal, those of a killed process included."""
+        """Delete the older checkpoints marked for removal, also by an earlier process that was killed."""
         if jax.process_index() == 0:
             shutil.rmtree(self.folder / REMOVED, ignore_errors=True)
 
     def _reserve(self, size: int) -> None:
-        """Asks the disk for room first, quotas included: Orbax would find out in threads, with pages of traces."""
+        """Check for disk space and quota first: Orbax would fail in threads, with pages of stack traces."""
         if jax.process_index() != 0 or not hasattr(os, "posix_fallocate"):
             return
         probe = self.folder / ".room"
@@ -183,10 +183,10 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def _writing(self):
-        """Orbax writes in the background and raises what went wrong there, of any type, at the next call."""
+        """Turn errors of Orbax's background writes, which the next call raises with any type, into UserErrors."""
         try:
             yield
-        except (MemoryError, jax.errors.JaxRuntimeError):  # the second: another host was lost
+        except (MemoryError, jax.errors.JaxRuntimeError):  # the latter: another host was lost
             raise
         except Exception as error:
             what_to_do = advice(error) or (
@@ -198,7 +198,7 @@ class Checkpoints:
             ) from error
 
     def _set_aside_unreadable(self) -> None:
-        """Orbax reads the JSON of every checkpoint when it opens the folder: one bad file would lock the others in."""
+        """Move unreadable checkpoints aside: Orbax reads all their JSON on opening, so one bad file blocks the rest."""
         for folder in sorted(self.folder.glob("[0-9]*")):
             if not folder.name.isdecimal():
                 continue
@@ -210,7 +210,7 @@ class Checkpoints:
                     score(folder)
             except (OSError, ValueError) as error:
                 told = damage(error, folder)
-                log.warning("The checkpoint of step %s is damaged (%s); it is left out.", folder.name, told)
+                log.warning("The checkpoint of step %s is damaged (%s); it is moved aside.", folder.name, told)
                 self._set_aside(folder.name)
 
     def _set_aside(self, name: str) -> None:

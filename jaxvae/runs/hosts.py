@@ -1,7 +1,7 @@
-"""Runs over several hosts: when one is lost, the others say which one and what to do.
+"""Report the loss of a host in a run over several hosts: which one, and what to do.
 
-JAX ends the processes that are left from C++, with a stack trace and SIGABRT, which no Python code can catch. So a
-second, small program reads their stderr, passes it on, and prints one paragraph instead of that stack trace.
+JAX aborts the remaining processes from C++, with a stack trace and SIGABRT, which Python code cannot catch. So a small
+second program reads their stderr, passes it on, and prints one paragraph instead of that stack trace.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ FILTER = Path(__file__).with_name("stderr_filter.py")
 
 
 def host_names() -> list[str]:
-    """The name of the host of each process, by rank. All processes must call this."""
+    """Return the host name of each process, by rank. All processes must call this."""
     own = np.zeros(LONGEST_NAME, np.uint8)
     name = socket.gethostname().encode()[:LONGEST_NAME]
     own[: len(name)] = list(name)
@@ -33,9 +33,9 @@ def host_names() -> list[str]:
 
 @contextlib.contextmanager
 def watched() -> Iterator[None]:
-    """Turn the loss of another process into one paragraph. Does nothing where there is a single process.
+    """Turn the loss of another process into one paragraph. Do nothing where there is a single process.
 
-    Stderr is filtered until this process ends: JAX takes leave of the others at the very end, and may fail there.
+    Stderr is filtered until this process ends, because JAX disconnects at the very end, and may fail there.
 
     Raises:
       UserError: a computation over all hosts failed.
@@ -60,7 +60,7 @@ def _filter_stderr(hosts: list[str]) -> None:
     """Send all that this process writes to stderr, from Python or C++, through the filter."""
     sys.stderr.flush()
     read, write = os.pipe()
-    # Isolated, and without the package: it must start at once and work whatever becomes of this process.
+    # Isolated, and without the package: it must start at once, and outlive this process.
     command = [sys.executable, "-I", str(FILTER), json.dumps(hosts)]
     os.posix_spawn(sys.executable, command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, read, 0)])
     os.dup2(write, 2)

@@ -1,4 +1,4 @@
-"""Where training starts: at the newest checkpoint of the run, at the parameters of another run, or anew."""
+"""Create the initial training state: from the newest checkpoint, a warm start, or random initialisation."""
 
 import sys
 from collections.abc import Mapping
@@ -24,10 +24,10 @@ from jaxvae.train.state import TrainState, init_state, join_state, split_state, 
 def start(
     experiment: Experiment, optimizer: optax.GradientTransformation, checkpoints: Checkpoints
 ) -> tuple[TrainState, int, dict[str, Any]]:
-    """Load the newest checkpoint, or else draw the initial state: `(state, step, info of the checkpoint)`.
+    """Load the newest checkpoint, or else initialise the state; return `(state, step, info of the checkpoint)`.
 
     Raises:
-      UserError: the run saw other data than this so far; or see `other_weights`.
+      UserError: the run was trained on other data so far; or see `other_weights`.
     """
 
     def check(info: dict[str, Any]) -> None:
@@ -46,7 +46,7 @@ def start(
     if experiment.config["train"]["start_from"]:
         given, step, note = other_weights(experiment)
         agreed = sharding.agree(step)
-        if agreed != step:  # the other run is still being trained, and its best checkpoint another one for this host
+        if agreed != step:  # the other run is still training, so the best checkpoint differs between hosts
             given, _, note = other_weights(experiment, str(agreed))
         if jax.process_index() == 0:
             print(note, file=sys.stderr)
@@ -54,14 +54,14 @@ def start(
 
 
 def other_weights(experiment: Experiment, checkpoint: str = "best") -> tuple[dict[str, Tree], int, str]:
-    """What `train.start_from` gives a run: `(weights, the other run's step, one line to say so)`.
+    """Load the warm-start weights of `train.start_from`: `(weights, step of the other run, message)`.
 
-    The weights are those of every part that both runs have, `{"params": {group: {part: tree}}, "extra": ...}`. Where
-    the two do not keep the same state beside their parameters (a decoder that is divided by its norms there alone), the
-    other model is taken as it is used.
+    The weights are the parts that both runs have, `{"params": {group: {part: tree}}, "extra": ...}`. Where the extra
+    state of the two runs differs in structure (spectral normalisation in one alone, say), the other run's effective
+    model parameters are loaded.
 
     Raises:
-      UserError: there is no such run, or a part of it has other shapes than here, or another vocabulary.
+      UserError: the other run does not exist, or differs in vocabulary or in the shapes of a shared part.
     """
     folder = experiment.config["train"]["start_from"]
     try:
@@ -84,15 +84,15 @@ def other_weights(experiment: Experiment, checkpoint: str = "best") -> tuple[dic
         for group, parts in groups.items():
             weights[kind][group] = taken = _common(group, parts, there[kind].get(group, {}), folder)
             anew += [f"{group}.{part}" for part in parts if part not in taken]
-    note = f"Starts from the run in '{folder}', step {other.step}{'; anew: ' if anew else ''}{', '.join(anew)}."
+    note = f"Starts from the run in '{folder}', step {other.step}{'; new: ' if anew else ''}{', '.join(anew)}."
     return weights, other.step, note
 
 
 def _common(group: str, here: Tree, there: Tree, folder: str) -> Tree:
-    """The parts of a group `{part: tree}` that are here and there, as they are there.
+    """Return the other run's parts of a group `{part: tree}` that both runs have.
 
     Raises:
-      UserError: one of them has other shapes.
+      UserError: the shapes of one of them differ.
     """
     here, there = ({part: tree[part] for part in here if part in there} for tree in (here, there))
     new, old = flatten({group: shapes(here)}), flatten({group: shapes(there)})
@@ -109,7 +109,7 @@ def _common(group: str, here: Tree, there: Tree, folder: str) -> Tree:
 
 
 def check_data(info: Mapping[str, Any], checksum: int, workdir: Path) -> None:
-    """Raise UserError where a run was trained on other data than is here now, or does not say on which."""
+    """Raise UserError where a run was trained on other data than the current, or lacks the data's checksum."""
     if "data_checksum" not in info:
         raise UserError(
             f"A checkpoint of the run in '{workdir}' lacks the checksum of its training data. Nothing was changed "
@@ -117,6 +117,6 @@ def check_data(info: Mapping[str, Any], checksum: int, workdir: Path) -> None:
         )
     if info["data_checksum"] != checksum:
         raise UserError(
-            f"The training data is not the one that the run in '{workdir}' has seen so far: its values, its labels or "
-            "its size changed. Nothing was changed there. Give the former data, or another --workdir."
+            f"The run in '{workdir}' was trained on other data so far: its values, its labels or its size changed. "
+            "Nothing was changed there. Give the former data, or another --workdir."
         )

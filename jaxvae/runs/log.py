@@ -1,4 +1,4 @@
-"""The log of a run: metrics.jsonl and TensorBoard events."""
+"""Log a run to metrics.jsonl and TensorBoard events."""
 
 import contextlib
 import json
@@ -20,10 +20,10 @@ log = logging.getLogger("jaxvae")
 
 
 class MetricsLog:
-    """`metrics.jsonl` and TensorBoard events; rows after `first_step`, left by a killed run, are dropped.
+    """Write `metrics.jsonl` and TensorBoard events; rows after `first_step`, left by a killed run, are dropped.
 
-    Events are written at once, not by SummaryWriter's thread: where a disk fills up, that thread dies unheard and the
-    next `add_scalar` waits for it for ever.
+    Events are written synchronously: on a full disk SummaryWriter's thread dies silently, and the next `add_scalar`
+    waits for it for ever.
     """
 
     def __init__(self, workdir: Path, first_step: int):
@@ -37,12 +37,12 @@ class MetricsLog:
         name = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}"
         self._events = require("tensorboardX.record_writer").RecordWriter(str(workdir / "tensorboard" / name))
         self._event(0, file_version="brain.Event:2")
-        if first_step:  # tells TensorBoard to drop what comes after, as above
+        if first_step:  # TensorBoard drops later events, as above
             log = require("tensorboardX.proto.event_pb2").SessionLog
             self._event(first_step + 1, session_log=log(status=log.SessionStatus.Value("START")))
 
     def row(self, step: int, epoch: float, split: str, metrics: Mapping[str, float]) -> None:
-        """One row of scalars; JSON has no NaN, so that null stands for what is not finite."""
+        """Write one row of scalars; values that are not finite become null, since JSON has no NaN."""
         values = {name: float(value) for name, value in metrics.items()}
         shown = {name: value if math.isfinite(value) else None for name, value in values.items()}
         self._file.write(json.dumps({"step": step, "epoch": round(epoch, 4), "split": split, **shown}) + "\n")
@@ -52,11 +52,11 @@ class MetricsLog:
         self._events.flush()
 
     def image(self, step: int, name: str, picture: np.ndarray) -> None:
-        """One RGB picture `[H, W, 3]`, uint8, for TensorBoard."""
+        """Write one RGB picture `[H, W, 3]`, uint8, to TensorBoard."""
         self._event(step, summary=require("tensorboardX.summary").image(name, picture, dataformats="HWC"))
 
     def close(self) -> None:
-        """Writes what is left; both are closed, whatever fails: Python would try again, and complain, at the end."""
+        """Flush and close both files, even where one fails: Python would try again, and complain, at exit."""
         with contextlib.closing(self._events), self._file:
             pass
 
@@ -66,9 +66,9 @@ class MetricsLog:
 
 
 def read_metrics(workdir: Path) -> list[dict[str, Any]]:
-    """Read the whole rows of `metrics.jsonl`.
+    """Read the complete rows of `metrics.jsonl`.
 
-    A line that a kill cut in two is left out. A row that is not an object with a step is left out with a warning.
+    Lines truncated by a kill are left out. Rows that are not objects with a step are left out with a warning.
 
     Raises:
       UserError: the log is not a regular file.

@@ -1,4 +1,4 @@
-"""What a run leaves behind while it trains: rows, pictures, checkpoints, and the seconds that it took."""
+"""Record a training run: log rows, pictures, checkpoints and durations."""
 
 import logging
 import math
@@ -29,7 +29,7 @@ log = logging.getLogger("jaxvae")
 
 
 class Recorder:
-    """Told by the training loop what happens, it writes it down; of several hosts the first one alone."""
+    """Training callbacks: log, pictures, checkpoints. Only the first host logs and draws."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Recorder:
         before: Mapping[str, Any],
         started: float,
     ):
-        """`before` is the info of the checkpoint that a run goes on from; `started` when this call of it began."""
+        """Open the logs; `before` is the info of the checkpoint resumed from, `started` this call's start in time."""
         first_host = jax.process_index() == 0
         self._experiment, self._checkpoints, self._parallel, self._validate = (
             experiment, checkpoints, parallel, validate
@@ -75,11 +75,11 @@ class Recorder:
                 self._log.close()
 
     def seconds(self) -> float:
-        """Seconds of training, former calls included."""
+        """Return the seconds of training, earlier calls included."""
         return (self._before["train_seconds"] or 0.0) + time.perf_counter() - self._clock
 
     def timing(self) -> dict[str, Any]:
-        """The seconds up to now, former calls included."""
+        """Return the durations so far in seconds, earlier calls included."""
         return {
             "train_seconds": self.seconds(),
             "total_seconds": (self._before["total_seconds"] or 0.0) + time.time() - self._started,
@@ -87,7 +87,7 @@ class Recorder:
         }
 
     def save(self, state: TrainState, step: int, score: float | None) -> None:
-        """Start to save the state, with its score where it was measured: the best checkpoint has the least."""
+        """Start to save the state, with its score where it was measured; lower is better."""
         host = jax.device_get(self._parallel.collect(state))
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(host.params)):
             raise NonFiniteLoss(
@@ -97,7 +97,7 @@ class Recorder:
         self._checkpoints.save(step, *split_state(host), {**self._of_data, **self.timing()}, score)
 
     def on_steps(self, end: int, metrics: dict[str, np.ndarray]) -> None:
-        """A row of the means over one call of the devices."""
+        """Log the mean metrics over one device call."""
         if self._seconds_to_first_step is None:
             self._seconds_to_first_step = time.time() - self._started
         means = {name: float(values.mean()) for name, values in metrics.items()}
@@ -109,17 +109,17 @@ class Recorder:
         self._row(end, "train", means)
 
     def on_epoch(self, state: TrainState, step: int) -> None:
-        """Validation, pictures, a checkpoint."""
-        # By way of the host: under pmap what is collected belongs to this host alone.
+        """Validate, draw pictures, save a checkpoint."""
+        # Through the host: under pmap the collected state lives on this host's devices alone.
         weights, _ = split_state(jax.device_get(self._parallel.collect(state)))
         seen = sharding.global_view().replicate(weights)
-        # As at the end of the run, whatever the step: a KL that is still warming up would make early states look best.
+        # With the final KL weight at any step: a warm-up in progress would make early states look best.
         metrics = self._validate(seen["params"], seen["extra"], np.int32(self._experiment.total_steps))
         if metrics and not np.isfinite(metrics["loss"]):
             raise NonFiniteLoss(
                 f"The validation loss became {metrics['loss']} at step {step}. The last good checkpoint is kept."
             )
-        # Rows come before the checkpoint: those after the newest one are dropped on resuming, and written again.
+        # Rows before the checkpoint: on resuming, rows after the newest checkpoint are dropped and written again.
         if metrics:
             self._row(step, "validation", metrics)
         if self._log:
@@ -127,10 +127,10 @@ class Recorder:
         self.save(state, step, selected(self._experiment.config["train"]["select"], metrics))
 
     def _draw(self, log: MetricsLog, weights: Tree, step: int) -> None:
-        """Write pictures for TensorBoard. Where they fail, a line on the terminal says so, and there are no more."""
+        """Write pictures to TensorBoard; after a failure print a note and draw no more."""
 
         def pictures() -> dict[str, np.ndarray]:
-            # On the host: this process alone draws.
+            # On the host: only this process draws.
             params = jax.device_get(self._experiment.objective.model_params(weights["params"], weights["extra"]))
             return self._pictures(params)
 
@@ -148,7 +148,7 @@ class Recorder:
 
 
 def saved_seconds(info: Mapping[str, Any]) -> dict[str, float | None]:
-    """Return the timing saved with a run; None where it is missing, or, with a warning, where it is not a duration."""
+    """Return the durations saved with a run; None where one is missing, or, with a warning, where it is invalid."""
     found = {}
     for name in SECONDS:
         value = info.get(name)
@@ -169,11 +169,11 @@ def selected(select: str, metrics: Mapping[str, float]) -> float | None:
 
 
 def make_validation(experiment: Experiment) -> Callable[..., dict[str, float]]:
-    """`(params, extra, step) -> metrics` on the validation set; `{}` where there is none."""
+    """Return `(params, extra, step) -> metrics` on the validation set; metrics are `{}` without one."""
     dataset = experiment.dataset
     key = streams(jax.random.key(experiment.config["seed"]))["validation"]
     batch_size, parallel = experiment.config["evaluate"]["batch_size"], sharding.global_view()
-    check_batch_size(batch_size, parallel.num_devices)  # of the test set too, which is looked at last
+    check_batch_size(batch_size, parallel.num_devices)  # also for the test set, which comes last
     if not len(dataset.validation.x):
         return lambda *_: {}
     per_example = partial(objective_metrics, experiment.objective, experiment.preprocess, len(dataset.train.x))

@@ -1,4 +1,4 @@
-"""The model and the parameters of a run, from its folder alone."""
+"""Restore the model and parameters of a run from its folder alone."""
 
 import contextlib
 import os
@@ -18,11 +18,11 @@ from jaxvae.runs.checkpoint_reader import Reader
 
 
 def restore(workdir: str | os.PathLike, checkpoint: str = "best") -> tuple[Model, Tree]:
-    """The model and parameters of a run, from its folder alone; no code in it is executed.
+    """Restore the model and parameters of a run from its folder alone; no code in it is executed.
 
     Args:
-      workdir: what `--workdir` was.
-      checkpoint: "best" by validation loss, "last", or a step.
+      workdir: the run's folder (`--workdir`).
+      checkpoint: "best" by `train.select`, "last", or a step.
 
     Returns:
       `(model, params)`: `model.encode(params, x)`, `model.decode(params, z)`, `model.prior(params)`.
@@ -35,9 +35,9 @@ def restore(workdir: str | os.PathLike, checkpoint: str = "best") -> tuple[Model
 
 
 class Restored(NamedTuple):
-    """A run read back: `weights` is `{"params": {group: tree}, "extra": tree}` on the host, `info` its JSON.
+    """A restored run: `weights` is `{"params": {group: tree}, "extra": tree}` on the host, `info` its JSON.
 
-    `params` is what the model is used with, made of both.
+    `params` are the model's effective parameters, computed from both.
     """
 
     config: dict[str, Any]
@@ -50,7 +50,7 @@ class Restored(NamedTuple):
 
 
 def restore_run(workdir: str | os.PathLike, checkpoint: str = "best") -> Restored:
-    """As `restore`, with all groups of parameters, the config and the info of the checkpoint.
+    """Restore a run with all groups of parameters, its config and the info of the checkpoint.
 
     Raises:
       UserError: as `restore`; or the config and the checkpoint do not give a model.
@@ -66,8 +66,8 @@ def restore_run(workdir: str | os.PathLike, checkpoint: str = "best") -> Restore
         raise
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise UserError(
-            f"The run in '{workdir}' gives no model: config.json or the info of the checkpoint of step {step} is odd "
-            f"({type(error).__name__}: {first_line(error)}). Restore the folder from a copy."
+            f"The run in '{workdir}' gives no model: config.json or the info of the checkpoint of step {step} is "
+            f"invalid ({type(error).__name__}: {first_line(error)}). Restore the folder from a copy."
         ) from error
     return Restored(config, spec, model, params, weights, step, info)
 

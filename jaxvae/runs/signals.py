@@ -1,4 +1,4 @@
-"""Stopping between two calls of the device, with the state saved."""
+"""Stop a run on SIGTERM or SIGINT between two device calls, with the state saved."""
 
 import signal
 
@@ -8,7 +8,7 @@ from jax.experimental import multihost_utils
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal ended the run early; its state is saved. `status` is the shell's for that signal."""
+    """A signal ended the run early; its state is saved. `status` is the shell's exit status for that signal."""
 
     def __init__(self, number: int, message: str):
         super().__init__(message)
@@ -16,7 +16,7 @@ class Stopped(KeyboardInterrupt):
 
 
 class Signals:
-    """Notes SIGTERM and SIGINT while a run is on, so that it can end between two calls with its state saved."""
+    """Catch SIGTERM and SIGINT during a run, so that it can save its state and end between two device calls."""
 
     def __enter__(self):
         self.number = 0
@@ -29,15 +29,15 @@ class Signals:
 
     @property
     def name(self) -> str:
-        """SIGTERM or SIGINT."""
+        """Return the name of the signal, SIGTERM or SIGINT."""
         return signal.Signals(self.number).name
 
     def received_by_any(self) -> bool:
-        """Whether a process of the run got a signal; all of them get the same answer at the same step."""
+        """Return whether any process of the run got a signal; the answer is the same in all at the same step."""
         if jax.process_count() == 1:
             return self.number > 0
         seen = int(multihost_utils.process_allgather(np.int32(self.number)).max())
-        if seen:  # written only then: a signal that came during the gather is seen by the next one
+        if seen:  # else unchanged: the next gather sees a signal that came during this one
             self.number = seen
         return seen > 0
 

@@ -1,6 +1,6 @@
-"""Pass stderr on from stdin; where JAX ends the process because a host was lost, one paragraph instead of its trace.
+"""Copy stdin to stderr; replace the stack trace with which JAX reports a lost host by one paragraph.
 
-A program for `jaxvae.runs.hosts`, with the names of the hosts by rank as its argument, in JSON.
+A program for `jaxvae.runs.hosts`. Its argument is the list of host names by rank, in JSON.
 """
 
 import json
@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-# A line of the C++ log, at which a trace begins. It may follow a progress bar on the same line.
+# The line of the C++ log that begins a stack trace. It may follow a progress bar on the same line.
 TROUBLE = re.compile(rb"[WEF]\d{4} [\d:.]+ +\d+ (coordination_service\w*|preemption_sync_manager|client)\.(cc|h):\d+\]")
 FATAL = re.compile(rb"^F\d{4} .*JAX distributed service detected fatal errors", re.MULTILINE)
 UNHEALTHY = re.compile(r"stopped sending heartbeats\):\n((?:.*\d\n)+)")
@@ -20,7 +20,7 @@ PATIENCE, MOMENT = 5.0, 0.5  # seconds: the end follows its first sign, and the 
 
 
 def paragraph(log: str, hosts: Sequence[str]) -> str:
-    """The message for a user, from JAX's C++ log of the loss of a host."""
+    """Return the message for the user, from JAX's C++ log of a lost host."""
     found = UNHEALTHY.search(log)
     ranks = sorted({int(rank) for rank in re.findall(r"(\d+)$", found[1], re.MULTILINE)}) if found else []
     if not ranks and "coordination service" in log:
@@ -62,18 +62,18 @@ def main(hosts: Sequence[str]) -> None:
 
 
 def is_end(log: bytes) -> bool:
-    """Whether the log says that JAX ends this process because of the others."""
+    """Return whether the log says that JAX ends this process because others were lost."""
     return FATAL.search(log) is not None
 
 
 def read(deadline: float | None) -> bytes | None:
-    """The next bytes of stdin, empty at its end; None where there are none until the deadline."""
+    """Return the next bytes of stdin, empty at its end; None when the deadline passes first."""
     wait = None if deadline is None else max(deadline - time.monotonic(), 0.0)
     return os.read(0, 2**16) if select.select([0], [], [], wait)[0] else None
 
 
 def show(text: bytes) -> None:
-    """Write all of it to stderr."""
+    """Write all of `text` to stderr."""
     while text:
         text = text[os.write(2, text) :]
 

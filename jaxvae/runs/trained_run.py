@@ -1,4 +1,4 @@
-"""A trained model beside its data, as metrics, tools and reports see it."""
+"""Hold a trained model and its data, for metrics, tools and reports."""
 
 import zlib
 from collections.abc import Iterator, Mapping
@@ -24,15 +24,15 @@ BATCH = 1024
 
 
 def some_rows(size: int, num: int) -> np.ndarray:
-    """`num` of `size` rows at random, always the same, in rising order; all where there are no more."""
+    """Return `num` of `size` rows, drawn with a fixed seed, in ascending order; all where `size` is smaller."""
     return np.sort(np.random.default_rng(0).permutation(size)[:num])
 
 
 class TrainedRun:
-    """What can be asked of a trained run; what was computed once is kept.
+    """A trained model and its data; codes and samples are cached.
 
-    Everything here is done on one device, batch by batch of a fixed size: numbers built on it (a clustering, say) are
-    the same bits whatever the number of devices.
+    Everything runs on one device in batches of a fixed size, so metrics computed from it (a clustering, say) are the
+    same bits for any number of devices.
     """
 
     def __init__(self, experiment: Experiment, restored: Restored):
@@ -45,22 +45,22 @@ class TrainedRun:
         self._decode = jax.jit(lambda params, z: self.model.decode(params, z).mean)
 
     def key(self, name: str) -> Key:
-        """The root key of the metric or tool of this name: the others' numbers do not depend on it."""
+        """Return the root key of a metric or tool by its name, independent of all others."""
         root = train.streams(jax.random.key(self.config["seed"]))["test"]
         return jax.random.fold_in(root, zlib.crc32(name.encode()) % 2**31)
 
     def split(self, name: str) -> Split:
-        """The data as stored: "train", "validation" or "test"."""
+        """Return the "train", "validation" or "test" data as stored."""
         return getattr(self.dataset, name)
 
     def some(self, split: str, num: int) -> np.ndarray:
-        """The rows `[at most num]` of examples that stand for a split: taken at random, since it may be sorted."""
+        """Return a random sample of a split's row indices, `[at most num]`; random, since the split may be sorted."""
         return some_rows(len(self.split(split).x), num)
 
     def batches(self, split: str, which: int | np.ndarray | None = None) -> Iterator[Array]:
-        """Examples as the model sees them, `[at most BATCH, *data_shape]` at a time.
+        """Yield preprocessed examples, `[at most BATCH, *data_shape]` at a time.
 
-        All of them, the first so many, or those of the rows given.
+        `which` selects all (None), the first ones (a number), or rows by index.
         """
         x = self.split(split).x
         rows = which if isinstance(which, np.ndarray) else np.arange(len(x))[:which]
@@ -69,27 +69,27 @@ class TrainedRun:
             yield self.experiment.preprocess(jax.random.fold_in(key, i), jnp.asarray(x[rows[i : i + BATCH]]))
 
     def x(self, split: str, which: int | np.ndarray | None = None) -> Array:
-        """As `batches`, in one array `[N, *data_shape]`."""
+        """Return `batches` as one array `[N, *data_shape]`."""
         return jnp.concatenate(list(self.batches(split, which)))
 
     def unit(self, x: Any) -> np.ndarray:
-        """What the model sees, or the means it decodes, as `viewed`: in [0, 1], tokens and frames as whole numbers."""
+        """Convert model inputs or decoded means as `viewed` does: to [0, 1]; tokens and frames to whole numbers."""
         return viewed(self.config, self.experiment.spec, x)
 
     def codes(self, split: str) -> np.ndarray:
-        """The z `[N, D]` that stands for q(z|x) of each example (its mean, for most), flattened."""
+        """Return the code `[N, D]` of each example: a point estimate of q(z|x) (mostly its mean), flattened."""
         return self._cached["codes"](split)
 
     def decode(self, z: Any) -> np.ndarray:
-        """The means of p(x|z), `[N, *data_shape]`, for z `[N, *latent_shape]` or flattened."""
+        """Return the means of p(x|z), `[N, *data_shape]`, for z `[N, *latent_shape]` or flattened."""
         z = np.asarray(z, np.float32).reshape(-1, *self.model.latent_shape)
         return np.concatenate([self._decode(self.params, z[i : i + BATCH]) for i in range(0, len(z), BATCH)])
 
     def labels(self, split: str, factor: str = "") -> np.ndarray:
-        """The labels `[N]`, or the values of the factor of this name.
+        """Return the labels `[N]`, or the values of the named factor.
 
         Raises:
-          UserError: there are none, or no such factor.
+          UserError: the data has no labels, or no such factor.
         """
         if factor:
             names, factors = self.dataset.factor_names, self.split(split).factors
@@ -102,11 +102,11 @@ class TrainedRun:
         return label
 
     def generated(self, num: int) -> np.ndarray:
-        """`num` new data means `[num, *data_shape]`, by the sampler and at the temperature of the settings."""
+        """Generate data means `[num, *data_shape]` with the configured sampler and temperature."""
         return self._cached["generated"](num)
 
     def draw(self) -> Any:
-        """`(key, num, temperature) -> z` of the sampler of the settings, fitted to the training set."""
+        """Return `(key, num, temperature) -> z` of the configured sampler, fitted to the training set."""
         return self._cached["draw"]()
 
     def _codes(self, split: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The folder of a run: its config, its log, its results; and how a run is given back."""
+"""Claim, lock and read the folder of a run."""
 
 import fcntl
 import json
@@ -10,15 +10,15 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.files import check_regular, read_json
 from jaxvae.experiment.plain import completed, flatten, load_config
 
-# Where things lie on one machine, and how they are read there, is no part of a run.
+# Settings of one machine, paths and reading, which may differ when a run goes on.
 MACHINE = {"data.data_dir", "data.cache_dir", "data.stream", "data.workers"}
 
 
 def claim(workdir: Path, config: Mapping[str, Any], write: bool = True) -> None:
-    """Makes the folder and writes `config.json`, unless another run lives there. Every host looks, one writes.
+    """Create the folder and write `config.json`, unless it holds another run. Every host checks; one writes.
 
     Raises:
-      UserError: the folder holds a run with a different config; the differing keys are shown.
+      UserError: the folder holds a run with a different config; the message lists the differing keys.
     """
     config = json.loads(json.dumps(config))
     if (workdir / "config.json").exists():
@@ -36,7 +36,7 @@ def claim(workdir: Path, config: Mapping[str, Any], write: bool = True) -> None:
 
 
 def lock(workdir: Path) -> IO:
-    """Holds the folder for this process alone, until the file it returns is closed or the process ends in any way.
+    """Lock the folder for this process, until the returned file is closed or the process ends in any way.
 
     Raises:
       UserError: another process trains there, or the lock is not a regular file.
@@ -58,14 +58,14 @@ def lock(workdir: Path) -> IO:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes a file that is either whole or not there."""
+    """Write a file atomically: it is either complete or absent."""
     scratch = path.with_suffix(".tmp")
     scratch.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
     scratch.replace(path)
 
 
 def read_results(workdir: Path) -> dict[str, Any]:
-    """`results.json`; `{}` where there is none, or none that can be read."""
+    """Read `results.json`; return `{}` where it is missing or unreadable."""
     try:
         found = read_json(workdir / "results.json")
         return found if isinstance(found, dict) else {}

@@ -172,7 +172,7 @@ def test_pictures_that_are_too_large_have_no_explorer(workdir, tmp_path, still, 
         monkeypatch.setattr(decoder, "MAX_GRID_VALUES", most)
         text, data = written(subject_of(workdir), results_of(workdir), tmp_path / "report.html")
         assert ("explorer" in data) == ('id="decoded"' in text) == explored
-        assert ("The explorer was left out: pictures of (8, 8, 1) are too large for it." in text) == (not explored)
+        assert ("The explorer was left out: pictures of shape (8, 8, 1) are too large." in text) == (not explored)
         assert "map" in data
 
 

@@ -71,7 +71,7 @@ def test_parts_that_the_other_run_lacks_begin_as_ever(other, workdir, capsys):
     assert new
     assert all(".prior." in key for key in new)
     assert same(started, new)
-    assert "; anew: model.prior." in capsys.readouterr().err
+    assert "; new: model.prior." in capsys.readouterr().err
 
 
 def test_a_codebook_and_its_statistics_are_taken_too(workdir):
@@ -89,7 +89,7 @@ def test_a_codebook_that_is_averaged_in_one_run_alone_is_named_or_refused(workdi
     codebook = "--config.model.posterior.ema=False"
     assert trains("vq_vae", learned, codebook) == 0
     assert trains("vq_vae", averaged, f"--config.train.start_from={learned}") == 0
-    assert "; anew: model.posterior." in capsys.readouterr().err
+    assert "; new: model.posterior." in capsys.readouterr().err
     nets = {k: v for k, v in weights(learned, "best").items() if ".decoder." in k or ".encoder." in k}
     assert same(weights(averaged, "0"), nets)
     more = (*SMALL, codebook, f"--config.train.start_from={averaged}")
