@@ -1,1 +1,1 @@
-"""The command line: flags, and one function for each mode."""
+"""Run jaxvae from the command line: flags, help, and one function for each mode."""

@@ -1,4 +1,4 @@
-"""Every part, metric and tool with its options and what its docstring says of them. Imports JAX."""
+"""List every part, metric and tool with its options, described by the docstrings. Imports JAX."""
 
 import inspect
 import re
@@ -10,13 +10,13 @@ from jaxvae.experiment.defaults import PARTS as PATHS
 from jaxvae.experiment.parts import PARTS, options_of
 from jaxvae.tools import TOOLS
 
-# By kind; the last segment of a setting that chooses a part is its kind.
+# By kind, the last segment of the setting that selects a part.
 BUILDERS: dict[str, Mapping[str, Callable]] = {**PARTS, "tool": TOOLS}
 SETTING = {path.rpartition(".")[2]: path for path in PATHS}
 
 
 class Option(NamedTuple):
-    """An option of a part: its type and default, and its meaning, "" where the docstring has no line for it."""
+    """An option of a part: its type, its default, and its meaning, "" where the docstring does not describe it."""
 
     name: str
     type: str
@@ -25,7 +25,7 @@ class Option(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A part: the text of its docstring without sections, and its options."""
+    """A part: its options, and its docstring without sections."""
 
     name: str
     about: str
@@ -33,14 +33,14 @@ class Entry(NamedTuple):
 
 
 def entries(kind: str) -> dict[str, Entry]:
-    """All parts of a kind, or all metrics."""
+    """Return all parts of a kind, or all metrics."""
     if kind == "metric":
         return {name: _metric(name) for name in METRICS}
     return {name: _entry(kind, name, builder) for name, builder in BUILDERS[kind].items()}
 
 
 def options_by_part() -> dict[tuple[str, str], list[str]]:
-    """`{("model.posterior", "hamiltonian"): ["num_steps", ...], ...}` for every built-in part."""
+    """Return `{("model.posterior", "hamiltonian"): ["num_steps", ...], ...}` for every built-in part."""
     return {
         (SETTING[kind], name): list(options_of(kind, builder))
         for kind, builders in BUILDERS.items()
@@ -66,7 +66,7 @@ def _metric(name: str) -> Entry:
 
 
 def _read(function: Callable) -> tuple[str, dict[str, str]]:
-    """The text of a docstring up to its first section, and the lines of its section `Args`."""
+    """Return a docstring's text before its first section, and the entries of its section `Args`."""
     text, *sections = re.split(r"^(Args|Raises|Returns|Attributes|Examples?|References):$", _doc(function), flags=re.M)
     arguments = dict(zip(sections[::2], sections[1::2], strict=True)).get("Args", "")
     lines = re.findall(r"^ {2,4}(\w+)(?: \(.*?\))?: (.*(?:\n {4,}.*)*)", arguments, flags=re.M)

@@ -1,4 +1,4 @@
-"""One function for each mode of the command line, from a plain dictionary of settings."""
+"""Run one mode of the command line, from a plain dictionary of settings."""
 
 import contextlib
 import sys
@@ -30,11 +30,11 @@ from jaxvae.samplers import sample_with
 from jaxvae.train import loop, sharding
 from jaxvae.train.gradients import check_accumulate
 
-EVALUATE_ONLY = ("evaluate", "sample", "tool", "parallel", "name")  # that may change on a finished run
+EVALUATE_ONLY = ("evaluate", "sample", "tool", "parallel", "name")  # sections that may change on a finished run
 
 
 def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
-    """Trains, or goes on where a former run stopped; then evaluates on the test set and draws.
+    """Train, or resume a stopped run; then evaluate on the test set and draw figures.
 
     Raises:
       UserError: a mistake in the settings, before anything is written.
@@ -78,7 +78,7 @@ def _make_feed(experiment: Experiment) -> data.Feed:
 def _train(
     experiment: Experiment, optimizer, feed, parallel, validate, workdir: Path, started: float
 ) -> dict[str, Any]:
-    """From the newest checkpoint to the last epoch; returns how long it took."""
+    """Train from the newest checkpoint to the last epoch; return the durations, see `Recorder.timing`."""
     settings = experiment.config["train"]
     total = experiment.total_steps
     checkpoints = Checkpoints(workdir / "checkpoints")
@@ -106,7 +106,7 @@ def _train(
         started,
     )
     with recorder:
-        if step == 0:  # a disk that cannot be written is found out now, not in an hour
+        if step == 0:  # fail now on a disk that cannot be written, not in an hour
             recorder.save(parallel.replicate(state), 0, None)
         with Signals() as signals:
             state, step = loop.fit(
@@ -123,25 +123,25 @@ def _train(
             )
             if step < total:
                 recorder.save(state, step, None)
-                checkpoints.wait()  # while a second Ctrl-C is still only noted
+                checkpoints.wait()  # inside `signals`, so a second Ctrl-C does not interrupt it
                 message = f"Stopped by {signals.name} at step {step} of {total}; the state is saved."
                 raise Stopped(signals.number, f"{message} The same command goes on from there.")
         return recorder.timing()
 
 
 def run_evaluate(config: Mapping[str, Any], workdir: Path, started: float) -> None:
-    """Computes the test metrics of a trained run again, with the `evaluate` settings given now."""
+    """Compute the test metrics of a trained run again, with the current `evaluate` settings."""
     del started
     _agree(config, workdir)
     restored = restore_run(workdir, config["evaluate"]["checkpoint"])
     experiment = _same_data(setup(config), restored, workdir)
     check_metrics(experiment, config["evaluate"]["metrics"])
-    trained = {**restored.info, **read_results(workdir)}  # the second is missing where training was never ended
+    trained = {**restored.info, **read_results(workdir)}  # no results where training has not finished
     outputs.finish(TrainedRun(experiment, restored), workdir, saved_seconds(trained))
 
 
 def run_sample(config: Mapping[str, Any], workdir: Path, started: float) -> None:
-    """Draws new data from a trained run: `samples.npz` and `figures/samples.png`.
+    """Sample new data from a trained run: `samples.npz` and `figures/samples.png`.
 
     The model's own prior needs no data; other samplers are fitted to the codes of the training set.
     """
@@ -149,8 +149,8 @@ def run_sample(config: Mapping[str, Any], workdir: Path, started: float) -> None
     _agree(config, workdir)
     restored = restore_run(workdir, config["evaluate"]["checkpoint"])
     settings = config["sample"]
-    sampler = build.part("sampler", settings["sampler"])()  # refused before anything is read
-    model = build.model(config, restored.spec)  # which writes sequences as the settings now say
+    sampler = build.part("sampler", settings["sampler"])()  # fails before anything is read
+    model = build.model(config, restored.spec)  # decodes sequences with the current `sample.decoding`
     key = train.streams(jax.random.key(config["seed"] if settings["seed"] < 0 else settings["seed"]))["sample"]
     if sampler.needs_codes or model.context_dim:
         run = TrainedRun(_same_data(setup(config), restored, workdir), restored)
@@ -161,7 +161,7 @@ def run_sample(config: Mapping[str, Any], workdir: Path, started: float) -> None
 
 
 def run_reconstruct(config: Mapping[str, Any], workdir: Path, started: float) -> None:
-    """Reconstructs test data of a trained run: `reconstructions.npz` and `figures/reconstructions.png`."""
+    """Reconstruct test data with a trained run: `reconstructions.npz` and `figures/reconstructions.png`."""
     del started
     _agree(config, workdir)
     restored = restore_run(workdir, config["evaluate"]["checkpoint"])
@@ -169,7 +169,7 @@ def run_reconstruct(config: Mapping[str, Any], workdir: Path, started: float) ->
 
 
 def run_tool(config: Mapping[str, Any], workdir: Path, started: float) -> None:
-    """Asks a trained run for what one can do in its latent space: see `jaxvae.tools`."""
+    """Apply a tool to the latent space of a trained run, see `jaxvae.tools`."""
     del started
     _agree(config, workdir)
     restored = restore_run(workdir, config["evaluate"]["checkpoint"])
@@ -188,7 +188,7 @@ def _same_data(experiment: Experiment, restored: Restored, workdir: Path) -> Exp
 
 
 def _check_asked(experiment: Experiment) -> None:
-    """Raises UserError for what the trained run cannot be asked for: now, not when the training is done."""
+    """Raise UserError, before training, for a sampler, tool or metric that will not work after it."""
     config = experiment.config
     build.part("sampler", config["sample"]["sampler"])()
     tools.find(config["tool"])
@@ -196,7 +196,7 @@ def _check_asked(experiment: Experiment) -> None:
 
 
 def _agree(config: Mapping[str, Any], workdir: Path) -> None:
-    """Raises UserError where the settings that made a run differ from those given now, or are out of range."""
+    """Raise UserError where the current settings are out of range, or differ from the run's."""
     check_ranges(config)
     old = load_config(workdir)
     claim(workdir, {**config, **{key: old.get(key) for key in EVALUATE_ONLY}}, write=False)

@@ -1,4 +1,4 @@
-"""Config files: a path, or the bare name of one that is installed with jaxvae."""
+"""Load config files, by path or by the name of a config installed with jaxvae."""
 
 import difflib
 import runpy
@@ -13,17 +13,17 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def installed() -> dict[str, Path]:
-    """`{name: file}` of the configs that come with jaxvae: in the package of a wheel, beside it in a checkout."""
+    """Return `{name: file}` of the configs that come with jaxvae: inside a wheel's package, beside it in a checkout."""
     inside = PACKAGE / "configs"
     folder = inside if inside.is_dir() else PACKAGE.parent / "configs"
     return {path.stem: path for path in sorted(folder.glob("*.py"))}
 
 
 def load(given: str) -> dict[str, Any]:
-    """The config that `NAME[:DATASET]` or `FILE.py[:DATASET]` names; overrides are not yet applied.
+    """Load the config `NAME[:DATASET]` or `FILE.py[:DATASET]`, without overrides.
 
     Raises:
-      UserError: no such file or name, or a file that does not load.
+      UserError: an unknown name, a missing file, or a file that does not load.
     """
     name, _, dataset = given.partition(":")
     path = _find(name)
@@ -32,13 +32,13 @@ def load(given: str) -> dict[str, Any]:
         if not isinstance(config, ConfigDict):
             raise TypeError(f"get_config gave {config!r}, not a ConfigDict")
         return config.to_dict()
-    except (Exception, SystemExit) as error:  # whatever the file raises is a mistake in the file
+    except (Exception, SystemExit) as error:  # any exception is a mistake in the file
         raise UserError(f"The config file '{path}' does not load: {type(error).__name__}: {error}") from error
 
 
 def listing() -> str:
-    """One sentence with the names of all installed configs."""
-    return f"Configs that come with jaxvae: {', '.join(installed())}; a file of your own goes by its path."
+    """Return one sentence with the names of all installed configs."""
+    return f"Configs that come with jaxvae: {', '.join(installed())}; give your own file by its path."
 
 
 def _find(name: str) -> Path:

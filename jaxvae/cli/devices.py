@@ -1,4 +1,4 @@
-"""The devices that JAX was told to use, looked for before anything is computed."""
+"""Check before any computation that JAX finds the devices of JAX_PLATFORMS."""
 
 import os
 
@@ -6,7 +6,7 @@ from jaxvae.common.errors import UserError
 
 
 def check_devices() -> None:
-    """Starts JAX's backend; call it once the hosts have met.
+    """Start JAX's backend; call it after the hosts have connected.
 
     Raises:
       UserError: JAX_PLATFORMS names a platform that this machine or this installation lacks.
@@ -19,13 +19,13 @@ def check_devices() -> None:
         asked = os.environ.get("JAX_PLATFORMS", "")
         reason = str(error).partition(" (set JAX_PLATFORMS")[0].rstrip(".") or "JAX is installed without its plugin"
         raise UserError(
-            f"JAX_PLATFORMS is '{asked}', which JAX cannot use here: {reason}. There is: {_found()}. Unset "
-            "JAX_PLATFORMS to use that. An NVIDIA GPU needs pip install 'jaxvae[cuda]' and a driver, see nvidia-smi."
+            f"JAX_PLATFORMS is '{asked}', which JAX cannot use here: {reason}. Available: {_found()}. Unset "
+            "JAX_PLATFORMS to use it. An NVIDIA GPU needs pip install 'jaxvae[cuda]' and a driver, see nvidia-smi."
         ) from error
 
 
 def _found() -> str:
-    """The devices of the platform that JAX chooses by itself."""
+    """Return the number and platform of the devices that JAX chooses by default."""
     import jax
 
     asked = os.environ.get("JAX_PLATFORMS")  # as JAX read it

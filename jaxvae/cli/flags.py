@@ -1,4 +1,4 @@
-"""From the command line to a complete config: the file, then the overrides, then the checks."""
+"""Parse the command line into a complete config: load the file, apply overrides, check."""
 
 import copy
 from collections.abc import Mapping
@@ -19,14 +19,14 @@ from jaxvae.experiment.plain import flatten, load_config
 
 
 def parse(argv: list[str], values: flags.FlagValues) -> ConfigDict:
-    """Parses `argv` into `values` and returns the config, complete, of the right types and in its ranges.
+    """Parse `argv` into `values`, and return the complete config with types and ranges checked.
 
-    `--config=NAME[:DATASET]` or `--config=FILE.py[:DATASET]` names a config; without it `--workdir` names a run whose
-    config is taken. `--config.network=conv` is short for `--config.network.name=conv`, for every part.
+    `--config=NAME[:DATASET]` or `--config=FILE.py[:DATASET]` gives a config; without it the config of the run in
+    `--workdir` is used. `--config.network=conv` is short for `--config.network.name=conv`, for every part.
 
     Raises:
-      UserError: an unknown flag or config key, a value of the wrong type or out of its range, a config file that does
-        not load.
+      UserError: an unknown flag or config key, a value of the wrong type or out of its range, or a config file that
+        does not load.
     """
     argv = [argv[0], *_joined(argv[1:])]
     config = _load(argv)
@@ -50,7 +50,7 @@ def parse(argv: list[str], values: flags.FlagValues) -> ConfigDict:
 
 
 def check(config: Mapping[str, Any]) -> None:
-    """Checks that a config has every key and no other, each with a value of the right type and in its range.
+    """Check that a config has exactly the known keys, with values of the right type and in range.
 
     Raises:
       UserError: the first mistake.
@@ -74,7 +74,7 @@ def check(config: Mapping[str, Any]) -> None:
 
 
 def _unknown_flag(error: flags.UnrecognizedFlagError, known: list[str]) -> UserError:
-    """The error for an unknown flag, which is often a setting without its `--config.SECTION`."""
+    """Make the error for an unknown flag, which is often a setting without its `--config.SECTION`."""
     name, value = error.flagname, error.flagvalue.partition("=")[2]
     setting = nearest_key(name, SETTINGS)
     if setting and not nearest_key(name, known):
@@ -84,7 +84,7 @@ def _unknown_flag(error: flags.UnrecognizedFlagError, known: list[str]) -> UserE
 
 
 def _name_after_data(config: dict[str, Any], was: Mapping[str, Any]) -> None:
-    """Names the run after its data where that is not the config file's and the run has no name of its own."""
+    """Name the run after its data where the command line changes the data and not the name."""
     data, before = config["data"], was["data"]
     changed = data["path"] and data["path"] != before["path"]
     name = Path(data["path"]).stem if changed else data["name"]
@@ -95,20 +95,20 @@ def _name_after_data(config: dict[str, Any], was: Mapping[str, Any]) -> None:
 
 
 def _load(argv: list[str]) -> dict[str, Any]:
-    """The config that is named, or the config of the run in `--workdir`; overrides are not yet applied."""
+    """Load the config given by `--config`, or that of the run in `--workdir`, without overrides."""
     given = {name: value for name, _, value in (arg.lstrip("-").partition("=") for arg in argv[1:])}
     if given.get("config"):
         return configs.load(given["config"])
     if not given.get("workdir") or given.get("mode", "train") == "train":
         raise UserError(f"Give a config: --config=vae, or --config=configs/vae.py. {configs.listing()}")
-    # What a finished run is asked with may be newer than the run.
+    # These sections may have settings that are newer than the run.
     old, new = _with_tuples(load_config(given["workdir"])), defaults.get_config("").to_dict()
     asked = {section: {**new[section], **old.get(section, {})} for section in ("evaluate", "sample", "tool")}
     return {**old, **asked}
 
 
 def _spell_out(arg: str, config: dict[str, Any]) -> str:
-    """Completes the name of a part; where the config has another part, that part's options are taken out of it."""
+    """Expand the short form of a part's name; where this selects another part, delete the old part's options."""
     path, equals, value = arg.removeprefix("--config.").partition("=")
     if shared(path) in PARTS:
         path += ".name"
@@ -119,7 +119,7 @@ def _spell_out(arg: str, config: dict[str, Any]) -> str:
     if shared(part) in PARTS and (of_group or last == "name"):
         node = config
         for name in part.split("."):
-            if of_group and name not in node:  # ml_collections sets values in sections that exist alone
+            if of_group and name not in node:  # ml_collections needs an existing section
                 node[name] = ConfigDict()
             node = node[name]
         if last == "name" and node.get("name") != value:
@@ -129,7 +129,7 @@ def _spell_out(arg: str, config: dict[str, Any]) -> str:
 
 
 def _joined(argv: list[str]) -> list[str]:
-    """`--flag value` as `--flag=value`, so that the rest need know one spelling only; of equal flags the last."""
+    """Rewrite `--flag value` as `--flag=value`, the one spelling handled later; keep the last of repeated flags."""
     out: list[str] = []
     for arg in argv:
         if arg.startswith("-") and not arg.startswith("--") and arg[1:2].isalpha():
@@ -142,7 +142,7 @@ def _joined(argv: list[str]) -> list[str]:
 
 
 def _with_tuples(value: Any) -> Any:
-    """JSON has lists where a config has tuples."""
+    """Convert the lists of JSON to the tuples of a config."""
     if isinstance(value, dict):
         return {key: _with_tuples(v) for key, v in value.items()}
     return tuple(map(_with_tuples, value)) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""The texts of `jaxvae --help` and `jaxvae help TOPIC`."""
+"""Write the texts of `jaxvae --help` and `jaxvae help TOPIC`."""
 
 import ast
 import difflib
@@ -16,7 +16,7 @@ USAGE = """Train, evaluate, sample from or reconstruct with a variational autoen
 jaxvae --config=vae                              a model on its default data; from a checkout: python launch.py
 jaxvae --config=vae:mnist                        on another data set
 jaxvae --config=vae --config.train.num_epochs=5 --workdir=runs/short
-jaxvae --config=FILE.py                          a config file of your own, or of a checkout: --config=configs/vae.py
+jaxvae --config=FILE.py                          your own config file, or one of a checkout: --config=configs/vae.py
 jaxvae --workdir=runs/short --mode=sample        a finished run needs no --config
 jaxvae help posterior                            the parts of a kind with their options"""
 FLAGS = {"--help", "-h", "-help", "--helpfull", "--helpshort"}
@@ -25,15 +25,15 @@ WIDTH = 120
 
 
 def asked(argv: list[str]) -> bool:
-    """Whether a command line asks for help: by a flag, or by the word `help` after the program's name."""
+    """Return whether a command line asks for help: with a flag, or with `help` as its first word."""
     return bool(FLAGS & set(argv)) or argv[1:2] == ["help"]
 
 
 def text(argv: list[str], values: flags.FlagValues) -> str:
-    """The text for `help TOPIC [NAME]`, or for all flags and settings.
+    """Return the text for `help TOPIC [NAME ...]`, or for all flags and settings.
 
     Args:
-      argv: the command line. After `help` stands a kind of part and perhaps names of parts, `configs`, or a section of
+      argv: the command line. TOPIC is a kind of part, with names of parts to select some, or `configs`, or a section of
         the settings.
       values: the flags.
 
@@ -62,19 +62,19 @@ def _flags(values: flags.FlagValues) -> str:
 
 
 def _kind(topic: str) -> str:
-    """`posterior` for posterior, posteriors and model.posterior; "" for what is not a kind of part."""
+    """Return `posterior` for posterior, posteriors and model.posterior; "" if the topic is not a kind of part."""
     last = topic.rpartition(".")[2]
     return next((kind for kind in KINDS if last in (kind, f"{kind}s")), "")
 
 
 def _settings(section: str) -> str:
-    """The settings of a section, "" for all, one in a row: key, default, type, meaning and range."""
+    """List the settings of a section ("" for all), one a row: key, default, meaning, type and range."""
     rows = [
         (_key(key, each), _about(key, each))
         for key, each in SETTINGS.items()
         if not section or key == section or key.startswith(f"{section}.")
     ]
-    head = "settings, each as --config.KEY=VALUE, with its default (data sets may bring others):"
+    head = "settings, each as --config.KEY=VALUE, with its default (data sets may change it):"
     return "\n".join([head, *_table(rows)])
 
 
@@ -130,7 +130,7 @@ def _parts(kind: str, names: list[str]) -> str:
 def _unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     near = difflib.get_close_matches(name, list(known), n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
-    return UserError(f"There is no help on the {what} '{name}'.{hint} There is on: {', '.join(sorted(set(known)))}.")
+    return UserError(f"There is no help on the {what} '{name}'.{hint} Known: {', '.join(sorted(set(known)))}.")
 
 
 def _shown(value: object) -> str:
@@ -140,7 +140,7 @@ def _shown(value: object) -> str:
 
 
 def _table(rows: list[tuple[str, str]], indent: int = 2) -> list[str]:
-    """Rows of two columns; a long first entry has its line to itself."""
+    """Format rows of two columns; a long first entry gets its own line."""
     column = indent + 2 + min(40, max((len(first) for first, _ in rows), default=0))
     lines = []
     for first, second in rows:

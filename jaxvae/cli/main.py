@@ -1,4 +1,4 @@
-"""The command `jaxvae`: parses the flags, runs one mode, and turns every mistake into one paragraph."""
+"""Run the command `jaxvae`: parse the flags, run one mode, and turn every mistake into one paragraph."""
 
 import os
 import sys
@@ -25,19 +25,19 @@ MODES = ("train", "evaluate", "sample", "reconstruct", "tool")
 
 
 def command() -> int:
-    """The entry point of the installed command `jaxvae`."""
+    """Run the installed command `jaxvae` (entry point)."""
     return main(sys.argv, time.time())
 
 
 def main(argv: list[str], started: float) -> int:
-    """Runs one mode, or prints help.
+    """Run one mode, or print help.
 
     Args:
-      argv: the name of the program, and what was given to it.
+      argv: the name of the program and its arguments.
       started: when the process started, in seconds since the epoch.
 
     Returns:
-      the exit status: 0, 2 for a mistake in what was given, 128 + n after signal n.
+      the exit status: 0, 2 after a user's error, 128 + n after signal n.
     """
     values, config = _flags(), {}
     try:
@@ -49,7 +49,7 @@ def main(argv: list[str], started: float) -> int:
         if values.mode == "train":
             check_places(config, workdir)
         avoid_wrong_sums()
-        from jaxvae.train import sharding  # brings JAX: only now, so that help and mistakes in the flags answer at once
+        from jaxvae.train import sharding  # imports JAX: late, so that help and errors in flags are fast
 
         _say_things_once()
         _keep_compiled()
@@ -67,7 +67,7 @@ def main(argv: list[str], started: float) -> int:
     except OSError as error:
         where = f" '{error.filename}'" if error.filename else ""
         return _fail(f"error: The system refused{where}: {error.strerror or error}.{advice(error)}", 2)
-    except (MemoryError, RuntimeError) as error:  # RuntimeError is how a device says it
+    except (MemoryError, RuntimeError) as error:  # devices raise RuntimeError
         if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
             return _own_failure(error, config)
         smaller = "Make model.latent_dim, network.hidden, train.batch_size or evaluate.memory_mb smaller."
@@ -80,7 +80,7 @@ def main(argv: list[str], started: float) -> int:
 
 
 def _own_failure(error: Exception, config: Mapping[str, Any]) -> int:
-    """Prints an error of the user's own parts in one paragraph; every other error is raised as it is."""
+    """Print an error of the user's own parts in one paragraph; raise every other error again."""
     failed = own.failure(error, own.names(config))
     if not failed:
         raise error
@@ -91,7 +91,7 @@ def _flags() -> flags.FlagValues:
     values = flags.FlagValues()
     flags.DEFINE_string("workdir", "", "folder of the run (default: runs/<config.name>)", flag_values=values)
     flags.DEFINE_enum("mode", "train", MODES, "what to do", flag_values=values)
-    flags.DEFINE_string("import", "", "modules of your own that a run may use parts of", flag_values=values)
+    flags.DEFINE_string("import", "", "your own modules whose parts a run may use", flag_values=values)
     flags.DEFINE_string("coordinator", "", "HOST:PORT of process 0, to run on several hosts", flag_values=values)
     flags.DEFINE_integer("num_processes", 0, "number of processes, over all hosts", flag_values=values)
     flags.DEFINE_integer("process_id", -1, "rank of this process, from 0", flag_values=values)
@@ -102,9 +102,9 @@ def _flags() -> flags.FlagValues:
 
 
 def _keep_compiled() -> None:
-    """Compiled steps are kept on the disk: a second start of the same run does not compile again.
+    """Cache compiled programs on disk, so that a second start of the same run does not compile again.
 
-    Where the disk cannot keep them nothing is lost, so nothing is said.
+    Failures of the cache are harmless, so their warnings are silenced.
     """
     import jax
 
@@ -118,7 +118,7 @@ def _keep_compiled() -> None:
 
 
 def _say_things_once() -> None:
-    """Silences Orbax's logging and its threads' tracebacks: it raises the same errors, and `main` prints those."""
+    """Silence Orbax's logging and its threads' tracebacks: it raises the same errors, which `main` prints."""
     logging.set_verbosity(logging.FATAL)
     default = sys.unraisablehook
     sys.unraisablehook = lambda it: None if str(it.exc_value) == "Event loop is closed" else default(it)

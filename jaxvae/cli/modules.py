@@ -1,4 +1,4 @@
-"""Modules with parts of the user's own: imported where the user names them, and never because a run names them."""
+"""Import modules with the user's own parts: only those that the user names, never those that only a run names."""
 
 import importlib
 import re
@@ -13,13 +13,13 @@ from jaxvae.experiment import own
 
 
 def trusted(argv: list[str], config: Mapping[str, Any], more: str = "") -> set[str]:
-    """The modules that the user named: in a config file, on the command line, or by `--import`.
+    """Return the modules that the user named: in a config file, on the command line, or by `--import`.
 
     Args:
-      argv: the command line. Where it gives a config file, all that the config names is the user's; where the config is
-        that of a run's folder, only what stands on the command line itself.
+      argv: the command line. With a config file, all names in the config count as the user's; with the config of a
+        run's folder, only those on the command line itself.
       config: the settings.
-      more: the value of `--import`, modules with commas between them.
+      more: the value of `--import`, modules separated by commas.
     """
     names = own.names(config)
     if not any(arg.lstrip("-").partition("=")[0] == "config" for arg in argv[1:]):
@@ -28,9 +28,9 @@ def trusted(argv: list[str], config: Mapping[str, Any], more: str = "") -> set[s
 
 
 def bring(modules: set[str]) -> None:
-    """Imports modules, installed ones or files of the working directory.
+    """Import modules, installed ones or files in the working directory.
 
-    The working directory comes last on the path, so that no file in it takes the place of an installed module.
+    The working directory comes last on the path, so that no file in it shadows an installed module.
 
     Raises:
       UserError: there is no such module, or it fails when it is imported.
@@ -41,7 +41,7 @@ def bring(modules: set[str]) -> None:
     for module in sorted(modules):
         try:
             importlib.import_module(module)
-        except (Exception, SystemExit) as error:  # whatever a module raises is a mistake in the module
+        except (Exception, SystemExit) as error:  # any exception is a mistake in the module
             missing = error.name if isinstance(error, ModuleNotFoundError) else None
             if missing and f"{module}.".startswith(f"{missing}."):
                 raise UserError(
@@ -52,8 +52,8 @@ def bring(modules: set[str]) -> None:
 
 
 def _place(error: BaseException) -> str:
-    """An error with its type, and the file and line that raised it."""
+    """Describe an error by its type, message, file and line."""
     if isinstance(error, SyntaxError):
-        return f"{type(error).__name__}: {error}"  # which has them
+        return f"{type(error).__name__}: {error}"  # the message has file and line
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({frame.filename}, line {frame.lineno})"

@@ -1,4 +1,4 @@
-"""The key that a mistaken key is most likely meant for."""
+"""Suggest the known key that is nearest to a misspelt one."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from jaxvae.experiment.defaults import PARTS, SETTINGS, is_option, shared
 
 
 def nearest_key(given: str, known: Iterable[str]) -> str:
-    """The known key with the same last segment, else one of which it is a part in words, else a similar one; or "".
+    """Return the known key with the same last segment, else one that has all its words, else a similar one; or "".
 
     `epochs` is near to `train.num_epochs`, `model.beta` to `kl.beta`, and `train.batchsize` to `train.batch_size`.
     """
@@ -27,11 +27,11 @@ def nearest_key(given: str, known: Iterable[str]) -> str:
 
 
 def unknown_key(given: str, config: Mapping[str, Any]) -> UserError:
-    """The error for a key that no config has: suggests one, and lists all that this config can have.
+    """Make the error for an unknown config key: suggest the nearest, and list all known ones.
 
     Args:
       given: the key.
-      config: the flat config that it was given for, whose options are known too.
+      config: the flat config, whose options are known keys too.
     """
     known = known_keys(config, given)
     return UserError(
@@ -41,13 +41,13 @@ def unknown_key(given: str, config: Mapping[str, Any]) -> UserError:
 
 
 def check_options(config: Mapping[str, Any]) -> None:
-    """Checks that each option of a built-in part is one that it takes, before any data is read. Imports JAX.
+    """Check before any data is read that each built-in part takes its options. Imports JAX.
 
     Args:
       config: the flat config.
 
     Raises:
-      UserError: an option that its part does not take, with a setting or another part's option that may be meant.
+      UserError: an option that its part does not take; suggests a setting or another part's option.
     """
     from jaxvae.cli.catalogue import options_by_part
 
@@ -56,7 +56,7 @@ def check_options(config: Mapping[str, Any]) -> None:
         path, _, option = key.rpartition(".")
         name = str(config.get(f"{path}.name", config.get(f"{shared(path)}.name")))
         takes = known.get((shared(path), name))
-        if takes is None or option in takes:  # a part of the user's own is checked when it is built
+        if takes is None or option in takes:  # a user's own part is checked when it is built
             continue
         near = difflib.get_close_matches(option, takes, n=1, cutoff=0.6)
         hint = f" Did you mean '{path}.{near[0]}'?" if near else _hint(key, known_keys(config, key))
@@ -65,7 +65,7 @@ def check_options(config: Mapping[str, Any]) -> None:
 
 
 def known_keys(config: Mapping[str, Any], but: str) -> list[str]:
-    """All settings, and the options that a flat config has, without the key `but`."""
+    """Return all settings, and the options in a flat config, without the key `but`."""
     names = {f"{part}.name" for part in PARTS}
     return sorted({*SETTINGS, *config} - names - {but})
 

@@ -1,4 +1,4 @@
-"""Tools for the latent space of a trained run: `--mode=tool --config.tool=NAME`."""
+"""Apply tools to the latent space of a trained run: `--mode=tool --config.tool=NAME`."""
 
 import inspect
 from collections.abc import Callable, Mapping

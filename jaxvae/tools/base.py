@@ -1,4 +1,4 @@
-"""Results of tools, and checks that several of them share."""
+"""Hold the results of tools, and check what several tools need."""
 
 from typing import NamedTuple
 
@@ -38,6 +38,6 @@ def chosen(run: TrainedRun, tool: str, **indices: int) -> list[int]:
 
 
 def refuse_sequences(run: TrainedRun, tool: str) -> None:
-    """Raise UserError for text and music, whose values have neither noise nor distances."""
+    """Raise UserError for text and music, whose values cannot be masked, given noise or compared by distance."""
     if kind := run.experiment.spec.sequence:
         raise UserError(f"The tool '{tool}' changes single values of an example, but this data is {kind}.")

@@ -1,4 +1,4 @@
-"""Classifiers of scikit-learn for tools: of codes, to guide a search; of images, to evaluate the result."""
+"""Fit classifiers of scikit-learn for tools: on codes, to guide a search; on images, to evaluate the result."""
 
 import warnings
 
@@ -10,7 +10,7 @@ from jaxvae.common.threads import one_thread
 from jaxvae.metrics.linear import fit_linear
 from jaxvae.runs.trained_run import some_rows
 
-LARGEST = 20_000  # training examples that a classifier is fitted to; more change little and cost much
+LARGEST = 20_000  # training examples of a classifier; more change little and cost much
 
 
 def linear_classifier(codes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Walks through the latent space: between examples, along dimensions, along directions of attributes."""
+"""Walk through the latent space: between examples, along dimensions, along attribute vectors."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -25,7 +25,7 @@ def interpolate(run: TrainedRun, num: int = 8, steps: int = 9, path: str = "line
       first: index of the first example.
 
     Raises:
-      UserError: examples outside the test set, or a path that the latent space does not have.
+      UserError: examples outside the test set, or a path that does not suit the latent space.
     """
     if path not in latent.PATHS:
         raise unknown("path of the tool 'interpolate'", path, latent.PATHS)

@@ -146,7 +146,7 @@ def test_values_out_of_range(refused, workdir, monkeypatch, tmp_path, setting, s
         (
             "count_vae",
             "data.pixel_range=(0.0,1.0)",
-            ["'negative_binomial' is one for counts", "data.pixel_range to ()"],
+            ["'negative_binomial' needs counts", "data.pixel_range to ()"],
         ),
         ("vae", "data.pixel_range=()", ["'bernoulli' needs data in [0.0, 1.0]", "'gaussian'"]),
         ("beta_tcvae", "parallel=pmap", ["the whole batch at once", "q(z) is estimated", "parallel=jit"]),
@@ -256,5 +256,5 @@ def test_own_data_that_is_unusable(refused, workdir, tmp_path, x, said):
 def test_floats_are_no_counts(refused, workdir, tmp_path):
     np.save(tmp_path / "own.npy", X)
     message = refused(f"--config={ROOT}/configs/count_vae.py", f"--config.data.path={tmp_path}/own.npy")
-    assert "is one for counts, whole numbers from 0 on, but the data is floats" in message
+    assert "needs counts, whole numbers from 0 on, but the data is floats" in message
     assert not workdir.exists()

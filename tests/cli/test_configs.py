@@ -97,7 +97,7 @@ def test_a_platform_that_is_not_there_is_one_paragraph(tmp_path, platform):
     )  # fmt: skip
     assert done.stdout.startswith("2 ")
     assert done.stderr.startswith(f"error: JAX_PLATFORMS is '{platform}', which JAX cannot use here: ")
-    assert "There is: 1 cpu." in done.stderr
+    assert "Available: 1 cpu." in done.stderr
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
@@ -113,7 +113,7 @@ def test_devices_are_looked_for_before_anything_else(refused, workdir, monkeypat
 
     monkeypatch.setattr(jax, "devices", fail)
     message = refused("--config=vae")
-    assert "which JAX cannot use here: JAX is installed without its plugin. There is: 8 cpu. Unset" in message
+    assert "which JAX cannot use here: JAX is installed without its plugin. Available: 8 cpu. Unset" in message
     assert jax.config.jax_platforms == "cpu"
     assert not workdir.exists()
 

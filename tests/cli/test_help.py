@@ -39,7 +39,7 @@ def test_help_shows_every_setting_with_its_meaning_and_no_tags(helped):
         if not isinstance(each, Part) and not each.choices:
             assert f"{each.about} [{type(each.default).__name__}" in plain
     assert "train.batch_size=128" in text
-    assert "data.binarization=none of pixels [none | threshold | dynamic | static]" in plain
+    assert "data.binarization=none binarisation of pixels [none | threshold | dynamic | static]" in plain
     assert "optimizer.learning_rate=0.001 learning rate, the peak of its schedule [float, above 0]" in plain
     assert "--workdir='' folder of the run" in plain
     assert "!!" not in text
@@ -101,8 +101,8 @@ def test_help_of_configs_shows_the_first_line_of_each(helped):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["posteriro"], "no help on the topic 'posteriro'. Did you mean 'posterior'? There is on: configs, data"),
-        (["posterior", "hamiltonain"], "the posterior 'hamiltonain'. Did you mean 'hamiltonian'? There is on: delta"),
+        (["posteriro"], "no help on the topic 'posteriro'. Did you mean 'posterior'? Known: configs, data"),
+        (["posterior", "hamiltonain"], "the posterior 'hamiltonain'. Did you mean 'hamiltonian'? Known: delta"),
     ],
 )
 def test_help_on_what_there_is_not(capsys, words, said):
