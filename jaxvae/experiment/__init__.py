@@ -1,1 +1,1 @@
-"""From the settings of a config to parts, and from parts to a model, an objective and data."""
+"""Build parts, a model, an objective and data from the settings of a config."""

@@ -1,4 +1,4 @@
-"""From a config's plain dictionaries to a model, an objective and an optimiser."""
+"""Build a model, an objective and an optimiser from a config's plain dictionaries."""
 
 import math
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ COMPUTING = {"dtype": "compute_dtype", "remat": "remat"}  # arguments of `comput
 
 
 def model(config: Mapping[str, Any], data: DataSpec) -> Model:
-    """The model that a config describes, sized to the data.
+    """Build the model of a config, with sizes from the data.
 
     Raises:
       UserError: the parts do not fit each other or the data.
@@ -54,7 +54,7 @@ def model(config: Mapping[str, Any], data: DataSpec) -> Model:
         )
     network = part("network", config["network"], given)()
     _check_sequence(config, network, prior, data)
-    # A config of one's own may have the sections of the model alone.
+    # A user's config may have only the sections of the model.
     computing = {key: config["train"][name] for key, name in COMPUTING.items() if name in config.get("train", {})}
     network = computed(network, **computing, tokens=data.sequence == "text")
     write = part("decoding", config.get("sample", {}).get("decoding", {"name": "greedy"}))()
@@ -65,7 +65,7 @@ def model(config: Mapping[str, Any], data: DataSpec) -> Model:
     options = {key: value for key, value in specs.items() if key not in (*pieces, "latent_dim")}
     spec = {"name": "vae", **options}
     made = part("model", spec, pieces)()
-    if made.data.is_sequential:  # a way to write that does not fit is refused now
+    if made.data.is_sequential:  # refuse a decoding that does not fit now
         params, given = (
             jax.eval_shape(made.init, jax.random.key(0)),
             context_args(example_batch(made, 1).get("context")),
@@ -81,7 +81,7 @@ def _check_support(name: str, likelihood: Likelihood, pixel_range: tuple[float, 
         if pixel_range != data.stored_range or data.is_float:
             kind = "floats" if data.is_float else f"scaled to {list(pixel_range)}"
             raise UserError(
-                f"The likelihood '{name}' is one for counts, whole numbers from 0 on, but the data is {kind}. Set "
+                f"The likelihood '{name}' needs counts, whole numbers from 0 on, but the data is {kind}. Set "
                 f"data.pixel_range to () for whole numbers as stored, {others}"
             )
     elif pixel_range[0] < low or pixel_range[1] > high:
@@ -92,24 +92,24 @@ def _check_support(name: str, likelihood: Likelihood, pixel_range: tuple[float, 
 
 
 def _check_sequence(config: Mapping[str, Any], network: Network, prior: Prior, data: DataSpec) -> None:
-    """Raises UserError where data and network are not both about sequences, or the prior cannot learn from tokens."""
+    """Raise UserError where only one of data and network is sequential, or the prior cannot learn from tokens."""
     name = config["network"]["name"]
     if bool(data.sequence) != network.is_sequential:
-        is_, other = ("sequences", "lstm") if data.sequence else ("no sequences", "mlp")
+        is_, other = ("sequences", "lstm") if data.sequence else ("not sequences", "mlp")
         raise UserError(f"The network '{name}' does not fit this data, which is {is_}: take the network '{other}'.")
     if data.sequence == "text" and prior.learns_inputs:
         raise UserError(
-            f"The prior '{config['model']['prior']['name']}' learns pseudo-inputs by their slope, and tokens are whole "
-            "numbers, which have none: take 'standard_normal', 'mixture_of_gaussians' or 'flow'."
+            f"The prior '{config['model']['prior']['name']}' learns pseudo-inputs by gradients, but tokens are whole "
+            "numbers, without gradients: take 'standard_normal', 'mixture_of_gaussians' or 'flow'."
         )
 
 
 def _check_step(name: str, given: Mapping[str, Any], data: DataSpec) -> None:
-    """Raises UserError where a built-in likelihood cannot be the distribution of the next step of a sequence."""
+    """Raise UserError where a built-in likelihood cannot be the distribution of the next step of a sequence."""
     fitting = [other for other in PARTS["likelihood"] if _is_of_steps(other, given, data.sequence)]
     if name in PARTS["likelihood"] and name not in fitting:
         allowed = " or ".join(map(repr, fitting))
-        raise UserError(f"The likelihood '{name}' is not one for a step of {data.sequence}: take {allowed}.")
+        raise UserError(f"The likelihood '{name}' does not fit a step of {data.sequence}: take {allowed}.")
 
 
 def _is_of_steps(name: str, given: Mapping[str, Any], sequence: str) -> bool:
@@ -127,10 +127,10 @@ def _fits_by_default(name: str, given: Mapping[str, Any], posterior: Posterior) 
 
 
 def objective(config: Mapping[str, Any], model: Model, data: DataSpec, total_steps: int) -> Objective:
-    """The objective that a config describes, over `model`, for a run of `total_steps`.
+    """Build the objective of a config, over `model`, for a run of `total_steps`.
 
     Raises:
-      UserError: the parts do not fit each other: refused before anything is trained.
+      UserError: the parts do not fit each other, or the metric of `train.select` does not exist.
     """
     kl = part("kl", config["kl"], {"total_steps": total_steps})()
     given = {"model": model, "kl": kl, "pixel_range": data.pixel_range(config)}
@@ -153,12 +153,12 @@ def objective(config: Mapping[str, Any], model: Model, data: DataSpec, total_ste
 
 
 def _check_without_kl(config: Mapping[str, Any], model: Model) -> None:
-    """Refuses settings that an objective without a KL would silently leave unused."""
+    """Raise UserError for settings that an objective without a KL would silently ignore."""
     name = config["objective"]["name"]
     if {"beta": 1.0, **config["kl"]} != {"name": "constant", "beta": 1.0}:
         raise UserError(
             f"The objective '{name}' has no KL, so the kl weight '{config['kl']['name']}' would do nothing. Take it "
             "out, or take an objective with a KL: 'elbo', for example."
         )
-    if not own.is_own(name):  # which may have such a term all the same
-        needs_fixed_prior(model, name, "has no term in which the prior stands")
+    if not own.is_own(name):  # a user's own objective may still train the prior
+        needs_fixed_prior(model, name, "has no term with the prior")

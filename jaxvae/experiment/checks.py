@@ -1,4 +1,4 @@
-"""Checks of a config that read no data and import no JAX, so that a mistake is answered at once."""
+"""Check a config without reading data or importing JAX, so that errors appear at once."""
 
 import math
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from jaxvae.experiment import own
 from jaxvae.experiment.defaults import KEYS, Part, shared
 from jaxvae.experiment.plain import flatten, load_config
 
-# Data sets that neither jaxvae nor TFDS can give: what the file of data.path holds.
+# Data sets that neither jaxvae nor TFDS provides, and the required content of data.path.
 ON_REQUEST = {
     "frey": "the Frey faces, an .npz with x, uint8 [1965, 28, 20]",
     "ptb": "the Penn Treebank, a folder with ptb.train.txt, ptb.valid.txt and ptb.test.txt",
@@ -20,10 +20,10 @@ ON_REQUEST = {
 
 
 def check_ranges(config: Mapping[str, Any]) -> None:
-    """Checks the values of the settings that a config has, which need not be all; options are checked by their part.
+    """Check the values of the settings in a config, complete or not; parts check their own options.
 
     Raises:
-      UserError: a value that is not finite, out of its range, or none of the choices.
+      UserError: a value that is not finite, out of its range, or not one of the choices.
     """
     for key, value in flatten(config).items():
         if isinstance(value, float) and not math.isfinite(value):
@@ -38,12 +38,12 @@ def check_ranges(config: Mapping[str, Any]) -> None:
 
 
 def check_places(config: Mapping[str, Any], workdir: Path) -> None:
-    """Checks that the data is there, and the run that a new one starts from.
+    """Check that the data exists, and the run of a warm start.
 
-    A data source of your own, `module:function`, is looked at when it is imported.
+    The user's own data source, `module:function`, is checked later, when it is imported.
 
     Raises:
-      UserError: something is not there.
+      UserError: the data or the run does not exist.
     """
     name, path, kind = (config["data"][key] for key in ("name", "path", "kind"))
     if path:
@@ -51,7 +51,7 @@ def check_places(config: Mapping[str, Any], workdir: Path) -> None:
     elif name in ON_REQUEST:
         raise UserError(
             f"The data set '{name}' does not come with jaxvae: give {ON_REQUEST[name]}, with --config.data.path=PATH. "
-            "Other data is chosen behind a colon, --config=CONFIG:digits for example."
+            "Select other data after a colon, --config=CONFIG:digits for example."
         )
     elif not own.is_own(name):
         check_named(name, kind, config["data"]["data_dir"])

@@ -1,4 +1,4 @@
-"""From the section `optimizer` of a config, and `train.freeze`, to one optimiser for all groups of parameters."""
+"""Build one optimiser for all parameter groups, from the config's section `optimizer` and `train.freeze`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,8 +18,8 @@ COMMON = ("learning_rate", "warmup_steps", "clip_norm", "ema_decay", "skip_norm"
 def optimizer(config: Mapping[str, Any], objective: Objective, total_steps: int) -> optax.GradientTransformation:
     """Build the optimiser that a config describes, for the groups of an objective and a run of `total_steps`.
 
-    Each group has the settings of `optimizer`, overridden by those of `optimizer.groups.<group>`; what `train.freeze`
-    names is frozen.
+    Each group has the settings of `optimizer`, overridden by those of `optimizer.groups.<group>`; parameters in
+    `train.freeze` are frozen.
 
     Raises:
       UserError: a group or frozen part that does not exist, or a value out of its range.
@@ -48,7 +48,7 @@ def _of_group(
 
 
 def _overridden(shared: Mapping[str, Any], own: Mapping[str, Any], common: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Merge settings of a part; those of a part of another name do not suit it, but for the `common` ones."""
+    """Override settings of a part; where the name changes, only the `common` shared settings are kept."""
     if own.get("name", shared.get("name")) != shared.get("name"):
         shared = {key: value for key, value in shared.items() if key in common}
     return {**shared, **own}
@@ -69,7 +69,7 @@ def _make(spec: dict[str, Any], total_steps: int) -> optax.GradientTransformatio
 
 
 def _names(freeze: Any) -> list[str]:
-    """Split `train.freeze`, a tuple of names or of lists of names with commas between them."""
+    """Split `train.freeze`, a tuple of strings, each of one name or several separated by commas."""
     if not all(isinstance(each, str) for each in freeze):
         raise UserError(f"train.freeze is {freeze!r}; it must be names of parameters, ('model.encoder',) for example.")
     return [name.strip() for each in freeze for name in each.split(",") if name.strip()]

@@ -1,7 +1,7 @@
-"""Parts from outside the package, by dotted name: `module:function` instead of a built-in name.
+"""Find parts from outside the package by dotted name: `module:function` instead of a built-in name.
 
-Nothing here imports a module. A name is looked up among the modules that are imported already, and the function must
-say by its annotation that it returns a part. So the config of a stranger's run can name what it likes: it runs no code.
+Nothing here imports a module. A name is looked up in the modules that are already imported, and the function's return
+annotation must be a part. So names in the config of a stranger's run cannot run code.
 """
 
 import functools
@@ -20,17 +20,17 @@ LISTS = ("evaluate.metrics", "evaluate.outliers")  # settings beside `name` that
 
 
 def is_own(name: Any) -> bool:
-    """Whether a name is a dotted one, `module:function`; `mnist:3.0.1` is not."""
+    """Return whether a name is dotted, `module:function`; `mnist:3.0.1` is not."""
     return isinstance(name, str) and DOTTED.fullmatch(name) is not None
 
 
 def short(name: str) -> str:
-    """The function of a dotted name, and every other name as it is: for files and titles."""
+    """Shorten a dotted name to its function, for files and titles; other names are unchanged."""
     return name.rpartition(":")[2] if is_own(name) else name
 
 
 def names(config: Mapping[str, Any]) -> set[str]:
-    """All dotted names in the sections of a config."""
+    """Return all dotted names in the sections of a config."""
 
     def walk(node: Mapping[str, Any], path: str):
         for key, value in node.items():
@@ -44,29 +44,29 @@ def names(config: Mapping[str, Any]) -> set[str]:
 
 
 def find(kind: str, name: str, returns: Mapping[str, Any]) -> Callable:
-    """The function that a dotted name stands for, in a module that is already imported.
+    """Return the function of a dotted name, from a module that is already imported.
 
     Args:
-      kind: of part, for messages.
+      kind: kind of part, for messages.
       name: `module:function`.
-      returns: the types that a part of this kind can have, by what to call them; the function's annotation must be one
+      returns: the allowed types of a part of this kind, by display name; the function's return annotation must be one
         of them.
 
     Returns:
-      The function, with its evaluated signature. What it returns is checked.
+      The function, with its evaluated signature. It checks the type of its result.
 
     Raises:
-      UserError: the module is not imported or has no such function, or its annotation is another one. The function:
-        what it returns is not a part of this kind.
+      UserError: the module is not imported or has no such function, or its annotation is another type. The returned
+        function raises it too, for a result of another type.
     """
     module, _, function = name.partition(":")
     if module.partition(".")[0] == "jaxvae":
-        raise UserError(f"The {kind} '{name}' is in jaxvae itself, whose parts go by their plain names: {function}.")
+        raise UserError(f"The {kind} '{name}' is in jaxvae itself, whose parts have plain names: give {function}.")
     if sys.modules.get(module) is None:
         raise UserError(
-            f"The {kind} '{name}' is in the module '{module}', which is not imported. The folder of a run never "
-            f"imports one. If you trust '{module}': in Python, write `import {module}` first; on the command line give "
-            f"--import={module}, or the --config of the run."
+            f"The {kind} '{name}' is in the module '{module}', which is not imported: jaxvae never imports a module "
+            f"because a run's folder names it. If you trust '{module}': in Python, write `import {module}` first; on "
+            f"the command line give --import={module}, or the --config of the run."
         )
     found = vars(sys.modules[module]).get(function)
     if not callable(found):
@@ -82,7 +82,7 @@ def find(kind: str, name: str, returns: Mapping[str, Any]) -> Callable:
         said = signature.return_annotation
         said = "no annotation" if said is signature.empty else f"the annotation {_shown(said)}"
         raise UserError(
-            f"The {kind} '{name}' must be annotated with what it returns, and has {said}: write "
+            f"The {kind} '{name}' needs a return annotation of its type, but has {said}: write "
             f"`def {function}(...) -> {wanted}`."
         )
 
@@ -104,11 +104,11 @@ def find(kind: str, name: str, returns: Mapping[str, Any]) -> Callable:
 
 
 def failure(error: BaseException, own: set[str]) -> str | None:
-    """One sentence for an error that own code raised: type, message and place; None for an error from elsewhere.
+    """Describe an error raised by the user's own code in one line: place, type, message; None for other errors.
 
     Args:
       error: with its traceback.
-      own: dotted names; code of their packages is own code.
+      own: dotted names; all code of their packages is the user's own.
     """
     packages = {name.partition(":")[0].partition(".")[0] for name in own}
     frames = [(frame.f_globals.get("__name__", "").partition(".")[0], frame, line)

@@ -1,4 +1,4 @@
-"""The one place that maps names to builders."""
+"""Map the names of parts to their builders, for all kinds of part."""
 
 import inspect
 import math
@@ -50,7 +50,7 @@ PARTS: dict[str, dict[str, Callable]] = {
     "sampler": samplers.SAMPLERS,
     "decoding": decoding.DECODINGS,
 }  # fmt: skip
-# The types that builders return, by kind and by what to call them.
+# The return types of builders, by kind and display name.
 RETURNS: dict[str, dict[str, Any]] = {
     "model": {"jaxvae.Model": Model},
     "posterior": {"jaxvae.posteriors.Posterior": posteriors.Posterior},
@@ -65,15 +65,15 @@ RETURNS: dict[str, dict[str, Any]] = {
     "decoding": {"jaxvae.distributions.decoding.Write": decoding.Write},
 }
 PLAIN = (bool, int, float, str)
-# What a part is given by the builder, so that a config cannot.
+# Arguments that come from other parts or the data, not from a config.
 GIVEN = {"latent_dim", "num_codes", "data_shape", "levels", "pixel_range", "model", "kl", "learning_rate", "peak",
          "total_steps", "run"}  # fmt: skip
-# What a way to put a model together is given besides.
+# Further such arguments of the kind "model".
 PIECES = ("posterior", "prior", "likelihood", "network", "write", "context_dim")
 
 
 def options_of(kind: str, builder: Callable, given: Iterable[str] = ()) -> dict[str, inspect.Parameter]:
-    """The options of a part that a config can set: its arguments, less those that the builder is given."""
+    """Return the options of a part that a config can set: the builder's arguments without GIVEN, PIECES and `given`."""
     hidden = {*GIVEN, *given, *(PIECES if kind == "model" else ())}
     return {
         key: option
@@ -92,18 +92,18 @@ def part(
     parts: Parts = PARTS,
     returns: Mapping[str, Any] = MappingProxyType({}),
 ) -> Callable:
-    """The builder of a part, with its options bound, and those of `given` that its signature has.
+    """Return the builder of a part, with its options bound, and the arguments in `given` that its signature has.
 
     Args:
-      kind: of part, a key of `parts`.
+      kind: kind of part, a key of `parts`.
       spec: `{"name": ..., **options}`; the name is one of `parts[kind]`, or `module:function` of an imported module.
       given: arguments that a config cannot set.
       parts: builders by kind and name.
-      returns: the types of a part of this kind by what to call them; those of RETURNS by default.
+      returns: allowed types of a part of this kind by display name, RETURNS by default; for dotted names.
 
     Raises:
-      UserError: an unknown name (lists the known ones and the nearest), an option that the part does not take, one of
-        the wrong type, or one that it needs and does not get; or see `own.find`.
+      UserError: an unknown name (lists the known ones and the nearest), an unknown option, an option of the wrong
+        type, or a missing one without a default; or see `own.find`.
     """
     options = dict(spec)
     name = options.pop("name", None)
@@ -121,15 +121,15 @@ def part(
         _check_option(f"The {kind} '{name}'", key, value, takes[key])
     if missing := [key for key, p in takes.items() if p.default is p.empty and key not in options]:
         raise UserError(
-            f"The {kind} '{name}' needs the option '{missing[0]}', which has no default: set it beside the name."
+            f"The {kind} '{name}' needs the option '{missing[0]}', which has no default: set it next to the name."
         )
     return partial(builder, **{key: value for key, value in given.items() if key in signature}, **options)
 
 
 def _check_option(part: str, key: str, value: Any, parameter: inspect.Parameter) -> None:
-    """Raises UserError for a value of another type than the annotation or the default, and for NaN and infinity."""
+    """Raise UserError for a value of another type than the annotation or the default, and for NaN and infinity."""
     wanted = parameter.annotation
-    if wanted not in PLAIN:  # Optax says its types in many ways; the default tells
+    if wanted not in PLAIN:  # Optax annotates in many ways, so use the type of the default
         wanted = type(parameter.default)
     fits = isinstance(value, (int, float) if wanted is float else wanted) if wanted in PLAIN else True
     if not fits or (wanted is not bool and wanted in PLAIN and isinstance(value, bool)):

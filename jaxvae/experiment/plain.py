@@ -1,4 +1,4 @@
-"""Configs as plain dictionaries, and the migration of configs of earlier runs."""
+"""Load configs as plain dictionaries, and migrate those of earlier versions."""
 
 import os
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ ADDED = {
 
 
 def completed(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config with what it lacks of ADDED, in the sections that it has."""
+    """Migrate a config: add the settings of ADDED that it lacks, in its existing sections."""
     config = dict(config)
     for path, value in ADDED.items():
         section, _, key = path.partition(".")
@@ -40,10 +40,10 @@ def completed(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load_config(workdir: str | os.PathLike) -> dict[str, Any]:
-    """The resolved config of a run, with the settings that came after it.
+    """Load the resolved config of a run, migrated to the current settings.
 
     Raises:
-      UserError: there is no run in this folder.
+      UserError: the folder holds no run.
     """
     path = Path(workdir) / "config.json"
     try:
@@ -61,7 +61,7 @@ def load_config(workdir: str | os.PathLike) -> dict[str, Any]:
 
 
 def flatten(nested: Any, prefix: str = "") -> dict[str, Any]:
-    """`{"train.batch_size": 128, ...}` of a config, plain or of ml_collections."""
+    """Flatten a config, plain or of ml_collections, to `{"train.batch_size": 128, ...}`."""
     flat = {}
     for key, value in nested.items():
         flat |= flatten(value, f"{prefix}{key}.") if hasattr(value, "items") else {f"{prefix}{key}": value}

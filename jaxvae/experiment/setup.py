@@ -1,4 +1,4 @@
-"""An experiment: everything that a config names, built and checked before anything is written."""
+"""Build and check an experiment, everything in a config, before anything is written."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -15,10 +15,10 @@ from jaxvae.objectives import Objective
 
 
 class Experiment(NamedTuple):
-    """Everything that a config names, built and checked; nothing is written yet.
+    """The data, model and objective of a config, built and checked.
 
-    `shown` is the model that samples, pictures, tools and metrics are made with: `model` itself, or, where that is
-    conditional, `model` at the context of the first test example.
+    `shown` is the model used for samples, pictures, tools and metrics: `model` itself, or, where that is conditional,
+    `model` given the context of the first test example.
     """
 
     config: Mapping[str, Any]
@@ -33,13 +33,13 @@ class Experiment(NamedTuple):
 
 
 def setup(config: Mapping[str, Any]) -> Experiment:
-    """Builds what the config names.
+    """Build the experiment of a config.
 
     Raises:
-      UserError: anything in it that cannot work.
+      UserError: a setting that cannot work.
     """
     check_ranges(config)
-    preprocess = data.make_preprocess(1.0, "none", config["data"]["pixel_range"])  # refused before anything is read
+    preprocess = data.make_preprocess(1.0, "none", config["data"]["pixel_range"])  # fails before data is read
     dataset = sources.load(config["data"])
     preprocess = data.make_preprocess(dataset.max_value, config["data"]["binarization"], config["data"]["pixel_range"])
     levels = 2 if config["data"]["binarization"] == "dynamic" else dataset.levels

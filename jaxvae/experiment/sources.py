@@ -1,4 +1,4 @@
-"""The data that a config names: built in, from files, or from a function of the user's own."""
+"""Load the data of a config: built in, from files, or from the user's own function."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -19,13 +19,13 @@ RETURNS = {"jaxvae.data.Dataset": Dataset, "dict[str, numpy.ndarray]": dict[str,
 
 
 def load(settings: Mapping[str, Any]) -> Dataset:
-    """The data set that the section `data` of a config names.
+    """Load the data set of a config's section `data`.
 
-    The data may be a function, `data.name=module:function`, which returns a `Dataset`, or arrays by the names that they
-    have in an `.npz` file. What it does not do itself is done here: resizing, binarisation, missing splits.
+    A function, `data.name=module:function`, returns a `Dataset`, or a dictionary of arrays, named as in an `.npz` file.
+    Resizing, binarisation and missing splits are added here.
 
     Raises:
-      UserError: nothing usable is there, or a setting does not fit.
+      UserError: the data is missing or unusable, or a setting does not fit.
     """
     name = settings["name"]
     if settings["path"] or not own.is_own(name):
@@ -47,7 +47,7 @@ def load(settings: Mapping[str, Any]) -> Dataset:
 
 
 def builder(settings: Mapping[str, Any]) -> Callable:
-    """The function that `data.name` names, with `data.options` and the settings that its signature has bound.
+    """Return the function `data.name`, with `data.options` bound, and the settings in its signature.
 
     Raises:
       UserError: see `parts.part`.
@@ -57,7 +57,7 @@ def builder(settings: Mapping[str, Any]) -> Callable:
 
 
 def _checked(name: str, found: Dataset, image_size: int, validation_fraction: float, binarization: str) -> Dataset:
-    """A data set that a user's function made, checked like any other."""
+    """Check and prepare the data set of a user's function, like any other."""
 
     def array(x: Any) -> Any:
         return x if isinstance(x, Rows) else resize(np.asarray(x), image_size)

@@ -133,20 +133,20 @@ def test_a_part_of_another_kind_is_refused_before_it_is_called(kind):
     other = "silent" if kind == "prior" else "failing"
     with pytest.raises(UserError) as error:
         part(kind, {"name": name(other)}, GIVEN)
-    assert f"The {kind} '{name(other)}' must be annotated with what it returns" in str(error.value)
+    assert f"The {kind} '{name(other)}' needs a return annotation" in str(error.value)
     assert f"write `def {other}(...) -> {next(iter(RETURNS[kind]))}`" in str(error.value)
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("os:system", "must be annotated with what it returns, and has no annotation"),
-        ("subprocess:run", "must be annotated"),
+        ("os:system", "needs a return annotation of its type, but has no annotation"),
+        ("subprocess:run", "needs a return annotation"),
         ("sys:path", "'path' is not a function in the module 'sys' (built into Python)"),
         (name("number"), "'number' is not a function in the module 'some_users_pkg.parts' (/somewhere/parts.py)"),
         (name("nothing"), "'nothing' does not exist in the module"),
-        ("antigravity:fly", "in the module 'antigravity', which is not imported. The folder of a run never imports"),
-        ("jaxvae.priors:vamp", "is in jaxvae itself, whose parts go by their plain names: vamp"),
+        ("antigravity:fly", "in the module 'antigravity', which is not imported: jaxvae never imports a module"),
+        ("jaxvae.priors:vamp", "is in jaxvae itself, whose parts have plain names: give vamp"),
         ("not a module:x", "Unknown prior 'not a module:x'"),
         ("mnist:3.0.1", "Unknown prior 'mnist:3.0.1'"),
         (name("greedy_for_more"), "cannot be built: missing a required argument: 'model'"),

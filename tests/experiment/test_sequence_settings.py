@@ -17,9 +17,9 @@ from jaxvae.experiment import build, defaults, setup
     ("music", {"network": {"name": "mlp"}}, "'mlp' does not fit this data"),
     ("images", {"network": {"name": "lstm"}}, r"'lstm' reads sequences.*\(8, 8, 1\)"),
     ("images", {"network": {"name": "hierarchical"}}, "'hierarchical' reads sequences"),
-    ("text", {"model__likelihood": {"name": "bernoulli"}}, "'bernoulli' is not one for a step of text"),
-    ("text", {"model__likelihood": {"name": "gaussian"}}, "'gaussian' is not one for a step of text"),
-    ("music", {"model__likelihood": {"name": "squared_error"}}, "'squared_error' is not one for a step of music"),
+    ("text", {"model__likelihood": {"name": "bernoulli"}}, "'bernoulli' does not fit a step of text"),
+    ("text", {"model__likelihood": {"name": "gaussian"}}, "'gaussian' does not fit a step of text"),
+    ("music", {"model__likelihood": {"name": "squared_error"}}, "'squared_error' does not fit a step of music"),
     ("music", {"network": {"name": "lstm", "tied": True}}, "tied=True, which is for tokens"),
     ("text", {"network": {"name": "lstm", "hidden": 0}}, "hidden=0; it must be 1 or more"),
     ("text", {"network": {"name": "lstm", "embed_dim": 0}}, "embed_dim=0; it must be 1 or more"),
@@ -42,7 +42,7 @@ def test_what_does_not_fit_sequences_is_refused(kind, sections, message):
 
 def test_a_row_of_numbers_is_no_sentence():
     settings = config("images", network={"name": "lstm"}, model__likelihood={"name": "gaussian"})
-    with pytest.raises(UserError, match="'lstm' does not fit this data, which is no sequences: take the network 'mlp'"):
+    with pytest.raises(UserError, match="'lstm' does not fit this data, which is not sequences: take the network 'mlp'"):
         build.model(settings, DataSpec((6,), is_float=True))
 
 
@@ -76,11 +76,11 @@ def test_the_bundled_text_gives_the_model_its_shape():
         ("text", {"objective": {"name": "denoising"}}, "'denoising' adds noise to single values"),
         ("music", {"objective": {"name": "denoising"}}, "'denoising' adds noise to single values"),
         ("text", {"objective": {"name": "contractive"}}, "tokens are whole numbers"),
-        ("text", {"prior": {"name": "vamp", "components": 2}}, "'vamp' learns pseudo-inputs by their slope"),
-        ("music", {"likelihood": {"name": "negative_binomial"}}, "'negative_binomial' is not one for a step of music"),
+        ("text", {"prior": {"name": "vamp", "components": 2}}, "'vamp' learns pseudo-inputs by gradients"),
+        ("music", {"likelihood": {"name": "negative_binomial"}}, "'negative_binomial' does not fit a step of music"),
         ("music", {"decoding": {"name": "beam"}}, "'beam' searches among tokens"),
         ("music", {"decoding": {"name": "random", "top_k": 2}}, "'random' scales logits"),
-        ("music", {"likelihood": {"name": "gaussian"}}, "'gaussian' is not one for a step of music"),
+        ("music", {"likelihood": {"name": "gaussian"}}, "'gaussian' does not fit a step of music"),
     ],
 )
 def test_what_has_no_meaning_for_sequences_is_refused_when_built(kind, changes, message):
