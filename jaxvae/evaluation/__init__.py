@@ -1,1 +1,1 @@
-"""The metrics of a trained run: which fit it, their table, results.json."""
+"""Compute the metrics of a trained run, and results.json."""

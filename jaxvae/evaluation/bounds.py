@@ -1,4 +1,4 @@
-"""The objective's own metrics and the importance-weighted likelihood, as means over the test set."""
+"""Average the objective's own metrics and the importance-weighted likelihood over the test set."""
 
 import math
 from functools import partial
@@ -16,7 +16,7 @@ from jaxvae.train.validation import mean_over, objective_metrics
 
 
 def objective_means(run: TrainedRun) -> dict[str, float]:
-    """Average the objective's metrics over the test set, its loss first: nats per example, one pass."""
+    """Average the objective's metrics, its loss included, over the test set in one pass: nats per example."""
     experiment, settings, parallel = run.experiment, run.config["evaluate"], sharding.global_view()
     weights = run.restored.weights
     trees = parallel.replicate((weights["params"], weights["extra"], np.int32(experiment.total_steps)))
@@ -28,7 +28,7 @@ def objective_means(run: TrainedRun) -> dict[str, float]:
 
 
 def nll(run: TrainedRun) -> dict[str, Any]:
-    """The importance-weighted estimate of -log p(x), nats per example, and its K."""
+    """Estimate -log p(x) by importance weighting: nats per example, and its K."""
     experiment, settings, parallel = run.experiment, run.config["evaluate"], sharding.global_view()
     count = settings["nll_samples"]
     per_example = partial(nll_metrics, experiment.model, experiment.preprocess, count, settings["memory_mb"])
@@ -37,29 +37,29 @@ def nll(run: TrainedRun) -> dict[str, Any]:
 
 
 def bits_per_dim(nll: float, shape: tuple[int, ...]) -> float:
-    """Of `nll` nats for one example of this shape; those of a code only where p(x|z) is a mass function."""
+    """Convert the nats of one example to bits/dim, a code length only where p(x|z) is a probability mass function."""
     return nll / (math.prod(shape) * math.log(2))
 
 
 def leave_out_edge(test: dict[str, Any], space: Space) -> list[str]:
-    """Takes "at_edge" out of `test`, and "elbo" where draws of z were at the edge of their space; notes that say so."""
+    """Remove "at_edge" from `test`; where draws of z are at the space's edge, set "elbo" to None and return a note."""
     share = test.pop("at_edge", 0.0)
     if not share:
         return []
     test["elbo"] = None
     return [
-        f"{100 * share:.2g}% of the draws of z are at the edge of {space} that float32 allows, where densities are "
-        "wrong: elbo is null, and loss and kl are too low. nll leaves these draws out and stays a bound, if a loose "
-        "one. Take a smaller model.posterior.curvature and model.prior.curvature, or a smaller model.prior.scale."
+        f"{100 * share:.2g}% of the draws of z are at the edge of {space} as float32 represents it, where densities "
+        "are wrong: elbo is null, and loss and kl are too low. nll leaves these draws out and remains a bound, but a "
+        "loose one. Use a smaller model.posterior.curvature and model.prior.curvature, or a smaller model.prior.scale."
     ]
 
 
 def has_grey_bernoulli(run: TrainedRun) -> bool:
-    """Whether pixels between 0 and 1 meet a likelihood of 0 and 1: a cross-entropy, but no likelihood."""
+    """Return whether a binary likelihood is used on grey pixels, as a cross-entropy that is not a likelihood."""
     config, dataset = run.config, run.dataset
     if not run.model.likelihood.is_binary or config["data"]["binarization"] != "none" or dataset.sequence:
         return False
-    parts = (dataset.test.x[i : i + 1024] for i in range(0, len(dataset.test.x), 1024))  # the first grey one ends it
+    parts = (dataset.test.x[i : i + 1024] for i in range(0, len(dataset.test.x), 1024))  # stops at the first grey one
     return not all(bool(((part == 0) | (part == dataset.max_value)).all()) for part in parts)
 
 

@@ -1,6 +1,6 @@
-"""The metrics of a trained run that compare its test set with data: generated, reconstructed, or another data set's.
+"""Compute the metrics of a trained run that compare its test set with generated, reconstructed or other data.
 
-`check_features` and `check_outliers` check their settings before training.
+The checks run before training.
 """
 
 from collections.abc import Mapping
@@ -27,32 +27,32 @@ from jaxvae.metrics.outliers import outlier_scores
 from jaxvae.models.sampling import reconstruct
 from jaxvae.runs.trained_run import BATCH, TrainedRun, some_rows
 
-PCA_DIM, PCA_FIT = 50, 10_000  # components, and training images that they are fitted to
-OUTLIER_SAMPLES = 50  # draws of z an example
-NEIGHBOUR = 5  # of precision, recall, density and coverage
+PCA_DIM, PCA_FIT = 50, 10_000  # components, and training images for their fit
+OUTLIER_SAMPLES = 50  # draws of z per example
+NEIGHBOUR = 5  # k of precision, recall, density and coverage
 
 
 def frechet(run: TrainedRun) -> dict[str, Any]:
-    """The Fréchet distance of generated from test data, in the features of the settings."""
+    """Fréchet distance between generated and test data, in the features of evaluate.features."""
     return quality.frechet_distance(*_features(run)) | _how(run)
 
 
 def prdc(run: TrainedRun) -> dict[str, Any]:
-    """Precision, recall, density and coverage of generated data, in the features of the settings."""
+    """Precision, recall, density and coverage of generated data, in the features of evaluate.features."""
     return quality.precision_recall_density_coverage(*_features(run), k=NEIGHBOUR) | _how(run)
 
 
 def check_prdc_rows(experiment: Experiment) -> None:
-    """Raises UserError where there are too few test examples for neighbours among them."""
+    """Raise UserError where there are too few test examples for k nearest neighbours."""
     if (num := num_rows(experiment, "test")) <= NEIGHBOUR:
         raise UserError(
-            f"Its balls reach the {NEIGHBOUR}th neighbour, so that it needs {NEIGHBOUR + 1} test examples or more, but "
-            f"there are {num}, at most evaluate.max_examples."
+            f"Its balls reach the {NEIGHBOUR}th neighbour, so it needs at least {NEIGHBOUR + 1} test examples; there "
+            f"are {num} (at most evaluate.max_examples)."
         )
 
 
 def _how(run: TrainedRun) -> dict[str, Any]:
-    """List the settings that must agree where two numbers are compared."""
+    """Return the settings that must agree for a comparison of two numbers."""
     settings = run.config["sample"]
     options = {name: value for name, value in settings["sampler"].items() if name != "name"}
     return {
@@ -80,21 +80,21 @@ def _feature_map(run: TrainedRun) -> features.FeatureMap:
 
 
 def check_features(config: Mapping[str, Any]) -> None:
-    """Raises UserError where `evaluate.features` names nothing that is known or there; no file is read but a config."""
+    """Raise UserError where `evaluate.features` is unknown or does not exist; reads at most a run's config."""
     name = config["evaluate"]["features"]
     path = Path(name).expanduser()
     if name in ("pixels", "pca") or (name.endswith(".npz") and path.is_file()):
         return
     if not path.is_dir():
         raise UserError(
-            f"evaluate.features is '{name}'; it can be 'pixels', 'pca', the folder of a run of jaxvae, or an .npz file "
-            "of the weights of a feature network. There is no such folder or file."
+            f"evaluate.features is '{name}', but no such folder or file exists. It can be 'pixels', 'pca', the folder "
+            "of a run of jaxvae, or an .npz file of the weights of a feature network."
         )
     load_config(path)
 
 
 def reconstruction_fidelity(run: TrainedRun) -> dict[str, float]:
-    """PSNR and SSIM of the reconstructions through the posterior's centre."""
+    """PSNR and SSIM of reconstructions from the posterior's centre."""
     x = run.x("test", rows(run))
     through = jax.jit(lambda params, x: reconstruct(run.model, params, x))
     found = [through(run.params, x[i : i + BATCH]) for i in range(0, len(x), BATCH)]
@@ -102,13 +102,13 @@ def reconstruction_fidelity(run: TrainedRun) -> dict[str, float]:
 
 
 def check_ssim_installed(experiment: Experiment) -> None:
-    """Raises UserError where scikit-image, which computes SSIM, is missing."""
+    """Raise UserError where scikit-image, which computes SSIM, is missing."""
     del experiment
     require("skimage.metrics")
 
 
 def outliers(run: TrainedRun) -> dict[str, Any]:
-    """The AUROC of each outlier score, between the test set and another data set's; and K, the draws of z for each."""
+    """AUROC of each outlier score, the test set against another data set; and K, the draws of z per example."""
     settings, num = run.config["data"], run.config["evaluate"]["max_examples"]
     other = _other_data(run)
     preprocess = data.make_preprocess(other.max_value, settings["binarization"], settings["pixel_range"])
@@ -135,14 +135,14 @@ def _other_data(run: TrainedRun) -> data.Dataset:
     other = sources.load({**run.config["data"], **where})
     if other.shape != run.dataset.shape:
         raise UserError(
-            f"evaluate.outliers is '{name}', whose examples have the shape {list(other.shape)}, but the run's have "
+            f"evaluate.outliers is '{name}', whose examples have the shape {list(other.shape)}; the run's have "
             f"{list(run.dataset.shape)}. Give data of that shape, or set data.image_size in training."
         )
     return other
 
 
 def check_outliers(config: Mapping[str, Any]) -> None:
-    """Raises UserError where `evaluate.outliers` names no file, folder or data set that is here; nothing is read."""
+    """Raise UserError where `evaluate.outliers` is not an existing file, folder or data set; nothing is read."""
     name = config["evaluate"]["outliers"]
     if own.is_own(name):
         sources.builder({**config["data"], "name": name, "options": {}})
@@ -152,4 +152,4 @@ def check_outliers(config: Mapping[str, Any]) -> None:
     try:
         find_prepared(name, config["data"]["data_dir"])
     except UserError as error:
-        raise UserError(f"evaluate.outliers is '{name}', which is no file or folder. {error}") from error
+        raise UserError(f"evaluate.outliers is '{name}', which is not a file or folder. {error}") from error

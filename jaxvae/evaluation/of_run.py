@@ -1,6 +1,6 @@
-"""The metrics of a trained run that ask its model or its codes: what each pure function is given.
+"""Compute the metrics of a trained run that need its model or its codes, with the pure functions of `metrics`.
 
-On the test set, unless it says otherwise.
+They use the test set, unless stated otherwise.
 """
 
 from collections.abc import Callable
@@ -17,36 +17,36 @@ from jaxvae.metrics import rate_distortion as curves
 from jaxvae.metrics.arrays import check_labels
 from jaxvae.runs.trained_run import TrainedRun, some_rows
 
-PROBE_FIT = 20_000  # training codes that a probe is fitted to: more change little, and cost much
-PER_CLASS = (1, 10, 100)  # few labels
-NEIGHBOURS = 10  # of the vote
+PROBE_FIT = 20_000  # training codes for the fit of a probe; more change little and cost much
+PER_CLASS = (1, 10, 100)  # labels per class of `few_labels`
+NEIGHBOURS = 10  # k of k-NN
 
 
 def rows(run: TrainedRun, most: str = "max_examples") -> np.ndarray:
-    """The test examples that stand for all, at most as many as this setting says."""
+    """Return a random subset of test rows, at most `evaluate.<most>` of them."""
     return run.some("test", run.config["evaluate"][most])
 
 
 def num_rows(experiment: Experiment, split: str) -> int:
-    """How many examples of a split stand for it: what probes are fitted to, or `rows`."""
+    """Return the number of examples used from a split: for the fit of probes ("train"), or that of `rows`."""
     most = PROBE_FIT if split == "train" else experiment.config["evaluate"]["max_examples"]
     return min(most, len(getattr(experiment.dataset, split).x))
 
 
 def collapse(run: TrainedRun) -> dict[str, Any]:
-    """Whether the latent is used at all."""
+    """Posterior collapse: whether the model uses its latents."""
     batches = run.batches("test", rows(run))
     return latent_use.collapse(run.model, run.params, run.key("collapse"), batches)
 
 
 def aggregate_kl(run: TrainedRun) -> dict[str, float]:
-    """The KL, split by the aggregated posterior of the test set."""
+    """Decomposition of the KL by the aggregated posterior of the test set."""
     batches = run.batches("test", rows(run))
     return rates.aggregate_kl(run.model, run.params, run.key("aggregate_kl"), batches)
 
 
 def ais(run: TrainedRun) -> dict[str, float]:
-    """Log p(x) from below on test data; on data of the model's own from below and from above."""
+    """Lower bound of log p(x) on test data; lower and upper bound on data simulated from the model."""
     model, x, options = run.model, *_annealed(run)
 
     @jax.jit
@@ -84,17 +84,17 @@ def _annealed(run: TrainedRun) -> tuple[Array, dict[str, Any]]:
 
 
 def linear_probe(run: TrainedRun) -> dict[str, float]:
-    """How well a linear classifier reads the labels from the codes."""
+    """Accuracy of a linear classifier of the labels from the codes."""
     return representation.linear_probe(*_labelled(run))
 
 
 def knn(run: TrainedRun) -> dict[str, float]:
-    """How well nearest neighbours among the codes tell the labels."""
+    """Accuracy of a k-nearest-neighbour classifier of the labels from the codes."""
     return representation.knn(*_labelled(run), k=NEIGHBOURS)
 
 
 def few_labels(run: TrainedRun) -> dict[str, float]:
-    """The linear probe with few labels of each class."""
+    """Accuracy of the linear probe with few labels per class."""
     labels = run.labels("train")[run.some("train", PROBE_FIT)]
     smallest = int(np.unique(labels, return_counts=True)[1].min())
     found = {}
@@ -105,7 +105,7 @@ def few_labels(run: TrainedRun) -> dict[str, float]:
 
 
 def clustering(run: TrainedRun) -> dict[str, float]:
-    """How well k-means on the codes finds the classes."""
+    """Agreement of k-means clusters of the codes with the classes."""
     some = rows(run)
     return representation.clustering(run.codes("test")[some], run.labels("test")[some], seed=0)
 
@@ -116,27 +116,27 @@ def _labelled(run: TrainedRun) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.n
 
 
 def check_classes(experiment: Experiment) -> None:
-    """Raises UserError where the training labels that a probe sees are of one class."""
+    """Raise UserError where a probe's training labels have only one class."""
     labels, some = np.asarray(experiment.dataset.train.label), some_rows(len(experiment.dataset.train.x), PROBE_FIT)
     check_labels(labels[some], len(some))
 
 
 def check_knn_rows(experiment: Experiment) -> None:
-    """Raises UserError where there are fewer training examples than neighbours, or all are of one class."""
+    """Raise UserError where there are fewer training examples than neighbours, or only one class."""
     if (num := num_rows(experiment, "train")) < NEIGHBOURS:
-        raise UserError(f"It asks {NEIGHBOURS} neighbours, and there are {num} training examples.")
+        raise UserError(f"k-NN needs at least {NEIGHBOURS} training examples; there are {num}.")
     check_classes(experiment)
 
 
 def check_factor_rows(experiment: Experiment) -> None:
-    """Raises UserError where no factor varies in the test examples, or there are too few of them for its values."""
+    """Raise UserError where no factor varies in the test examples, or they are too few for its values."""
     num = num_rows(experiment, "test")
     factors = np.asarray(experiment.dataset.test.factors)[some_rows(len(experiment.dataset.test.x), num)]
     information.check(np.zeros((num, 1)), factors, min_factors=1)
 
 
 def of_factors(score: Callable[..., dict[str, float]], **options: Any) -> Callable[[TrainedRun], dict[str, float]]:
-    """A score of codes `[N, D]` against true factors `[N, F]`, as a metric of a run."""
+    """Turn a score of codes `[N, D]` against true factors `[N, F]` into a metric of a run."""
 
     def compute(run: TrainedRun) -> dict[str, float]:
         some, factors = rows(run), run.dataset.test.factors

@@ -1,4 +1,4 @@
-"""The numbers of a run: `results.json` and the table that is printed."""
+"""Assemble `results.json` and the printed table from a run's metrics."""
 
 import math
 from collections.abc import Mapping
@@ -24,11 +24,11 @@ WORDS |= {"frechet": "Fréchet", "knn": "k-NN"}
 
 
 class Evaluation(NamedTuple):
-    """A run's numbers.
+    """Results of the evaluation of a run.
 
     Attributes:
-      results: the content of `results.json` but its times: nats per example on the test set, None where none exists.
-      refused: a message for each number that was asked for and could not be computed; they are among the notes too.
+      results: the content of `results.json` without durations: nats per example on the test set, None where undefined.
+      refused: a message for each requested metric that could not be computed; also among the notes.
       failures: everything that could not be computed.
     """
 
@@ -38,10 +38,10 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(run: TrainedRun) -> Evaluation:
-    """Compute the numbers of a run; one that fails takes no other with it.
+    """Evaluate a run; a metric that fails leaves the others intact.
 
     Raises:
-      UserError: a metric that does not fit the run; nothing was computed yet.
+      UserError: a metric does not fit the run; raised before any computation.
     """
     config, dataset, restored, model = run.config, run.dataset, run.restored, run.model
     found, notes, refused, failures = compute(run, config["evaluate"]["metrics"])
@@ -51,17 +51,17 @@ def evaluate(run: TrainedRun) -> Evaluation:
     grey = has_grey_bernoulli(run)
     if run.experiment.model.context_dim:
         notes.append(
-            "The model is conditional. Loss, elbo and nll are those of each example at its own context; samples, tools "
-            "and the other metrics are those of the model at the context of the first test example."
+            "The model is conditional. Loss, elbo and nll are computed for each example at its own context; samples, "
+            "tools and the other metrics use the model at the context of the first test example."
         )
     if not model.has_likelihood:
-        bounding = "only ais, which needs no posterior, bounds" if "ais" in found else "nothing here bounds"
+        bounding = "only ais, which needs no posterior, bounds" if "ais" in found else "no number here bounds"
         notes.append(
-            f"elbo and nll are null: the posterior or the reconstruction loss is no density, so {bounding} log p(x)."
+            f"elbo and nll are null: the posterior or the reconstruction loss is not a density, so {bounding} log p(x)."
         )
     elif dataset.sequence and (bound := test["nll"] if test["elbo"] is None else -test["elbo"]) is not None:
         if test["elbo"] is None:
-            notes.append("The objective gives no elbo: the nats per step are those of nll.")
+            notes.append("The objective gives no elbo: the nats per step are computed from nll.")
         test["nats_per_step"] = bound / float(np.mean(lengths(dataset.test.x)))
         if dataset.sequence == "text":
             test["perplexity"] = math.exp(min(test["nats_per_step"], 700.0))
@@ -70,21 +70,19 @@ def evaluate(run: TrainedRun) -> Evaluation:
     elif not model.likelihood.is_discrete and dataset.test.x.dtype == np.uint8 and len(dataset.shape) == 3:
         notes.append(
             "The pixels are whole numbers, but the likelihood is a density of continuous values: its nats depend on "
-            "data.pixel_range, have no lower bound, and are no bits per dimension of the pixels."
+            "data.pixel_range, have no lower bound, and are not bits per dimension of the pixels."
         )
     test, broken = _finite(test)
     for name, values in found.items():
         found[name], more = _finite(values)
         broken += [f"{name}.{key}" for key in more]
     if broken:
-        notes.append(
-            f"{', '.join(broken)} came out as NaN or infinite, here null: look for extreme values in the data."
-        )
+        notes.append(f"{', '.join(broken)}: NaN or infinite, written as null. Look for extreme values in the data.")
     if grey:
         which = "The pixels are grey" if len(dataset.shape) == 3 else "The data holds values between 0 and 1"
         notes.append(
-            f"{which}: their cross-entropy is what is minimised, but comparable only with itself, not with likelihoods "
-            "of binarised data."
+            f"{which}: the reconstruction term is their cross-entropy, comparable only with other cross-entropies of "
+            "the same data, not with likelihoods of binarised data."
         )
     steps = len(dataset.train.x) // config["train"]["batch_size"]
     results = {
@@ -115,7 +113,7 @@ def evaluate(run: TrainedRun) -> Evaluation:
 
 
 def table(results: Mapping[str, Any]) -> str:
-    """The test metrics as a few lines of text."""
+    """Format the test metrics as a few lines of text."""
     test = results["test"]
     names = {name: label(name) for name in test if name != "nll_samples"} | {"loss": "loss (minimised)"}
     if test["nll"] is not None:
@@ -130,11 +128,11 @@ def table(results: Mapping[str, Any]) -> str:
 
 
 def label(name: str, part: str = "") -> str:
-    """How a number is called where people read: "MIG", "clustering: NMI", "DCI: completeness".
+    """Return the display name of a number: "MIG", "clustering: NMI", "DCI: completeness".
 
     Args:
-      name: of a metric.
-      part: the number's own name, which is not said again as far as it is the metric's.
+      name: the metric's name.
+      part: the number's own name; a prefix equal to the metric's name is dropped.
     """
     name = short(name)
     said = " ".join(WORDS.get(word, word) for word in name.split("_"))
@@ -149,7 +147,7 @@ def _line(label: str, value: float | None) -> str:
 
 
 def _finite(values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """JSON has no NaN: the values with None in its place, and the names of those."""
+    """Replace values that are not finite by None, since JSON has no NaN; return the values and the replaced names."""
 
     def is_broken(value: Any) -> bool:
         return any(map(is_broken, value)) if isinstance(value, list) else (

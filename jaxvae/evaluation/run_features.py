@@ -1,4 +1,4 @@
-"""Codes of a trained run as features of images."""
+"""Use the codes of a trained run as features of images."""
 
 import os
 
@@ -13,14 +13,14 @@ from jaxvae.runs.restore import restore_run
 
 
 def run_features(workdir: str | os.PathLike, checkpoint: str = "best") -> FeatureMap:
-    """The codes of a trained run of this project: the centre of q(z|x), flattened to `[N, D]`.
+    """Return a feature map from images to a trained run's codes: the centre of q(z|x), flattened to `[N, D]`.
 
     Args:
-      workdir: its `--workdir`.
-      checkpoint: "best" by validation loss, "last", or a step.
+      workdir: the run's `--workdir`.
+      checkpoint: "best" by `train.select`, "last", or a step.
 
     Raises:
-      UserError: there is no such run; the map: images of another shape.
+      UserError: there is no such run. The map raises it for images of another shape.
     """
     run = restore_run(workdir, checkpoint)
     low, high = run.spec.pixel_range(run.config)

@@ -1,4 +1,4 @@
-"""The one table of metrics, and what each needs of a run."""
+"""Define the table of metrics and their requirements, and compute them."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -25,9 +25,9 @@ class Metric(NamedTuple):
 
     Attributes:
       compute: `run -> {name: number, list or text}`.
-      needs: what of NEEDS it cannot do without.
-      check: `config -> None`, UserError for a setting of its own that names nothing.
-      enough: `experiment -> None`, UserError where the data has too few examples for it, or a package is missing.
+      needs: its requirements, keys of NEEDS.
+      check: `config -> None`, raises UserError where a setting of the metric names something that does not exist.
+      enough: `experiment -> None`, raises UserError where the data has too few examples, or a package is missing.
     """
 
     compute: Callable[[TrainedRun], dict[str, Any]]
@@ -37,12 +37,12 @@ class Metric(NamedTuple):
 
 
 class Computed(NamedTuple):
-    """The numbers of a run, and what is missing of them.
+    """Computed metrics and failures.
 
     Attributes:
       metrics: `{metric: {name: value}}`, in JSON's types.
-      notes: warnings of metrics, and those of "all" that could not be computed.
-      refused: a message for each number that was asked for and could not be computed.
+      notes: warnings of metrics; with "all" also a note for each metric that could not be computed.
+      refused: a message for each requested metric that could not be computed.
       failures: everything that could not be computed.
     """
 
@@ -53,7 +53,7 @@ class Computed(NamedTuple):
 
 
 def _of_shapes(ask: Callable[[Model, Params], bool]) -> Callable[[Experiment], bool]:
-    """What is asked of a model and its parameters, of an experiment that has none yet."""
+    """Turn a question about a model and its parameters into one about an untrained experiment."""
 
     def answer(experiment: Experiment) -> bool:
         objective = experiment.objective
@@ -67,10 +67,10 @@ NEEDS: dict[str, tuple[Callable[[Experiment], bool], str]] = {
     "likelihood": (lambda e: e.model.likelihood.is_density, "a likelihood that is a density"),
     "euclidean": (lambda e: e.model.latent.space.is_linear, "latents in R^n"),
     "prior": (_of_shapes(prior_is_density), "a prior that is a density"),
-    "density": (lambda e: e.model.latent.knows_density, "a posterior that knows its density at any z"),
+    "density": (lambda e: e.model.latent.knows_density, "a posterior with a density at any z"),
     "labels": (lambda e: e.dataset.test.label is not None, "labels, which the data lacks"),
     "factors": (lambda e: e.dataset.test.factors is not None, "true factors, which the data lacks"),
-    "values": (lambda e: not e.spec.sequence, "data that is no text or music, whose values have no distance"),
+    "values": (lambda e: not e.spec.sequence, "data other than text or music"),
     "images": (lambda e: len(e.dataset.shape) == 3, "images [height, width, channels]"),
     "outliers": (lambda e: bool(e.config["evaluate"]["outliers"]), "another data set in evaluate.outliers"),
 }
@@ -96,7 +96,7 @@ METRICS: dict[str, Metric] = {
 
 
 def find(name: str) -> Metric:
-    """The metric of this name: one of METRICS, or what the function `module:function` returns.
+    """Return a metric by name: one of METRICS, or the result of the function `module:function`.
 
     Raises:
       UserError: an unknown name, or see `experiment.own.find`.
@@ -109,16 +109,16 @@ def find(name: str) -> Metric:
 
 
 def compute(run: TrainedRun, asked: str) -> Computed:
-    """Compute the objective's metrics and the NLL, always, and the metrics that are `asked` for.
+    """Compute the objective's metrics, the NLL (with a likelihood), and the metrics in `asked`.
 
-    One that fails, with whatever exception, takes no other with it.
+    A metric that fails, with any exception, leaves the others intact.
 
     Args:
       run: the trained run.
-      asked: names of METRICS with commas between them; "" for none, "all" for those that this run can give.
+      asked: names of metrics separated by commas; "" for none, "all" for all of METRICS that fit this run.
 
     Raises:
-      UserError: see `chosen`; nothing is computed then.
+      UserError: see `chosen`; raised before any computation.
     """
     names = chosen(run.experiment, asked)
     found, notes, refused, failures = Computed({}, [], [], [])
@@ -133,7 +133,7 @@ def compute(run: TrainedRun, asked: str) -> Computed:
     def of_metric(name: str) -> dict[str, Any]:
         find(name).check(run.config)
         find(name).enough(run.experiment)
-        # Threads add up in any order, and the last bits with them; on a busy machine they wait for each other.
+        # Threads add in any order, which changes the last bits; on a busy machine they wait for each other.
         with one_thread():
             return find(name).compute(run)
 
@@ -154,10 +154,10 @@ def compute(run: TrainedRun, asked: str) -> Computed:
 
 
 def plain(value: Any) -> Any:
-    """The numbers, arrays, lists and texts of a metric in the types that JSON has.
+    """Convert the numbers, arrays, lists and texts of a metric to JSON's types.
 
     Raises:
-      TypeError: JSON cannot hold it.
+      TypeError: JSON cannot represent a value.
     """
     if isinstance(value, Mapping):
         return {str(key): plain(one) for key, one in value.items()}
@@ -170,34 +170,34 @@ def plain(value: Any) -> Any:
 
 
 def chosen(experiment: Experiment, asked: str) -> list[str]:
-    """The names in `asked`; for "all" those of METRICS that have what they need of this experiment.
+    """Return the names in `asked`; for "all" those of METRICS whose needs this experiment meets.
 
     Raises:
       UserError: "all" beside other names.
     """
     names = _asked(asked)
     if "all" in names and names != ["all"]:
-        raise UserError(f"evaluate.metrics is '{asked}', but 'all' stands alone: it is all that fit the run.")
+        raise UserError(f"evaluate.metrics is '{asked}'; give 'all' alone, for all metrics that fit the run.")
     return names if names != ["all"] else [name for name in METRICS if not _missing(experiment, name)]
 
 
 def check(experiment: Experiment, asked: str) -> list[str]:
-    """Check that a run of this experiment can be asked for these metrics; it need not be trained yet.
+    """Check cheaply, before or after training, that these metrics can be computed for an experiment.
 
-    This costs nothing: it looks at the parts of the model, at what data there is and how much, and at whether the
-    files, runs and data sets that `evaluate.features` and `evaluate.outliers` name exist, where a metric reads them.
-    "all" may hold metrics that have too few examples: `compute` leaves them out with a note.
+    This checks the parts of the model, the kind and size of the data, and, where a metric reads them, that the files,
+    runs and data sets in `evaluate.features` and `evaluate.outliers` exist. With "all", metrics with too few examples
+    are accepted: `compute` leaves them out with a note.
 
     Args:
-      experiment: what `setup` made of the config.
+      experiment: as built by `setup`.
       asked: as for `compute`.
 
     Returns:
       The names, see `chosen`.
 
     Raises:
-      UserError: an unknown name, a metric that lacks what it needs or has too few examples, or a setting of a metric
-        that names nothing.
+      UserError: an unknown name, a metric whose needs are not met or that has too few examples, or a metric's setting
+        that names something that does not exist.
     """
     names = chosen(experiment, asked)
     for name in names:

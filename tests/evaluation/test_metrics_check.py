@@ -41,7 +41,7 @@ def test_what_fits_is_known_before_training(parts, fits):
     assert check(experiment, "knn, frechet,knn,") == ["knn", "frechet"]
     assert check(experiment, "") == []
     if "aggregate_kl" not in fits:
-        with pytest.raises(UserError, match=r"'aggregate_kl' needs a posterior that knows its density .*linear_probe"):
+        with pytest.raises(UserError, match=r"'aggregate_kl' needs a posterior with a density .*linear_probe"):
             check(experiment, "collapse,aggregate_kl")
 
 
@@ -49,13 +49,13 @@ def test_what_fits_is_known_before_training(parts, fits):
     ("asked", "evaluate", "message"),
     [
         ("linear_prob", {}, "Did you mean 'linear_probe'"),
-        ("all,knn", {}, "stands alone"),
+        ("all,knn", {}, "give 'all' alone"),
         ("mig", {}, "true factors"),
-        ("frechet", {"features": "inception"}, "it can be 'pixels', 'pca'.* no such folder or file"),
+        ("frechet", {"features": "inception"}, "no such folder or file exists. It can be 'pixels', 'pca'"),
         ("all", {"features": "inception"}, "evaluate.features is 'inception'"),
         ("prdc", {"features": "HERE/missing.npz"}, "no such folder or file"),
         ("prdc", {"features": "HERE"}, "holds no run"),
-        ("outliers", {"outliers": "HERE/missing.npz"}, "evaluate.outliers is .*no file or folder"),
+        ("outliers", {"outliers": "HERE/missing.npz"}, "evaluate.outliers is .*not a file or folder"),
         ("all", {"outliers": "no_such_data"}, "evaluate.outliers is 'no_such_data'"),
     ],
 )
@@ -80,8 +80,8 @@ def first(experiment, **num):
 @pytest.mark.parametrize(
     ("metric", "num", "message"),
     [
-        ("prdc", {"test": 5}, "6 test examples or more, but there are 5"),
-        ("knn", {"train": 9}, "asks 10 neighbours, and there are 9 training"),
+        ("prdc", {"test": 5}, "at least 6 test examples; there are 5"),
+        ("knn", {"train": 9}, "k-NN needs at least 10 training examples; there are 9"),
         ("linear_probe", {"train": 1}, "of one class"),
         ("few_labels", {"train": 1}, "of one class"),
         ("mig", {"test": 35}, r"at least 10 rows per value, \d+ in all"),

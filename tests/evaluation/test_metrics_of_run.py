@@ -274,14 +274,14 @@ def test_inverted_digits_are_outliers_and_digits_are_none(digits, tmp_path):
     ("run", "metrics", "said", "fits"),
     [
         ("digits", "linear_prob", r"Unknown metric 'linear_prob'. Did you mean 'linear_probe'?", "clustering"),
-        ("digits", "all,mig", "'all' stands alone", None),
+        ("digits", "all,mig", "give 'all' alone", None),
         ("digits", "knn, mig", "'mig' needs true factors, which the data lacks", "linear_probe"),
         ("digits", "outliers", "'outliers' needs another data set in evaluate.outliers", "prdc"),
         ("tiny", "knn", "'knn' needs labels, which the data lacks", "rate_distortion"),
         ("plain", "ais", "'ais' needs a likelihood that is a density", "rate_distortion"),
         ("codes", "rate_distortion", "needs latents in R^n", "linear_probe"),
-        ("codes", "aggregate_kl", "'aggregate_kl' needs a posterior that knows its density", "knn"),
-        ("tiny", "prdc", "'prdc' cannot be computed: Its balls reach the 5th neighbour, so that it needs 6", "frechet"),
+        ("codes", "aggregate_kl", "'aggregate_kl' needs a posterior with a density", "knn"),
+        ("tiny", "prdc", "'prdc' cannot be computed: Its balls reach the 5th neighbour, so it needs at least 6", "frechet"),
     ],
 )
 def test_a_metric_that_does_not_fit_is_refused_with_those_that_do(request, capsys, refused, run, metrics, said, fits):
@@ -297,11 +297,11 @@ def test_a_metric_that_does_not_fit_is_refused_with_those_that_do(request, capsy
 
 def test_a_wrong_option_of_a_metric_is_refused(digits, refused, tmp_path):
     message = refused_metric(refused, digits, "frechet", "--config.evaluate.features=inception")
-    assert "evaluate.features is 'inception'; it can be 'pixels', 'pca'" in message
+    assert "evaluate.features is 'inception', but no such folder or file exists. It can be 'pixels', 'pca'" in message
     message = refused_metric(refused, digits, "frechet", f"--config.evaluate.features={tmp_path / 'no.npz'}")
     assert "no such folder or file" in message
     message = refused_metric(refused, digits, "prdc", "--config.evaluate.max_examples=5")
-    assert "6 test examples or more, but there are 5" in message
+    assert "at least 6 test examples; there are 5" in message
     message = refused_metric(refused, digits, "ais", "--config.evaluate.ais_temperatures=0")
     assert "evaluate.ais_temperatures is 0; it must be 1 or more" in message
 
@@ -387,7 +387,7 @@ def test_an_autoencoder_with_a_density_is_annealed_from_its_prior(tmp_path_facto
 def test_whole_pixels_with_a_density_are_told_why_they_have_no_bits(tmp_path_factory, likelihood, is_told):
     short = "--config.train.num_epochs=1", f"--config.model.likelihood={likelihood}"
     found = results(train(tmp_path_factory, *DIGITS, *short))
-    assert any("no bits per dimension" in note for note in found["notes"]) == is_told
+    assert any("not bits per dimension" in note for note in found["notes"]) == is_told
     assert any(note.startswith("The pixels are grey: ") for note in found["notes"]) != is_told
     assert "bits_per_dim" not in found["test"]
 
