@@ -17,7 +17,7 @@ SYNONYMS = {
 
 
 class UserError(ValueError):
-    """A user's error: given value, allowed values and remedy. `launch.py` prints it and exits with status 2."""
+    """A user's mistake, explained in one paragraph. The command line prints it and exits with status 2."""
 
     def __str__(self) -> str:
         return printable(super().__str__())
@@ -28,7 +28,7 @@ class NonFiniteLoss(UserError):
 
 
 def printable(text: object) -> str:
-    r"""A text that any stream can print: bytes in a file's name that are not UTF-8 as `\udcff`."""
+    r"""Make a text printable on any stream: bytes in a file's name that are not UTF-8 become `\udcff`."""
     return str(text).encode(errors="backslashreplace").decode()
 
 
@@ -52,5 +52,5 @@ def advice(error: BaseException) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """First line of an error's message, at most 160 characters; without a message, the name of its type."""
+    """Return the first line of an error's message, at most 160 characters; without one, the name of its type."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]

@@ -1,4 +1,4 @@
-"""Reading files that a stranger may have written."""
+"""Read files that may be untrusted."""
 
 import json
 from pathlib import Path

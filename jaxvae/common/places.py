@@ -59,7 +59,7 @@ def find_prepared(name: str, data_dir: str = "") -> Path:
         return max(versions, key=lambda p: [int(n) if n.isdigit() else -1 for n in p.name.split(".")])
     prepared = sorted(p.parent.parent.name for p in root.glob("*/*/dataset_info.json"))
     here = f"'{root}' (there: {', '.join(prepared) or 'nothing'}; bundled: {', '.join(BUNDLED['images'])})"
-    elsewhere = "set TFDS_DATA_DIR or data.data_dir to its folder, or data.path to a file or folder of your own"
+    elsewhere = "set TFDS_DATA_DIR or data.data_dir to its folder, or data.path to your own file or folder"
     known = _names_of_tfds()
     if known and name.partition("/")[0].partition(":")[0] not in known:
         near = difflib.get_close_matches(name, [*BUNDLED["images"], *prepared, *known], n=1, cutoff=0.6)
@@ -75,7 +75,7 @@ def find_prepared(name: str, data_dir: str = "") -> Path:
 
 
 def _names_of_tfds() -> list[str]:
-    """Names of all TFDS data sets, for error messages alone: the import takes a second."""
+    """Return the names of all TFDS data sets; only for error messages, since the import takes a second."""
     if not find_spec("tensorflow_datasets"):
         return []
     import tensorflow_datasets as tfds

@@ -15,12 +15,12 @@ class Range(NamedTuple):
 
 
 def within(low: float, high: float = math.inf) -> Range:
-    """From `low` to `high`, both included."""
+    """Return the range from `low` to `high`, both included."""
     return Range(lambda value: low <= value <= high, f"{low} or more" if high == math.inf else f"from {low} to {high}")
 
 
 def between(low: float, high: float = math.inf) -> Range:
-    """Above `low` and below `high`."""
+    """Return the range above `low` and below `high`."""
     return Range(lambda value: low < value < high, f"above {low}" + (f" and below {high}" if high < math.inf else ""))
 
 

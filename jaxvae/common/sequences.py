@@ -9,7 +9,7 @@ PADDING = -1
 
 
 def is_present(x: Array, event_ndim: int) -> Array:
-    """Mask `[..., T]` of the steps of x that are not padding; `event_ndim` is 1 for tokens, 2 for frames."""
+    """Return the mask `[..., T]` of steps of x that are not padding; `event_ndim` is 1 for tokens, 2 for frames."""
     return (x if event_ndim == 1 else x[..., 0]) > PADDING
 
 

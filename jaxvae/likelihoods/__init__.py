@@ -1,6 +1,6 @@
-"""p(x | z): what a decoder's outputs say about the data.
+"""Likelihoods p(x|z): distributions of data, built from a decoder's outputs.
 
-A likelihood is a bundle of pure functions, not a class per model; `make_model` sums over the data's axes.
+A likelihood is a tuple of pure functions, not a class per model; `make_model` sums over the data's axes.
 """
 
 from jaxvae.likelihoods.base import ACTIVATIONS, Likelihood

@@ -1,4 +1,4 @@
-"""The contract of a likelihood, and what its builders share."""
+"""Define the contract of a likelihood, and helpers shared by its builders."""
 
 import math
 from collections.abc import Callable
@@ -19,19 +19,19 @@ def _identity(x: Array) -> Array:
 
 
 class Likelihood(NamedTuple):
-    """`init(key) -> params`; `build(params, outputs) -> Distribution` over the values of one example.
+    """Distribution p(x|z) of the values of one example, given the decoder's outputs.
 
     Attributes:
-      init: parameters of the likelihood's own (a learned variance, say); `{}` where there are none.
-      build: outputs `[..., D]` for the D values of an example, or `[..., D, outputs_per_value]` where that is more than
-        one, to a distribution of batch shape `[..., D]`, or of event shape `[D]` where its log_prob is not a sum over
-        values.
+      init: `key -> params`, the likelihood's own parameters (a learned variance, say); `{}` for none.
+      build: `(params, outputs) -> Distribution`. The outputs are `[..., D]` for the D values of an example, or
+        `[..., D, outputs_per_value]` if that is more than one. The distribution has batch shape `[..., D]`, or event
+        shape `[D]` where its log_prob is not a sum over values.
       outputs_per_value: decoder outputs for each value of the data.
-      is_density: False for a reconstruction loss that is not a normalised density or mass: no bound on log p(x) then.
-      support: the closed interval in which data must lie, None for the whole line.
-      is_discrete: whether it is a probability mass, so that bits per dimension are those of a code.
-      is_binary: whether its mass is on 0 and 1, so that grey values have a cross-entropy but no likelihood.
-      steps_of: kinds of sequence, "text" or "music", whose next step it can be the distribution of.
+      is_density: False for a reconstruction loss that is not a normalised density or mass, without a bound on log p(x).
+      support: the closed interval of valid data, None for the whole line.
+      is_discrete: whether it is a probability mass function, so that bits/dim are a code length.
+      is_binary: whether its support is {0, 1}, so that grey values have a cross-entropy but no likelihood.
+      steps_of: kinds of sequence, "text" or "music", that it can model step by step.
       encoder_input: elementwise map from x to the encoder's input.
     """
 
@@ -47,7 +47,7 @@ class Likelihood(NamedTuple):
 
     @property
     def is_of_counts(self) -> bool:
-        """Whether data must be whole numbers from 0 on."""
+        """Return whether data must be whole numbers from 0 on."""
         return self.support == (0.0, math.inf)
 
 

@@ -13,7 +13,7 @@ from jaxvae.likelihoods.base import Likelihood, softly_between
 from jaxvae.losses import log_softplus, softplus
 
 MAX_LOG_MEAN = 30.0
-LOG_CONCENTRATIONS = (-10.0, 15.0)  # beyond the upper one float32 does not tell it from a Poisson
+LOG_CONCENTRATIONS = (-10.0, 15.0)  # above the upper one it equals a Poisson in float32
 COUNTS = (0.0, math.inf)
 
 
@@ -24,7 +24,7 @@ LINKS: dict[str, Callable[[Array], Array]] = {
 
 
 def poisson(link: str = "exp") -> Likelihood:
-    """Poisson(mean); the mean is exp(outputs), softly below e^30, or softplus(outputs), which cannot run away.
+    """Poisson(mean); the mean is exp(outputs), softly below e^30, or softplus(outputs), which grows only linearly.
 
     Raises:
       UserError: an unknown link.
@@ -46,7 +46,7 @@ def negative_binomial(data_shape: tuple[int, ...], link: str = "exp", zero_infla
     Args:
       data_shape: the shape of one example.
       link: the mean is exp(outputs), softly below e^30, or softplus(outputs).
-      zero_inflated: a second output for each value is the logit of a count that is 0 whatever its mean.
+      zero_inflated: use a second output for each value, the logit of a zero independent of the mean.
 
     Raises:
       UserError: an unknown link.

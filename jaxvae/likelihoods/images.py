@@ -1,4 +1,4 @@
-"""Reconstruction losses that compare images as wholes."""
+"""Reconstruction losses that compare whole images."""
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.ranges import INTERVAL, POSITIVE, check
@@ -14,13 +14,13 @@ def ms_ssim(
     activation: str = "identity",
     weight: float = 100.0,
 ) -> Likelihood:
-    """The loss `weight` (1 - MS-SSIM), where contrasts count as they do for the eye; no density (arXiv:1511.06409).
+    """Perceptual loss `weight` (1 - MS-SSIM); not a density (arXiv:1511.06409).
 
-    The similarity is at most 1, so `weight` sets the loss against a KL of tens of nats.
+    The similarity is at most 1, so `weight` balances the loss with a KL of tens of nats.
 
     Raises:
-      UserError: an unknown activation, a weight that is not above 0, no range, or data that are no images of at least
-        3 x 3 pixels.
+      UserError: an unknown activation, a weight that is not above 0, no pixel range, or data other than images of at
+        least 3 x 3 pixels.
     """
     mean = find_activation(activation)
     check("likelihood", "ms_ssim", weight=(weight, POSITIVE), pixel_range=(pixel_range, INTERVAL))

@@ -7,14 +7,14 @@ from jaxvae.common.types import Array, Distribution, Params, no_params
 from jaxvae.distributions.discretized import CategoricalLevels, DiscretizedLogistic, DiscretizedLogisticMixture
 from jaxvae.likelihoods.base import Likelihood, softly_between
 
-LOG_SCALES = (-7.0, 7.0)  # of half the pixel range; the lower one is PixelCNN++'s
+LOG_SCALES = (-7.0, 7.0)  # in halves of the pixel range; the lower one is PixelCNN++'s
 
 
 def categorical(levels: int, pixel_range: tuple[float, float]) -> Likelihood:
-    """A logit for each level of each value; level i is low + i * (high - low) / (levels - 1).
+    """Categorical with a logit for each level of each value; level i is low + i * (high - low) / (levels - 1).
 
     Raises:
-      UserError: fewer than 2 levels, or no range.
+      UserError: fewer than 2 levels, or no pixel range.
     """
     check("likelihood", "categorical", levels=(levels, within(2)), pixel_range=(pixel_range, INTERVAL))
 
@@ -25,11 +25,12 @@ def categorical(levels: int, pixel_range: tuple[float, float]) -> Likelihood:
 
 
 def discretized_logistic(levels: int, pixel_range: tuple[float, float]) -> Likelihood:
-    """Outputs `[..., D, 2]`: location and log-scale of a logistic distribution, in halves of the pixel range about its
-    middle; its mass in the bin of each level (arXiv:1701.05517, equation 2, with one component).
+    """Logistic distribution integrated over the bin of each level (arXiv:1701.05517, equation 2, one component).
+
+    The outputs `[..., D, 2]` are location and log-scale, in halves of the pixel range about its middle.
 
     Raises:
-      UserError: fewer than 2 levels, or no range.
+      UserError: fewer than 2 levels, or no pixel range.
     """
     check("likelihood", "discretized_logistic", levels=(levels, within(2)), pixel_range=(pixel_range, INTERVAL))
 
@@ -40,12 +41,12 @@ def discretized_logistic(levels: int, pixel_range: tuple[float, float]) -> Likel
 
 
 def discretized_logistic_mixture(levels: int, pixel_range: tuple[float, float], components: int = 5) -> Likelihood:
-    """Outputs `[..., D, logits | locations | log-scales]` of a mixture for each value (arXiv:1701.05517, equation 2).
+    """Mixture of discretized logistics for each value (arXiv:1701.05517, equation 2).
 
-    Channels are independent given z, other than in the paper.
+    The outputs are `[..., D, logits | locations | log-scales]`. Unlike in the paper, channels are independent given z.
 
     Raises:
-      UserError: fewer than 2 levels, no range, or no component.
+      UserError: fewer than 2 levels, no pixel range, or no component.
     """
     check(
         "likelihood",

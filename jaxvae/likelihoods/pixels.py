@@ -1,4 +1,4 @@
-"""Likelihoods of values that a continuous distribution, or a loss, compares with the decoder's outputs."""
+"""Likelihoods and reconstruction losses of single values: Bernoulli, continuous densities, elementwise losses."""
 
 import math
 
@@ -29,20 +29,20 @@ def bernoulli() -> Likelihood:
 
 
 def continuous_bernoulli() -> Likelihood:
-    """The density on [0, 1] that the cross-entropy of grey pixels lacks (arXiv:1907.06845)."""
+    """Continuous Bernoulli: the normalised density on [0, 1] of the cross-entropy (arXiv:1907.06845)."""
     return Likelihood(no_params, lambda _, logits: ContinuousBernoulli(logits), support=(0.0, 1.0))
 
 
 def gaussian(activation: str = "identity", variance: float = 1.0, learn: str = "none") -> Likelihood:
-    """N(activation(outputs), variance I), constant included.
+    """Gaussian N(activation(outputs), variance I), normalising constant included.
 
     Args:
       activation: from outputs to means: identity, sigmoid or tanh.
-      variance: the variance, or where a learned one starts.
+      variance: the variance, or the initial value of a learned one.
       learn: "none": fixed. "shared": one learned variance (sigma-VAE, Rybkin et al. 2021, arXiv:2006.13202).
-        "pixel": a second output for each value is its log-variance, less the start's. "optimal": the best variance of
-        each example, known only given x and so no density (arXiv:2006.13202, the optimal sigma).
-        Learned variances stay above e^-12, softly: on values without noise the density has no upper bound.
+        "pixel": a second output for each value is its log-variance minus the initial one. "optimal": the optimal
+        variance of each example, which depends on x, so not a density (arXiv:2006.13202, optimal sigma).
+        Learned variances stay softly above e^-12: on values without noise the density is unbounded.
 
     Raises:
       UserError: an unknown option, or a variance that is not above 0.
@@ -69,7 +69,7 @@ def gaussian(activation: str = "identity", variance: float = 1.0, learn: str = "
 
 
 def laplace(activation: str = "identity", scale: float = 1.0, learn: str = "none") -> Likelihood:
-    """Laplace(activation(outputs), scale), constant included; with `learn="shared"` one learned scale above e^-6.
+    """Laplace(activation(outputs), scale), normalised; with `learn="shared"` one learned scale above e^-6.
 
     Raises:
       UserError: an unknown option, or a scale that is not above 0.
@@ -88,13 +88,13 @@ def laplace(activation: str = "identity", scale: float = 1.0, learn: str = "none
 
 
 def squared_error(activation: str = "identity") -> Likelihood:
-    """The summed squared error of the classic tutorials: what is minimised, but no density."""
+    """Summed squared error, a reconstruction loss that is not a density."""
     mean = find_activation(activation)
     return Likelihood(no_params, lambda _, outputs: SquaredError(mean(outputs)), is_density=False)
 
 
 def log_cosh(activation: str = "identity", a: float = 10.0) -> Likelihood:
-    """The summed (1 / a) log cosh(a (x - mean)): squared for errors far below 1/a, absolute above it; no density.
+    """Summed (1 / a) log cosh(a (x - mean)): squared for errors far below 1/a, absolute above; not a density.
 
     Raises:
       UserError: an unknown activation, or an `a` that is not above 0.

@@ -1,4 +1,4 @@
-"""The contract of samplers, the codes that they are fitted to, and decoded samples."""
+"""Define the contract of samplers; encode training sets for their fit; decode their samples."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -86,9 +86,9 @@ def encode_all(
 
 
 def sample_with(model: Model, params: Params, draw: Draw, key: Key, num: int, temperature: float = 1.0) -> np.ndarray:
-    """Sample new data: point estimates of x given z of a fitted sampler, `[num, *data_shape]`, decoded CHUNK at a time.
+    """Sample data `[num, *data_shape]`: point estimates of x given z from a fitted sampler.
 
-    Chunk i draws with `fold_in(key, i)`.
+    It decodes CHUNK at a time; chunk i draws with `fold_in(key, i)`.
 
     Raises:
       UserError: `num` is below 1, or the sampler does not take this temperature.

@@ -1,4 +1,4 @@
-"""Shared by the fitted samplers: checks of latents and options, coordinates, and a short training."""
+"""Shared code of the fitted samplers: checks of latents and options, coordinates, and a short training."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple

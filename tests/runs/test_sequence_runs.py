@@ -133,9 +133,9 @@ def test_another_word_is_other_data(text, sentences, capsys):
         ("text_vae", ("--config.data.path=/no/such.txt",), "data.path is '/no/such.txt', which does not exist"),
         ("text_vae", ("--config.data.name=mnist",), "no data of that kind has the name 'mnist'"),
         ("text_vae", ("--config.network=mlp",), "'mlp' does not fit this data, which is sequences"),
-        ("text_vae", ("--config.evaluate.metrics=frechet",), "whose values have no distance"),
+        ("text_vae", ("--config.evaluate.metrics=frechet",), "data other than text or music"),
         ("music_vae", ("--config.data.sequence.frames_per_beat=0",), "data.sequence.frames_per_beat is 0"),
-        ("music_vae", ("--config.model.likelihood=poisson",), "'poisson' is not one for a step of music"),
+        ("music_vae", ("--config.model.likelihood=poisson",), "'poisson' does not fit a step of music"),
         ("vae", ("--config.network=lstm",), "'lstm' reads sequences"),
     ],
 )
