@@ -125,7 +125,7 @@ def _train(
                 recorder.save(state, step, None)
                 checkpoints.wait()  # inside `signals`, so a second Ctrl-C does not interrupt it
                 message = f"Stopped by {signals.name} at step {step} of {total}; the state is saved."
-                raise Stopped(signals.number, f"{message} The same command goes on from there.")
+                raise Stopped(signals.number, f"{message} The same command resumes the run.")
         return recorder.timing()
 
 

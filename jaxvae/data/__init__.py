@@ -1,4 +1,4 @@
-"""Data: sources, splits, preprocessing, and feeds of the training step."""
+"""Data: sources, splits, preprocessing, and feeds for the training step."""
 
 from jaxvae.data.buckets import make_bucket_feed
 from jaxvae.data.feed import Feed, batch_indices, make_feed

@@ -62,8 +62,8 @@ def load_data(settings: Mapping[str, Any]) -> Dataset:
     check_kind(settings)
     if options := settings.get("options"):
         raise UserError(
-            f"data.options are those of a function of your own, named by data.name=module:function; the data "
-            f"'{settings['path'] or settings['name']}' takes none, and got {', '.join(options)}."
+            f"data.options are for your own data function, data.name=module:function; the data "
+            f"'{settings['path'] or settings['name']}' takes none, but got {', '.join(options)}. Leave them out."
         )
     if kind == "images":
         return load_images(**{key: value for key, value in settings.items() if key not in NOT_OF_IMAGES})

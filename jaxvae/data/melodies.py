@@ -136,7 +136,7 @@ def _cost(before: Voices, after: Voices) -> int:
 
 
 def parallel(before: Voices, after: Voices) -> bool:
-    """Whether two voices move in parallel fifths or octaves."""
+    """Return whether two voices move in parallel fifths or octaves."""
     pairs = itertools.combinations(zip(before, after, strict=True), 2)
     return any(
         (a1 - a0) % 12 == (b1 - b0) % 12 and (a1 - a0) % 12 in (0, 7) and a0 != b0 for (a0, b0), (a1, b1) in pairs

@@ -52,7 +52,7 @@ def read_midi(path: Path, frames_per_beat: int = 1) -> Piece:
     try:
         file = mido.MidiFile(path)
         notes = [note for track in file.tracks for note in _notes(track)]
-    except Exception as error:  # mido raises many types, none of its own
+    except Exception as error:  # mido raises many built-in types
         reason = "it ends too early" if isinstance(error, EOFError) else str(error) or type(error).__name__
         raise UnreadableMidiError(f"'{path}' cannot be read as MIDI: {reason}.") from error
     ticks = file.ticks_per_beat
@@ -68,7 +68,7 @@ def read_midi(path: Path, frames_per_beat: int = 1) -> Piece:
     if not length:
         raise UnreadableMidiError(f"'{path}' has no note, among the 88 keys of a piano, that a frame could hold.")
     if length > MAX_FRAMES:
-        raise UnreadableMidiError(f"'{path}' would have {length:,} frames, so that it must be damaged.")
+        raise UnreadableMidiError(f"'{path}' would have {length:,} frames: it must be damaged.")
     frames = np.zeros((length, PITCHES), np.uint8)
     for pitch, first, end in heard:
         frames[first:end, pitch] = 1

@@ -90,7 +90,7 @@
   function explorer(spec) {
     const size = spec.shape.reduce((a, b) => a * b, 1), dim = spec.centre.length;
     const plane = {
-      // What lies off the plane, which the sliders set, stays as it is.
+      // Keep the components off the plane, which the sliders set.
       move: (z, a, b) => {
         const [x, y] = plane.coordinates(z), right = (a - x) * spec.spans[0], up = (b - y) * spec.spans[1];
         return z.map((value, d) => value + right * spec.axes[0][d] + up * spec.axes[1][d]);

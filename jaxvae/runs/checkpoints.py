@@ -191,7 +191,7 @@ class Checkpoints:
         except Exception as error:
             what_to_do = advice(error) or (
                 " Free some space, or give another --workdir. Checkpoints saved before are kept, and the same command "
-                "goes on from them."
+                "resumes from them."
             )
             raise UserError(
                 f"A checkpoint could not be written to '{self.folder}': {first_line(error)}.{what_to_do}"

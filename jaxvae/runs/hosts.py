@@ -52,7 +52,7 @@ def watched() -> Iterator[None]:
         raise UserError(
             f"A computation over all hosts failed: {first_line(error)}. Most likely another process was lost; JAX "
             "notices which one within --host_timeout seconds. The checkpoints are kept: give the same command on all "
-            "hosts again, and the run goes on from the newest checkpoint."
+            "hosts again, and the run resumes from the newest checkpoint."
         ) from error
 
 

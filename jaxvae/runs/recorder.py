@@ -139,7 +139,7 @@ class Recorder:
             log.image(step, name, sheet)
         if failures:
             self._pictures = lambda params: {}
-            self._bar.write(f"note: {failures[0].note} Training goes on without pictures.", file=sys.stderr)
+            self._bar.write(f"note: {failures[0].note} Training continues without pictures.", file=sys.stderr)
             write_traces(self._workdir, failures)
 
     def _row(self, step: int, split: str, metrics: Mapping[str, float]) -> None:

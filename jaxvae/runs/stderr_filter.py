@@ -29,7 +29,7 @@ def paragraph(log: str, hosts: Sequence[str]) -> str:
     return (
         f"error: Lost {lost or 'another process'}, of {len(hosts)} in all. A process is lost when it is killed, or "
         "when its host or network fails. The run needs all its processes, so this one ends too. The checkpoints are "
-        "kept: give the same command on all hosts again, and the run goes on from the newest checkpoint."
+        "kept: give the same command on all hosts again, and the run resumes from the newest checkpoint."
     )
 
 

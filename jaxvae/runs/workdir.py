@@ -10,7 +10,7 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.files import check_regular, read_json
 from jaxvae.experiment.plain import completed, flatten, load_config
 
-# Settings of one machine, paths and reading, which may differ when a run goes on.
+# Settings of one machine, paths and reading, which may differ when a run is resumed.
 MACHINE = {"data.data_dir", "data.cache_dir", "data.stream", "data.workers"}
 
 
@@ -28,7 +28,7 @@ def claim(workdir: Path, config: Mapping[str, Any], write: bool = True) -> None:
             lines = "; ".join(f"{key}: {old.get(key)!r} there, {new.get(key)!r} now" for key in keys)
             raise UserError(
                 f"'{workdir}' holds a run with a different config ({lines}). Nothing was changed. Give another "
-                "--workdir, or the same settings to go on with that run."
+                "--workdir, or the same settings to resume that run."
             )
     elif write:
         workdir.mkdir(parents=True, exist_ok=True)

@@ -281,7 +281,12 @@ def test_inverted_digits_are_outliers_and_digits_are_none(digits, tmp_path):
         ("plain", "ais", "'ais' needs a likelihood that is a density", "rate_distortion"),
         ("codes", "rate_distortion", "needs latents in R^n", "linear_probe"),
         ("codes", "aggregate_kl", "'aggregate_kl' needs a posterior with a density", "knn"),
-        ("tiny", "prdc", "'prdc' cannot be computed: Its balls reach the 5th neighbour, so it needs", "frechet"),
+        (
+            "tiny",
+            "prdc",
+            "'prdc' cannot be computed: Its balls reach the 5th neighbour, so it needs at least 6",
+            "frechet",
+        ),
     ],
 )
 def test_a_metric_that_does_not_fit_is_refused_with_those_that_do(request, capsys, refused, run, metrics, said, fits):

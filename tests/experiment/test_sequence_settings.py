@@ -42,7 +42,7 @@ def test_what_does_not_fit_sequences_is_refused(kind, sections, message):
 
 def test_a_row_of_numbers_is_no_sentence():
     settings = config("images", network={"name": "lstm"}, model__likelihood={"name": "gaussian"})
-    with pytest.raises(UserError, match="'lstm' does not fit this data, which is not sequences"):
+    with pytest.raises(UserError, match="does not fit this data, which is not sequences: take the network 'mlp'"):
         build.model(settings, DataSpec((6,), is_float=True))
 
 

@@ -95,7 +95,7 @@ def test_the_host_that_is_left_names_the_lost_one(killed, tmp_path):
     assert processes[1 - killed].returncode == -signal.SIGABRT, errors
     message = errors.rstrip("\n").splitlines()[-1]
     assert message.startswith(f"error: Lost process {killed} (host {socket.gethostname()}), of 2 in all."), errors
-    assert "goes on from the newest checkpoint" in message
+    assert "resumes from the newest checkpoint" in message
     assert "LogMessage" not in errors
     assert not re.search(r"^[EF]\d{4} ", errors, re.MULTILINE)
     assert [p for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit()]
