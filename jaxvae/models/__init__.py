@@ -1,4 +1,4 @@
-"""Models: pure functions made from posterior, prior, likelihood and network."""
+"""Models: pure functions built from posterior, prior, likelihood and network."""
 
 from jaxvae.models.base import Model, Pass, centre, draw, reparameterize
 from jaxvae.models.context import given

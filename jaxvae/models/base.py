@@ -1,4 +1,4 @@
-"""The contract of a model: pure functions of its parameters, facts for other rooms, and one pass."""
+"""Define the contract of a model: pure functions of its parameters, facts about it, and its forward pass."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from jaxvae.models.facts import Batch, Data, Latent, State
 
 
 class Training(NamedTuple):
-    """Encoder and decoder as they run in training: with the noise that regularises them, such as dropout.
+    """Encoder and decoder in training mode, with regularising noise such as dropout.
 
     Attributes:
       encode: `(params, key, x, context=None, mask=None) -> (q(z|x), state)`; `state` is the next state of the network,
@@ -29,24 +29,24 @@ class Training(NamedTuple):
 
 
 class Model(NamedTuple):
-    """A variational autoencoder as pure functions of its parameters, with the facts that other rooms ask.
+    """A variational autoencoder as pure functions of its parameters, with facts about its parts.
 
     Attributes:
       init: `key -> params`, `{part: tree}`.
       encode: `(params, x, context=None, mask=None) -> q(z|x)`; x `[..., *data_shape]`, batch shape `[...]`. Where the
-        `mask` of x's shape is False the value is missing, and the encoder sees 0.
+        `mask` of x's shape is False, the value is missing and the encoder gets 0.
       decode: `(params, z, context=None) -> p(x|z)`; z `[..., *latent_shape]`, event shape `data_shape`.
       prior: `(params, context=None) -> p(z)`, event shape `latent_shape`.
       latent: facts about z.
       data: facts about x.
-      likelihood: the part, with its facts.
+      likelihood: the part p(x|z) and its facts.
       context_dim: C where the model is conditional on a context `[..., C]`, else 0; see `models.context.given`.
       state: parameters that gradients do not own.
-      penalty: `pass -> [B]`, what a loss must add for this posterior (a commitment loss); None where nothing.
-      metrics: `pass -> {name: [B] or []}`, what is worth to be reported of a pass.
-      sweep: a forward pass of the model's own, of the same arguments as `forward`; None for encode, draw, decode.
-      training: encoder and decoder in training; None where they run as in evaluation.
-      loops: whether XLA on CPU trains the networks well inside `lax.scan`.
+      penalty: `pass -> [B]`, the posterior's term of the loss (a commitment loss); None without one.
+      metrics: `pass -> {name: [B] or []}`, metrics of the posterior.
+      sweep: a custom forward pass, with the arguments of `forward`; None for encode, draw, decode.
+      training: encoder and decoder in training mode; None where it equals evaluation mode.
+      loops: whether XLA on CPU trains the networks efficiently inside `lax.scan`.
     """
 
     init: Callable[..., Params]
@@ -66,31 +66,31 @@ class Model(NamedTuple):
 
     @property
     def data_shape(self) -> tuple[int, ...]:
-        """The shape of one example."""
+        """Return the shape of one example."""
         return self.data.shape
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
-        """The shape of one z."""
+        """Return the shape of one z."""
         return self.latent.shape
 
     @property
     def has_likelihood(self) -> bool:
-        """Whether bounds on log p(x) mean something: q(z|x) and p(x|z) are densities or mass functions."""
+        """Return whether log p(x) has bounds: q(z|x) and p(x|z) are densities or mass functions."""
         return self.latent.is_density and self.likelihood.is_density
 
     def forward(
         self, params: Params, key: Key, batch: Batch, num_samples: int = 1, is_training: bool = False
     ) -> "Pass":
-        """One pass: encodes, draws `num_samples` latents for each example, decodes them.
+        """Encode a batch, draw `num_samples` latents for each example, and decode them.
 
         Args:
-          params: the model's.
-          key: of the draws, and of the networks' own noise where `is_training`.
+          params: the model's parameters.
+          key: for the draws, and for the networks' noise where `is_training`.
           batch: "x" `[B, *data_shape]`; "context" `[B, C]` where the model is conditional; "mask" where values are
             missing.
           num_samples: K.
-          is_training: whether the networks run as in training: with dropout, normalised by the batch.
+          is_training: whether networks run in training mode: with dropout, normalised by the batch.
 
         Raises:
           UserError: a conditional model without context, or a mask with a likelihood that is not a product over values.
@@ -106,18 +106,18 @@ class Model(NamedTuple):
 
 
 class Pass(NamedTuple):
-    """One pass through a model: the objects and the terms that every objective is arithmetic on.
+    """Result of a forward pass: distributions, latents and log-densities, from which objectives compute losses.
 
     Attributes:
       posterior: q(z|x).
       prior: p(z).
       likelihood: p(x|z).
-      batch: what was encoded.
+      batch: the encoded batch.
       z: `[K, B, *latent_shape]`.
       log_likelihood: log p(x|z), `[K, B]` nats, summed over the (observed) data dimensions.
       log_prior: log p(z), `[K, B]` nats.
       log_posterior: log q(z|x), `[K, B]` nats.
-      state: of the networks after this pass, `{network: collections}`; `{}` in evaluation.
+      state: state of the networks after this pass, `{network: collections}`; `{}` in evaluation.
     `jit` removes terms that an objective does not use.
     """
 
@@ -133,16 +133,16 @@ class Pass(NamedTuple):
 
     @property
     def x(self) -> Array:
-        """`[B, *data_shape]`."""
+        """Return x `[B, *data_shape]`."""
         return self.batch["x"]
 
     @property
     def context(self) -> Array | None:
-        """`[B, C]`, or None."""
+        """Return the context `[B, C]`, or None."""
         return self.batch.get("context")
 
     def kl(self) -> Array:
-        """KL(q(z|x) || p(z)) in closed form, `[L, B]` nats: by latent variable where they are independent, else L = 1.
+        """Compute KL(q(z|x) || p(z)) in closed form, `[L, B]` nats: by latent variable if independent, else L = 1.
 
         Raises:
           UserError: no closed form is known for this pair.
@@ -151,17 +151,17 @@ class Pass(NamedTuple):
 
 
 def context_args(context: Array | None) -> tuple[Array, ...]:
-    """Arguments of a model's function: a model without context need not take any."""
+    """Return the context as positional arguments, none for a model without context."""
     return () if context is None else (context,)
 
 
 def encode_batch(model: Model, params: Params, batch: Batch) -> Distribution:
-    """q(z|x) of a batch, with its context and its mask where it has them."""
+    """Compute q(z|x) of a batch, with its context and its mask if present."""
     return encoded(model, params, batch)[0]
 
 
 def encoded(model: Model, params: Params, batch: Batch, key: Key | None = None) -> tuple[Distribution, Tree]:
-    """The first half of a pass: q(z|x), and the next state of the encoder; as in training where there is a key."""
+    """Run the encoder: q(z|x) and the encoder's next state; in training mode if a key is given."""
     inputs = batch["x"], *context_args(batch.get("context"))
     masked = {"mask": batch["mask"]} if "mask" in batch else {}
     if model.training is None or key is None:
@@ -170,7 +170,7 @@ def encoded(model: Model, params: Params, batch: Batch, key: Key | None = None) 
 
 
 def decoded(model: Model, params: Params, batch: Batch, q: Any, draws: tuple[Array, Array], key: Key | None) -> "Pass":
-    """The second half of a pass, from draws of q(z|x): z and its log q(z|x), `[K, B, *latent_shape]` and `[K, B]`."""
+    """Run prior and decoder on draws of q(z|x): z `[K, B, *latent_shape]` and log q(z|x) `[K, B]`."""
     context = context_args(batch.get("context"))
     if model.training is None or key is None:
         likelihood, state = model.decode(params, draws[0], *context), {}
@@ -182,7 +182,7 @@ def decoded(model: Model, params: Params, batch: Batch, q: Any, draws: tuple[Arr
 
 
 def require_context(context_dim: int, context: Array | None) -> None:
-    """Raises UserError where a conditional model lacks its context, or another model is given one."""
+    """Raise UserError where a conditional model lacks its context, or another model is given one."""
     if context is None and context_dim:
         raise UserError(
             f"This model is conditional on a context of {context_dim} values, and none was given: pass `context`, or "
@@ -196,12 +196,12 @@ def require_context(context_dim: int, context: Array | None) -> None:
 
 
 def with_state(params: Params, state: Tree) -> Params:
-    """A model's parameters together with the state that gradients do not own (a codebook), by part."""
+    """Merge a model's parameters with the state that gradients do not own (a codebook), by part."""
     return {part: {**params.get(part, {}), **state.get(part, {})} for part in {**params, **state}}
 
 
 def reparameterize(key: Key, posterior: Distribution, num_samples: int | None = None) -> Array:
-    """Draws z ~ posterior as a differentiable function of the posterior's parameters and `key`.
+    """Draw z ~ posterior as a differentiable function of the posterior's parameters and `key`.
 
     Returns:
       `[*batch, *latent_shape]`, or `[num_samples, *batch, *latent_shape]` where `num_samples` is given
@@ -212,10 +212,10 @@ def reparameterize(key: Key, posterior: Distribution, num_samples: int | None = 
 
 
 def draw(key: Key, posterior: Any, num_samples: int, exact: bool = False) -> tuple[Array, Array]:
-    """`num_samples` latents and their log q(z|x), `[K, B, *latent_shape]` and `[K, B]` nats.
+    """Draw `num_samples` latents `[K, B, *latent_shape]`, with their log q(z|x) `[K, B]` nats.
 
-    Flows know the density of what they have just drawn, which is cheaper than asking for that of any z. With `exact`
-    z is drawn from q itself even where training decodes a relaxation of it.
+    For flows the density at their own draws is cheaper than at any z. With `exact`, z is drawn from q itself even where
+    training decodes a relaxation of it.
     """
     if hasattr(posterior, "sample_and_log_prob"):
         return posterior.sample_and_log_prob(key, (num_samples,))
@@ -229,16 +229,16 @@ def centre(posterior: Any) -> Array:
 
 
 def noise_key(key: Key) -> Key:
-    """Derive a key beside those that `key` is split into."""
-    return jax.random.fold_in(key, 2**31 - 1)  # no number that `split` would reach
+    """Derive a key for the decoder's noise, independent of the splits of `key`."""
+    return jax.random.fold_in(key, 2**31 - 1)  # a number that `split` does not reach
 
 
 def encoder_key(key: Key) -> Key:
-    """The key of the encoder's own noise, beside that of the decoder's."""
+    """Derive a key for the encoder's noise, independent of the decoder's."""
     return jax.random.fold_in(key, 2**31 - 2)
 
 
 def example_batch(model: Model, size: int) -> Batch:
-    """A batch of zeros of the model's shapes, for tracing."""
+    """Return a batch of zeros with the model's shapes, for tracing."""
     context = {"context": jnp.zeros((size, model.context_dim))} if model.context_dim else {}
     return {"x": jnp.zeros((size, *model.data_shape)), "label": jnp.zeros(size, jnp.int32), **context}

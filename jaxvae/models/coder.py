@@ -1,4 +1,4 @@
-"""An encoder or a decoder within a model: run on any batch axes, with its outputs checked and its state."""
+"""Run an encoder or a decoder within a model: on any batch axes, with its state, and with checked outputs."""
 
 import math
 from typing import Any, NamedTuple
@@ -18,9 +18,9 @@ class Coder(NamedTuple):
 
     Attributes:
       name: "encoder" or "decoder".
-      network: pure functions, of inputs with one batch axis.
-      in_shapes: of one example of each input, context excluded.
-      out_shape: of the outputs for one example.
+      network: pure functions of inputs with one batch axis.
+      in_shapes: shape of one example of each input, without the context.
+      out_shape: shape of the outputs for one example.
       context_dim: C where a context `[..., C]` is the last input, else 0.
       is_sequential: whether the outputs have the length of a given sequence instead of that in `out_shape`.
     """
@@ -33,36 +33,36 @@ class Coder(NamedTuple):
     is_sequential: bool = False
 
     def init(self, key: Key) -> dict[str, Tree]:
-        """Initial variables: "params", and the collections that are the network's state.
+        """Initialise the variables: "params", and the collections of the network's state.
 
         Raises:
-          UserError: a Flax Linen module with state that is not told whether it trains.
+          UserError: a Flax Linen module with state but without an argument `is_training`.
         """
         shapes = self.in_shapes + ((self.context_dim,),) * bool(self.context_dim)
         variables = self.network.init(key, *(jnp.zeros((1, *shape)) for shape in shapes))
         if not self.network.may_have_state and (others := sorted(variables.keys() - {"params"})):
             raise UserError(
-                f"The {self.name} has state ({', '.join(others)}), but does not know when it trains: give its "
-                "`__call__` an argument `is_training: bool = False`."
+                f"The {self.name} has state ({', '.join(others)}), but no training mode: give its `__call__` an "
+                "argument `is_training: bool = False`."
             )
         return variables
 
     def init_state(self, key: Key) -> dict[str, Tree]:
-        """The collections alone; `{}` where there are none."""
+        """Initialise only the collections; `{}` without state."""
         if not self.network.may_have_state:
             return {}
         return {name: tree for name, tree in self.init(key).items() if name != "params" and jax.tree.leaves(tree)}
 
     def variables(self, params: Params) -> dict[str, Tree]:
-        """The network's variables among those of the model."""
+        """Select the network's variables from the model's parameters."""
         return {"params": params.get(self.name, {}), **params.get(STATE, {}).get(self.name, {})}
 
     def __call__(
         self, params: Params, x: Array, context: Array | None = None, key: Key | None = None
     ) -> tuple[Array, Tree]:
-        """Outputs `[*batch, *out_shape]` for x `[*batch, *in_shape]`, and the next state `{name: collections}`.
+        """Compute outputs `[*batch, *out_shape]` for x `[*batch, *in_shape]`, and the next state `{name: collections}`.
 
-        With a key as in training, see `Functions`; without it the next state is `{}`.
+        With a key the network runs in training mode, see `Functions`; without one the next state is `{}`.
 
         Raises:
           UserError: outputs of another shape.
@@ -75,7 +75,7 @@ class Coder(NamedTuple):
         return outputs.reshape(*batch, *self.out_shape), {self.name: state} if state else {}
 
     def checked(self) -> Functions:
-        """The network, which raises UserError where its outputs have another shape than wanted."""
+        """Return the network with a check that raises UserError for outputs of a wrong shape."""
 
         def apply(variables: dict[str, Tree], *inputs: Any, **options: Any) -> tuple[Any, dict[str, Tree]]:
             outputs, state = self.network.apply(variables, *inputs, **options)
@@ -101,8 +101,8 @@ def make_coders(
     output_shape: tuple[int, ...],
     context_dim: int,
 ) -> tuple[Coder, Coder]:
-    """Encoder and decoder of these sizes."""
-    reads = (data_shape,) if network.is_sequential else ()  # the steps before
+    """Build encoder and decoder with these sizes."""
+    reads = (data_shape,) if network.is_sequential else ()  # the previous steps
     encoder, decoder = network.encoder(data_shape, num_outputs), network.decoder(latent_shape, output_shape)
     return (
         Coder("encoder", functions(encoder), (data_shape,), (num_outputs,), context_dim),
@@ -111,7 +111,7 @@ def make_coders(
 
 
 def initial_state(coders: tuple[Coder, ...], key: Key) -> Tree:
-    """`{STATE: {name: collections}}` of the networks with state; `{}` where none has."""
+    """Initialise `{STATE: {name: collections}}` for networks with state; `{}` where none has state."""
     keys = jax.random.split(key, len(coders))
     found = {coder.name: coder.init_state(k) for coder, k in zip(coders, keys, strict=True)}
     found = {name: state for name, state in found.items() if state}

@@ -1,4 +1,4 @@
-"""A conditional model at one context is an ordinary model."""
+"""Turn a conditional model at one context into an ordinary model."""
 
 import chex
 import jax.numpy as jnp
@@ -8,11 +8,11 @@ from jaxvae.models.base import Model, Training, require_context
 
 
 def given(model: Model, context: Array) -> Model:
-    """The model p(x, z | context) as a model without context: tools, samplers and metrics take it as any other.
+    """Fix the context of a conditional model: p(x, z | context) as a model without context, for tools and metrics.
 
     Args:
-      model: conditional, with `context_dim` C.
-      context: `[C]`, the same for all that is encoded, decoded and drawn.
+      model: a conditional model, with `context_dim` C.
+      context: `[C]`, used for every example and draw.
 
     Raises:
       UserError: a model without context, or a context of another length.

@@ -1,4 +1,4 @@
-"""The facts about a model that other rooms ask, instead of looking at its parts."""
+"""Define the facts about a model, so that other code need not inspect its parts."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from jaxvae.common.types import Array, Key, Params, Tree, no_params
 from jaxvae.distributions.spaces import EUCLIDEAN, Space
 
-Batch = dict[str, Array]  # "x" [B, *data_shape]; where there are: "label" [B], "context" [B, C], "mask" as x
+Batch = dict[str, Array]  # "x" [B, *data_shape]; optional: "label" [B], "context" [B, C], "mask" as x
 
 
 class Latent(NamedTuple):
@@ -14,12 +14,12 @@ class Latent(NamedTuple):
 
     Attributes:
       shape: the shape of one z.
-      space: where z lives.
+      space: the latent space.
       is_density: whether q(z|x) is a density or a mass function; a point (an autoencoder's code) is neither.
-      knows_density: whether log q(z|x) is known at any z, and not only at z that q(z|x) has just drawn.
+      knows_density: whether log q(z|x) can be computed at any z, not only at q's own draws.
       is_relaxed: whether training decodes a continuous relaxation of z, so that only `q.sample` is exact.
-      has_soft_codes: whether gradients pass to q(z|x) through codes, at which log p(z) has no slope.
-      codebook: `(params) -> [num_codes, code_dim]`, where z is made of codes; None elsewhere.
+      has_soft_codes: whether gradients pass to q(z|x) through codes, where log p(z) has no gradient.
+      codebook: `(params) -> [num_codes, code_dim]`, if z consists of codes; else None.
       num_codes: length of the codebook.
     """
 
@@ -34,19 +34,19 @@ class Latent(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Facts about x: the shape of one example (of sequences the longest), and whether it is a sequence."""
+    """Facts about x: the shape of one example (for sequences, of the longest), and whether it is a sequence."""
 
     shape: tuple[int, ...]
     is_sequential: bool = False
 
     @property
     def given_shape(self) -> tuple[int | None, ...]:
-        """The shape that each example is checked against: sequences can have any length."""
+        """Return the shape for checks of an example: sequences can have any length."""
         return (None, *self.shape[1:]) if self.is_sequential else self.shape
 
     @property
     def is_text(self) -> bool:
-        """Whether an example is a sequence of tokens, whole numbers without a slope."""
+        """Return whether an example is a sequence of tokens, whole numbers without gradients."""
         return self.is_sequential and len(self.shape) == 1
 
 
@@ -54,9 +54,9 @@ class State(NamedTuple):
     """Parameters of a model that gradients do not own, such as a codebook of running means.
 
     Attributes:
-      init: `key -> {part: tree}`; `{}` where there is no state.
+      init: `key -> {part: tree}`; `{}` without state.
       update: `(state, pass, key) -> state`, after each training step.
-      whole_batch: why an update must see the whole batch; empty where it need not.
+      whole_batch: why an update needs the whole batch; empty if it does not.
     """
 
     init: Callable[[Key], Tree] = no_params

@@ -1,4 +1,4 @@
-"""A model is pure functions made from posterior, prior, likelihood and network."""
+"""Build a model with one latent from posterior, prior, likelihood and network."""
 
 import math
 from typing import Any
@@ -32,16 +32,16 @@ def make_model(
     write: Write | None = None,
     context_dim: int = 0,
 ) -> Model:
-    """Puts the parts of a model with one latent together, and sizes the network to the data.
+    """Build a model with one latent from its parts, with network sizes from the data.
 
     Args:
       posterior: q(z|x).
       prior: p(z), on the posterior's space.
       likelihood: p(x|z).
-      network: builds encoder and decoder.
+      network: builders of encoder and decoder.
       data_shape: the shape of one example.
-      write: how sequences are decoded, greedily if not given.
-      context_dim: C where encoder, decoder and a prior that takes it are conditional on a context `[..., C]`.
+      write: decoding of sequences; greedy by default.
+      context_dim: C for a model conditional on a context `[..., C]`: encoder, decoder, and the prior if it takes one.
 
     Raises:
       UserError: prior and posterior have different spaces, or a prior of encoded pseudo-inputs would need a context.
@@ -118,7 +118,7 @@ def make_model(
         following = posterior.update_state(state, out.posterior, key)
         return {**following, STATE: {**state[STATE], **out.state}} if STATE in state else following
 
-    written = decoder.checked()  # one object: sequences of one model are of one structure
+    written = decoder.checked()  # one object, so that sequences of a model share a pytree structure
     has_state = jax.eval_shape(init_state, jax.random.key(0))
     if network.is_sequential and "decoder" in has_state.get(STATE, {}):
         raise UserError(
@@ -148,7 +148,7 @@ def make_model(
 
 
 def latent_of(posterior: Posterior) -> Latent:
-    """The facts about z that a posterior decides."""
+    """Return the facts about z from a posterior."""
     return Latent(
         posterior.latent_shape,
         posterior.space,
@@ -162,5 +162,5 @@ def latent_of(posterior: Posterior) -> Latent:
 
 
 def fits(prior: Prior, posterior: Posterior) -> bool:
-    """Whether prior and posterior share a latent space."""
+    """Return whether prior and posterior share a latent space."""
     return prior.space == posterior.space or (prior.space == ANY and not posterior.space.is_discrete)

@@ -195,7 +195,7 @@ def test_every_posterior_fits_or_is_refused(posterior):
     assert traced(pseudo_gibbs, model).sample.shape == tools.X.shape
     for method in ALL[1:]:
         if posterior in (posteriors.hamiltonian, posteriors.finite_scalar, posteriors.delta):
-            with pytest.raises(UserError, match=r"density of any z|that are densities"):
+            with pytest.raises(UserError, match=r"at any z|that are densities"):
                 traced(method, model)
         else:
             shapes = [leaf.shape for leaf in jax.tree.leaves(traced(method, model))]
