@@ -1,4 +1,4 @@
-"""q(z | x): what an encoder's outputs say about the latent."""
+"""Posteriors q(z|x): distributions of the latent, built from an encoder's outputs."""
 
 from jaxvae.posteriors.base import Posterior
 from jaxvae.posteriors.discrete import finite_scalar, gumbel_softmax, vector_quantized

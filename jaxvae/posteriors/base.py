@@ -1,4 +1,4 @@
-"""The contract of a posterior."""
+"""Define the contract of a posterior."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,25 +8,25 @@ from jaxvae.distributions.spaces import EUCLIDEAN, Space
 
 
 class Posterior(NamedTuple):
-    """q(z|x) as pure functions.
+    """Approximate posterior q(z|x) as pure functions.
 
     Attributes:
       latent_shape: the shape of one z.
-      num_outputs: the encoder's outputs for each example.
+      num_outputs: the number of encoder outputs for each example.
       build: `(params, outputs [..., num_outputs], log_joint) -> q` of batch shape `[...]`, event shape `latent_shape`;
-        `log_joint(z)` is log p(x, z) `[..., B]`, for those that follow its gradient.
-      init: parameters that all examples share (a flow's, say).
-      space: where z lives; the prior must live there too.
-      is_density: False where q has neither density nor mass function, so that there is neither a KL nor a bound.
-      knows_density: False where log q(z|x) is known only at z that q(z|x) has just drawn, or has all its mass on one z.
+        `log_joint(z)` is log p(x, z) `[..., B]`, for posteriors that use its gradient.
+      init: initialise parameters that all examples share (a flow's, say).
+      space: the latent space, which the prior must share.
+      is_density: False where q has neither density nor mass function, so neither KL nor bound exist.
+      knows_density: False where log q(z|x) is known only at q's own draws, or q has all its mass on one z.
       is_relaxed: True where training decodes a continuous relaxation of z, so that only `q.sample` is exact.
-      has_soft_codes: True where gradients pass to q(z|x) through codes, at which log p(z) has no slope.
-      init_state: parameters that gradients do not own (an EMA codebook); kept in the train state.
+      has_soft_codes: True where gradients pass to q(z|x) through codes, where log p(z) has no gradient.
+      init_state: initialise parameters that gradients do not own (an EMA codebook), kept in the train state.
       update_state: `(state, q, key) -> state` after each training step.
-      codebook: `(params) -> [num_codes, code_dim]`, where z is made of codes; None elsewhere.
-      num_codes: its length.
-      penalty: `(q) -> [B]`, what a loss must add for this posterior (a commitment loss).
-      metrics: `(q) -> {name: [B] or []}` worth to be reported.
+      codebook: `(params) -> [num_codes, code_dim]`, if z consists of codes; else None.
+      num_codes: length of the codebook.
+      penalty: `(q) -> [B]`, the posterior's term of the loss (a commitment loss).
+      metrics: `(q) -> {name: [B] or []}`, metrics to report.
     """
 
     latent_shape: tuple[int, ...]

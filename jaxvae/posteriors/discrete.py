@@ -20,10 +20,10 @@ from jaxvae.posteriors.base import Posterior
 def gumbel_softmax(
     latent_dim: int, categories: int = 10, temperature: float = 0.5, straight_through: bool = False
 ) -> Posterior:
-    """`latent_dim` categorical variables as one-hot vectors, relaxed while training (arXiv:1611.01144).
+    """Gumbel-softmax: `latent_dim` one-hot categorical variables, relaxed in training (arXiv:1611.01144).
 
-    The temperature is fixed; the paper lowers it during training. At a lower one samples are nearer to one-hot vectors
-    and gradients vary more.
+    The temperature is fixed; the paper lowers it during training. At lower temperatures samples are nearer to one-hot
+    vectors and gradients have more variance.
 
     Raises:
       UserError: fewer than 2 categories, or a temperature that is not above 0.
@@ -56,11 +56,11 @@ def vector_quantized(
     decay: float = 0.99,
     restart_below: float = 0.1,
 ) -> Posterior:
-    """`latent_dim` vectors, each the nearest row of a codebook (van den Oord et al. 2017, arXiv:1711.00937).
+    """Vector quantisation: `latent_dim` vectors, each the nearest row of a codebook (arXiv:1711.00937).
 
-    The penalty is equation 3's: commitment |z_e - sg(e)|^2, and without `ema` also |sg(z_e) - e|^2. With `ema` the
-    codebook is the running mean of the encoder's outputs by code (appendix A.1), and codes that were chosen less often
-    than `restart_below` times the mean restart at outputs of the batch.
+    The penalty is that of equation 3: commitment |z_e - sg(e)|^2, and without `ema` also |sg(z_e) - e|^2. With `ema`
+    the codebook is the running mean of the encoder's outputs by code (appendix A.1), and codes chosen less often than
+    `restart_below` times the mean are restarted at outputs of the batch.
 
     Raises:
       UserError: a codebook below 2 codes, or a number out of its range.
@@ -124,12 +124,12 @@ def vector_quantized(
 
 
 def finite_scalar(latent_dim: int, grid: Sequence[int] = (8, 5, 5, 5)) -> Posterior:
-    """`latent_dim` vectors whose entries are rounded to the levels of a `grid` (arXiv:2309.15505, section 3).
+    """Finite scalar quantisation: `latent_dim` vectors, rounded to levels of a `grid` (arXiv:2309.15505, section 3).
 
-    The codebook is the grid of all combinations, with nothing to learn and nothing to collapse.
+    The codebook is the fixed grid of all combinations, which cannot collapse.
 
     Levels are symmetric about 0. With an even number of them 0 is not a level but the boundary of the two middle ones;
-    the paper shifts even grids by half a level, so that 0 is one.
+    the paper shifts even grids by half a level, so that 0 is a level.
 
     Raises:
       UserError: a dimension of fewer than 2 levels, or more than 2^16 codes.
@@ -163,5 +163,5 @@ def finite_scalar(latent_dim: int, grid: Sequence[int] = (8, 5, 5, 5)) -> Poster
 
 
 def _codes_used(q: Quantized, num_codes: int) -> Array:
-    """The part of the codebook that this batch uses, `[]` in [0, 1]."""
+    """Return the fraction of the codebook that this batch uses, `[]` in [0, 1]."""
     return jnp.mean(jnp.zeros(num_codes).at[q.codes.reshape(-1)].set(1.0))

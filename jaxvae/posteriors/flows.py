@@ -1,4 +1,4 @@
-"""Posteriors made by invertible maps of a diagonal Gaussian."""
+"""Posteriors as invertible maps of a diagonal Gaussian."""
 
 from collections.abc import Sequence
 
@@ -14,14 +14,14 @@ from jaxvae.posteriors.gaussian import split_moments
 
 
 def planar_flow(latent_dim: int, num_flows: int = 10) -> Posterior:
-    """Planar flows whose parameters the encoder gives for each example (arXiv:1505.05770, section 4.2)."""
+    """Planar flows, with parameters from the encoder for each example (arXiv:1505.05770, section 4.2)."""
     return _amortized(
         "planar_flow", latent_dim, num_flows, (latent_dim, latent_dim, 1), lambda u, w, b: Planar(u, w, b[..., 0])
     )
 
 
 def radial_flow(latent_dim: int, num_flows: int = 10) -> Posterior:
-    """Radial flows whose parameters the encoder gives for each example (arXiv:1505.05770, section 4.2)."""
+    """Radial flows, with parameters from the encoder for each example (arXiv:1505.05770, section 4.2)."""
     return _amortized(
         "radial_flow", latent_dim, num_flows, (latent_dim, 1, 1), lambda c, a, b: Radial(c, a[..., 0], b[..., 0])
     )
@@ -47,7 +47,7 @@ def _amortized(name, latent_dim, num_flows, sizes, flow) -> Posterior:
 def inverse_autoregressive_flow(
     latent_dim: int, num_flows: int = 2, hidden: Sequence[int] = (320,), context_dim: int = 64
 ) -> Posterior:
-    """Gated autoregressive layers that see `context_dim` outputs of the encoder (arXiv:1606.04934, algorithm 1)."""
+    """Inverse autoregressive flow: gated layers given `context_dim` encoder outputs (arXiv:1606.04934, algorithm 1)."""
     check("posterior", "inverse_autoregressive_flow", num_flows=(num_flows, within(1)))
     check_widths(hidden=hidden, context_dim=(context_dim,))
     net = Pure(Made(tuple(hidden)))
@@ -69,9 +69,9 @@ def inverse_autoregressive_flow(
 
 
 def hamiltonian(latent_dim: int, num_steps: int = 3, step_size: float = 0.05, tempering: float = 0.5) -> Posterior:
-    """Leapfrog steps on log p(x, z) from a Gaussian, with tempering (Caterini et al. 2018, arXiv:1805.11328).
+    """Hamiltonian VAE: leapfrog steps on log p(x, z) from a Gaussian, with tempering (arXiv:1805.11328).
 
-    The step sizes, by dimension, and the tempering are learned from these starts.
+    The step sizes, by dimension, and the tempering are learned from these initial values.
 
     Raises:
       UserError: a number out of its range.

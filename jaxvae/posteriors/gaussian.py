@@ -1,4 +1,4 @@
-"""Gaussian posteriors, and the point that a plain autoencoder has in their place."""
+"""Gaussian posteriors, and the point mass of a plain autoencoder."""
 
 import jax.numpy as jnp
 import numpyro.distributions as dist
@@ -14,14 +14,14 @@ def split_moments(outputs):
 
 
 def delta(latent_dim: int) -> Posterior:
-    """All mass on one point: the code of a plain autoencoder."""
+    """Point mass at the code, for a plain autoencoder."""
     return Posterior(
         (latent_dim,), latent_dim, lambda params, outputs, _: dist.Delta(outputs, event_dim=1), is_density=False
     )
 
 
 def diagonal_gaussian(latent_dim: int) -> Posterior:
-    """N(mean, diag(exp(logvar))), from outputs `[..., mean | logvar]` (arXiv:1312.6114, equation 9)."""
+    """Gaussian N(mean, diag(exp(logvar))), from outputs `[..., mean | logvar]` (arXiv:1312.6114, equation 9)."""
 
     def build(params, outputs, log_joint):
         del params, log_joint
@@ -32,11 +32,11 @@ def diagonal_gaussian(latent_dim: int) -> Posterior:
 
 
 def full_covariance(latent_dim: int) -> Posterior:
-    """N(mean, L L') with L lower triangular and a positive diagonal (arXiv:1906.02691, section 2.5.1).
+    """Gaussian N(mean, L L'), with L lower triangular and a positive diagonal (arXiv:1906.02691, section 2.5.1).
 
-    From outputs `[..., mean | log of L's squared diagonal | L's entries below it, row by row]`. The density of its own
-    draws is exact; at another z, as `gradient=stl` and the metrics of the aggregated posterior need it, float32 loses
-    digits where L is ill-conditioned.
+    The outputs are `[..., mean | log of L's squared diagonal | L's entries below it, row by row]`. The density at its
+    own draws is exact; at other z, as for `gradient=stl` and metrics of the aggregated posterior, float32 loses digits
+    where L is ill-conditioned.
     """
     rows, columns = jnp.tril_indices(latent_dim, -1)
 

@@ -9,7 +9,7 @@ from jaxvae.posteriors.base import Posterior
 
 
 def von_mises_fisher(latent_dim: int) -> Posterior:
-    """VMF on the unit sphere in R^latent_dim, concentration 1 + softplus (Davidson et al. 2018, arXiv:1804.00891).
+    """Von Mises-Fisher on the unit sphere in R^latent_dim, concentration 1 + softplus(output) (arXiv:1804.00891).
 
     Raises:
       UserError: `latent_dim` is below 2.
@@ -26,7 +26,7 @@ def von_mises_fisher(latent_dim: int) -> Posterior:
 
 
 def wrapped_normal(latent_dim: int, curvature: float = 1.0) -> Posterior:
-    """A normal wrapped onto the Poincaré ball of curvature -`curvature` (arXiv:1901.06033, section 3).
+    """Normal wrapped onto the Poincaré ball of curvature -`curvature` (arXiv:1901.06033, section 3).
 
     Raises:
       UserError: `curvature` is not above 0.

@@ -1,4 +1,4 @@
-"""p(z): what the latent is believed to be before any data is seen."""
+"""Priors p(z): distributions of the latent."""
 
 from jaxvae.priors.base import ANY, Prior
 from jaxvae.priors.codes import autoregressive_codes, uniform_categorical

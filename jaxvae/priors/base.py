@@ -1,4 +1,4 @@
-"""The contract of a prior."""
+"""Define the contract of a prior."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,16 +10,16 @@ ANY = Space("any space of continuous latents")
 
 
 class Prior(NamedTuple):
-    """p(z) as pure functions.
+    """Prior p(z) as pure functions.
 
     Attributes:
-      build: `(params, encode) -> p`, of batch shape `[]` and event shape `latent_shape`; where the space is CODES, of
+      build: `(params, encode) -> p`, of batch shape `[]` and event shape `latent_shape`; in the space CODES, over
         `[latent_dim]` whole numbers below `num_codes`. `encode(x [K, *data_shape])` is q(z|x), for a VampPrior.
-      init: its parameters.
-      space: where z lives; ANY where the posterior decides.
-      takes_context: whether this is p(z|context), built by `build(params, encode, context=context)`: of batch shape
+      init: initialise the parameters.
+      space: the latent space; ANY where it is the posterior's.
+      takes_context: whether this is p(z|context), built by `build(params, encode, context=context)`, with batch shape
         `[...]` for a context `[..., C]`.
-      learns_inputs: whether it encodes pseudo-inputs that it learns by their slope.
+      learns_inputs: whether it learns pseudo-inputs by gradients through the encoder.
     """
 
     build: Callable[..., Distribution]

@@ -13,7 +13,7 @@ from jaxvae.priors.base import Prior
 
 
 def uniform_categorical(latent_dim: int, num_codes: int) -> Prior:
-    """Each of `latent_dim` codes uniform over `num_codes`."""
+    """Independent uniform codes: each of `latent_dim` over `num_codes`."""
 
     def build(params, encode):
         del params, encode
@@ -23,10 +23,10 @@ def uniform_categorical(latent_dim: int, num_codes: int) -> Prior:
 
 
 def autoregressive_codes(latent_dim: int, num_codes: int, hidden: Sequence[int] = (256,), embed_dim: int = 16) -> Prior:
-    """Each code given those before it, by a masked network; learned with the model, as the codes change.
+    """Autoregressive prior: each code given the previous ones, by a masked network trained jointly with the model.
 
-    Codes carry no gradient, so that the network fits them and the codebook does not follow it (arXiv:1711.00937,
-    section 3.3, fits it afterwards).
+    Codes have no gradient: the network fits the codes, and does not move the codebook (arXiv:1711.00937, section 3.3,
+    fits it after training).
     """
     check_widths(hidden=hidden, embed_dim=(embed_dim,))
     net = Pure(CodeMade(num_codes, tuple(hidden), embed_dim))

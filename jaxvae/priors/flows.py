@@ -1,4 +1,4 @@
-"""A prior learned as a normalizing flow."""
+"""Prior as a learned normalizing flow."""
 
 from collections.abc import Sequence
 
@@ -17,17 +17,17 @@ KINDS = ("autoregressive", "coupling")
 def flow(
     latent_dim: int, kind: str = "autoregressive", num_flows: int = 4, hidden: Sequence[int] = (128, 128)
 ) -> Prior:
-    """N(0, I) through a learned flow (arXiv:1611.02731, section 3.2).
+    """Normalizing flow of N(0, I) (arXiv:1611.02731, section 3.2).
 
     Args:
       latent_dim: the length of z.
-      kind: "autoregressive": log p(z) in one pass of the network, as training needs it, and a draw in latent_dim; its
-        inverse is an IAF. "coupling": both in one (arXiv:1605.08803).
-      num_flows: layers, with the dimensions reversed between them.
-      hidden: widths of their networks.
+      kind: "autoregressive": log p(z), used in training, takes one pass of the network, and a draw latent_dim passes;
+        its inverse is an IAF. "coupling": both take one pass (arXiv:1605.08803).
+      num_flows: number of layers, with the dimensions reversed between them.
+      hidden: widths of the layers' networks.
 
     Raises:
-      UserError: an unknown kind, no layer, or coupling in 1 dimension, where it could change nothing.
+      UserError: an unknown kind, no layer, or coupling in 1 dimension, where it has no effect.
     """
     if kind not in KINDS:
         raise unknown("kind of flow prior", kind, KINDS)

@@ -15,7 +15,7 @@ def uniform_sphere(latent_dim: int) -> Prior:
 
 
 def wrapped_normal(latent_dim: int, curvature: float = 1.0, scale: float = 1.0) -> Prior:
-    """A normal of standard deviation `scale` wrapped onto the Poincaré ball at its origin (arXiv:1901.06033).
+    """Normal of standard deviation `scale` wrapped onto the Poincaré ball at its origin (arXiv:1901.06033).
 
     Raises:
       UserError: `curvature` or `scale` is not above 0.

@@ -11,18 +11,18 @@ from jaxvae.priors.base import ANY, Prior
 
 
 def standard_normal(latent_dim: int) -> Prior:
-    """N(0, I)."""
+    """Standard normal N(0, I)."""
     return Prior(lambda params, encode: dist.Normal(jnp.zeros(latent_dim), jnp.ones(latent_dim)).to_event(1))
 
 
 def mixture_of_gaussians(latent_dim: int, components: int = 10, spread: float = 1.0) -> Prior:
-    """A learned mixture of diagonal Gaussians, with means that start at N(0, spread^2).
+    """Learned mixture of diagonal Gaussians, with initial means from N(0, spread^2).
 
     Raises:
       UserError: fewer than 1 component, or a spread that is not above 0.
     """
     _check_components("mixture_of_gaussians", components)
-    if not spread > 0:  # all components alike would stay alike
+    if not spread > 0:  # equal components would stay equal
         raise UserError(f"The prior 'mixture_of_gaussians' got spread={spread}; it must be above 0.")
 
     def init(key):
@@ -38,9 +38,9 @@ def mixture_of_gaussians(latent_dim: int, components: int = 10, spread: float = 
 
 
 def vamp(data_shape: tuple[int, ...], pixel_range: tuple[float, float], components: int = 500) -> Prior:
-    """The mixture of the posteriors of learned pseudo-inputs (Tomczak & Welling 2018, arXiv:1705.07120, equation 9).
+    """VampPrior: mixture of the posteriors of learned pseudo-inputs (arXiv:1705.07120, equation 9).
 
-    Pseudo-inputs are kept within the data's range by a sigmoid, and start as grey noise.
+    A sigmoid keeps pseudo-inputs within the data's range; they are initialised as grey noise.
 
     Raises:
       UserError: fewer than 1 component.

@@ -76,7 +76,7 @@ def test_help_of_one_part_says_all_that_its_docstring_says(helped):
     assert "num_steps=3     [int]" in text
     assert "step_size=0.05  [float]" in text
     assert "arXiv:1805.11328" in text
-    assert "tempering are learned from these starts" in text
+    assert "tempering are learned from these initial values" in text
     assert "planar_flow" not in text
     assert "model.posterior" in text
     about = unwrapped(helped("help", "tools", "impute")).partition(" chains=16 ")[2].partition(" [int]")[0]
