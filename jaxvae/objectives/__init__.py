@@ -1,4 +1,4 @@
-"""Objectives: losses per example in nats, as arithmetic on the terms of one pass."""
+"""Objectives: losses per example in nats, computed from the terms of a forward pass."""
 
 from collections.abc import Callable
 

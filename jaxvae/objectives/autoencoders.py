@@ -1,4 +1,4 @@
-"""Objectives of plain autoencoders: no KL, and mostly the posterior 'delta'."""
+"""Objectives of plain autoencoders: without a KL, mostly for the posterior 'delta'."""
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ PENALTIES = ("l2", "gradient", "spectral")
 
 
 def reconstruction(model: Model) -> Objective:
-    """-log p(x|z) alone: the autoencoder's loss. With a stochastic posterior z is drawn once per example."""
+    """Autoencoder loss -log p(x|z). With a stochastic posterior z is drawn once per example."""
 
     def terms(params, batch, key, ctx):
         out = model.forward(params, key, batch, is_training=ctx.is_training)
@@ -29,23 +29,22 @@ def reconstruction(model: Model) -> Objective:
 def denoising(
     model: Model, pixel_range: tuple[float, float] = (0.0, 1.0), noise: str = "masking", level: float = 0.3
 ) -> Objective:
-    """-log p(x|z) with z encoded from a corrupted x (Vincent et al. 2008, doi:10.1145/1390156.1390294).
+    """Denoising autoencoder loss -log p(x|z), z encoded from a corrupted x (doi:10.1145/1390156.1390294).
 
     Args:
-      model: any; with a stochastic posterior z is drawn once per example.
+      model: any model; with a stochastic posterior z is drawn once per example.
       pixel_range: the least and the greatest value of the data.
-      noise: see `corrupt`.
-      level: its strength.
+      noise: kind of noise, see `corrupt`.
+      level: strength of the noise.
 
     Raises:
-      UserError: an unknown noise, a level out of its range, Gaussian noise on data that cannot be negative, or data
-        that is sequences.
+      UserError: an unknown noise, a level out of its range, Gaussian noise on counts, or sequences.
     """
     if noise not in NOISES:
         raise unknown("noise", noise, NOISES)
     most = float("inf") if noise == "gaussian" else 1
     if not 0 <= level <= most:
-        allowed = "0 or more" if noise == "gaussian" else "from 0 to 1: the part of the values that is changed"
+        allowed = "0 or more" if noise == "gaussian" else "from 0 to 1: the fraction of changed values"
         raise UserError(f"objective.level is {level}; with the noise '{noise}' it must be {allowed}.")
     if noise == "gaussian" and model.likelihood.is_of_counts:
         raise UserError(
@@ -69,10 +68,10 @@ def denoising(
 
 
 def corrupt(key: Key, x: Array, noise: str, level: float, pixel_range: tuple[float, float] = (0.0, 1.0)) -> Array:
-    """`x` with independent noise in each value, of the same shape.
+    """Corrupt each value of `x` with independent noise.
 
-    "gaussian" adds noise of standard deviation `level`. "masking" sets the part `level` of all values, on average, to
-    the least one; "salt_and_pepper" sets as many to the least or the greatest, each with probability 1/2.
+    "gaussian" adds noise of standard deviation `level`. "masking" sets a random fraction `level` of all values to the
+    least value; "salt_and_pepper" sets it to the least or the greatest, each with probability 1/2.
     """
     low, high = pixel_range
     if noise == "gaussian":
@@ -83,12 +82,12 @@ def corrupt(key: Key, x: Array, noise: str, level: float, pixel_range: tuple[flo
 
 
 def contractive(model: Model, weight: float = 0.1) -> Objective:
-    """-log p(x|z) + weight |dz/dx|^2, the squared Frobenius norm of the encoder's Jacobian (Rifai et al. 2011).
+    """Contractive loss -log p(x|z) + weight |dz/dx|^2, the encoder's squared Jacobian (Rifai et al. 2011).
 
-    z of the Jacobian is the centre of q(z|x). It costs one backward pass through the encoder for each latent dimension.
+    The Jacobian is that of the centre of q(z|x). It costs one backward pass through the encoder per latent dimension.
 
     Raises:
-      UserError: a weight below 0, latents that are codes, or data that is text.
+      UserError: a weight below 0, latents that are codes, or text.
     """
     check_weights("contractive", weight=weight)
     if model.latent.space.is_discrete:
@@ -98,8 +97,8 @@ def contractive(model: Model, weight: float = 0.1) -> Objective:
         )
     if model.data.is_text:
         raise UserError(
-            "The objective 'contractive' penalises the Jacobian of z with respect to x, and tokens are whole numbers, "
-            "in which there is no slope: take 'reconstruction' or 'elbo'."
+            "The objective 'contractive' penalises the Jacobian of z with respect to x, but tokens are whole numbers, "
+            "without gradients: take 'reconstruction' or 'elbo'."
         )
 
     def terms(params, batch, key, ctx):
@@ -115,14 +114,14 @@ def contractive(model: Model, weight: float = 0.1) -> Objective:
 
 
 def rae(model: Model, penalty: str = "l2", latent_weight: float = 1e-4, weight: float = 1e-6) -> Objective:
-    """The regularised autoencoder: -log p(x|z) + latent_weight |z|^2 / 2 + weight L_REG (arXiv:1903.12436, section 3).
+    """Regularised autoencoder: -log p(x|z) + latent_weight |z|^2 / 2 + weight L_REG (arXiv:1903.12436, section 3).
 
     Args:
-      model: its posterior must be a point; its prior has no part in the loss.
-      penalty: what L_REG is: "l2", the sum of squares of the decoder's parameters; "gradient", the squared Frobenius
-        norm of the Jacobian J of the decoder's mean at z, estimated without bias as |J v|^2 with one random direction
+      model: its posterior must be a point; the loss does not depend on its prior.
+      penalty: L_REG: "l2", the sum of squares of the decoder's parameters; "gradient", the squared Frobenius norm of
+        the Jacobian J of the decoder's mean at z, estimated without bias as |J v|^2 with one random direction
         v ~ N(0, I) for each example; "spectral", none, but each of the decoder's kernels is divided by its largest
-        singular value, in the trained model too.
+        singular value, also in the trained model.
       latent_weight: beta.
       weight: lambda; unused with "spectral".
 
@@ -134,7 +133,7 @@ def rae(model: Model, penalty: str = "l2", latent_weight: float = 1e-4, weight: 
         raise unknown("penalty", penalty, PENALTIES)
     if model.latent.is_density or model.latent.space.is_discrete:
         raise UserError(
-            "The objective 'rae' puts regularisation of the decoder in the place of a stochastic posterior: nothing "
+            "The objective 'rae' regularises the decoder instead of sampling from a stochastic posterior: nothing "
             "would train the posterior's spread. Take the posterior 'delta'."
         )
 

@@ -1,4 +1,4 @@
-"""The contract of an objective, and `of_model`, which makes one of the terms of a pass."""
+"""Define the contract of an objective; build one from the terms of a pass (`of_model`)."""
 
 import dataclasses
 import zlib
@@ -21,12 +21,12 @@ MODEL = "model"  # the group of the model's own parameters
 @partial(jax.tree_util.register_dataclass, data_fields=("step", "train_size"), meta_fields=("is_training",))
 @dataclasses.dataclass(frozen=True)
 class StepContext:
-    """The arguments of an objective beside its batch.
+    """Context of a step: arguments of an objective besides the batch.
 
     Attributes:
-      step: for schedules.
+      step: number of the step, for schedules.
       train_size: examples in the training set, for estimates of the aggregate posterior.
-      is_training: whether the networks run as in training: with dropout, normalised by the batch.
+      is_training: whether the networks run in training mode: with dropout, normalised by the batch.
     """
 
     step: Array
@@ -35,13 +35,13 @@ class StepContext:
 
 
 class Loss(NamedTuple):
-    """The losses, metrics and next state that an objective returns.
+    """Losses, metrics and next state from an objective.
 
     Attributes:
-      losses: for each group of parameters what that group minimises: `[B]`, or `[]` where only the whole batch has one.
+      losses: the loss of each group of parameters: `[B]`, or `[]` for a loss of the whole batch.
       metrics: named values to report, `[B]` or `[]`; "loss" and "reconstruction" always, "kl" and "elbo" where
         they exist. The step averages them over the batch, once.
-      extra: the next value of the state that gradients do not own.
+      extra: the next state that gradients do not own.
     """
 
     losses: dict[str, Array]
@@ -50,20 +50,20 @@ class Loss(NamedTuple):
 
 
 def merged(params: dict[str, Params], extra: Tree) -> Params:
-    """A model's own parameters together with its own state."""
+    """Merge a model's parameters with its state."""
     return with_state(params[MODEL], extra[MODEL]) if MODEL in extra else params[MODEL]
 
 
 class Objective(NamedTuple):
-    """Pure functions that close over a model.
+    """Training objective as pure functions that close over a model.
 
     Attributes:
-      init: `key -> (params, extra)`; params is `{group: pytree}`. The group "model" is the model's own, another
-        one (a discriminator, a classifier) is the objective's; extra is state that gradients do not own.
+      init: `key -> (params, extra)`; params is `{group: pytree}`. The group "model" holds the model's parameters,
+        other groups (a discriminator, a classifier) the objective's; extra is state that gradients do not own.
       loss: `(params, extra, batch, key, ctx) -> Loss`; batch has "x" `[B, *data_shape]` and, where the data
-        has them, "label" `[B]`. Each group is moved by the gradient of its own loss only.
-      whole_batch: why the loss is not a mean over examples and needs the whole batch; empty where it is one.
-      model_params: `(params, extra) -> params` that the model is used with once trained.
+        has them, "label" `[B]`. Each group follows the gradient of its own loss only.
+      whole_batch: why the loss is not a mean over examples and needs the whole batch; empty if it is a mean.
+      model_params: `(params, extra) -> params`, the effective parameters of the model after training.
     """
 
     init: Callable[[Key], tuple[dict[str, Params], Tree]]
@@ -76,7 +76,7 @@ Terms = Callable[..., tuple]  # (params, batch, key, ctx) -> (pass, metrics), or
 
 
 class Transform(NamedTuple):
-    """A change of the model's parameters before each use, with state of its own that gradients do not own.
+    """Transform of the model's parameters before each use, with state that gradients do not own.
 
     Attributes:
       init: `(key, params) -> state`.
@@ -97,21 +97,21 @@ def of_model(
     transform: Transform = UNCHANGED,
     groups: Mapping[str, Callable[[Key], Params]] = MappingProxyType({}),
 ) -> Objective:
-    """The objective that trains a model, and further groups of parameters (a discriminator, a classifier).
+    """Build an objective that trains a model, and further groups of parameters (a discriminator, a classifier).
 
-    Adds the model's penalty to the loss, and keeps its state.
+    It adds the model's penalty to the loss, and updates its state.
 
     Args:
-      model: what is trained.
+      model: the model to train.
       terms: `(params, batch, key, ctx) -> (pass, metrics)`; the model minimises `metrics["loss"]`. With groups
-        `(params, batch, key, ctx, groups) -> (pass, metrics, losses)`: `groups` are their parameters, and `losses` is
-        what each of them minimises, `[B]` or `[]`. A group follows the gradient of its own loss alone.
+        `(params, batch, key, ctx, groups) -> (pass, metrics, losses)`: `groups` are their parameters, and `losses` the
+        loss of each, `[B]` or `[]`. A group follows the gradient of its own loss alone.
       whole_batch: see `Objective`.
-      transform: what is done to the model's parameters before `terms` sees them.
-      groups: `{name: key -> params}` of the further groups.
+      transform: applied to the model's parameters before `terms`.
+      groups: `{name: key -> params}`, initialisers of the further groups.
 
     Raises:
-      ValueError: a group called "model", which is the model's own.
+      ValueError: a further group called "model".
     """
     if MODEL in groups:
         raise ValueError(f"A further group cannot be called '{MODEL}', which is the model's own.")
@@ -144,12 +144,12 @@ def of_model(
 
 
 def _key_of(key: Key, name: str) -> Key:
-    """Derive the key of a group from its name, beside those that `key` is split into: no other draw depends on it."""
+    """Derive the key of a group from its name, independent of the splits of `key` and of other groups."""
     return jax.random.fold_in(key, zlib.crc32(name.encode()) % 2**31)
 
 
 def bound_metrics(model: Model, log_likelihood: Array, kl: Array) -> dict[str, Array]:
-    """The metrics "reconstruction" and "kl" `[B]`, and "elbo" where it is a bound on log p(x)."""
+    """Return the metrics "reconstruction" and "kl" `[B]`, and "elbo" where it is a bound on log p(x)."""
     metrics = {"reconstruction": -jnp.mean(log_likelihood, axis=0), "kl": kl}
     if model.has_likelihood and not model.latent.is_relaxed:
         metrics["elbo"] = losses.elbo(log_likelihood, kl)
@@ -157,9 +157,9 @@ def bound_metrics(model: Model, log_likelihood: Array, kl: Array) -> dict[str, A
 
 
 def needs_fixed_prior(model: Model, objective: str, why: str) -> None:
-    """Raises UserError where the prior has parameters, which no term of the loss would train."""
+    """Raise UserError where the prior has parameters, which no term of the loss would train."""
     if "prior" in jax.eval_shape(model.init, jax.random.key(0)):
         raise UserError(
-            f"The objective '{objective}' {why}, so that a learned prior would stay as it started: take a fixed one "
+            f"The objective '{objective}' {why}, so a learned prior would keep its initial values: take a fixed one "
             "('standard_normal' for latents in R^n), or an objective with a KL: 'elbo', for example."
         )

@@ -1,4 +1,4 @@
-"""Objectives that ask for independent latent variables."""
+"""Objectives that encourage independent latent variables."""
 
 from typing import Any
 
@@ -24,12 +24,12 @@ def beta_tcvae(
     beta: float = 6.0,
     gamma: float = 1.0,
 ) -> Objective:
-    """The KL in three parts, each with a weight (Chen et al. 2018, arXiv:1802.04942, equation 4).
+    """β-TCVAE: the ELBO with its KL in three weighted parts (Chen et al. 2018, arXiv:1802.04942, equation 4).
 
     Args:
       model: posterior and prior must be diagonal Gaussians, whose densities are products over dimensions.
       kl: a factor of all three parts.
-      estimator: of q(z) from a batch: "stratified" or "weighted", see `losses.log_aggregate`.
+      estimator: estimator of q(z) from a batch: "stratified" or "weighted", see `losses.log_aggregate`.
       alpha: weight of the mutual information of z and the example's index, KL(q(z, n) || q(z) p(n)).
       beta: weight of the total correlation, KL(q(z) || prod_d q(z_d)).
       gamma: weight of the dimension-wise KL, sum_d KL(q(z_d) || p(z_d)).
@@ -46,8 +46,8 @@ def beta_tcvae(
         raise unknown("estimator", estimator, ESTIMATORS)
     if not kl.is_linear:
         raise UserError(
-            "The objective 'beta_tcvae' splits the KL into three parts with weights of their own, so that there is no "
-            "one KL to hold at a value: take the kl weight 'constant', 'linear' or 'cyclic'."
+            "The objective 'beta_tcvae' splits the KL into three parts with separate weights, so only a factor of the "
+            "KL fits it: take the kl weight 'constant', 'linear' or 'cyclic'."
         )
 
     def terms(params, batch, key, ctx):
@@ -69,7 +69,7 @@ def beta_tcvae(
 
 
 def _factors(distribution: Any, role: str) -> Any:
-    """The normal distribution of each dimension, a `dist.Normal`."""
+    """Return the normal distribution of each dimension, a `dist.Normal`."""
     found = normal_factors(distribution)
     if found is None:
         fitting = "diagonal_gaussian" if role == "posterior" else "standard_normal"
@@ -88,18 +88,18 @@ def dip_vae(
     lambda_off_diagonal: float = 10.0,
     kl_estimate: str = "analytic",
 ) -> Objective:
-    """The ELBO, with a covariance that is drawn to I (Kumar et al. 2018, arXiv:1711.00848, equations 6 and 7).
+    """DIP-VAE: the ELBO with a penalty that draws a latent covariance to I (arXiv:1711.00848, equations 6 and 7).
 
     Args:
-      model: a Gaussian posterior, since its moments must be known.
-      kl: how the KL is weighed.
-      kind: 1 for the covariance of the posterior means, 2 for that of the aggregated posterior q(z).
-      lambda_diagonal: weight of the squared distances of the variances from 1; the paper takes 10 times the other for
-        kind 1, the other for kind 2.
+      model: its posterior must be Gaussian, with known moments.
+      kl: weight of the KL.
+      kind: 1 for the covariance of the posterior means, 2 for the covariance of the aggregated posterior q(z).
+      lambda_diagonal: weight of the squared distances of the variances from 1; in the paper 10 times the other weight
+        for kind 1, equal to it for kind 2.
       lambda_off_diagonal: weight of the squared covariances.
       kl_estimate: "analytic" or "monte_carlo", as in the ELBO.
 
-    The penalty is one number of the batch, reported as "covariance_penalty".
+    The penalty is one number per batch, reported as "covariance_penalty".
 
     Raises:
       UserError: another kind, a weight below 0, or a posterior without moments in R^n.
@@ -131,7 +131,7 @@ def dip_vae(
 
 
 def _moments(posterior: Any) -> tuple[Array, Array]:
-    """Mean `[B, D]` and covariance `[B, D, D]` of q(z|x)."""
+    """Return mean `[B, D]` and covariance `[B, D, D]` of q(z|x)."""
     found = moments(posterior)
     if found is None:
         raise UserError(

@@ -1,4 +1,4 @@
-"""The evidence lower bound."""
+"""Evidence lower bound (ELBO)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,18 +19,18 @@ GRADIENTS = ("pathwise", "stl")
 def elbo(
     model: Model, kl: KLWeight, num_samples: int = 1, kl_estimate: str = "analytic", gradient: str = "pathwise"
 ) -> Objective:
-    """The negative ELBO (arXiv:1312.6114, equations 6 and 7), its KL in closed form or from the same samples.
+    """Negative ELBO (arXiv:1312.6114, equations 6 and 7), with the KL in closed form or from the same samples.
 
     Args:
-      model: its posterior needs a density; in closed form posterior and prior must be a pair that has one.
-      kl: how the KL is weighed; the metric "elbo" keeps weight 1.
+      model: its posterior needs a density; the analytic KL needs a pair of posterior and prior with a closed form.
+      kl: weight of the KL; the metric "elbo" keeps weight 1.
       num_samples: Monte-Carlo samples L of z per example.
       kl_estimate: "analytic", or "monte_carlo": log q(z|x) - log p(z), averaged over the samples.
-      gradient: the encoder's: "pathwise", or "stl" without the score of q, whose mean is 0 ("sticking the landing",
-        Roeder et al. 2017, arXiv:1703.09194, algorithm 2): no noise is left where q(z|x) is p(z|x).
+      gradient: gradient estimator of the encoder: "pathwise", or "stl" without the score of q, whose mean is 0
+        ("sticking the landing", arXiv:1703.09194, algorithm 2): it has no variance where q(z|x) is p(z|x).
 
     Raises:
-      UserError: `num_samples` is below 1, the posterior has no KL to this prior, or "stl" with the analytic KL.
+      UserError: `num_samples` is below 1, the KL to this prior has no closed form, or "stl" with the analytic KL.
     """
     needs_density(model, "elbo")
     check_samples("elbo", num_samples=num_samples)
@@ -46,10 +46,10 @@ def elbo(
 
 
 def kl_estimator(model: Model, name: str, gradient: str = "pathwise") -> Callable[[Pass], Array]:
-    """`(pass) -> [L, B]` nats: KL(q(z|x) || p(z)) by latent variable where it has parts.
+    """Return `(pass) -> [L, B]` nats: KL(q(z|x) || p(z)), by latent variable where it splits, else L = 1.
 
     Raises:
-      UserError: an unknown name, or "stl" where there are no samples whose score could be left out.
+      UserError: an unknown name, or "stl" with the analytic KL, which has no samples.
     """
     if name not in KL_ESTIMATES:
         raise unknown("kl_estimate", name, KL_ESTIMATES)
@@ -77,18 +77,18 @@ def kl_estimator(model: Model, name: str, gradient: str = "pathwise") -> Callabl
 
 
 def path_log_prob(posterior: Any, z: Array) -> Array:
-    """Log q(z|x) `[K, B]` as a function of z alone: no gradient passes to the parameters of q but through z."""
+    """Compute log q(z|x) `[K, B]` as a function of z: gradients reach the parameters of q only through z."""
     return jax.tree.map(jax.lax.stop_gradient, posterior).log_prob(z)
 
 
 def check_prior_gradient(model: Model, out: Pass) -> None:
-    """Raises UserError where samples of q(z|x) have a gradient, but log p(z) has none at them."""
+    """Raise UserError where samples of q(z|x) have a gradient, but log p(z) has none at them."""
     if model.latent.has_soft_codes:
-        out.kl()  # log p of codes has no slope; where the prior is uniform it needs none
+        out.kl()  # log p of codes has no gradient; a uniform prior needs none
 
 
 def needs_density(model: Model, objective: str) -> None:
-    """Raises UserError where q(z|x) is a point, whose KL is infinite."""
+    """Raise UserError where q(z|x) is a point, whose KL is infinite."""
     if not model.latent.is_density:
         raise UserError(
             f"The objective '{objective}' needs a posterior with a density, and 'delta' has none: its KL to the prior "
@@ -97,23 +97,23 @@ def needs_density(model: Model, objective: str) -> None:
 
 
 def needs_exact_samples(model: Model, objective: str, why: str) -> None:
-    """Raises UserError where training decodes a relaxation of z."""
+    """Raise UserError where training decodes a relaxation of z."""
     if model.latent.is_relaxed:
         raise UserError(
-            f"The objective '{objective}' {why}, but this posterior is relaxed: what it draws is no sample of q(z|x). "
+            f"The objective '{objective}' {why}, but this posterior is relaxed: its draws are not samples of q(z|x). "
             "Set model.posterior.straight_through=True, or take the objective 'elbo'."
         )
 
 
 def check_samples(objective: str, **counts: int) -> None:
-    """Raises UserError where a number of samples is below 1."""
+    """Raise UserError where a number of samples is below 1."""
     for name, value in counts.items():
         if value < 1:
             raise UserError(f"objective.{name} is {value}; the objective '{objective}' needs at least 1 per example.")
 
 
 def check_weights(objective: str, **weights: float) -> None:
-    """Raises UserError where a weight is below 0, NaN included."""
+    """Raise UserError where a weight is below 0 or NaN."""
     for name, value in weights.items():
         if not value >= 0:
             raise UserError(f"objective.{name} is {value}; the objective '{objective}' needs 0 or more.")

@@ -23,14 +23,14 @@ GRADIENTS = ("pathwise", "stl", "dreg")
 
 
 def iwae(model: Model, kl: KLWeight, num_samples: int = 50, gradient: str = "pathwise") -> Objective:
-    """The importance-weighted bound with K = `num_samples` (Burda et al. 2015, arXiv:1509.00519, equation 8).
+    """Importance-weighted bound with K = `num_samples` (Burda et al. 2015, arXiv:1509.00519, equation 8).
 
     Args:
       model: its posterior needs a density.
-      kl: a weight of log p(z) - log q(z|x) within the importance weights.
+      kl: factor of log p(z) - log q(z|x) within the importance weights.
       num_samples: K.
-      gradient: the encoder's: "pathwise", the bound's own; "stl" without its score term (Roeder et al. 2017,
-        arXiv:1703.09194: unbiased for K = 1 alone); "dreg" doubly reparameterised (Tucker et al. 2018,
+      gradient: gradient estimator of the encoder: "pathwise", of the bound itself; "stl" without its score term
+        (arXiv:1703.09194: unbiased only for K = 1); "dreg", doubly reparameterised (Tucker et al. 2018,
         arXiv:1810.04152, equation 8: unbiased, with a signal that does not fade with K).
 
     Raises:
@@ -40,14 +40,14 @@ def iwae(model: Model, kl: KLWeight, num_samples: int = 50, gradient: str = "pat
 
 
 def miwae(model: Model, kl: KLWeight, num_bounds: int = 8, num_samples: int = 8) -> Objective:
-    """The mean of `num_bounds` IWAE bounds of K = `num_samples` (Rainforth et al. 2018, arXiv:1802.04537)."""
+    """Mean of `num_bounds` IWAE bounds of K = `num_samples` (Rainforth et al. 2018, arXiv:1802.04537)."""
     split = _splitter(num_bounds, num_samples)
     bounds = lambda w: (losses.miwae_bound(split(w)),) * 2  # noqa: E731
     return _weighted(model, kl, "miwae", num_bounds, num_samples, "pathwise", bounds)
 
 
 def ciwae(model: Model, kl: KLWeight, num_samples: int = 50, mix: float = 0.5) -> Objective:
-    """`mix` ELBO + (1 - `mix`) IWAE bound (arXiv:1802.04537, "combination IWAE").
+    """Combination IWAE: `mix` ELBO + (1 - `mix`) IWAE bound (arXiv:1802.04537).
 
     Raises:
       UserError: `mix` is not in [0, 1].
@@ -59,21 +59,21 @@ def ciwae(model: Model, kl: KLWeight, num_samples: int = 50, mix: float = 0.5) -
 
 
 def piwae(model: Model, kl: KLWeight, num_bounds: int = 8, num_samples: int = 8) -> Objective:
-    """IWAE over all samples for the decoder, MIWAE for the encoder (arXiv:1802.04537, "partial IWAE")."""
+    """Partial IWAE: IWAE over all samples for the decoder, MIWAE for the encoder (arXiv:1802.04537)."""
     split = _splitter(num_bounds, num_samples)
     bounds = lambda w: (losses.iwae_bound(w), losses.miwae_bound(split(w)))  # noqa: E731
     return _weighted(model, kl, "piwae", num_bounds, num_samples, "pathwise", bounds, one_bound=False)
 
 
 def _splitter(num_bounds: int, num_samples: int) -> Callable[[Array], Array]:
-    """`[M K, B]` to `[M, K, B]`."""
+    """Return the reshape from `[M K, B]` to `[M, K, B]`."""
     return lambda log_weights: log_weights.reshape(num_bounds, num_samples, -1)
 
 
 def _weighted(model, kl, name, num_bounds, num_samples, gradient, bounds, one_bound=True) -> Objective:
-    """`bounds(log_weights [M K, B]) -> (the decoder's bound, the encoder's)`, each `[B]`; the loss is the decoder's.
+    """Build an objective from `bounds(log_weights [M K, B]) -> (decoder's bound, encoder's bound)`, each `[B]`.
 
-    `one_bound` says that both are the same, so that one gradient of it serves both.
+    The loss is the decoder's bound. With `one_bound` both are the same, and one gradient serves both.
     """
     needs_density(model, name)
     check_samples(name, num_bounds=num_bounds, num_samples=num_samples)
@@ -81,13 +81,13 @@ def _weighted(model, kl, name, num_bounds, num_samples, gradient, bounds, one_bo
         raise unknown("gradient", gradient, GRADIENTS)
     if not kl.is_linear:
         raise UserError(
-            f"The objective '{name}' has its KL inside a logarithm, where only a factor makes sense: take the kl "
-            "weight 'constant', 'linear' or 'cyclic'."
+            f"The objective '{name}' has its KL inside a logarithm, which takes only a factor: take the kl weight "
+            "'constant', 'linear' or 'cyclic'."
         )
     needs_exact_samples(model, name, "weighs samples by their density")
     if gradient == "dreg" and model.latent.space.is_discrete:
         raise UserError(
-            "The gradient 'dreg' trades the score of a reparameterised density for a path through its samples, and a "
+            "The gradient 'dreg' replaces the score of a reparameterised density by a path through its samples, but a "
             "posterior over codes has no such density: take objective.gradient=pathwise."
         )
     total = num_bounds * num_samples
@@ -121,7 +121,7 @@ def _weighted(model, kl, name, num_bounds, num_samples, gradient, bounds, one_bo
         return out, {"loss": loss, **metrics}
 
     def _two_paths(params, z, through, beta):
-        """The model's parameters follow one bound and the encoder another, at the same samples."""
+        """Compute a loss whose gradient is one bound's for the model and another's for the encoder, at the same z."""
         stop = jax.lax.stop_gradient
         out = through(params, stop(z))
         of_model_ = out.log_likelihood + beta * (out.log_prior - stop(out.log_posterior))
@@ -139,12 +139,12 @@ def _weighted(model, kl, name, num_bounds, num_samples, gradient, bounds, one_bo
 
 @jax.custom_vjp
 def _doubly_reparameterized(z: Array, zeros: Array, beta: Array) -> tuple[Array, Array]:
-    """`(z, zeros)`: what follows has the gradient of "dreg", if z is used from here on and the zeros added to log w.
+    """Return `(z, zeros)` that give a bound the gradient "dreg", where it uses this z and adds the zeros to log w.
 
-    The cotangent of the zeros `[K, B]` of one IWAE bound is the normalised importance weight w of each sample,
-    but for a factor that all samples of an example share; and w sums to 1. So one pass back through the decoder serves
-    both: the parameters' gradient has the weights w, that through z `[K, B, ...]` has (1 - beta) w + beta w^2, which is
-    the score's beta (w - w^2) taken from w, and the paper's w^2 for beta = 1.
+    The cotangent of the zeros `[K, B]` of one IWAE bound is the normalised importance weight w of each sample, up to
+    a factor shared by all samples of an example; w sums to 1. So one backward pass through the decoder serves both
+    gradients: that of the parameters has the weights w, that through z `[K, B, ...]` has (1 - beta) w + beta w^2, which
+    is w minus the score's beta (w - w^2), and the paper's w^2 for beta = 1.
     """
     del beta
     return z, zeros

@@ -1,4 +1,4 @@
-"""How an objective weighs its KL: constant, warmed up, cyclic, with free bits, towards a capacity."""
+"""Weights of the KL in an objective: constant, warm-up, cyclic, free bits, capacity."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,13 +11,13 @@ from jaxvae.common.types import Array
 
 
 class KLWeight(NamedTuple):
-    """The term of a loss that replaces the KL.
+    """Weighted KL term of a loss.
 
     Attributes:
-      weight: `(step) -> []`, the factor before the KL.
-      term: `(kl [L, B], step) -> [B]`, what is added to the reconstruction; L groups of latent variables.
-      is_linear: whether `term` is `weight` times the KL, so that the factor can go into an importance weight too.
-      whole_batch: why `term` is not a mean over examples; empty where it is one.
+      weight: `(step) -> []`, the factor of the KL.
+      term: `(kl [L, B], step) -> [B]`, the term added to the reconstruction; L groups of latent variables.
+      is_linear: whether `term` is `weight` times the KL, so that importance weights can include the factor.
+      whole_batch: why `term` is not a mean over examples; empty if it is.
     """
 
     weight: Callable[[Array], Array]
@@ -31,28 +31,28 @@ def _linear(weight: Callable[[Array], Array]) -> KLWeight:
 
 
 def constant(beta: float = 1.0) -> KLWeight:
-    """`beta` times the KL: 1 for the ELBO, others for β-VAE (Higgins et al. 2017, equation 4)."""
+    """Weight the KL by `beta`: 1 for the ELBO, other values for β-VAE (Higgins et al. 2017, equation 4)."""
     check("KL weight", "constant", beta=(beta, NOT_NEGATIVE))
     return _linear(lambda step: jnp.asarray(beta))
 
 
 def linear(total_steps: int, beta: float = 1.0, start: float = 0.0, fraction: float = 0.3) -> KLWeight:
-    """A weight that rises from `start` to `beta` over the first `fraction` of the run (arXiv:1511.06349, section 3)."""
+    """Raise the weight from `start` to `beta` over the first `fraction` of the run (arXiv:1511.06349, section 3)."""
     check("KL weight", "linear", beta=(beta, NOT_NEGATIVE), start=(start, NOT_NEGATIVE), fraction=(fraction, UNIT))
     return _linear(lambda step: start + (beta - start) * losses.warmup(step, fraction * total_steps))
 
 
 def cyclic(total_steps: int, beta: float = 1.0, cycles: int = 4, fraction: float = 0.5) -> KLWeight:
-    """`cycles` rises from 0 to `beta`, each over the first `fraction` of its cycle (arXiv:1903.10145, equation 6)."""
+    """Raise the weight from 0 to `beta` in `cycles`, each in its first `fraction` (arXiv:1903.10145, equation 6)."""
     check("KL weight", "cyclic", beta=(beta, NOT_NEGATIVE), cycles=(cycles, within(1)), fraction=(fraction, UNIT))
 
     return _linear(lambda step: beta * losses.cyclical_warmup(step, total_steps, cycles, fraction))
 
 
 def free_bits(total_steps: int, nats: float = 0.1, beta: float = 1.0, fraction: float = 0.0) -> KLWeight:
-    """The KL of each latent variable, averaged over the batch, costs `nats` at least (arXiv:1606.04934, equation 15).
+    """Free bits: count the batch mean of each latent variable's KL as at least `nats` (arXiv:1606.04934, equation 15).
 
-    Where the KL has no parts by variable (a Monte-Carlo estimate, a full covariance) `nats` is for the whole of it.
+    Where the KL does not split by variable (a Monte-Carlo estimate, a full covariance), `nats` applies to all of it.
     The weight is warmed up to `beta` over the first `fraction` of the run.
     """
     check("KL weight", "free_bits", nats=(nats, NOT_NEGATIVE), beta=(beta, NOT_NEGATIVE), fraction=(fraction, UNIT))
@@ -67,10 +67,10 @@ def free_bits(total_steps: int, nats: float = 0.1, beta: float = 1.0, fraction: 
 
 
 def capacity(total_steps: int, nats: float = 25.0, gamma: float = 30.0, fraction: float = 0.7) -> KLWeight:
-    """`gamma` |KL - C|, C rising from 0 to `nats` over `fraction` of the run (arXiv:1804.03599, equation 8).
+    """Capacity: `gamma` |KL - C|, C rising from 0 to `nats` over `fraction` of the run (arXiv:1804.03599, equation 8).
 
-    The paper takes gamma = 1,000 on dSprites. The default of 30 suits losses of some tens of nats: with a larger one
-    the KL follows C more closely, and the reconstruction counts for less of each step.
+    The paper uses gamma = 1,000 on dSprites. The default of 30 suits losses of some tens of nats: with a larger gamma
+    the KL follows C more closely, and the reconstruction has less weight.
     """
     check("KL weight", "capacity", nats=(nats, NOT_NEGATIVE), gamma=(gamma, NOT_NEGATIVE), fraction=(fraction, UNIT))
 

@@ -1,4 +1,4 @@
-"""Objectives that match the aggregated posterior q(z), the mixture of all q(z|x), with the prior by samples of both."""
+"""Objectives that match samples of the aggregated posterior q(z), the mixture of all q(z|x), with the prior's."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ from jaxvae.objectives.elbo import check_weights, kl_estimator, needs_density, n
 from jaxvae.objectives.kl_weight import KLWeight
 
 WHOLE_BATCH = "the latents of the whole batch are compared with the prior's"
-BY_SAMPLES = "sees the prior by its samples only, which have no gradient"
+BY_SAMPLES = "uses only samples of the prior, without gradients"
 
 
 def info_vae(
@@ -28,17 +28,17 @@ def info_vae(
     variance: float = 1.0,
     kl_estimate: str = "analytic",
 ) -> Objective:
-    """Reconstruction + (1 - alpha) KL + (alpha + lambda - 1) MMD(q(z), p(z)) (arXiv:1706.02262, equation 6).
+    """InfoVAE: reconstruction + (1 - alpha) KL + (alpha + lambda - 1) MMD(q(z), p(z)) (arXiv:1706.02262, equation 6).
 
     Args:
-      model: its posterior needs a density. A learned prior follows the KL alone, not the MMD's samples of it.
-      kl: how the KL is weighed, beside 1 - alpha.
+      model: its posterior needs a density. A learned prior is trained by the KL alone, not by the MMD.
+      kl: weight of the KL, multiplied by 1 - alpha.
       alpha: at most 1, which is the paper's MMD-VAE without a KL.
       lambda_: lambda. The default suits images of thousands of pixels, where the reconstruction is large;
-        configs/info_vae.py takes 10 for the 8 x 8 digits.
+        configs/info_vae.py uses 10 for the 8 x 8 digits.
       kernel: "rbf" or "imq", see `losses.mmd`.
-      variance: the bandwidth, as the variance of the prior in each dimension: c = 2 D variance in `losses.mmd`, which
-        holds distances of draws from the prior near c whatever D. Kernels of another width need another lambda.
+      variance: the bandwidth, as the variance of the prior in each dimension: c = 2 D variance in `losses.mmd`, so that
+        distances of draws from the prior are near c for any D. Kernels of another width need another lambda.
       kl_estimate: "analytic" or "monte_carlo", as in the ELBO.
 
     Raises:
@@ -69,11 +69,11 @@ def info_vae(
 
 
 def wae_mmd(model: Model, weight: float = 10.0, kernel: str = "imq", variance: float = 1.0) -> Objective:
-    """The Wasserstein autoencoder: reconstruction + weight MMD(q(z), p(z)) (arXiv:1711.01558, algorithm 2).
+    """Wasserstein autoencoder: reconstruction + weight MMD(q(z), p(z)) (arXiv:1711.01558, algorithm 2).
 
     Args:
-      model: any posterior whose samples have gradients, 'delta' too; the prior must be fixed.
-      weight: lambda; the paper has 10 for MNIST and 100 for CelebA, with squared errors summed over pixels.
+      model: its posterior's samples need gradients ('delta' fits); its prior must be fixed.
+      weight: lambda; the paper uses 10 for MNIST and 100 for CelebA, with squared errors summed over pixels.
         The authors' code multiplies the squared error by 0.05: its lambda is 20 times as large in units of this one.
       kernel: "imq" or "rbf", see `losses.mmd`.
       variance: the kernel's bandwidth, as the variance of the prior in each dimension.
@@ -86,10 +86,10 @@ def wae_mmd(model: Model, weight: float = 10.0, kernel: str = "imq", variance: f
 
 
 def swae(model: Model, weight: float = 10.0, num_projections: int = 50) -> Objective:
-    """Reconstruction + weight SW(q(z), p(z)), with the sliced Wasserstein distance (arXiv:1804.01947, algorithm 1).
+    """Sliced Wasserstein autoencoder: reconstruction + weight SW(q(z), p(z)) (arXiv:1804.01947, algorithm 1).
 
     Args:
-      model: any posterior whose samples have gradients, 'delta' too; the prior must be fixed.
+      model: its posterior's samples need gradients ('delta' fits); its prior must be fixed.
       weight: lambda.
       num_projections: random directions in each step.
 
@@ -106,7 +106,7 @@ def swae(model: Model, weight: float = 10.0, num_projections: int = 50) -> Objec
 
 
 def check_kernel(objective: str, kernel: str, variance: float) -> None:
-    """Raises UserError for an unknown kernel, or a bandwidth that is not above 0."""
+    """Raise UserError for an unknown kernel, or a bandwidth that is not above 0."""
     if kernel not in KERNELS:
         raise unknown("kernel", kernel, KERNELS)
     check("kernel of", objective, variance=(variance, POSITIVE))
@@ -134,7 +134,7 @@ def _matched(model: Model, name: str, metric: str, weight: float, distance: Call
 
 
 def _both(out: Pass, key: Key) -> tuple[Array, Array]:
-    """A z of each example and as many from the prior, `[B, D]` each; the latter without gradients."""
-    num = () if out.prior.batch_shape else out.z.shape[1:2]  # a conditional prior has one for each example already
+    """Return one z per example and as many draws of the prior, `[B, D]` each; the latter without gradients."""
+    num = () if out.prior.batch_shape else out.z.shape[1:2]  # a conditional prior already has one per example
     prior_z = jax.lax.stop_gradient(out.prior.sample(key, num))
     return out.z[0].reshape(len(prior_z), -1), prior_z.reshape(len(prior_z), -1)

@@ -1,4 +1,4 @@
-"""Spectral normalisation: kernels divided by their largest singular value."""
+"""Spectral normalisation: divide kernels by their largest singular value."""
 
 import jax
 import jax.numpy as jnp
@@ -10,10 +10,10 @@ TINY = 1e-12
 
 
 def spectral_normalisation(part: str) -> Transform:
-    """Divides each kernel of `params[part]` by its largest singular value (arXiv:1802.05957, equation 8).
+    """Divide each kernel of `params[part]` by its largest singular value (arXiv:1802.05957, equation 8).
 
-    A kernel is an array of two or more axes, taken as the matrix `[all but the last axis, last axis]`. One step of the
-    power iteration is made at each use, from a vector that is kept in the state (algorithm 1).
+    A kernel is an array of two or more axes, viewed as the matrix `[all but the last axis, last axis]`. Each use makes
+    one step of the power iteration, from a vector in the state (algorithm 1).
     """
 
     def init(key: Key, params: Params) -> Tree:

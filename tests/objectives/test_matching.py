@@ -88,9 +88,9 @@ def test_bad_options_are_refused(name, options, message):
 
 @pytest.mark.parametrize(
     ("name", "model", "options", "message"),
-    [("wae_mmd", tools.mixture_model, {}, "'wae_mmd' sees the prior by its samples"),
-     ("swae", tools.mixture_model, {}, "'swae' sees the prior by its samples"),
-     ("info_vae", tools.mixture_model, {"alpha": 1.0}, "'info_vae' sees the prior by its samples"),
+    [("wae_mmd", tools.mixture_model, {}, "'wae_mmd' uses only samples of the prior"),
+     ("swae", tools.mixture_model, {}, "'swae' uses only samples of the prior"),
+     ("info_vae", tools.mixture_model, {"alpha": 1.0}, "'info_vae' uses only samples of the prior"),
      ("info_vae", tools.mixture_model, {}, "kl_estimate=monte_carlo"),
      ("info_vae", MODELS["delta"], {}, "infinite"), ("info_vae", tools.gumbel_model, {}, "straight_through=True"),
      ("wae_mmd", tools.gumbel_model, {}, "straight_through=True"),
