@@ -1,4 +1,4 @@
-"""The contract of networks."""
+"""Define the contract of networks."""
 
 import dataclasses
 import inspect
@@ -20,19 +20,19 @@ def check_widths(**widths: Any) -> None:
 
 
 class Functions(NamedTuple):
-    """A network as pure functions of its variables, whatever library its layers come from; see `functions`.
+    """Network of any library as pure functions of its variables; see `functions`.
 
     Variables are `{"params": tree, **collections}`, nested dictionaries of arrays. Gradients own "params"; every other
     collection is state of the network, such as running statistics.
 
     Attributes:
       init: `(key, *inputs) -> variables`.
-      apply: `(variables, *inputs, key=None) -> (outputs, collections)`. With a key the network runs as in training: the
-        key is that of its dropout, and `collections` are the next ones. Without a key it runs as in evaluation, and
+      apply: `(variables, *inputs, key=None) -> (outputs, collections)`. With a key the network runs in training mode:
+        the key is for dropout, and `collections` are the next ones. Without a key it runs in evaluation mode, and
         `collections` are not used.
       start: of a sequential decoder, `(variables, z, context=None) -> state`.
       step: of a sequential decoder, `(variables, state, before) -> (state, outputs)`.
-      may_have_state: False where there is known to be nothing beside "params".
+      may_have_state: False if "params" are known to be the only variables.
     """
 
     init: Callable[..., Any]
@@ -43,10 +43,10 @@ class Functions(NamedTuple):
 
 
 def functions(network: nn.Module | Functions) -> Functions:
-    """A Flax Linen module as pure functions; those of another library are given back as they are.
+    """Convert a Flax Linen module to pure functions; return `Functions` unchanged.
 
-    A module whose `__call__` has an argument `is_training` is told whether it trains, and its collections beside
-    "params" (`batch_stats`) are state. Dropout draws from the key "dropout".
+    A module may have state, its collections other than "params" (`batch_stats`), if its `__call__` has an argument
+    `is_training`. Dropout draws from the key "dropout".
     """
     if isinstance(network, Functions):
         return network
@@ -70,12 +70,12 @@ def functions(network: nn.Module | Functions) -> Functions:
 
 
 def by_path(tree: Tree) -> dict[str, Array]:
-    """The leaves of any pytree by their paths: a dictionary, as the variables of a network must be."""
+    """Return the leaves of any pytree by their paths, a dictionary as required for a network's variables."""
     return {_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
 
 
 def from_paths(like: Tree, leaves: dict[str, Array]) -> Tree:
-    """The inverse of `by_path`: a pytree of the structure of `like`, with these leaves."""
+    """Invert `by_path`: return a pytree with the structure of `like` and these leaves."""
     return jax.tree_util.tree_map_with_path(lambda path, _: leaves[_name(path)], like)
 
 

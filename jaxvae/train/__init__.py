@@ -1,4 +1,4 @@
-"""The train state, the pure step, optimisers, the one loop, and how devices run it."""
+"""Train: the state, the pure step, optimisers, the loop, and its placement on devices."""
 
 from jaxvae.train.groups import by_group
 from jaxvae.train.optimizers import make_optimizer

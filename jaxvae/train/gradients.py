@@ -1,4 +1,4 @@
-"""Gradients of the mean loss of a batch, at once or part by part."""
+"""Gradients of the mean loss of a batch, at once or accumulated over microbatches."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ def gradients(
     key: Key,
     ctx: StepContext,
 ) -> Gradients:
-    """`(gradients by group, metrics, next extra)`; losses and metrics are means over the batch."""
+    """Compute `(gradients by group, metrics, next extra)`; losses and metrics are means over the batch."""
 
     def loss(params: dict[str, Tree]):
         out = objective.loss(params, extra, batch, key, ctx)
@@ -32,7 +32,7 @@ def gradients(
 
 
 def _own_gradient(pullback: Callable, losses: dict[str, Array], group: str) -> Tree:
-    """The gradient of a group's own loss with respect to its own parameters; XLA drops what that leaves unused."""
+    """Compute the gradient of a group's own loss by its own parameters; XLA removes unused computations."""
     one_hot = {name: jnp.ones_like(v) if name == group else jnp.zeros_like(v) for name, v in losses.items()}
     return pullback(one_hot)[0][group]
 
@@ -47,20 +47,20 @@ def accumulated(
     key: Key,
     ctx: StepContext,
 ) -> Gradients:
-    """As `gradients`, from `num` equal parts of the batch one after the other: the memory is that of one part.
+    """Accumulate `gradients` over `num` equal microbatches, one after the other, with the memory of one.
 
-    Every `num`-th row is of the same part, so that each device keeps its rows. Part i draws from `fold_in(key, i)`; the
-    gradients, metrics and next extra are the means over the parts, all of which see the same `extra`.
+    Every `num`-th row belongs to the same part, so that each device keeps its rows. The gradients, metrics and next
+    extra are means over the parts.
 
     Args:
-      num: divides the batch.
-      unroll: whether the parts are written out, where `lax.scan` does not suit the networks.
+      num: number of parts, a divisor of B.
+      unroll: unroll the loop, for networks that are slow inside `lax.scan`.
       objective: its loss must be a mean over examples.
       params: `{group: pytree}`.
-      extra: state that gradients do not own; all parts see the same.
+      extra: state that gradients do not own, the same for all parts.
       batch: arrays `[B, ...]`.
       key: part i draws from `fold_in(key, i)`.
-      ctx: the step and what else an objective may use.
+      ctx: context of the step.
     """
     parts = jax.tree.map(lambda a: jnp.moveaxis(a.reshape(-1, num, *a.shape[1:]), 1, 0), batch)
 
@@ -83,7 +83,7 @@ def _add(total: Array, value: Array) -> Array:
 
 
 def _after(done: Tree, params: Tree) -> Tree:
-    """The same numbers, but they wait for what is `done`: XLA on CPU passes over an `optimization_barrier`."""
+    """Return the same numbers with a dependency on `done`, since XLA on CPU ignores an `optimization_barrier`."""
     seen = jnp.stack([jnp.ravel(leaf)[0] for leaf in jax.tree.leaves(done)])
     zero = jnp.minimum(jnp.sum(jnp.abs(jnp.nan_to_num(seen))), 0.0)
     return jax.tree.map(lambda leaf: leaf + zero.astype(leaf.dtype), params)
@@ -94,9 +94,9 @@ def _is_float(leaf: Array) -> bool:
 
 
 def check_accumulate(num: int, batch_size: int, num_devices: int = 1, whole_batch: str = "") -> None:
-    """Raises UserError where a batch, shared by the devices, cannot be taken in `num` equal parts.
+    """Raise UserError where a batch, shared by the devices, does not divide into `num` equal parts.
 
-    `whole_batch` is why the objective needs the whole batch at once, if it does: such a one takes no parts.
+    `whole_batch` is why the objective needs the whole batch at once, "" if it does not.
     """
     if num < 1:
         raise UserError(f"train.accumulate is {num}; it must be 1 (the batch at once) or more parts.")

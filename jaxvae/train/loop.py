@@ -1,4 +1,4 @@
-"""The one training loop."""
+"""Training loop."""
 
 import math
 from collections.abc import Callable
@@ -22,17 +22,17 @@ def fit(
     on_epoch: Callable[[TrainState, int], None],
     should_stop: Callable[[], bool] = lambda: False,
 ) -> tuple[TrainState, int]:
-    """Trains to the end; returns the last state and its step.
+    """Train to the end; return the last state and its step.
 
-    Calls end at multiples of `steps_per_call` within an epoch whatever step a run starts from, so that a resumed
-    run makes the very same calls. The metrics of one call are read while the devices work on the next.
+    Calls end at multiples of `steps_per_call` within an epoch for any first step, so that a resumed run makes the
+    same calls. The metrics of one call are read while the devices run the next.
 
     Args:
       state: placed on the devices; donated.
       run: `make_trainer`'s function.
       first_step: the number of steps that `state` has done.
       steps_per_epoch: steps in one pass over the data.
-      num_epochs: where to end.
+      num_epochs: passes over the data.
       steps_per_call: steps in one call of the devices.
       eval_every_epochs: how often `on_epoch` is called; always at the end.
       on_steps: callback after each call, `(last_step, metrics [n])` on the host.
@@ -74,7 +74,7 @@ def fit(
 
 
 def check_finite(end: int, loss: np.ndarray) -> None:
-    """Raises NonFiniteLoss naming the first bad step of a call that ended at step `end`."""
+    """Raise NonFiniteLoss with the first bad step of a call that ended at step `end`."""
     bad = np.flatnonzero(~np.isfinite(loss))
     if bad.size:
         step = end - len(loss) + int(bad[0]) + 1

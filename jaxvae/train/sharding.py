@@ -24,7 +24,7 @@ class Parallel(NamedTuple):
     """One way to place arrays and to compile the many-step function.
 
     Attributes:
-      num_devices: how many devices share a batch, over all hosts.
+      num_devices: number of devices that share a batch, over all hosts.
       replicate: host or local tree to the same values on every device.
       shard: host tree `[num_steps, batch, ...]`, the same on every host, to batches split over the devices.
       compile: `(many(state, resident, items) -> (state, metrics)) -> compiled`; the state is donated.
@@ -41,12 +41,12 @@ class Parallel(NamedTuple):
 
 
 def make_parallel(mode: str, batch_size: int, whole_batch: str = "") -> Parallel:
-    """`mode` "jit" or "pmap" over all devices of all hosts.
+    """Choose `global_view` (mode "jit") or `per_device` ("pmap"), over all devices of all hosts.
 
     Args:
-      mode: see the module.
-      batch_size: the global batch.
-      whole_batch: why the objective needs the whole batch at once, if it does: such a one cannot run under pmap.
+      mode: "jit" or "pmap".
+      batch_size: size of the global batch.
+      whole_batch: why the objective needs the whole batch at once, which pmap cannot give; "" if it does not.
 
     Raises:
       UserError: an unknown mode, a batch that the devices do not divide, or pmap with a whole-batch objective.
@@ -69,7 +69,7 @@ def make_parallel(mode: str, batch_size: int, whole_batch: str = "") -> Parallel
 
 
 def global_view(devices: Sequence[Any] | None = None) -> Parallel:
-    """`jit` over a mesh of `devices` (all by default): the same numbers on any number of them, to rounding."""
+    """Use `jit` over a mesh of `devices` (all by default): the same results for any number of them, to rounding."""
     devices = jax.devices() if devices is None else devices
     mesh = Mesh(np.asarray(devices), (AXIS,))
     replicated = NamedSharding(mesh, PartitionSpec())
@@ -94,7 +94,7 @@ def global_view(devices: Sequence[Any] | None = None) -> Parallel:
 
 
 def per_device() -> Parallel:
-    """`jax.pmap`: every array has a leading device axis, of this host's devices."""
+    """Use `jax.pmap`: every array has a leading axis of this host's devices."""
     local, first = jax.local_device_count(), jax.process_index() * jax.local_device_count()
     mesh = Mesh(np.asarray(jax.local_devices()), (AXIS,))
     stacked = NamedSharding(mesh, PartitionSpec(AXIS))
@@ -124,13 +124,13 @@ def _global_array(x: np.ndarray, sharding: NamedSharding) -> jax.Array:
 
 
 def wait_for_all(name: str) -> None:
-    """Waits until every process of the run is here."""
+    """Wait until every process of the run has reached this barrier."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(name)
 
 
 def agree(number: int) -> int:
-    """The number of process 0, on every process: where each decides for itself, two can come to different ends."""
+    """Broadcast the number of process 0, so that all processes make the same decision."""
     return number if jax.process_count() == 1 else int(multihost_utils.broadcast_one_to_all(np.int32(number)))
 
 
@@ -143,9 +143,9 @@ def start_hosts(
 
     Args:
       coordinator: "host:port" of process 0.
-      num_processes: how many there are, over all hosts; needed with a coordinator.
+      num_processes: number of processes over all hosts; needed with a coordinator.
       process_id: the rank of this process, from 0; needed with a coordinator.
-      heartbeat_timeout: seconds without a sign of life after which JAX takes a process for lost and ends the others.
+      heartbeat_timeout: seconds without a heartbeat after which JAX regards a process as lost and ends the others.
 
     Raises:
       UserError: an explicit start that is incomplete, or hosts that do not meet.

@@ -1,4 +1,4 @@
-"""The train state: everything that a run needs to go on with the same bits."""
+"""Train state: everything that a run needs to resume to the same bits."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from jaxvae.train.transforms import exchanged
 
 
 class TrainState(NamedTuple):
-    """Everything that a run is, beside its config. A population is a state with a leading axis: see `init_state`.
+    """Complete state of a run, without its config. A population is a state with a leading axis: see `init_state`.
 
     Attributes:
       step: int32 scalar, the number of steps done.
@@ -39,7 +39,7 @@ def streams(key: Key) -> dict[str, Key]:
 def init_state(
     objective: Objective, optimizer: optax.GradientTransformation, key: Key, given: Mapping[str, Tree] | None = None
 ) -> TrainState:
-    """Draw the state before the first step.
+    """Initialise the state before the first step.
 
     `jax.vmap(lambda key: init_state(objective, optimizer, key))(keys)` is the state of a population; each member equals
     the run of its own key, up to rounding.
@@ -68,7 +68,7 @@ def _with(drawn: Tree, given: Tree) -> Tree:
 
 
 def split_state(state: TrainState) -> tuple[dict[str, Tree], dict[str, Tree]]:
-    """Split a state into the weights that a model is used with (the EMA, where one is kept) and the rest."""
+    """Split a state into the weights for evaluation (the EMA, if there is one) and the rest."""
     params, opt_state = exchanged(state.params, state.opt_state)
     return {"params": params, "extra": state.extra}, {"opt_state": opt_state, "step": state.step, "key": state.key}
 

@@ -1,4 +1,4 @@
-"""How the devices run the step."""
+"""Compile and run training steps on the devices."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ from jaxvae.train.step import make_step
 
 
 def make_many_steps(step: Callable, fetch: Callable[[Tree, Tree], dict]) -> Callable:
-    """`(state, resident, items [n, B, ...]) -> (state, metrics [n])`, n steps in one call of the device."""
+    """Make `(state, resident, items [n, B, ...]) -> (state, metrics [n])`: n steps in one device call."""
 
     def many(state: TrainState, resident: Tree, items: Tree):
         return jax.lax.scan(lambda s, item: step(s, fetch(resident, item)), state, items)
@@ -24,7 +24,7 @@ def make_many_steps(step: Callable, fetch: Callable[[Tree, Tree], dict]) -> Call
 
 
 def make_one_step(step: Callable, fetch: Callable[[Tree, Tree], dict]) -> Callable:
-    """As `make_many_steps` for n = 1, without a loop."""
+    """Make `make_many_steps` for n = 1, without a loop."""
 
     def one(state: TrainState, resident: Tree, items: Tree):
         state, metrics = step(state, fetch(resident, jax.tree.map(lambda a: a[0], items)))
@@ -43,9 +43,9 @@ def make_trainer(
     accumulate: int = 1,
     loops: bool = True,
 ) -> Callable[[TrainState, int, int], tuple[TrainState, dict[str, Array]]]:
-    """`(state, step, num_steps) -> (state, metrics [num_steps])`: the compiled steps on the devices' own data.
+    """Make `(state, step, num_steps) -> (state, metrics [num_steps])`: compiled steps on data of the feed.
 
-    On CPU, networks that do not suit loops (`loops` False, see `Network`) make their steps in a call each.
+    On CPU, networks with `loops` False (see `Network`) run each step in a separate call.
     """
     in_loop = loops or jax.default_backend() != "cpu"
     step = make_step(objective, optimizer, preprocess, train_size, parallel.axis_name, accumulate, unroll=not in_loop)

@@ -13,7 +13,7 @@ from jaxvae.data.load import Split
 from jaxvae.objectives import Objective, StepContext
 from jaxvae.train.sharding import Parallel
 
-ROUND_TO = 64  # a small data set's one batch is filled up to this, whatever the devices, so that the noise is the same
+ROUND_TO = 64  # the only batch of a small data set is padded to this, so that the noise is the same on any devices
 
 
 def objective_metrics(
@@ -34,7 +34,7 @@ def objective_metrics(
 
 
 def check_batch_size(batch_size: int, num_devices: int) -> None:
-    """Raises UserError where the devices cannot share `batch_size` equally."""
+    """Raise UserError where the devices cannot share `batch_size` equally."""
     if batch_size < 1 or batch_size % num_devices:
         raise UserError(
             f"evaluate.batch_size is {batch_size}; it must be a multiple of the number of devices, {num_devices}."
@@ -44,12 +44,12 @@ def check_batch_size(batch_size: int, num_devices: int) -> None:
 def mean_over(
     split: Split, per_example: Callable[..., dict[str, Array]], parallel: Parallel, key: Key, batch_size: int
 ) -> Callable[..., dict[str, float]]:
-    """`(*trees) -> {name: mean over the split}` for `per_example(*trees, key, batch) -> {name: [B]}`.
+    """Make `(*trees) -> {name: mean over the split}` from `per_example(*trees, key, batch) -> {name: [B]}`.
 
-    Batch i draws from `fold_in(key, i)`. All are of one size, so that the function is compiled once: where they do not
-    divide the split, the last one begins earlier, and what it shares with the one before has weight 0. (Rows repeated
-    within a batch would distort what is a statistic of the batch; only a split of less than ROUND_TO rows has them.)
-    The numbers are the same, to rounding, on any number of devices that divides ROUND_TO.
+    Batch i draws from `fold_in(key, i)`. All batches have one size, so that the function is compiled once: where it
+    does not divide the split, the last batch begins earlier, and its overlap with the previous one has weight 0. (Rows
+    repeated within a batch would distort statistics of the batch; only splits of less than ROUND_TO rows have them.)
+    The results are the same, to rounding, on any number of devices that divides ROUND_TO.
 
     Raises:
       UserError: the devices cannot share `batch_size` equally.
