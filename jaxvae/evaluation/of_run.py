@@ -3,7 +3,6 @@
 They use the test set, unless stated otherwise.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -12,7 +11,7 @@ import numpy as np
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key, Params
 from jaxvae.experiment.setup import Experiment
-from jaxvae.metrics import annealed, information, latent_use, predictors, predictors_votes, rates, representation
+from jaxvae.metrics import annealed, latent_use, rates, representation
 from jaxvae.metrics import rate_distortion as curves
 from jaxvae.metrics.arrays import check_labels
 from jaxvae.runs.trained_run import TrainedRun, some_rows
@@ -126,35 +125,3 @@ def check_knn_rows(experiment: Experiment) -> None:
     if (num := num_rows(experiment, "train")) < NEIGHBOURS:
         raise UserError(f"k-NN needs at least {NEIGHBOURS} training examples; there are {num}.")
     check_classes(experiment)
-
-
-def check_factor_rows(experiment: Experiment) -> None:
-    """Raise UserError where no factor varies in the test examples, or they are too few for its values."""
-    num = num_rows(experiment, "test")
-    factors = np.asarray(experiment.dataset.test.factors)[some_rows(len(experiment.dataset.test.x), num)]
-    information.check(np.zeros((num, 1)), factors, min_factors=1)
-
-
-def of_factors(score: Callable[..., dict[str, float]], **options: Any) -> Callable[[TrainedRun], dict[str, float]]:
-    """Turn a score of codes `[N, D]` against true factors `[N, F]` into a metric of a run."""
-
-    def compute(run: TrainedRun) -> dict[str, float]:
-        some, factors = rows(run), run.dataset.test.factors
-        if factors is None:
-            raise UserError("The data has no factors.")
-        return score(run.codes("test")[some], factors[some], **options)
-
-    compute.__doc__ = score.__doc__
-    return compute
-
-
-FACTOR_SCORES = {
-    "mig": of_factors(information.mig),
-    "modularity": of_factors(information.modularity),
-    "irs": of_factors(information.irs),
-    "sap": of_factors(predictors.sap, seed=0),
-    "dci": of_factors(predictors.dci, seed=0),
-    "explicitness": of_factors(predictors.explicitness, seed=0),
-    "factor_vae_score": of_factors(predictors_votes.factor_vae_score, seed=0),
-    "beta_vae_score": of_factors(predictors_votes.beta_vae_score, seed=0),
-}

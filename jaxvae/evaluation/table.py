@@ -11,7 +11,7 @@ import numpy as np
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.threads import one_thread
 from jaxvae.common.types import Params
-from jaxvae.evaluation import bounds, of_data, of_run
+from jaxvae.evaluation import bounds, of_data, of_factors, of_run
 from jaxvae.experiment import own
 from jaxvae.experiment.setup import Experiment
 from jaxvae.metrics.paths import prior_is_density
@@ -68,6 +68,7 @@ NEEDS: dict[str, tuple[Callable[[Experiment], bool], str]] = {
     "euclidean": (lambda e: e.model.latent.space.is_linear, "latents in R^n"),
     "prior": (_of_shapes(prior_is_density), "a prior that is a density"),
     "density": (lambda e: e.model.latent.knows_density, "a posterior with a density at any z"),
+    "moments": (_of_shapes(of_factors.has_moments), "a Gaussian posterior"),
     "labels": (lambda e: e.dataset.test.label is not None, "labels, which the data lacks"),
     "factors": (lambda e: e.dataset.test.factors is not None, "true factors, which the data lacks"),
     "values": (lambda e: not e.spec.sequence, "data other than text or music"),
@@ -85,8 +86,8 @@ METRICS: dict[str, Metric] = {
     "few_labels": Metric(of_run.few_labels, ("labels",), enough=of_run.check_classes),
     "clustering": Metric(of_run.clustering, ("labels",)),
     **{
-        name: Metric(score, ("factors",), enough=of_run.check_factor_rows)
-        for name, score in of_run.FACTOR_SCORES.items()
+        name: Metric(score, needs, enough=of_factors.check_rows)
+        for name, (score, needs) in of_factors.FACTOR_SCORES.items()
     },
     "frechet": Metric(of_data.frechet, ("values",), check=of_data.check_features),
     "prdc": Metric(of_data.prdc, ("values",), check=of_data.check_features, enough=of_data.check_prdc_rows),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxvae.common.errors import UserError
-from jaxvae.evaluation.of_run import FACTOR_SCORES
+from jaxvae.evaluation.of_factors import FACTOR_SCORES
 from jaxvae.evaluation.results import label
 from jaxvae.evaluation.table import METRICS, check
 from jaxvae.experiment import defaults
@@ -66,6 +66,26 @@ def test_mistakes_are_said_before_training(tmp_path, asked, evaluate, message):
     assert check(experiment, "knn,collapse") == ["knn", "collapse"]  # which do not look at these
 
 
+def with_factors(experiment):
+    """The experiment with three random factors of its test examples."""
+    test = experiment.dataset.test
+    factors = np.random.default_rng(0).integers(5, size=(len(test.x), 3))
+    return experiment._replace(dataset=experiment.dataset._replace(test=test._replace(factors=factors)))
+
+
+@pytest.mark.parametrize("posterior", ["diagonal_gaussian", "full_covariance"])
+def test_gaussian_posteriors_have_a_mutual_information_gap(posterior):
+    assert check(with_factors(untrained(posterior)), "mig,mig_bins") == ["mig", "mig_bins"]
+
+
+@pytest.mark.parametrize("posterior", ["delta", "hamiltonian"])
+def test_other_posteriors_have_it_of_bins_alone(posterior):
+    experiment = with_factors(untrained(posterior))
+    assert set(FACTOR_SCORES) - set(check(experiment, "all")) == {"mig"}
+    with pytest.raises(UserError, match=r"'mig' needs a Gaussian posterior.*fit this run: .*mig_bins"):
+        check(experiment, "mig")
+
+
 def first(experiment, **num):
     """The experiment with so many examples of a split."""
     splits = {
@@ -91,9 +111,7 @@ def first(experiment, **num):
 def test_too_few_examples_are_said_before_training(metric, num, message):
     experiment = untrained()
     if metric in FACTOR_SCORES:
-        factors = np.random.default_rng(0).integers(5, size=(len(experiment.dataset.test.x), 3))
-        dataset = experiment.dataset
-        experiment = experiment._replace(dataset=dataset._replace(test=dataset.test._replace(factors=factors)))
+        experiment = with_factors(experiment)
     assert check(experiment, metric) == [metric]
     few = first(experiment, **num)
     with pytest.raises(UserError, match=message) as refusal:
@@ -127,6 +145,7 @@ def test_features_and_outliers_that_are_there_pass(tmp_path, outliers):
     ("metric", "part", "said"),
     [
         ("mig", "mig", "MIG"),
+        ("mig_bins", "mig_bins", "MIG bins"),
         ("factor_vae_score", "factor_vae_score", "factor VAE score"),
         ("dci", "dci_completeness", "DCI: completeness"),
         ("clustering", "nmi", "clustering: NMI"),

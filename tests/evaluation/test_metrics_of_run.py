@@ -18,9 +18,12 @@ from sklearn.preprocessing import StandardScaler
 
 import jaxvae
 import launch
-from jaxvae.evaluation.of_run import FACTOR_SCORES
+from jaxvae import data
+from jaxvae.evaluation.of_factors import FACTOR_SCORES
 from jaxvae.evaluation.results import label, table
 from jaxvae.evaluation.table import METRICS
+from jaxvae.metrics import information_gap
+from jaxvae.runs.trained_run import some_rows
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -156,6 +159,15 @@ def test_all_on_shapes_has_the_factor_scores(all_of_shapes):
         if name != "dci":
             assert found[name].keys() == {name}
             assert f"\n  {label(name):<40}{found[name][name]:10.3f}\n" in printed
+
+
+def test_mig_of_a_run_is_that_of_its_posteriors(shapes, all_of_shapes):
+    model, params = jaxvae.restore(shapes)
+    dataset = data.load("shapes", image_size=16)
+    rows = some_rows(len(dataset.test.x), 500)
+    q = model.encode(params, dataset.test.x[rows] / np.float32(dataset.max_value)).base_dist
+    expected = information_gap.mig(q.loc, q.scale, dataset.test.factors[rows], seed=0)
+    assert all_of_shapes["metrics"]["mig"] == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_rate_distortion_curve_is_drawn_and_in_the_report(tiny):

@@ -8,10 +8,10 @@ import pytest
 from scipy import stats
 
 from jaxvae.common.errors import UserError
-from jaxvae.metrics import information, predictors, predictors_votes
+from jaxvae.metrics import information, information_gap, predictors, predictors_votes
 
 METRICS = {
-    "mig": information.mig,
+    "mig_bins": information_gap.mig_bins,
     "modularity": information.modularity,
     "irs": information.irs,
     "sap": lambda codes, factors: predictors.sap(codes, factors, 0),
@@ -62,8 +62,8 @@ def test_explicitness_of_one_ordered_code(values):
 def test_two_factors_turned_by_45_degrees_are_told_apart_by_chance():
     factors = full_grid(10, 10, repeats=50)
     turned = factors @ np.array([[1.0, 1.0], [1.0, -1.0]])
-    exact = scores(turned, factors, ["mig", "modularity"])
-    assert exact == pytest.approx({"mig": 0.0, "modularity": 0.0}, abs=1e-9)
+    exact = scores(turned, factors, ["mig_bins", "modularity"])
+    assert exact == pytest.approx({"mig_bins": 0.0, "modularity": 0.0}, abs=1e-9)
     # Noise, else the codes' variances are tied; the same rows with the factors exchanged and the second code turned
     # make the codes tell exactly as much of either factor, in these rows too.
     noisy = turned + np.random.default_rng(0).normal(size=turned.shape)
@@ -82,7 +82,7 @@ def test_a_random_rotation_scores_lower():
     centred = (factors - factors.mean(axis=0)) / factors.std(axis=0)
     rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
     straight, turned = scores(centred, factors), scores(centred @ rotation, factors)
-    for name in ("mig", "sap", "dci_disentanglement", "dci_completeness", "modularity", "irs"):
+    for name in ("mig_bins", "sap", "dci_disentanglement", "dci_completeness", "modularity", "irs"):
         assert turned[name] < straight[name] - 0.1, name
 
 
@@ -93,7 +93,7 @@ def test_codes_independent_of_the_factors_score_by_chance():
     found = scores(rng.normal(size=(rows, 4)), factors)
     # 2 N I is chi-squared where code and factor are independent; the gap is less than the largest of the four.
     largest = stats.chi2.ppf(1 - 1e-5, 19 * (values - 1)) / (2 * rows)
-    assert 0 < found["mig"] < np.mean(largest / np.log(values))
+    assert 0 < found["mig_bins"] < np.mean(largest / np.log(values))
     half = rows / 2
     guess = 4 * np.sqrt(np.sum((1 / values) * (1 - 1 / values) / half)) / 3
     assert found["sap"] < guess
@@ -110,8 +110,8 @@ def test_codes_independent_of_the_factors_score_by_chance():
 def test_a_copy_of_each_code_takes_the_gap_but_not_the_votes():
     factors = full_grid(3, 4, 5, repeats=10)
     found = scores(np.concatenate([factors, factors], axis=1).astype(float), factors)
-    gapless = {name: found[name] for name in ("mig", "sap")}
-    assert gapless == pytest.approx({"mig": 0.0, "sap": 0.0}, abs=1e-12)
+    gapless = {name: found[name] for name in ("mig_bins", "sap")}
+    assert gapless == pytest.approx({"mig_bins": 0.0, "sap": 0.0}, abs=1e-12)
     for name in ("factor_vae_score", "beta_vae_score", "modularity", "irs", "dci_disentanglement"):
         assert found[name] == pytest.approx(1.0, abs=1e-6), name
     # Two codes of six share each factor's importance.
@@ -136,7 +136,7 @@ def test_what_changes_nothing(name, change):
     assert after == pytest.approx(before, abs=loose.get(name, 1e-9))
 
 
-def test_mig_is_that_of_the_enumerated_histogram():
+def test_mig_bins_is_that_of_the_enumerated_histogram():
     codes, factors = noisy_mixture()
     gaps = []
     for factor in factors.T:
@@ -148,7 +148,7 @@ def test_mig_is_that_of_the_enumerated_histogram():
             found.append(sum(j * math.log(j / o) for j, o in zip(joint.flat, outer.flat, strict=True) if j > 0))
         second, first = sorted(found)[-2:]
         gaps.append((first - second) / entropy)
-    assert information.mig(codes, factors)["mig"] == pytest.approx(np.mean(gaps), abs=1e-12)
+    assert information_gap.mig_bins(codes, factors)["mig_bins"] == pytest.approx(np.mean(gaps), abs=1e-12)
 
 
 def test_dci_scores_of_matrices_by_hand():
@@ -188,6 +188,23 @@ def test_irs_of_a_code_moved_by_two_switches(other):
     both = np.stack([code, 5.0 * factors[:, 0]], axis=1)
     weighted = ((1 + other) / 2 * score + 5 / 2) / ((1 + other) / 2 + 5 / 2)
     assert information.irs(both, factors, quantile=1.0) == {"irs": pytest.approx(weighted)}
+
+
+@pytest.mark.parametrize(("quantile", "overall"), [(0.99, 1.0), (0.5, 0.9)])
+def test_irs_with_another_quantile_in_all_rows(quantile, overall):
+    # The authors' code divides the groups' 0.99 quantile by the maximum.
+    codes, factors = noisy_mixture(600)
+    best = np.zeros(5)
+    for factor in factors.T:
+        within = np.zeros(5)
+        for value in np.unique(factor):
+            group = codes[factor == value]
+            within += np.quantile(np.abs(group - group.mean(axis=0)), quantile, axis=0) * len(group) / len(codes)
+        largest = np.quantile(np.abs(codes - codes.mean(axis=0)), overall, axis=0)
+        best = np.maximum(best, 1 - within / largest)
+    found = information.irs(codes, factors, quantile, overall_quantile=overall)
+    assert found == {"irs": pytest.approx(np.sum(best * largest) / np.sum(largest))}
+    assert found["irs"] > information.irs(codes, factors, quantile)["irs"] + 0.05
 
 
 def test_irs_averages_over_rows():
@@ -283,7 +300,7 @@ def test_refusals(name, broken, message):
 
 @pytest.mark.parametrize(
     ("name", "codes", "factors", "message"),
-    [(name, 1, 3, "codes have 1 dimensions") for name in ("mig", "sap", "dci")]
+    [(name, 1, 3, "codes have 1 dimensions") for name in ("mig_bins", "sap", "dci")]
     + [(name, 5, 1, "1 of 1 factors vary") for name in ("modularity", "dci", "factor_vae_score", "beta_vae_score")],
 )
 def test_refuses_less_than_there_is_to_compare(name, codes, factors, message):
