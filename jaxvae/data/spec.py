@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
 from jaxvae.data.preprocess import to_unit_range
@@ -42,4 +41,4 @@ def viewed(config: Mapping[str, Any], spec: DataSpec, x: Any) -> np.ndarray:
     """Convert inputs or outputs of the model for files: to [0, 1]; tokens and frames to whole numbers."""
     if spec.sequence:
         return np.asarray(x).round().astype(np.int32)
-    return np.asarray(to_unit_range(jnp.asarray(x), spec.pixel_range(config)))
+    return to_unit_range(np.asarray(x, np.float32), spec.pixel_range(config))

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -99,6 +100,7 @@ def kl_per_dimension(model: Model, params: Params, x: Array) -> Array:
     return jnp.mean(groups, axis=1)
 
 
+@partial(jax.jit, static_argnums=0)
 def order_dimensions(model: Model, params: Params, x: Array) -> Array:
     """Order the dimensions of z, `[D]` indices, from the most informative about x `[N, *data_shape]` to the least.
 

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxvae import train
-from jaxvae.common.types import Params
+from jaxvae.common.types import Array, Params
 from jaxvae.data.spec import viewed
 from jaxvae.experiment.setup import Experiment
 from jaxvae.latent.arithmetic import latent_grid
@@ -21,7 +21,16 @@ from jaxvae.runs.trained_run import TrainedRun
 
 PICTURES, ROLLS = 64, 16
 # Compiled once for a model, not once for each picture during training.
-_sample, _reconstruct = jax.jit(sample, static_argnums=(0, 3)), jax.jit(reconstruct, static_argnums=0)
+_sample = jax.jit(sample, static_argnums=(0, 3))
+
+
+@partial(jax.jit, static_argnums=0)
+def _reconstruct(experiment: Experiment, params: Params, raw: Array) -> tuple[Array, Array]:
+    root = train.streams(jax.random.key(experiment.config["seed"]))["test"]
+    x = experiment.preprocess(jax.random.fold_in(root, 0), raw)
+    return x, reconstruct(experiment.shown, params, x)
+
+
 TITLES = {"samples": "samples from the prior", "reconstructions": "test data, each row above its reconstructions"}
 
 
@@ -44,9 +53,7 @@ def reconstructions(experiment: Experiment, params: Params, raw: np.ndarray | No
       raw: examples as stored; by default the first of the test set.
     """
     raw = experiment.dataset.test.x[: _num_examples(experiment)] if raw is None else raw
-    key = jax.random.fold_in(train.streams(jax.random.key(experiment.config["seed"]))["test"], 0)
-    x = experiment.preprocess(key, jax.numpy.asarray(raw))
-    both = x, _reconstruct(experiment.shown, params, x)
+    both = _reconstruct(experiment, params, np.asarray(raw))
     return np.stack([viewed(experiment.config, experiment.spec, values) for values in both], axis=1)
 
 

@@ -6,7 +6,6 @@ from functools import cache
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxvae import train
@@ -39,10 +38,11 @@ class TrainedRun:
         self.experiment, self.restored = experiment, restored
         self.config: Mapping[str, Any] = experiment.config
         self.dataset, self.model = experiment.dataset, experiment.shown
-        self.params = jax.tree.map(jnp.asarray, restored.params)  # a traced index into NumPy's arrays is an error
+        self.params = jax.device_put(restored.params)  # a traced index into NumPy's arrays is an error
         self._cached = {"codes": cache(self._codes), "draw": cache(self._draw), "generated": cache(self._generated)}
         self._encode = jax.jit(lambda params, x: centre(self.model.encode(params, x)))
         self._decode = jax.jit(lambda params, z: self.model.decode(params, z).mean)
+        self._preprocess = jax.jit(lambda key, i, raw: experiment.preprocess(jax.random.fold_in(key, i), raw))
 
     def key(self, name: str) -> Key:
         """Return the root key of a metric or tool by its name, independent of all others."""
@@ -66,11 +66,11 @@ class TrainedRun:
         rows = which if isinstance(which, np.ndarray) else np.arange(len(x))[:which]
         key = self.key(f"data/{split}")
         for i in range(0, len(rows), BATCH):  # a streamed split is never read as a whole
-            yield self.experiment.preprocess(jax.random.fold_in(key, i), jnp.asarray(x[rows[i : i + BATCH]]))
+            yield self._preprocess(key, i, np.asarray(x[rows[i : i + BATCH]]))
 
-    def x(self, split: str, which: int | np.ndarray | None = None) -> Array:
+    def x(self, split: str, which: int | np.ndarray | None = None) -> np.ndarray:
         """Return `batches` as one array `[N, *data_shape]`."""
-        return jnp.concatenate(list(self.batches(split, which)))
+        return np.concatenate(list(self.batches(split, which)))
 
     def unit(self, x: Any) -> np.ndarray:
         """Convert model inputs or decoded means as `viewed` does: to [0, 1]; tokens and frames to whole numbers."""

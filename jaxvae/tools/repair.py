@@ -62,7 +62,7 @@ def impute(
     refuse_sequences(run, "impute")
     rows = run.some("test", num)
     x = run.x("test", rows)
-    observed = jnp.broadcast_to(_mask(run, mask, part, len(rows)), x.shape)
+    observed = np.broadcast_to(_mask(run, mask, part, len(rows)), x.shape)
     missing = ~np.asarray(observed)
     if not missing.any():
         raise UserError("The mask marks every value as observed: there is nothing to impute.")

@@ -1,11 +1,15 @@
 """Walk through the latent space: between examples, along dimensions, along attribute vectors."""
 
+from functools import partial
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxvae import latent
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.ranges import NONZERO, POSITIVE, check, within
+from jaxvae.common.types import Array, Params
 from jaxvae.latent import arithmetic
 from jaxvae.runs.trained_run import TrainedRun, some_rows
 from jaxvae.tools.base import Outcome, chosen
@@ -38,13 +42,19 @@ def interpolate(run: TrainedRun, num: int = 8, steps: int = 9, path: str = "line
             f"on, and the test set has the examples 0 to {size - 1}: take a lower `first`."
         )
     x = run.x("test", first + 2 * pairs)[first:]
-    curve = latent.interpolate(run.model, run.params, x[::2], x[1::2], steps, path)
-    rows = jnp.concatenate([x[::2, None], curve.mean, x[1::2, None]], axis=1)
+
+    @jax.jit
+    def walk(params: Params, x_a: Array, x_b: Array) -> tuple[latent.Curve, Array]:
+        curve = latent.interpolate(run.model, params, x_a, x_b, steps, path)
+        return curve, jnp.mean(latent.curve_length(curve.mean))
+
+    curve, length = walk(run.params, x[::2], x[1::2])
+    rows = np.concatenate([x[::2, None], curve.mean, x[1::2, None]], axis=1)
     title = f"between two test examples, the first and the last of each row, {path} path"
     arrays = {"z": np.asarray(curve.z), "mean": run.unit(curve.mean)}
     numbers = {}
     if not run.experiment.spec.sequence:  # sentences have no distance
-        numbers["mean_decoded_length"] = float(jnp.mean(latent.curve_length(curve.mean)))
+        numbers["mean_decoded_length"] = float(length)
     return Outcome(arrays, run.unit(rows), title, numbers)
 
 
@@ -66,11 +76,13 @@ def traverse(run: TrainedRun, index: int = 0, num: int = 12, steps: int = 11, sp
         span=(span, POSITIVE),
     )  # fmt: skip
     chosen(run, "traverse", index=index)
-    order = arithmetic.order_dimensions(run.model, run.params, run.x("test", run.some("test", CODES)))[:num]
-    z = jnp.asarray(run.codes("test")[index]).reshape(run.model.latent_shape)
-    mean = arithmetic.traversal(run.model, run.params, z, order, span, steps)
+    examples = run.x("test", run.some("test", CODES))
+    order = np.asarray(arithmetic.order_dimensions(run.model, run.params, examples))[:num]
+    z = run.codes("test")[index].reshape(run.model.latent_shape)
+    walk = partial(arithmetic.traversal, run.model, dims=order, span=span, num=steps)
+    mean = jax.jit(walk)(run.params, z)
     title = f"one dimension of z in each row, -{span:g} to {span:g} prior deviations, by their KL"
-    arrays = {"dimension": np.asarray(order), "mean": run.unit(mean)}
+    arrays = {"dimension": order, "mean": run.unit(mean)}
     return Outcome(arrays, arrays["mean"], title)
 
 
