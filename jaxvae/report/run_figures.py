@@ -9,10 +9,11 @@ import jax
 import numpy as np
 
 from jaxvae import train
-from jaxvae.common.types import Array, Params
+from jaxvae.common.types import Array, Key, Params
 from jaxvae.data.spec import viewed
 from jaxvae.experiment.setup import Experiment
 from jaxvae.latent.arithmetic import latent_grid
+from jaxvae.models.base import Model
 from jaxvae.models.sampling import reconstruct, sample
 from jaxvae.report import figures, views
 from jaxvae.runs.attempts import Failure, attempt
@@ -24,11 +25,12 @@ PICTURES, ROLLS = 64, 16
 _sample = jax.jit(sample, static_argnums=(0, 3))
 
 
-@partial(jax.jit, static_argnums=0)
-def _reconstruct(experiment: Experiment, params: Params, raw: Array) -> tuple[Array, Array]:
-    root = train.streams(jax.random.key(experiment.config["seed"]))["test"]
-    x = experiment.preprocess(jax.random.fold_in(root, 0), raw)
-    return x, reconstruct(experiment.shown, params, x)
+@partial(jax.jit, static_argnums=(0, 1))
+def _reconstruct(
+    model: Model, preprocess: Callable[[Key, Array], Array], params: Params, root: Key, raw: Array
+) -> tuple[Array, Array]:
+    x = preprocess(jax.random.fold_in(root, 0), raw)
+    return x, reconstruct(model, params, x)
 
 
 TITLES = {"samples": "samples from the prior", "reconstructions": "test data, each row above its reconstructions"}
@@ -53,7 +55,8 @@ def reconstructions(experiment: Experiment, params: Params, raw: np.ndarray | No
       raw: examples as stored; by default the first of the test set.
     """
     raw = experiment.dataset.test.x[: _num_examples(experiment)] if raw is None else raw
-    both = _reconstruct(experiment, params, np.asarray(raw))
+    root = train.streams(jax.random.key(experiment.config["seed"]))["test"]
+    both = _reconstruct(experiment.shown, experiment.preprocess, params, root, np.asarray(raw))
     return np.stack([viewed(experiment.config, experiment.spec, values) for values in both], axis=1)
 
 

@@ -27,5 +27,6 @@ def test_a_run_with_metrics_tools_and_report_compiles_few_programs(tmp_path, mon
         )
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
+    assert not (tmp_path / "errors.log").exists()  # every picture and section is there
     assert (tmp_path / "report.html").is_file()
     assert 10 < len(compiled) < 40  # 31 where written; one operation at a time they were 196
