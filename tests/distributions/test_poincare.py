@@ -10,6 +10,7 @@ from jaxvae.distributions.poincare import WrappedNormal, at_edge, expmap, expmap
 
 RNG = np.random.default_rng(0)
 CURVATURES = [0.0, 1e-4, 0.5, 1.0, 2.0]
+LENGTHS = [0.0, 1e-20, 1e-3, 1.0, 15.0]
 
 
 def ball_points(num, dim, c, reach):
@@ -63,20 +64,20 @@ def test_maps_at_the_origin_are_the_textbooks_at_every_length(c, length):
 
 
 @pytest.mark.parametrize("c", CURVATURES)
-@pytest.mark.parametrize("length", [0.0, 1e-20, 1e-3, 1.0, 15.0])
-@pytest.mark.parametrize("far", [0.0, 1.0, 20.0])
-def test_no_nan_in_values_and_gradients(c, length, far):
-    x = expmap0(far * jnp.array([-0.6, 0.0, 0.8]), c)
+def test_no_nan_in_values_and_gradients(c):
+    far, length = (np.ravel(a) for a in np.meshgrid([0.0, 1.0, 20.0], [sign * v for sign in (-1, 1) for v in LENGTHS]))
+    x = jax.vmap(lambda far: expmap0(far * jnp.array([-0.6, 0.0, 0.8]), c))(far.astype(np.float32))
+    v = length[:, None].astype(np.float32) * np.array([0.6, 0.0, -0.8], np.float32)
 
     def total(x, v):
         y = expmap(x, v, c)
         d = WrappedNormal(x, jnp.ones(3), c)
         return jnp.sum(logmap(x, y, c)) + jnp.sum(logmap0(y, c)) + d.log_prob(y) + jnp.sum(mobius_add(y, x, c))
 
-    compute = jax.jit(jax.value_and_grad(total, (0, 1)))
-    for sign in (-1.0, 1.0):
-        for leaf in jax.tree.leaves(compute(x, sign * length * jnp.array([0.6, 0.0, -0.8]))):
-            assert np.all(np.isfinite(leaf)), leaf
+    found = jax.jit(jax.vmap(jax.value_and_grad(total, (0, 1))))(x, v)
+    for leaf in jax.tree.leaves(found):
+        assert len(leaf) == 30
+        assert np.all(np.isfinite(leaf)), leaf
 
 
 def test_results_are_clipped_to_the_ball():
