@@ -45,10 +45,11 @@ def beside(inputs: np.ndarray, outputs: np.ndarray, columns: int = 16) -> np.nda
     return tile(np.concatenate(blocks), min(columns, len(inputs)))
 
 
-def save_sheet(path: Path, sheet: np.ndarray, title: str, pixels: int = 900) -> None:
-    """Save a sheet of pictures, enlarged without smoothing, under a title."""
+def save_sheet(path: Path, sheet: np.ndarray, title: str, pixels: int = 900, tallest: int = 6000) -> None:
+    """Save a sheet of pictures, enlarged without smoothing to a width of `pixels` or a height of `tallest`, under a title."""
     height, width = sheet.shape[:2]
-    figure = _figure(pixels / 100, pixels / 100 * height / width + 0.4)
+    scale = min(pixels / width, tallest / height) / 100
+    figure = _figure(max(width * scale, 6.0), height * scale + 0.4)
     axes = figure.add_subplot()
     axes.imshow(sheet, interpolation="nearest")
     axes.set_axis_off()
