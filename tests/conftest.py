@@ -10,8 +10,10 @@ from pathlib import Path
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Compiled steps stay out of the user's cache, those of subprocesses too, and are there for the next run of the tests.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache/d/compiled"))
+# Most of the time goes into compiling programs that hardly run: without optimisations that takes less than half.
+QUICK = os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") != "0"
 flags = ["--xla_force_host_platform_device_count=8"]
-if version("jaxlib").startswith("0.10."):  # halves the time to compile; later versions do not have the choice
+if version("jaxlib").startswith("0.10."):  # quicker to compile; later versions have no such choice
     flags.append("--xla_cpu_use_fusion_emitters=false")
 os.environ["XLA_FLAGS"] = " ".join([*flags, os.environ.get("XLA_FLAGS", "")]).strip()  # the user's come last and win
 
@@ -40,12 +42,11 @@ def compiled_programs_dropped():
         trim(0)
 
 
-@pytest.fixture(scope="module")
-def quick_compilation():
-    """Half the time to compile, and slower programs: for a module that compiles much and runs little."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+def pytest_runtest_setup(item):
+    """Slow tests, and what they start, get optimised programs: they compute for long."""
+    quick = QUICK and "slow" not in item.keywords
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(int(quick))
+    jax.config.update("jax_disable_most_optimizations", quick)
 
 
 @pytest.fixture

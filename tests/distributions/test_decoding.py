@@ -15,8 +15,6 @@ from jaxvae.common.errors import UserError
 from jaxvae.distributions import decoding
 from jaxvae.models.sampling import sample
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 T, LEVELS, DRAWS = 3, 3, 20_000
 Z = np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
 X = sentences(T, LEVELS)

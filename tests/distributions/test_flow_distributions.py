@@ -15,8 +15,6 @@ from jax.test_util import check_grads
 from jaxvae.distributions.autoregressive import Coupling
 from jaxvae.distributions.flows import FlowDistribution
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 STEPS = {1: 1e-3, 2: 0.1}  # by the dimension
 GRIDS = {d: np.stack(np.meshgrid(*[np.arange(-12, 12, step)] * d), axis=-1) for d, step in STEPS.items()}
 log_prob = jax.jit(lambda flow, z: flow.log_prob(z))

@@ -14,8 +14,6 @@ from jaxvae.distributions.autoregressive import GATE_BIAS, Autoregressive, Coupl
 from jaxvae.distributions.flows import Planar, Radial
 from jaxvae.networks.masked import CouplingNet, Made
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 forward = jax.jit(lambda layer, x: layer(x))
 inverse = jax.jit(lambda layer, y: layer._inverse(y))
 

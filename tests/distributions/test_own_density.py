@@ -10,8 +10,6 @@ from scipy.linalg import solve_triangular
 from jaxvae import posteriors
 from jaxvae.distributions.poincare import WrappedNormal, expmap0
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 NUM, DIM = 50, 6
 
 

@@ -98,9 +98,10 @@ def test_far_and_back_again_ends_where_it_should():
 @pytest.fixture(params=[False, True], ids=["optimised", "not optimised"])
 def optimisations(request):
     """Sums of products are fused in the one, which keeps more digits than the other has."""
+    before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", request.param)
     yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.mark.usefixtures("optimisations")

@@ -13,8 +13,6 @@ from jaxvae.distributions.sphere import HypersphericalUniform, VonMisesFisher
 from jaxvae.losses import kl_vmf_uniform
 from jaxvae.losses.sphere import log_area, log_normalizer, mean_resultant
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 KAPPAS = np.logspace(-3, 4, 57)
 DIMS = (2, 3, 5, 10, 33, 64)
 CASES = [(2, 1e-3), (2, 1.0), (2, 50.0), (3, 1e-3), (3, 1.0), (3, 50.0), (3, 1e4), (10, 1.0), (10, 50.0), (10, 1e4)]

@@ -25,8 +25,6 @@ from jaxvae.evaluation.table import METRICS
 from jaxvae.metrics import information_gap
 from jaxvae.runs.trained_run import some_rows
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 ROOT = Path(__file__).parents[2]
 QUICK = (
     "--config.evaluate.report=False", "--config.evaluate.nll_samples=5", "--config.evaluate.max_examples=1000",

@@ -17,7 +17,6 @@ import launch
 from jaxvae import likelihoods, objectives, posteriors, priors, train
 from jaxvae.models.vae import make_model
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 ROOT = Path(__file__).resolve().parents[2]
 NETWORKS = {
     "own_network_linen": "normed",

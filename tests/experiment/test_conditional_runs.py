@@ -10,8 +10,6 @@ import pytest
 import launch
 from jaxvae import given, restore, sample
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 ROWS = np.arange(120)
 BRIGHT = ROWS % 2 == 0
 X = np.where(BRIGHT[:, None], 0.9, 0.1) * np.ones((120, 6)) + 0.05 * np.random.default_rng(0).uniform(size=(120, 6))

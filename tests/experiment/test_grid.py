@@ -21,8 +21,6 @@ from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import build, defaults
 from jaxvae.runs import checkpoints
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 CONFIGS = sorted(
     path.stem for path in pathlib.Path("configs").glob("*.py") if path.stem not in ("__init__", "base", "flags")
 )

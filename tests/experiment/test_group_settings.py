@@ -15,7 +15,6 @@ from jaxvae.experiment import build
 from jaxvae.objectives import Loss, Objective
 from jaxvae.train.optimizers import cosine
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 SECTION = {"name": "adam", "b1": 0.5, "learning_rate": 0.1, "warmup_steps": 0, "clip_norm": 0.0,
            "schedule": {"name": "cosine", "final_fraction": 0.5}, "groups": {}}  # fmt: skip
 TWO = Objective(lambda key: (numbers(0), {}), lambda *_: Loss({}, {}, {}))

@@ -22,8 +22,6 @@ from jaxvae.latent.imputation import (
     pseudo_gibbs,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 OBSERVED = np.asarray([True, False, True, False, False])
 CHAINS = 4000  # independent, so that their last states need no effective sample size
 

@@ -11,8 +11,6 @@ from scipy import special
 from jaxvae import posteriors, priors
 from jaxvae.metrics.likelihood import importance_nll
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 X = np.round(tools.X)  # Bernoulli, so that this is a mass
 PRIORS = {
     "uniform": priors.uniform_categorical,

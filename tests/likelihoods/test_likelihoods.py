@@ -18,8 +18,6 @@ from jaxvae.losses import ms_ssim
 from jaxvae.losses.bernoulli import log_normalizer
 from jaxvae.losses.residuals import MIN_VARIANCE
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 RNG = np.random.default_rng(0)
 LEVELS, IMAGE, UNIT = 16, (12, 12, 1), (0.0, 1.0)
 CASES = {

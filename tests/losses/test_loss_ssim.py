@@ -11,7 +11,6 @@ from jax.test_util import check_grads
 from jaxvae.losses import ms_ssim
 from jaxvae.losses.ssim import FLOOR, scales_and_window
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 RNG = np.random.default_rng(0)
 
 

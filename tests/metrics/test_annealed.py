@@ -19,8 +19,6 @@ from jaxvae.metrics.paths import STARTS, paths
 from jaxvae.metrics.rate_distortion import rate_distortion
 from jaxvae.models.vae import latent_of
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 WRONG, SHORT = lg.params(0.4, 0.3), {"num_chains": 1, "num_leapfrog": 3}
 
 

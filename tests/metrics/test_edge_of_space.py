@@ -15,8 +15,6 @@ from jaxvae.distributions.spaces import EUCLIDEAN, ball
 from jaxvae.evaluation.bounds import leave_out_edge
 from jaxvae.metrics.likelihood import importance_nll, nll_metrics
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 PRIOR_SCALE, Q_LOC, Q_SCALE = 6.0, 5.0, 7.0  # in units of distance: 12.2 is the edge
 X = np.array([[0.3], [-0.8]], np.float32)
 

@@ -17,8 +17,6 @@ from jaxvae.metrics.latent_use import active_units, collapse
 from jaxvae.metrics.rates import aggregate_kl
 from jaxvae.models.vae import latent_of
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 NUM, WRONG = 3000, lg.params(0.4, 0.3)
 DATA = lg.MARGINAL.rvs(NUM, random_state=2).astype(np.float32)
 BATCHES = [DATA[i : i + 1500] for i in range(0, NUM, 1500)]  # the last one is smaller

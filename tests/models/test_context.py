@@ -21,8 +21,6 @@ from jaxvae.metrics.likelihood import importance_nll
 from jaxvae.models import given, make_model, reconstruct, sample
 from jaxvae.priors import Prior
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 C, SIZE = 3, 6
 RNG = np.random.default_rng(0)
 CONTEXT = RNG.normal(size=(5, C)).astype(np.float32)

@@ -15,8 +15,6 @@ from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import build, defaults
 from jaxvae.networks.conv import SMALL_SIDE, strided
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 NETWORKS = {"conv": networks.conv, "conv_pool": networks.conv_pool, "resnet": networks.resnet}
 SHAPES = [(8, 8, 1), (28, 28, 1), (28, 20, 1), (32, 32, 3), (64, 64, 3), (9, 13, 2)]
 

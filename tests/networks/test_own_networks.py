@@ -23,7 +23,6 @@ from jaxvae.objectives import StepContext
 from jaxvae.train import sharding
 from jaxvae.train.gradients import check_accumulate
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 RNG = np.random.default_rng(0)
 BATCHES = RNG.uniform(size=(4, 8, 6)).astype(np.float32)
 MOMENTUM = 0.8

@@ -10,8 +10,6 @@ from sequence_tools import CASES, NOISY, ONE, SHAPES, TRAINING, V, batch, small
 from jaxvae import likelihoods, objectives
 from jaxvae.networks.recurrent_cells import LSTM, drop, steps_before
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 RNG = np.random.default_rng(0)
 
 

@@ -13,8 +13,6 @@ from jaxvae.common.errors import UserError
 from jaxvae.models.base import draw
 from jaxvae.objectives import KL_WEIGHTS
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 Q = (0.3, 0.4)  # shift and log-ratio of q(z|x), away from p(z|x)
 BOUNDS, SAMPLES = 2, 3
 

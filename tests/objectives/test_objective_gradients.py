@@ -17,8 +17,6 @@ from gradient_tools import small
 from jaxvae import likelihoods, posteriors, priors
 from jaxvae.objectives import KL_WEIGHTS, OBJECTIVES
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 MC = {"kl_estimate": "monte_carlo"}
 CONSTANT, CAPACITY, FREE_BITS = (KL_WEIGHTS[name] for name in ("constant", "capacity", "free_bits"))
 POINT = partial(small, lambda: likelihoods.squared_error("tanh"), posteriors.delta)

@@ -11,8 +11,6 @@ import pytest
 
 from jaxvae import objectives, train
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 def adversarial(model):
     """A critic tells codes from draws of the prior; the model pays for what it finds."""

@@ -17,8 +17,6 @@ from jaxvae.common.errors import UserError
 from jaxvae.models.base import reparameterize
 from jaxvae.objectives import KL_WEIGHTS, OBJECTIVES, Loss, Objective
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 @pytest.fixture
 def params(random_like):

@@ -15,8 +15,6 @@ from jaxvae.metrics.likelihood import importance_nll
 from jaxvae.train.state import init_state
 from jaxvae.train.step import make_step
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 def test_training_has_noise_and_judging_has_none(random_like):
     noisy, plain = (

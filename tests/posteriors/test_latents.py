@@ -19,8 +19,6 @@ from jaxvae.distributions import Coded, GumbelSoftmax, HamiltonianFlow, nearest_
 from jaxvae.distributions.kl import analytic_kl
 from jaxvae.models.sampling import sample
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 def normals(*shape, seed=0):
     return np.random.default_rng((seed, *shape)).normal(size=shape).astype(np.float32)

@@ -8,7 +8,6 @@ from numerics_tools import assert_same, launched, rows_of
 
 from jaxvae.runs.restore import restore_run
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 SETTINGS = (
     "objective=group_tools:with_critic", "train.num_epochs=2", "train.freeze=model.encoder", "optimizer.skip_norm=1e6",
     "optimizer.groups.critic=sgd", "optimizer.groups.critic.learning_rate=1e-4", "optimizer.groups.critic.every=3",

@@ -7,7 +7,6 @@ import shutil
 
 import jax
 import numpy as np
-import pytest
 from numerics_tools import assert_same, launched
 
 from jaxvae import train
@@ -17,8 +16,6 @@ from jaxvae.experiment.setup import setup
 from jaxvae.runs.checkpoint_reader import Reader
 from jaxvae.runs.checkpoints import Checkpoints
 from jaxvae.train.state import split_state
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 def saved(workdir, step):

@@ -21,8 +21,6 @@ from jaxvae.runs.restore import restore_run
 from jaxvae.train.state import join_state, split_state
 from jaxvae.train.transforms import exchanged
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 def checksums(workdir):
     reader = Reader(workdir / "checkpoints")

@@ -19,8 +19,6 @@ from jaxvae.runs.log import MetricsLog, read_metrics
 from jaxvae.runs.recorder import saved_seconds
 from jaxvae.runs.workdir import lock, read_results
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 WEIGHTS = {"params": {"model": {"a": np.arange(8, dtype=np.float32)}}, "extra": {}}
 REST = {"step": np.zeros((), np.int32)}
 TRAINING = (

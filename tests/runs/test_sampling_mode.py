@@ -8,8 +8,6 @@ import pytest
 import launch
 from jaxvae.samplers import SAMPLERS
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 SHORT = ("--config.train.eval_every_epochs=100", "--config.evaluate.report=False", "--config.evaluate.nll_samples=2",
          "--config.evaluate.metrics=", "--config.train.batch_size=16")  # fmt: skip
 QUICK = {

@@ -8,8 +8,6 @@ import pytest
 import launch
 from jaxvae.runs.recorder import selected
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 SHORT = ("--config=configs/vae.py", "--config.train.num_epochs=6", "--config.train.eval_every_epochs=2",
          "--config.network.hidden=(16,)", "--config.evaluate.nll_samples=2", "--config.evaluate.report=False",
          "--config.model.latent_dim=2")  # fmt: skip

@@ -12,8 +12,6 @@ import launch
 from jaxvae.data.kinds import load_data
 from jaxvae.data.midi import read_midi, write_midi
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 SHORT = ("--config.train.num_epochs=1", "--config.train.eval_every_epochs=1", "--config.train.batch_size=8",
          "--config.evaluate.nll_samples=2", "--config.network.hidden=8", "--config.network.embed_dim=4",
          "--config.model.latent_dim=3", "--config.evaluate.ais_examples=4", "--config.evaluate.ais_chains=2",

@@ -19,8 +19,6 @@ from jaxvae.runs.log import read_metrics
 from jaxvae.runs.restore import restore_run
 from jaxvae.train.state import init_state
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 SMALL = (
     "--config.train.num_epochs=1", "--config.network.hidden=(30,)", "--config.model.latent_dim=3",
     "--config.evaluate.report=False", "--config.evaluate.metrics=", "--config.evaluate.nll_samples=2",

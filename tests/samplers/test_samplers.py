@@ -16,8 +16,6 @@ from jaxvae.models.base import centre, with_state
 from jaxvae.models.vae import make_model
 from jaxvae.samplers.base import CHUNK
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 CURVATURE = 0.7
 FEW = {"steps": 2}
 QUICK = {

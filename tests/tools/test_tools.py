@@ -13,8 +13,6 @@ from jaxvae import data
 from jaxvae.runs.trained_run import some_rows
 from jaxvae.tools import TOOLS, resolved
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 DIGITS = ("--config=configs/vae.py", "--config.train.num_epochs=25", "--config.network.hidden=(64,)",
           "--config.optimizer.learning_rate=0.005", "--config.model.latent_dim=8",
           "--config.train.steps_per_call=50")  # fmt: skip

@@ -17,7 +17,6 @@ from jaxvae.objectives import Loss, Objective
 from jaxvae.train.optimizers import cosine, make_optimizer
 from jaxvae.train.transforms import exchanged
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 OWN = {
     "model": functools.partial(make, optax.adam, cosine, clip_norm=1.0, ema_decay=0.8, skip_norm=8.0),
     "critic": functools.partial(make, optax.rmsprop, rate=0.03, warmup_steps=2, ema_decay=0.5, skip_norm=3.0),

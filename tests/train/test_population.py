@@ -10,7 +10,6 @@ import pytest
 
 from jaxvae import posteriors, priors, train
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 SEEDS, STEPS = (0, 1, 7), 5
 BATCH = {"x": tools.X}
 # No restarts: two codes that restart from the same output are equal, and rounding would decide which one is nearest.

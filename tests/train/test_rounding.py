@@ -12,7 +12,6 @@ from jaxvae.models import make_model
 from jaxvae.train import sharding
 
 STEPS, BATCH = 50, 16
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 def in_float64(leaf):
