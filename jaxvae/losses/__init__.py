@@ -2,7 +2,7 @@
 
 Every loss takes arrays whose first axis is the batch, sums over all other axes and returns `[B]` values in **nats per
 example**; docstrings name the few that return one number for the batch, or have no unit. Nothing is averaged here:
-average over the batch once, last. `*_log_prob` are elementwise, for masks and distributions of one's own.
+average over the batch once, last. `*_log_prob` are elementwise, for your own masks and distributions.
 
 All of them work under `jit`, `vmap` (for K samples: `jax.vmap(loss, in_axes=(0, None))`) and `grad`, and need no other
 part of the package. Arrays of bfloat16 and float16 are cast to float32 before anything is computed; integers are

@@ -21,8 +21,8 @@ def log_aggregate(pairs: Array, train_size: int, estimator: str = "stratified") 
         `[B, B, D]`: `gaussian_log_prob(mean[None], logvar[None], z[:, None])`.
       train_size: N.
       estimator: "weighted", 1/(N B) sum_j q(z_i|x_j), biased (Chen et al. 2018, arXiv:1802.04942, appendix C.1); or
-        "stratified": x_i has its weight 1/N and the others stand for the rest, unbiased (appendix C.2). The paper gives
-        one of the others a weight of its own; here they share (N - 1)/N equally, which has the same mean and less
+        "stratified": weight 1/N for x_i, the others represent the rest, unbiased (appendix C.2). The paper gives
+        one of the others a separate weight; here they share (N - 1)/N equally, which has the same mean and less
         variance, and is exact where the batch is the whole data set.
 
     Returns:

@@ -67,7 +67,7 @@ def test_results_are_consistent(finished):
     else:
         assert test["elbo"] is None
         assert test["nll"] is None
-        assert any("no density" in note for note in found["notes"])
+        assert any("not a density" in note for note in found["notes"])
     assert (test["kl"] is None) == (name == "ae")
     assert 0 < found["train_seconds"] < found["total_seconds"]
     assert found["versions"]["jax"] == jax.__version__
