@@ -46,7 +46,7 @@ def beside(inputs: np.ndarray, outputs: np.ndarray, columns: int = 16) -> np.nda
 
 
 def save_sheet(path: Path, sheet: np.ndarray, title: str, pixels: int = 900, tallest: int = 6000) -> None:
-    """Save a sheet of pictures, enlarged without smoothing to a width of `pixels` or a height of `tallest`, under a title."""
+    """Save a titled sheet of pictures, enlarged without smoothing to a width of `pixels` or a height of `tallest`."""
     height, width = sheet.shape[:2]
     scale = min(pixels / width, tallest / height) / 100
     figure = _figure(max(width * scale, 6.0), height * scale + 0.4)
