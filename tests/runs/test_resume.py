@@ -172,10 +172,10 @@ def test_a_run_does_not_go_on_with_other_data(tmp_path, capsys):
         np.save(tmp_path / "x.npy", changed)
         capsys.readouterr()
         assert launch.main(argv, time.time()) == 2
-        assert "training data is not the one" in capsys.readouterr().err
+        assert "was trained on other data so far" in capsys.readouterr().err
         for mode in ("evaluate", "reconstruct"):
             assert launch.main([*argv, f"--mode={mode}"], time.time()) == 2
-            assert "training data is not the one" in capsys.readouterr().err
+            assert "was trained on other data so far" in capsys.readouterr().err
         assert {p: p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.is_file()} == before
     np.save(tmp_path / "x.npy", x)
     assert launch.main(argv, time.time()) == 0
