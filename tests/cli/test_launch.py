@@ -16,7 +16,7 @@ import launch
 from jaxvae.experiment import defaults
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = ["ae", "vae", "vae_2d", "vae_2d_mse", "vae_mse"]
+CONFIGS = ["ae", "vae", "vae_2d_mse"]
 SHORT = ["--config.train.num_epochs=25", "--config.train.eval_every_epochs=10", "--config.evaluate.nll_samples=5",
          "--config.train.batch_size=64", "--config.train.steps_per_call=7", "--config.evaluate.metrics=",
          "--config.evaluate.report=False"]  # fmt: skip
