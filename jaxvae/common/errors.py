@@ -8,6 +8,7 @@ from collections.abc import Iterable
 SYNONYMS = {
     "lr": "learning_rate", "bs": "batch_size", "z_dim": "latent_dim", "zdim": "latent_dim", "latents": "latent_dim",
     "dtype": "compute_dtype", "precision": "compute_dtype", "k": "nll_samples", "normal": "standard_normal",
+    "num_steps": "num_epochs", "steps": "num_epochs", "max_steps": "num_epochs", "iterations": "num_epochs",
     "mog": "mixture_of_gaussians", "vampprior": "vamp", "iaf": "inverse_autoregressive_flow", "vq": "vector_quantized",
     "fsq": "finite_scalar", "vmf": "von_mises_fisher", "mse": "squared_error", "bce": "bernoulli",
     "mol": "discretized_logistic_mixture", "cnn": "conv", "tcvae": "beta_tcvae", "wae": "wae_mmd", "mmd": "info_vae",

@@ -17,6 +17,7 @@ VAE = "--config=vae"
     ("given", "meant"),
     [
         ("epochs", "train.num_epochs"),
+        ("train.num_steps", "train.num_epochs"),
         ("batch_size", "train.batch_size"),
         ("lr", "optimizer.learning_rate"),
         ("z_dim", "model.latent_dim"),
