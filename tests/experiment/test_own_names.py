@@ -329,5 +329,5 @@ def test_sequences_of_ones_own():
 
 def test_built_in_data_takes_no_options():
     settings = defaults.get_config("mine").to_dict()["data"]
-    with pytest.raises(UserError, match="'digits' takes none, and got largest"):
+    with pytest.raises(UserError, match="'digits' takes none, but got largest"):
         sources.load({**settings, "options": {"largest": 3}})
