@@ -5,8 +5,8 @@ example**; docstrings name the few that return one number for the batch, or have
 average over the batch once, last. `*_log_prob` are elementwise, for your own masks and distributions.
 
 All of them work under `jit`, `vmap` (for K samples: `jax.vmap(loss, in_axes=(0, None))`) and `grad`, and need no other
-part of the package. Arrays of bfloat16 and float16 are cast to float32 before anything is computed; integers are
-refused where their differences or products would wrap.
+part of the package. Arrays of bfloat16 and float16 are cast to float32 before anything is computed. Losses refuse
+integers that are not counts or categories; elementwise functions cast integers to floats.
 """
 
 from jaxvae.losses.adversarial import (

@@ -21,7 +21,7 @@ def floats(**arrays: Any) -> list[Array]:
                 f"`{name}` has dtype {array.dtype}, but this loss needs floats: convert it first (bytes in [0, 255], "
                 "for example, by x / 255)."
             )
-        cast.append(_wide(array))
+        cast.extend(wide(array))
     return cast
 
 
@@ -34,7 +34,7 @@ def counts(x: Any) -> Array:
     x = jnp.asarray(x)
     if jnp.issubdtype(x.dtype, jnp.complexfloating):
         raise ValueError(f"`x` has dtype {x.dtype}, but counts are integers or floats.")
-    return _wide(x)
+    return wide(x)[0]
 
 
 def indices(name: str, x: Any) -> Array:
@@ -55,7 +55,12 @@ def sum_per_example(x: Array) -> Array:
     return jnp.sum(x, axis=tuple(range(1, x.ndim)))
 
 
-def _wide(x: Array) -> Array:
+def wide(*arrays: Any) -> list[Array]:
+    """Cast arrays, integers and booleans too, to at least float32; for elementwise functions."""
+    return [_at_least_float32(jnp.asarray(array)) for array in arrays]
+
+
+def _at_least_float32(x: Array) -> Array:
     if not jnp.issubdtype(x.dtype, jnp.floating):
         return x.astype(float)  # float64 where it is switched on
     return x if x.dtype.itemsize >= 4 else x.astype(jnp.float32)

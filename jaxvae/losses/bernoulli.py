@@ -4,12 +4,13 @@ import chex
 import jax.numpy as jnp
 from jax import Array
 
-from jaxvae.losses.arrays import floats, sum_per_example
+from jaxvae.losses.arrays import floats, sum_per_example, wide
 from jaxvae.losses.elementary import softplus
 
 
 def bernoulli_log_prob(logits: Array, x: Array) -> Array:
     """Log-likelihood log p(x | logits) of a Bernoulli variable, x * logits - softplus(logits), elementwise in nats."""
+    logits, x = wide(logits, x)
     return x * logits - softplus(logits)
 
 
@@ -45,6 +46,7 @@ def log_normalizer(logits: Array) -> Array:
 
 def continuous_bernoulli_log_prob(logits: Array, x: Array) -> Array:
     """Log-density log p(x | logits) of the continuous Bernoulli, x * logits - A(logits), elementwise in nats."""
+    logits, x = wide(logits, x)
     return logits * x - log_normalizer(logits)
 
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import digamma, gammaln, xlogy
 
-from jaxvae.losses.arrays import counts, floats, sum_per_example
+from jaxvae.losses.arrays import counts, floats, sum_per_example, wide
 from jaxvae.losses.elementary import LOG_2PI, artanh_tail, softplus
 
 MAX_LOG_CONCENTRATION = 60.0  # there a negative binomial is a Poisson
@@ -97,8 +97,8 @@ def _negative_binomial_jvp(primals, tangents):
 
 def poisson_log_prob(log_mean: Array, x: Array) -> Array:
     """Log-mass log Poisson(x; exp(log_mean)), elementwise in nats; any log-mean, counts from 0."""
-    log_mean = jnp.asarray(log_mean)
-    return _poisson(log_mean, jnp.asarray(x, log_mean.dtype))
+    log_mean, x = wide(log_mean, x)
+    return _poisson(log_mean, x.astype(log_mean.dtype))
 
 
 def poisson_nll(log_mean: Array, x: Array) -> Array:
@@ -122,8 +122,9 @@ def poisson_nll(log_mean: Array, x: Array) -> Array:
 
 def negative_binomial_log_prob(log_mean: Array, log_concentration: Array, x: Array) -> Array:
     """Log-mass log NB(x) with mean m and variance m + m^2 / r, r = exp(log_concentration); elementwise in nats."""
+    log_mean, log_concentration, x = wide(log_mean, log_concentration, x)
     log_mean, log_concentration = jnp.broadcast_arrays(log_mean, log_concentration)
-    return _negative_binomial(log_mean, log_concentration, jnp.asarray(x, log_mean.dtype))
+    return _negative_binomial(log_mean, log_concentration, x.astype(log_mean.dtype))
 
 
 def negative_binomial_nll(log_mean: Array, log_concentration: Array, x: Array) -> Array:
@@ -150,6 +151,7 @@ def negative_binomial_nll(log_mean: Array, log_concentration: Array, x: Array) -
 
 def zero_inflated_log_prob(gate_logits: Array, log_prob: Array, x: Array) -> Array:
     """log(gate [x = 0] + (1 - gate) exp(log_prob)), elementwise; the gate is sigmoid(gate_logits)."""
+    gate_logits, log_prob = wide(gate_logits, log_prob)
     kept = log_prob - gate_logits
     return jnp.where(x == 0, softplus(kept), kept) - softplus(-gate_logits)
 

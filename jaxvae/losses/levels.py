@@ -5,12 +5,13 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxvae.losses.arrays import floats, indices, sum_per_example
+from jaxvae.losses.arrays import floats, indices, sum_per_example, wide
 from jaxvae.losses.elementary import softplus
 
 
 def categorical_log_prob(logits: Array, index: Array) -> Array:
     """Log-mass log softmax(logits) at `index`: logits `[..., K]` and index `[...]` to `[...]` nats."""
+    (logits,) = wide(logits)
     # A comparison and a sum are fused by XLA, and so is their derivative; a gather's would be a scatter.
     chosen = index[..., None] == jnp.arange(logits.shape[-1])
     return jnp.sum(jnp.where(chosen, logits, 0.0), axis=-1) - jax.nn.logsumexp(logits, axis=-1)
@@ -42,6 +43,7 @@ def discretized_logistic_log_prob(
     """Log mass of a logistic distribution in the bin of each level, elementwise in nats."""
     # For edges a > b of a bin, sigmoid(a) - sigmoid(b) = (1 - e^(b - a)) sigmoid(a) sigmoid(-b): no difference of
     # nearly equal numbers is left, so neither tiny scales nor far values need a branch.
+    loc, scale, x = wide(loc, scale, x)
     step = (high - low) / (levels - 1)
     half = 0.5 * step
     first, last = x < low + half, x > high - half
@@ -81,6 +83,7 @@ def discretized_logistic_mixture_log_prob(
     logits: Array, loc: Array, scale: Array, x: Array, levels: int = 256, low: float = 0.0, high: float = 1.0
 ) -> Array:
     """Log mass of a mixture of discretised logistics: parameters `[..., components]`, x `[...]`; `[...]` nats."""
+    (logits,) = wide(logits)
     log_probs = discretized_logistic_log_prob(loc, scale, jnp.expand_dims(x, -1), levels, low, high)
     return jax.nn.logsumexp(jax.nn.log_softmax(logits) + log_probs, axis=-1)
 

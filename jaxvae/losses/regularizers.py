@@ -94,7 +94,8 @@ def projected_jacobian(function: Callable[[Array], Array], x: Array, direction: 
     """
     x, direction = floats(x=x, direction=direction)
     chex.assert_equal_shape([x, direction])
-    return sum_per_example(jnp.square(jax.jvp(function, (x,), (direction,))[1]))
+    (slope,) = floats(function=jax.jvp(function, (x,), (direction,))[1])
+    return sum_per_example(jnp.square(slope))
 
 
 def half_squared_norm(z: Array) -> Array:

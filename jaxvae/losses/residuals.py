@@ -6,7 +6,7 @@ import chex
 import jax.numpy as jnp
 from jax import Array
 
-from jaxvae.losses.arrays import floats, sum_per_example
+from jaxvae.losses.arrays import floats, sum_per_example, wide
 from jaxvae.losses.elementary import LOG_2PI, softplus
 
 MIN_VARIANCE = math.exp(-12.0)  # a deviation of 1/400, below one of 256 grey levels in [0, 1]
@@ -18,6 +18,7 @@ def _gaussian_log_prob(standardised: Array, log_variance: Array) -> Array:
 
 def gaussian_log_prob(mean: Array, logvar: Array, x: Array) -> Array:
     """Log-density log N(x; mean, exp(logvar)), elementwise in nats."""
+    mean, logvar, x = wide(mean, logvar, x)
     return _gaussian_log_prob((x - mean) * jnp.exp(-0.5 * logvar), logvar)
 
 
@@ -95,6 +96,7 @@ def optimal_gaussian_nll(mean: Array, x: Array, min_variance: float = MIN_VARIAN
 
 def laplace_log_prob(mean: Array, scale: float | Array, x: Array) -> Array:
     """Log-density log Laplace(x; mean, scale), elementwise in nats."""
+    mean, scale, x = wide(mean, scale, x)
     return -jnp.abs(x - mean) / scale - jnp.log(2 * scale)
 
 
