@@ -19,7 +19,7 @@ from jaxvae.models.vae import fits
 from jaxvae.networks import Network
 from jaxvae.networks.precision import computed
 from jaxvae.objectives import Objective, StepContext
-from jaxvae.objectives.base import needs_fixed_prior
+from jaxvae.objectives.base import check_groups, needs_fixed_prior
 from jaxvae.posteriors import Posterior
 from jaxvae.priors import Prior
 
@@ -66,11 +66,9 @@ def model(config: Mapping[str, Any], data: DataSpec) -> Model:
     spec = {"name": "vae", **options}
     made = part("model", spec, pieces)()
     if made.data.is_sequential:  # refuse a decoding that does not fit now
-        params, given = (
-            jax.eval_shape(made.init, jax.random.key(0)),
-            context_args(example_batch(made, 1).get("context")),
-        )
-        jax.eval_shape(lambda p, z: made.decode(p, z, *given).mean, params, jnp.zeros((1, *made.latent_shape)))
+        params, context = jax.eval_shape(made.init, jax.random.key(0)), example_batch(made, 1).get("context")
+        z = jnp.zeros((1, *made.latent_shape))
+        jax.eval_shape(lambda params: made.decode(params, z, *context_args(context)).mean, params)
     return made
 
 
@@ -130,7 +128,8 @@ def objective(config: Mapping[str, Any], model: Model, data: DataSpec, total_ste
     """Build the objective of a config, over `model`, for a run of `total_steps`.
 
     Raises:
-      UserError: the parts do not fit each other, or the metric of `train.select` does not exist.
+      UserError: the parts do not fit each other, a group of parameters has no loss, or the metric of `train.select`
+        does not exist.
     """
     kl = part("kl", config["kl"], {"total_steps": total_steps})()
     given = {"model": model, "kl": kl, "pixel_range": data.pixel_range(config)}
@@ -144,9 +143,11 @@ def objective(config: Mapping[str, Any], model: Model, data: DataSpec, total_ste
         size = max(config["train"]["batch_size"], 1)
         batch = example_batch(model, size)
         ctx = StepContext(jnp.zeros((), jnp.int32), 2, is_training=True)
-        return made.loss(params, extra, batch, jax.random.key(1), ctx)
+        out = made.loss(params, extra, batch, jax.random.key(1), ctx)
+        check_groups(params, out.losses)
+        return out.metrics
 
-    reported = jax.eval_shape(once).metrics  # nothing is computed
+    reported = jax.eval_shape(once)  # nothing is computed
     if (name := config["train"].get("select", "loss").removeprefix("-")) not in reported:
         raise UserError(f"train.select: {unknown('metric of this objective', name, reported)}")
     return made

@@ -132,6 +132,11 @@ def of_model(
         used, state = in_use(params, extra)
         others = ({name: params[name] for name in groups},) if groups else ()
         out, metrics, *losses = terms(used, batch, terms_key, ctx, *others)
+        if "loss" not in metrics:
+            raise UserError(
+                f"The terms of the objective report {sorted(metrics)}, but no 'loss', which the model minimises: add "
+                '{"loss": [B]} to the metrics.'
+            )
         if model.penalty is not None:
             metrics = {**metrics, "loss": metrics["loss"] + model.penalty(out)}
         if "transform" in extra:
@@ -141,6 +146,16 @@ def of_model(
         return Loss({MODEL: metrics["loss"], **(losses[0] if losses else {})}, {**metrics, **model.metrics(out)}, extra)
 
     return Objective(init, loss, whole_batch, lambda params, extra: in_use(params, extra)[0])
+
+
+def check_groups(params: Mapping[str, Params], losses: Mapping[str, Array]) -> None:
+    """Raise UserError unless each group of parameters has a loss, and each loss a group."""
+    if params.keys() != losses.keys():
+        raise UserError(
+            f"The objective has the groups of parameters {sorted(params)}, but losses of {sorted(losses)}: it must "
+            "return one loss for each group. With `of_model`, `terms` returns those of the further groups as a third "
+            "value, {group: [B]}."
+        )
 
 
 def _key_of(key: Key, name: str) -> Key:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key, Params, Tree
 from jaxvae.objectives import Objective, StepContext
+from jaxvae.objectives.base import check_groups
 
 Gradients = tuple[dict[str, Params], dict[str, Array], Tree]
 
@@ -20,10 +21,15 @@ def gradients(
     key: Key,
     ctx: StepContext,
 ) -> Gradients:
-    """Compute `(gradients by group, metrics, next extra)`; losses and metrics are means over the batch."""
+    """Compute `(gradients by group, metrics, next extra)`; losses and metrics are means over the batch.
+
+    Raises:
+      UserError: a group of parameters without a loss, or a loss without a group.
+    """
 
     def loss(params: dict[str, Tree]):
         out = objective.loss(params, extra, batch, key, ctx)
+        check_groups(params, out.losses)
         means = {name: jnp.mean(value) for name, value in out.metrics.items()}
         return {group: jnp.mean(value) for group, value in out.losses.items()}, (means, out.extra)
 

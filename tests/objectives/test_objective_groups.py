@@ -10,6 +10,7 @@ import optax
 import pytest
 
 from jaxvae import objectives, train
+from jaxvae.common.errors import UserError
 
 
 def adversarial(model):
@@ -61,3 +62,27 @@ def test_a_group_is_drawn_by_its_name_alone():
     assert np.any(both["other"]["weight"] != both["critic"]["weight"])
     with pytest.raises(ValueError, match="cannot be called 'model'"):
         objectives.of_model(model, terms, groups={"model": make})
+
+
+@pytest.mark.parametrize(
+    ("metrics", "losses", "said"),
+    [
+        (("loss", "reconstruction"), (), r"groups of parameters \['critic', 'model'\], but losses of \['model'\]"),
+        (("loss", "reconstruction"), ({"critik": 0.0},), r"but losses of \['critik', 'model'\]"),
+        (("reconstruction",), ({"critic": 0.0},), r"report \['reconstruction'\], but no 'loss'"),
+    ],
+)
+def test_an_objective_without_the_loss_of_a_group_is_refused(metrics, losses, said):
+    model, optimizer = tools.small(), optax.sgd(0.1)
+
+    def terms(params, batch, key, ctx, groups):
+        del ctx, groups
+        out = model.forward(params, key, batch)
+        return out, dict.fromkeys(metrics, -out.log_likelihood[0]), *losses
+
+    objective = objectives.of_model(model, terms, groups={"critic": lambda key: jax.random.normal(key, (2,))})
+    step = train.make_step(objective, optimizer, lambda key, x: x, 100)
+    with pytest.raises(UserError, match=said):
+        jax.eval_shape(
+            lambda: step(train.init_state(objective, optimizer, jax.random.key(0)), {"x": jnp.asarray(tools.X)})
+        )
