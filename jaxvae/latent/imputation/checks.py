@@ -31,7 +31,7 @@ def require_values(model: Model, params: Params, x: Array, observed: Array) -> N
     if not model.likelihood.is_density:
         raise UserError(
             "Missing values are drawn from p(x|z), but this model's reconstruction loss is not a density. Train with a "
-            "likelihood such as 'bernoulli' or 'gaussian'; 'latents.denoise' works with any."
+            "likelihood such as 'bernoulli' or 'gaussian'; the tool 'denoise' works with any."
         )
     z = jnp.zeros((1, *model.latent_shape))
     jax.eval_shape(lambda: value_log_probs(model.decode(params, z), jnp.zeros((1, *model.data_shape))))
