@@ -301,6 +301,7 @@ def test_mnist(real):
     assert np.mean(mnist.train.x) / 255 == pytest.approx(0.1307, abs=0.001)
 
 
+@pytest.mark.slow
 def test_binarized_mnist_has_its_own_validation_set(real):
     binarized, _ = real("binarized_mnist")
     assert (binarized.shape, binarized.max_value) == ((28, 28, 1), 1)
