@@ -15,6 +15,7 @@ import orbax.checkpoint as ocp
 from jaxvae.common.errors import UserError, first_line
 from jaxvae.common.files import check_regular, read_json
 from jaxvae.common.types import Tree
+from jaxvae.experiment.plain import flatten
 
 NOT_MEASURED = math.inf  # the validation loss of a state that was saved without one: never the best
 ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)  # the OS errors that mean damage
@@ -158,6 +159,16 @@ def shapes(tree: Tree) -> Tree:
     if isinstance(tree, dict):
         return {name: shapes(value) for name, value in tree.items()}
     return [list(tree.shape), str(tree.dtype)]
+
+
+def difference(here: Tree, there: Tree) -> str:
+    """Describe the first array that differs between two trees of `shapes`, and count them; "" where all are equal."""
+    new, old = flatten(here), flatten(there)
+    keys = [key for key in new | old if new.get(key) != old.get(key)]
+    if not keys:
+        return ""
+    sizes = ["{} {}".format(*each[keys[0]]) if keys[0] in each else "missing" for each in (old, new)]
+    return f"{keys[0]} is {sizes[0]} there and {sizes[1]} here ({len(keys)} arrays differ)"
 
 
 def _empty(described: Tree) -> Tree:

@@ -18,6 +18,7 @@ from jaxvae.runs.checkpoint_reader import (
     Reader,
     checksum,
     damage,
+    difference,
     is_step,
     log,
     read_info,
@@ -113,6 +114,8 @@ class Checkpoints:
         def read(step: int) -> dict[str, Any]:
             info = self._reader.info(step)
             check(info)
+            if differing := difference(shapes(weights), info["shapes"]):
+                raise ValueError(f"it has another layout: {differing}")
             names = info.get("rest", FIRST_REST)
             if not {*FIRST_REST} & {*rest} <= {*names}:
                 raise ValueError("its info lacks a part of the state")
@@ -127,7 +130,8 @@ class Checkpoints:
         if step == ALL_DAMAGED:
             raise UserError(
                 f"No checkpoint in '{self.folder}' is sound: steps {self._reader.steps()} are all damaged. Restore the "
-                "folder from a copy, or start again with another --workdir."
+                "folder from a copy, or start again with another --workdir; a run of another layout resumes with the "
+                "version of jaxvae, and of your own parts, that trained it."
             )
         self._manager.reload()
         found = found or read(step)

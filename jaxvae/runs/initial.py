@@ -14,7 +14,7 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.types import Tree
 from jaxvae.experiment.plain import flatten
 from jaxvae.experiment.setup import Experiment
-from jaxvae.runs.checkpoint_reader import shapes
+from jaxvae.runs.checkpoint_reader import difference, shapes
 from jaxvae.runs.checkpoints import Checkpoints
 from jaxvae.runs.restore import restore_run
 from jaxvae.train import sharding
@@ -95,15 +95,10 @@ def _common(group: str, here: Tree, there: Tree, folder: str) -> Tree:
       UserError: the shapes of one of them differ.
     """
     here, there = ({part: tree[part] for part in here if part in there} for tree in (here, there))
-    new, old = flatten({group: shapes(here)}), flatten({group: shapes(there)})
-    differing = [key for key in (new | old) if new.get(key) != old.get(key)]
-    if differing:
-        key = differing[0]
-        sizes = ["{} {}".format(*each[key]) if key in each else "missing" for each in (old, new)]
+    if differing := difference({group: shapes(here)}, {group: shapes(there)}):
         raise UserError(
-            f"train.start_from: the run in '{folder}' has another network: {key} is {sizes[0]} there and {sizes[1]} "
-            f"here ({len(differing)} arrays differ). Give a run with the same model and network settings, on data of "
-            "the same shape."
+            f"train.start_from: the run in '{folder}' has another network: {differing}. Give a run with the same model "
+            "and network settings, on data of the same shape."
         )
     return there
 

@@ -14,7 +14,8 @@ from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import build
 from jaxvae.experiment.plain import load_config
 from jaxvae.models.base import Model
-from jaxvae.runs.checkpoint_reader import Reader
+from jaxvae.objectives import Objective
+from jaxvae.runs.checkpoint_reader import Reader, difference, shapes
 
 
 def restore(workdir: str | os.PathLike, checkpoint: str = "best") -> tuple[Model, Tree]:
@@ -53,7 +54,8 @@ def restore_run(workdir: str | os.PathLike, checkpoint: str = "best") -> Restore
     """Restore a run with all groups of parameters, its config and the info of the checkpoint.
 
     Raises:
-      UserError: as `restore`; or the config and the checkpoint do not give a model.
+      UserError: as `restore`; or the config and the checkpoint do not give a model, or one
+        of another layout.
     """
     config = load_config(workdir)
     with contextlib.closing(Reader(Path(workdir) / "checkpoints")) as reader:
@@ -61,7 +63,9 @@ def restore_run(workdir: str | os.PathLike, checkpoint: str = "best") -> Restore
     try:
         spec = _spec(info)
         model = build.model(config, spec)
-        params = build.objective(config, model, spec, total_steps=1).model_params(weights["params"], weights["extra"])
+        objective = build.objective(config, model, spec, total_steps=1)
+        _check_layout(objective, weights, workdir)
+        params = objective.model_params(weights["params"], weights["extra"])
     except UserError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
@@ -70,6 +74,16 @@ def restore_run(workdir: str | os.PathLike, checkpoint: str = "best") -> Restore
             f"invalid ({type(error).__name__}: {first_line(error)}). Restore the folder from a copy."
         ) from error
     return Restored(config, spec, model, params, weights, step, info)
+
+
+def _check_layout(objective: Objective, weights: dict[str, Tree], workdir: str | os.PathLike) -> None:
+    """Raise UserError where a run's arrays are not those that its config gives with the current code."""
+    here = dict(zip(("params", "extra"), jax.eval_shape(objective.init, jax.random.key(0)), strict=True))
+    if differing := difference(shapes(here), shapes(weights)):
+        raise UserError(
+            f"The run in '{workdir}' has another layout of parameters than its config.json gives now: {differing}. Use "
+            "the version of jaxvae, and of your own parts, that trained it; nothing was changed there."
+        )
 
 
 def _spec(info: dict[str, Any]) -> DataSpec:

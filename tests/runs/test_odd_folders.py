@@ -232,8 +232,22 @@ def test_weights_without_a_model_are_one_paragraph(run):
     info = {"data": {"shape": [8, 8, 1], "levels": 17, "is_float": False}}
     checkpoints.save(1, {"a": np.zeros(3)}, REST, info, 1.0)
     checkpoints.close()
-    with pytest.raises(UserError, match="gives no model"):
+    with pytest.raises(UserError, match=r"another layout of parameters .*\(9 arrays differ\)"):
         jaxvae.restore(run)
+
+
+def test_a_run_of_another_layout_is_refused_in_one_paragraph_and_kept(run, refused):
+    """As an older version, or the user's own network as it was, may have left it."""
+    network = json.loads((run / "config.json").read_text())["network"]
+    change(run / "config.json", network={**network, "hidden": [5]})
+    steps = Reader(run / "checkpoints").steps()
+    told = r"model.decoder.Dense_0.bias is [4] float32 there and [5] float32 here (6 arrays differ)"
+    for argv in (["--mode=sample"], ["--mode=evaluate"]):
+        message = refused(*argv)
+        assert f"has another layout of parameters than its config.json gives now: params.{told}" in message
+    assert "resumes with the version of jaxvae" in refused(*TRAINING, "--config.network.hidden=(5,)")
+    assert Reader(run / "checkpoints").steps() == steps
+    assert not (run / "damaged").exists()
 
 
 @pytest.mark.parametrize(
