@@ -232,6 +232,21 @@ def test_the_likelihood_of_incomplete_examples_is_a_marginal():
     np.testing.assert_allclose(-estimate, wanted, atol=0.05)
 
 
+def test_a_hamiltonian_posterior_moves_on_the_conditional_density_of_observed_values():
+    model = conditional(posterior=posteriors.hamiltonian)
+    params = jax.jit(model.init)(jax.random.key(0))
+    z = jnp.asarray(RNG.normal(size=(5, 2)), jnp.float32)
+    x, context = jnp.asarray(np.where(MASK, tools.X, np.nan)), BATCH["context"]
+
+    @jax.jit
+    def both(params):
+        found = model.encode(params, x, context, MASK).log_joint(z)
+        wanted = observed_log_prob(model.decode(params, z, context), x, MASK)
+        return found, wanted + model.prior(params, context).log_prob(z)
+
+    np.testing.assert_allclose(*both(params), rtol=1e-5)
+
+
 def test_a_mask_needs_a_likelihood_that_is_a_product_over_values():
     model = tools.small(lambda: likelihoods.gaussian(learn="optimal"))
     with pytest.raises(UserError, match="product over values"):

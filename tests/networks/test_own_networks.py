@@ -22,6 +22,7 @@ from jaxvae.networks.precision import computed
 from jaxvae.objectives import StepContext
 from jaxvae.train import sharding
 from jaxvae.train.gradients import check_accumulate
+from jaxvae.train.validation import objective_metrics
 
 RNG = np.random.default_rng(0)
 BATCHES = RNG.uniform(size=(4, 8, 6)).astype(np.float32)
@@ -133,6 +134,20 @@ def test_validation_changes_no_state(trained):
     key = jax.random.key(0)
     extra = jax.jit(lambda params, extra: loss(params, extra, {"x": BATCHES[0]}, key, ctx).extra)(*state[1:4:2])
     jax.tree.map(np.testing.assert_array_equal, extra, state.extra)
+
+
+def test_validation_draws_no_dropout():
+    objective = elbo(model_of(network(rate=0.9)))
+    params, extra = jax.jit(objective.init)(jax.random.key(0))
+
+    @jax.jit
+    def measure(key):
+        step = jnp.zeros((), jnp.int32)
+        return objective_metrics(objective, lambda key, x: x, 8, params, extra, step, key, {"x": BATCHES[0]})
+
+    one, other = (measure(jax.random.key(seed)) for seed in (0, 1))
+    np.testing.assert_array_equal(one["kl"], other["kl"])
+    assert np.any(one["reconstruction"] != other["reconstruction"])  # z is drawn
 
 
 def test_dropout_is_drawn_anew_in_each_pass_of_training_and_never_in_evaluation():

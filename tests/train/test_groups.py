@@ -175,3 +175,8 @@ def test_a_skipped_group_is_named_and_the_others_move_on():
     assert (still.params["critic"], still.extra["seen"]) == (1, 0)
     assert still.params["model"] == moved.params["model"] < 1
     assert moved.extra["seen"] == 1
+    both = train.by_group({"critic": make(skip_norm=3.0), "model": make(skip_norm=3.0)})
+    step, state = train.make_step(objective, both, identity, 1), train.init_state(objective, both, jax.random.key(0))
+    still, metrics = jax.jit(step)(state, {"x": jnp.asarray([[5.0, 1.0]])})
+    assert (metrics["skipped_critic"], metrics["skipped_model"]) == (1, 0)
+    assert still.extra["seen"] == 0
