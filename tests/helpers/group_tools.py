@@ -61,3 +61,14 @@ def with_critic(model: Model) -> Objective:
         return {"kernel": 0.1 * jax.random.normal(key, (size,)), "bias": jnp.zeros(())}
 
     return of_model(model, terms, groups={"critic": init})
+
+
+def without_loss(model: Model) -> Objective:
+    """An objective that forgets the loss of its critic."""
+
+    def terms(params, batch, key, ctx, groups):
+        del ctx, groups
+        out = model.forward(params, key, batch)
+        return out, dict.fromkeys(("loss", "reconstruction"), -out.log_likelihood[0])
+
+    return of_model(model, terms, groups={"critic": lambda key: jax.random.normal(key, (2,))})

@@ -46,6 +46,10 @@ def test_a_run_with_groups_goes_on_to_the_same_bits(whole, tmp_path):
     [
         (["train.freeze=model.encodr"], "train.freeze: Unknown part of the parameters 'model.encodr'. Did you mean"),
         (["train.freeze=model"], "freezes every parameter"),
+        (
+            ["objective=group_tools:without_loss"],
+            "has the groups of parameters ['critic', 'model'], but losses of ['model']",
+        ),
         (["optimizer.groups.critic.every=5"], "optimizer.groups: Unknown group of parameters 'critic'. Known: model"),
         (["optimizer.groups.model.every=x"], "optimizer.groups.model.every is 'x'; it must be of type int"),
         (["optimizer.groups.model.every.x=1"], "Unknown config key 'optimizer.groups.model.every.x'"),
