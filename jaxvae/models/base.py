@@ -93,11 +93,13 @@ class Model(NamedTuple):
           is_training: whether networks run in training mode: with dropout, normalised by the batch.
 
         Raises:
+          AssertionError: x is not `[B, *data_shape]`, or the mask has another shape.
           UserError: a conditional model without context, or a mask with a likelihood that is not a product over values.
         """
         if self.sweep is not None:
             return self.sweep(params, key, batch, num_samples=num_samples, is_training=is_training)
         chex.assert_shape(batch["x"], (None, *self.data.given_shape))
+        chex.assert_equal_shape([batch["x"], batch.get("mask", batch["x"])])
         noise = key if is_training else None
         posterior, state = encoded(self, params, batch, noise)
         out = decoded(self, params, batch, posterior, draw(key, posterior, num_samples), noise)

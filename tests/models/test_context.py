@@ -255,6 +255,17 @@ def test_a_mask_needs_a_likelihood_that_is_a_product_over_values():
         )
 
 
+@pytest.mark.parametrize("shape", [(5,), (5, 1), (SIZE,), (1, SIZE)])
+def test_a_mask_has_the_shape_of_the_data(shape):
+    model = tools.small()
+    with pytest.raises(AssertionError, match="shape"):
+        jax.eval_shape(
+            lambda: model.forward(
+                model.init(jax.random.key(0)), jax.random.key(1), {"x": BATCH["x"], "mask": np.ones(shape, bool)}
+            )
+        )
+
+
 def test_splits_and_feeds_carry_context_and_mask():
     split = data.Split(tools.X, context=CONTEXT, mask=MASK)
     whole = data.prepare("toy", {"train": split}, 1.0, 0.2)
