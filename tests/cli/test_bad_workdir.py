@@ -107,7 +107,7 @@ sys.exit(launch.main(sys.argv[2:], time.time()))
         pytest.param(1_000, 0, 400, id="config"),
         pytest.param(20_000, 0, 400, id="first checkpoint", marks=pytest.mark.slow),
         pytest.param(50_000, 0, 4, id="log", marks=pytest.mark.slow),
-        pytest.param(20_000, 20, 400, id="later checkpoint"),
+        pytest.param(20_000, 20, 400, id="later checkpoint", marks=pytest.mark.slow),
     ],
 )
 def test_a_full_disk_ends_the_run_politely(workdir, limit, after, hidden):

@@ -161,6 +161,7 @@ def arguments(images, workdir, *more):
     return ["launch.py", *SHORT, f"--config.data.path={images}", cached, f"--workdir={workdir}", *more]
 
 
+@pytest.mark.slow
 def test_a_streamed_run_ends_with_the_bits_of_one_from_memory(images, tmp_path):
     for stream in ("True", "False"):
         more = [f"--config.data.stream={stream}", "--config.train.num_epochs=4"]

@@ -148,6 +148,7 @@ def test_evaluation_gives_the_same_bits_twice(digits, everything):
     assert again["test"] == first["test"]
 
 
+@pytest.mark.slow
 def test_all_on_shapes_has_the_factor_scores(all_of_shapes):
     found, printed = all_of_shapes["metrics"], table(all_of_shapes)
     assert set(found) == set(METRICS) - OTHER
@@ -168,6 +169,7 @@ def test_mig_of_a_run_is_that_of_its_posteriors(shapes, all_of_shapes):
     assert all_of_shapes["metrics"]["mig"] == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_rate_distortion_curve_is_drawn_and_in_the_report(tiny):
     evaluated(tiny, "rate_distortion", "--config.evaluate.report=True")
     picture = (tiny / "figures" / "rate_distortion.png").read_bytes()

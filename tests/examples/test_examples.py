@@ -111,6 +111,7 @@ runpy.run_path(sys.argv.pop(1), run_name="__main__")
 """
 
 
+@pytest.mark.slow
 def test_benchmark_without_torch():
     lines = run_python("-c", WITHOUT_TORCH, str(BENCHMARK), "--examples=1024", "--rounds=1").splitlines()
     assert [line for line in lines if "PyTorch" in line] == lines[:1]

@@ -67,6 +67,7 @@ SMALL = {
     "miwae": {"num_bounds": 2, "num_samples": 2},
     "piwae": {"num_bounds": 2, "num_samples": 2},
 }
+WITHOUT_CONFIG = {"autoregressive_codes"}
 # What goes with a posterior where nothing else is said.
 PRIOR_OF = {
     "gumbel_softmax": "uniform_categorical", "vector_quantized": "uniform_categorical",
@@ -232,18 +233,26 @@ def test_a_posterior_with_a_prior_is_legal_or_refused_with_a_reason(pair):
             setup(config)
 
 
-def fitting():
-    """The legal pairs; in every run of the tests each posterior with its first prior, and each prior once more."""
-    seen = set()
-    for pair in pairs("posterior", "prior"):
-        choices = FITTING.get(pair["posterior"], EUCLIDEAN)
-        if pair["prior"] in choices:
-            usual = pair["prior"] == choices[0] or pair["prior"] not in seen
-            seen.add(pair["prior"])
-            yield pytest.param(pair, id=ids(pair), marks=[] if usual else pytest.mark.slow)
+LEGAL_PAIRS = [
+    pair for pair in pairs("posterior", "prior") if pair["prior"] in FITTING.get(pair["posterior"], EUCLIDEAN)
+]
 
 
-@pytest.mark.parametrize("pair", list(fitting()))
+def test_the_configs_have_every_posterior_prior_and_objective():
+    """So that each is trained in every run of the tests; their pairs are in the slow ones."""
+    used = [small(runpy.run_path(f"configs/{name}.py")["get_config"]().to_dict()) for name in CONFIGS]
+    for kind in ("posterior", "prior", "objective"):
+        names = {(config if kind == "objective" else config["model"])[kind]["name"] for config in used}
+        assert names == set(build.PARTS[kind]) - WITHOUT_CONFIG
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        pytest.param(pair, id=ids(pair), marks=[] if WITHOUT_CONFIG & set(pair.values()) else pytest.mark.slow)
+        for pair in LEGAL_PAIRS
+    ],
+)
 def test_posterior_with_prior(pair):
     check(config_of(**pair))
 

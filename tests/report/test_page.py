@@ -26,7 +26,7 @@ RUNS = {
 }
 
 
-@pytest.fixture(scope="module", params=RUNS)
+@pytest.fixture(scope="module", params=[pytest.param("many", marks=pytest.mark.slow), "plane", "grid"])
 def run(request, tmp_path_factory):
     workdir = tmp_path_factory.mktemp(request.param)
     assert launch.main(["launch.py", *RUNS[request.param], *SHORT, f"--workdir={workdir}"], time.time()) == 0

@@ -166,6 +166,7 @@ def test_no_text_of_the_data_ends_the_page(workdir, tmp_path, still, monkeypatch
     assert text.count("<script") == text.count("</script") == 2
 
 
+@pytest.mark.slow
 def test_pictures_that_are_too_large_have_no_explorer(workdir, tmp_path, still, monkeypatch):
     monkeypatch.setattr(decoder, "MAX_WEIGHTS", 0)
     for most, explored in ((5 * 5 * 64, True), (5 * 5 * 64 - 1, False)):

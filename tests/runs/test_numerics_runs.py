@@ -88,6 +88,7 @@ def test_it_goes_on_from_a_checkpoint_to_the_same_bits(with_all, tmp_path):
     assert [{**row, "seconds": 0} for row in rows_of(workdir)] == [{**row, "seconds": 0} for row in rows]
 
 
+@pytest.mark.slow
 def test_a_run_from_before_these_settings_is_used_as_ever(tmp_path):
     default = json.loads(json.dumps(defaults.get_config("").to_dict()))  # tuples are lists, as in a file
     assert {path: default[path.split(".")[0]][path.split(".")[1]] for path in ADDED} == ADDED

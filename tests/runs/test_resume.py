@@ -90,6 +90,7 @@ def log_until(workdir, step):
     return [line for line in (workdir / "metrics.jsonl").read_text().splitlines() if json.loads(line)["step"] <= step]
 
 
+@pytest.mark.slow
 def test_the_same_run_twice_gives_the_same_bits(whole, tmp_path):
     finish(tmp_path)
     assert_same_end(tmp_path, whole)
@@ -181,6 +182,7 @@ def test_a_run_does_not_go_on_with_other_data(tmp_path, capsys):
     assert launch.main(argv, time.time()) == 0
 
 
+@pytest.mark.slow
 def test_two_processes_do_not_train_in_one_folder(tmp_path):
     first = start(tmp_path, "--config.train.num_epochs=5000")
     wait_for_rows(first, tmp_path, 1)

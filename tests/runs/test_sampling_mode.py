@@ -70,9 +70,17 @@ def test_a_sampler_writes_samples(name, request):
     assert (workdir / "figures" / "samples.png").exists()
     assert len(np.unique(x.reshape(10, -1), axis=0)) > 1
     np.testing.assert_array_equal(drawn(workdir, *argv, "--config.sample.num=10"), x)
-    assert (drawn(workdir, *argv, "--config.sample.num=10", "--config.sample.seed=1") != x).any()
+
+
+@pytest.mark.parametrize(
+    "name", ["gmm", *(pytest.param(n, marks=pytest.mark.slow) for n in ("prior", "flow", "two_stage"))]
+)
+def test_another_seed_draws_others_and_more_draws_begin_with_the_same(name, vae):
+    argv = options(name, **QUICK[name])
+    x = drawn(vae, *argv, "--config.sample.num=10")
+    assert (drawn(vae, *argv, "--config.sample.num=10", "--config.sample.seed=1") != x).any()
     if name != "prior":  # the prior draws all at once
-        np.testing.assert_array_equal(drawn(workdir, *argv, "--config.sample.num=12")[:10], x)
+        np.testing.assert_array_equal(drawn(vae, *argv, "--config.sample.num=12")[:10], x)
 
 
 @pytest.mark.parametrize("name", ["prior", "flow", "two_stage", "autoregressive"])

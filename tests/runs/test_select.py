@@ -13,7 +13,10 @@ SHORT = ("--config=configs/vae.py", "--config.train.num_epochs=6", "--config.tra
          "--config.model.latent_dim=2")  # fmt: skip
 
 
-@pytest.mark.parametrize(("select", "pick"), [("kl", min), ("-kl", max), ("loss", None)])
+@pytest.mark.parametrize(
+    ("select", "pick"),
+    [pytest.param("kl", min, marks=pytest.mark.slow), ("-kl", max), pytest.param("loss", None, marks=pytest.mark.slow)],
+)
 def test_the_best_checkpoint_has_the_least_value(workdir, select, pick):
     assert (
         launch.main(["launch.py", *SHORT, f"--config.train.select={select}", f"--workdir={workdir}"], time.time()) == 0

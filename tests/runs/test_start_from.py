@@ -82,6 +82,7 @@ def test_a_codebook_and_its_statistics_are_taken_too(workdir):
     assert same(started, best)
 
 
+@pytest.mark.slow
 def test_a_codebook_that_is_averaged_in_one_run_alone_is_named_or_refused(workdir, capsys, refused):
     averaged, learned = workdir.parent / "averaged", workdir.parent / "learned"
     codebook = "--config.model.posterior.ema=False"
@@ -96,6 +97,7 @@ def test_a_codebook_that_is_averaged_in_one_run_alone_is_named_or_refused(workdi
     )
 
 
+@pytest.mark.slow
 def test_a_decoder_that_is_divided_by_its_norms_starts_as_it_is_used(workdir):
     first = workdir.parent / "first"
     assert trains("rae_l2", first, "--config.objective.penalty=spectral") == 0
@@ -105,7 +107,7 @@ def test_a_decoder_that_is_divided_by_its_norms_starts_as_it_is_used(workdir):
     assert same(weights(workdir, "0"), used)
 
 
-@pytest.mark.parametrize("broken", ["half written", "unreadable"])
+@pytest.mark.parametrize("broken", ["half written", pytest.param("unreadable", marks=pytest.mark.slow)])
 def test_a_first_start_that_broke_off_starts_from_the_other_run_again(other, workdir, capsys, broken):
     assert trains("vae", workdir, f"--config.train.start_from={other}") == 0
     kept = workdir / "checkpoints" / "0"

@@ -74,11 +74,13 @@ def test_pmap_equals_jit_given_the_same_noise():
     assert_same_run(run(sharding.per_device(), given_noise), run(sharding.global_view(), given_noise))
 
 
+@pytest.mark.slow
 def test_pmap_on_two_hosts_equals_jit_given_the_same_noise(tmp_path):
     assert_same_run(two_processes(tmp_path, "pmap"), run(sharding.global_view(), given_noise))
 
 
-@pytest.mark.parametrize("mode", ["jit", pytest.param("pmap", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["jit", "pmap"])
 def test_launch_on_two_hosts_writes_one_run(tmp_path, mode):
     command = [sys.executable, "launch.py", "--config=configs/vae_2d.py", "--config.train.num_epochs=4",
                "--config.train.eval_every_epochs=2", f"--config.parallel={mode}", "--config.evaluate.nll_samples=2",

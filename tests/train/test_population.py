@@ -28,7 +28,7 @@ def objectives():
     }
 
 
-@pytest.mark.parametrize("name", ["elbo", "iwae", "codebook"])
+@pytest.mark.parametrize("name", ["elbo", pytest.param("iwae", marks=pytest.mark.slow), "codebook"])
 def test_a_member_equals_the_same_seed_alone(name):
     objective, optimizer = objectives()[name], optax.adam(1e-2)
     init = jax.jit(functools.partial(train.init_state, objective, optimizer))
