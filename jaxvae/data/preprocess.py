@@ -1,6 +1,7 @@
 """Preprocessing of stored values for the model, as pure functions."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -62,7 +63,7 @@ def make_preprocess(
     return preprocess
 
 
-def to_unit_range(x: Array, pixel_range: tuple[float, float]) -> Array:
+def to_unit_range(x: Any, pixel_range: tuple[float, float]) -> Any:
     """Map `pixel_range` to [0, 1], clipped, for pictures."""
     low, high = pixel_range
     return ((x - low) / (high - low)).clip(0.0, 1.0)

@@ -121,7 +121,7 @@ def outliers(run: TrainedRun) -> dict[str, Any]:
         ]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    inside = scores(key, run.x("test", rows(run)))
+    inside = scores(key, jax.numpy.asarray(run.x("test", rows(run))))
     others = jax.numpy.asarray(other.test.x[some_rows(len(other.test.x), num)])
     strange = preprocess(jax.random.fold_in(other_key, 0), others)
     outside = scores(jax.random.fold_in(other_key, 1), strange)

@@ -79,7 +79,7 @@ def rate_distortion(run: TrainedRun) -> dict[str, Any]:
 def _annealed(run: TrainedRun) -> tuple[Array, dict[str, Any]]:
     settings = run.config["evaluate"]
     options = {"num_temperatures": settings["ais_temperatures"], "num_chains": settings["ais_chains"]}
-    return run.x("test", rows(run, "ais_examples")), options
+    return jax.numpy.asarray(run.x("test", rows(run, "ais_examples"))), options
 
 
 def linear_probe(run: TrainedRun) -> dict[str, float]:

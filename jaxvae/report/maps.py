@@ -6,7 +6,6 @@ import numpy as np
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.optional import require
-from jaxvae.common.types import Array
 from jaxvae.report import figures
 from jaxvae.report.pictures import png, png_uri, shrunk
 from jaxvae.report.views import pictures, sentences
@@ -72,7 +71,7 @@ def _tsne(codes: np.ndarray) -> np.ndarray:
     return tsne.fit_transform(codes).astype(float)
 
 
-def _thumbnails(run: TrainedRun, x: Array) -> np.ndarray | None:
+def _thumbnails(run: TrainedRun, x: np.ndarray) -> np.ndarray | None:
     """Return the model's inputs as pictures `[N, H, W, 3]`; None where the data has no pictures."""
     spec = run.experiment.spec
     size = len(x) if spec.sequence else AT_A_TIME  # all piano rolls have the same keys

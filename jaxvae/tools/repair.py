@@ -61,8 +61,8 @@ def impute(
     )  # fmt: skip
     refuse_sequences(run, "impute")
     rows = run.some("test", num)
-    x = run.x("test", rows)
-    observed = np.broadcast_to(_mask(run, mask, part, len(rows)), x.shape)
+    x = jnp.asarray(run.x("test", rows))
+    observed = jnp.asarray(np.broadcast_to(_mask(run, mask, part, len(rows)), x.shape))
     missing = ~np.asarray(observed)
     if not missing.any():
         raise UserError("The mask marks every value as observed: there is nothing to impute.")

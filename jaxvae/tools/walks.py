@@ -79,7 +79,7 @@ def traverse(run: TrainedRun, index: int = 0, num: int = 12, steps: int = 11, sp
     examples = run.x("test", run.some("test", CODES))
     order = np.asarray(arithmetic.order_dimensions(run.model, run.params, examples))[:num]
     z = run.codes("test")[index].reshape(run.model.latent_shape)
-    walk = partial(arithmetic.traversal, run.model, dims=order, span=span, num=steps)
+    walk = partial(arithmetic.traversal, run.model, dims=order.tolist(), span=span, num=steps)
     mean = jax.jit(walk)(run.params, z)
     title = f"one dimension of z in each row, -{span:g} to {span:g} prior deviations, by their KL"
     arrays = {"dimension": order, "mean": run.unit(mean)}
