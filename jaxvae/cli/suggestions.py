@@ -61,7 +61,7 @@ def check_options(config: Mapping[str, Any]) -> None:
         near = difflib.get_close_matches(option, takes, n=1, cutoff=0.6)
         hint = f" Did you mean '{path}.{near[0]}'?" if near else _hint(key, known_keys(config, key))
         kind = shared(path).rpartition(".")[2]
-        raise UserError(f"Unknown option of the {kind} '{name}' '{option}'.{hint} Known: {', '.join(takes) or 'none'}.")
+        raise UserError(f"Unknown option '{option}' of the {kind} '{name}'.{hint} Known: {', '.join(takes) or 'none'}.")
 
 
 def known_keys(config: Mapping[str, Any], but: str) -> list[str]:

@@ -33,13 +33,13 @@ def printable(text: object) -> str:
     return str(text).encode(errors="backslashreplace").decode()
 
 
-def unknown(kind: str, name: object, known: Iterable[str]) -> UserError:
-    """Make the error for an unknown name, with the known names and the nearest one."""
+def unknown(kind: str, name: object, known: Iterable[str], of: str = "") -> UserError:
+    """Make the error for an unknown name `of` something, with the known names and the nearest one."""
     known = sorted(known)
     meant = SYNONYMS.get(str(name).lower(), str(name))
     near = [meant] if meant in known else difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""
-    return UserError(f"Unknown {kind} '{name}'.{hint} Known: {', '.join(known) or 'none'}.")
+    return UserError(f"Unknown {kind} '{name}'{of and f' of {of}'}.{hint} Known: {', '.join(known) or 'none'}.")
 
 
 def advice(error: BaseException) -> str:

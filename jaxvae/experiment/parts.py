@@ -117,7 +117,7 @@ def part(
     takes = options_of(kind, builder, given)
     for key, value in options.items():
         if key not in takes:
-            raise unknown(f"option of the {kind} '{name}'", key, takes)
+            raise unknown("option", key, takes, of=f"the {kind} '{name}'")
         _check_option(f"The {kind} '{name}'", key, value, takes[key])
     if missing := [key for key, p in takes.items() if p.default is p.empty and key not in options]:
         raise UserError(

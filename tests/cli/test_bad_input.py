@@ -200,7 +200,7 @@ def test_unknown_parts_and_options_name_the_known_ones(refused, workdir, part):
     message = refused(VAE, f"--config.{part}={known[-1]}z")
     assert f"Unknown {kind} '{known[-1]}z'. Did you mean '{known[-1]}'? Known: {', '.join(known)}." in message
     message = refused(VAE, f"--config.{part}.no_such_option=1")
-    assert re.search(f"Unknown option of the {kind} '.*' 'no_such_option'.* Known: ", message)
+    assert re.search(f"Unknown option 'no_such_option' of the {kind} '.*'.* Known: ", message)
     assert not workdir.exists()
 
 

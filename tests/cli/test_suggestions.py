@@ -42,7 +42,7 @@ def test_the_nearest_setting(given, meant):
         ("--wokdir=x", r"Unknown flag 'wokdir'\. Did you mean 'workdir'\?"),
         ("--xyzzy=1", r"Unknown flag 'xyzzy'\. Known: config, coordinator"),
         ("--config.beta=4", r"Unknown config key 'beta'\. Did you mean 'kl\.beta'\?"),
-        ("--config.model.beta=4", r"Unknown option of the model 'vae' 'beta'\. Did you mean 'kl\.beta'\?"),
+        ("--config.model.beta=4", r"Unknown option 'beta' of the model 'vae'\. Did you mean 'kl\.beta'\?"),
         ("--config.objective.beta=4", r"option of the objective 'elbo' 'beta'\. Did you mean 'kl\.beta'\? Known: num_"),
         (
             "--config.objective.kl_estimator=analytic",

@@ -57,7 +57,7 @@ def half_cosine(peak, total_steps):
         (
             {"critic": {"name": "sgd", "b1": 0.5}},
             (),
-            "Of the group 'critic': Unknown option of the optimizer 'sgd' 'b1'",
+            "Of the group 'critic': Unknown option 'b1' of the optimizer 'sgd'",
         ),
         ({"critic": {"every": 0}}, (), "optimizer.every is 0; it must be 1"),
         ({"critic": {"every": 5, "warmup_steps": 3}}, (), "from 0 to the run's 2 updates, one at every 5 steps"),

@@ -86,7 +86,7 @@ def test_nonsense_is_refused_by_name(kind, name, key):
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in KINDS.items() for name in names])
 def test_the_table_has_every_option(kind, name):
     message = refusal(kind, name, nothing=1)
-    assert f"Unknown option of the {kind} '{name}' 'nothing'" in message
+    assert f"Unknown option 'nothing' of the {kind} '{name}'" in message
     known = message.split("Known: ")[1].rstrip(".")
     assert set(known.split(", ")) - OF_THE_DATA == (set(OPTIONS[name]) or {"none"})
 

@@ -306,7 +306,7 @@ def test_data_of_ones_own_gets_the_settings_that_it_names():
 @pytest.mark.parametrize(
     ("function", "settings", "message"),
     [
-        ("faces", {"options": {"nums": 3}}, "Unknown option of the data 'some_users_pkg.parts:faces' 'nums'. Did you"),
+        ("faces", {"options": {"nums": 3}}, "Unknown option 'nums' of the data 'some_users_pkg.parts:faces'. Did you"),
         ("faces", {"stream": True}, "has no argument `stream`"),
         ("faces", {"kind": "text", "pixel_range": ()}, "returned images (or other arrays): set data.kind to 'images'"),
         ("faces", {"kind": "vidoe"}, "Unknown data.kind 'vidoe'"),

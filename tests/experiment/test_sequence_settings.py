@@ -30,7 +30,7 @@ from jaxvae.experiment import build, defaults, setup
     ("music", {"network": {"name": "hierarchical", "conductor": 0}}, "conductor=0; it must be 1 or more"),
     ("music", {"network": {"name": "hierarchical", "word_dropout": 1.0}}, "word_dropout=1.0"),
     ("text", {"sample__decoding": {"name": "gready"}}, "Unknown decoding 'gready'. Did you mean 'greedy'"),
-    ("text", {"sample__decoding": {"name": "beam", "widht": 3}}, "Unknown option of the decoding 'beam' 'widht'"),
+    ("text", {"sample__decoding": {"name": "beam", "widht": 3}}, "Unknown option 'widht' of the decoding 'beam'"),
     ("text", {"sample__decoding": {"name": "beam", "width": 0}}, "width=0; it must be 1 or more"),
     ("text", {"sample__decoding": {"name": "random", "temperature": 0.0}}, "temperature=0.0; it must be above 0"),
     ("text", {"sample__decoding": {"name": "random", "top_k": -1}}, "top_k=-1; it must be 0 or more"),

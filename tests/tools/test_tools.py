@@ -268,10 +268,10 @@ def test_a_search_finds_the_class(digits, found):
     ("name", "given", "said"),
     [
         ("interpolat", {}, "Unknown tool 'interpolat'. Did you mean 'interpolate'?"),
-        ("interpolate", {"step": 3}, "Unknown option of the tool 'interpolate' 'step'. Did you mean 'tool.steps'?"),
+        ("interpolate", {"step": 3}, "Unknown option 'step' of the tool 'interpolate'. Did you mean 'tool.steps'?"),
         ("interpolate", {"steps": "many"}, "steps='many'; it must be of type int"),
         ("interpolate", {"num": 2.5}, "num=2.5; it must be of type int"),
-        ("interpolate", {"run": 1}, "Unknown option of the tool 'interpolate' 'run'"),
+        ("interpolate", {"run": 1}, "Unknown option 'run' of the tool 'interpolate'"),
         ("interpolate", {"first": 358}, "first=358 and num=8, but a pair needs two test examples"),
         ("interpolate", {"first": 999, "num": 2}, "the test set has the examples 0 to 358"),
         ("interpolate", {"first": -1}, "first=-1; it must be 0 or more"),
