@@ -53,7 +53,7 @@ def test_a_run_with_groups_goes_on_to_the_same_bits(whole, tmp_path):
         (["optimizer.groups.critic.every=5"], "optimizer.groups: Unknown group of parameters 'critic'. Known: model"),
         (["optimizer.groups.model.every=x"], "optimizer.groups.model.every is 'x'; it must be of type int"),
         (["optimizer.groups.model.every.x=1"], "Unknown config key 'optimizer.groups.model.every.x'"),
-        (["optimizer.groups.model.b3=1.0"], "Unknown option of the optimizer 'adam' 'b3'"),
+        (["optimizer.groups.model.b3=1.0"], "Unknown option 'b3' of the optimizer 'adam'"),
         (["optimizer.groups=5"], "Unknown config key 'optimizer.groups'"),
     ],
 )

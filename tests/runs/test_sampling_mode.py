@@ -110,7 +110,7 @@ def test_the_prior_needs_no_data_and_others_do(data, vae, capsys, refused):
     ("run", "argv", "said"),
     [
         ("vae", options("gm"), "Unknown sampler 'gm'. Did you mean 'gmm'?"),
-        ("vae", options("gmm", component=3), "Unknown option of the sampler 'gmm' 'component'"),
+        ("vae", options("gmm", component=3), "Unknown option 'component' of the sampler 'gmm'"),
         ("vae", options("gmm", components="x"), "components='x'; it must be of type int"),
         ("vae", options("gmm", components=0), "components=0; it must be 1 or more"),
         ("vae", options("gmm", components=145), "only 144 training examples"),
