@@ -62,4 +62,4 @@ def make_bucket_feed(split: Split, batch_size: int, seed: int) -> Feed:
         arrays = {**split.arrays, "x": split.x[:, :length]}  # cut before gathering
         return {name: array[rows] for name, array in arrays.items()}
 
-    return Feed({}, items, lambda _, item: item, per_epoch)
+    return Feed({}, items, lambda _, item: item, per_epoch, num)

@@ -21,12 +21,14 @@ class Feed(NamedTuple):
       items: `(step, num_steps) -> tree [num_steps, batch, ...]` of host arrays: row indices, or the data itself.
       fetch: `(resident, item) -> batch`, pure, called inside the compiled step.
       steps_per_epoch: whole batches in one pass over the data; the rest of a permutation is dropped.
+      num_examples: size of the data.
     """
 
     resident: Tree
     items: Callable[[int, int], Tree]
     fetch: Callable[[Tree, Tree], dict]
     steps_per_epoch: int
+    num_examples: int
 
 
 def batch_indices(seed: int, num_examples: int, batch_size: int, step: int, num_steps: int) -> np.ndarray:
@@ -71,7 +73,7 @@ def make_feed(split: Split, batch_size: int, seed: int, resident_bytes: int = RE
 
     if isinstance(split.x, Rows):
         items = make_items(lambda step: gather(arrays, rows(step, 1)[0]), workers)
-        return Feed({}, items, lambda _, item: item, num // batch_size)
+        return Feed({}, items, lambda _, item: item, num // batch_size, num)
     if split.x.nbytes <= resident_bytes:
         shape = split.x.shape[1:]
         flat = {**arrays, "x": split.x.reshape(num, -1)}  # XLA on CPU gathers rows faster than images
@@ -80,5 +82,5 @@ def make_feed(split: Split, batch_size: int, seed: int, resident_bytes: int = RE
             batch = gather(resident, indices)
             return {**batch, "x": batch["x"].reshape(-1, *shape)}
 
-        return Feed(flat, rows, fetch, num // batch_size)
-    return Feed({}, lambda *span: gather(arrays, rows(*span)), lambda _, item: item, num // batch_size)
+        return Feed(flat, rows, fetch, num // batch_size, num)
+    return Feed({}, lambda *span: gather(arrays, rows(*span)), lambda _, item: item, num // batch_size, num)

@@ -13,12 +13,12 @@ from jaxvae.losses.aggregate import ESTIMATORS
 from jaxvae.models.base import Model
 from jaxvae.objectives.base import Objective, bound_metrics, of_model
 from jaxvae.objectives.elbo import check_weights, kl_estimator, needs_density
-from jaxvae.objectives.kl_weight import KLWeight
+from jaxvae.objectives.kl_weight import UNWEIGHTED, KLWeight
 
 
 def beta_tcvae(
     model: Model,
-    kl: KLWeight,
+    kl: KLWeight = UNWEIGHTED,
     estimator: str = "stratified",
     alpha: float = 1.0,
     beta: float = 6.0,
@@ -82,7 +82,7 @@ def _factors(distribution: Any, role: str) -> Any:
 
 def dip_vae(
     model: Model,
-    kl: KLWeight,
+    kl: KLWeight = UNWEIGHTED,
     kind: int = 2,
     lambda_diagonal: float = 10.0,
     lambda_off_diagonal: float = 10.0,

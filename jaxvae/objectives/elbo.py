@@ -10,14 +10,18 @@ from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Array
 from jaxvae.models.base import Model, Pass
 from jaxvae.objectives.base import Objective, bound_metrics, of_model
-from jaxvae.objectives.kl_weight import KLWeight
+from jaxvae.objectives.kl_weight import UNWEIGHTED, KLWeight
 
 KL_ESTIMATES = ("analytic", "monte_carlo")
 GRADIENTS = ("pathwise", "stl")
 
 
 def elbo(
-    model: Model, kl: KLWeight, num_samples: int = 1, kl_estimate: str = "analytic", gradient: str = "pathwise"
+    model: Model,
+    kl: KLWeight = UNWEIGHTED,
+    num_samples: int = 1,
+    kl_estimate: str = "analytic",
+    gradient: str = "pathwise",
 ) -> Objective:
     """Negative ELBO (arXiv:1312.6114, equations 6 and 7), with the KL in closed form or from the same samples.
 

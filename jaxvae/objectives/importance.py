@@ -17,12 +17,12 @@ from jaxvae.objectives.elbo import (
     needs_exact_samples,
     path_log_prob,
 )
-from jaxvae.objectives.kl_weight import KLWeight
+from jaxvae.objectives.kl_weight import UNWEIGHTED, KLWeight
 
 GRADIENTS = ("pathwise", "stl", "dreg")
 
 
-def iwae(model: Model, kl: KLWeight, num_samples: int = 50, gradient: str = "pathwise") -> Objective:
+def iwae(model: Model, kl: KLWeight = UNWEIGHTED, num_samples: int = 50, gradient: str = "pathwise") -> Objective:
     """Importance-weighted bound with K = `num_samples` (Burda et al. 2015, arXiv:1509.00519, equation 8).
 
     Args:
@@ -39,14 +39,14 @@ def iwae(model: Model, kl: KLWeight, num_samples: int = 50, gradient: str = "pat
     return _weighted(model, kl, "iwae", 1, num_samples, gradient, lambda w: (losses.iwae_bound(w),) * 2)
 
 
-def miwae(model: Model, kl: KLWeight, num_bounds: int = 8, num_samples: int = 8) -> Objective:
+def miwae(model: Model, kl: KLWeight = UNWEIGHTED, num_bounds: int = 8, num_samples: int = 8) -> Objective:
     """Mean of `num_bounds` IWAE bounds of K = `num_samples` (Rainforth et al. 2018, arXiv:1802.04537)."""
     split = _splitter(num_bounds, num_samples)
     bounds = lambda w: (losses.miwae_bound(split(w)),) * 2  # noqa: E731
     return _weighted(model, kl, "miwae", num_bounds, num_samples, "pathwise", bounds)
 
 
-def ciwae(model: Model, kl: KLWeight, num_samples: int = 50, mix: float = 0.5) -> Objective:
+def ciwae(model: Model, kl: KLWeight = UNWEIGHTED, num_samples: int = 50, mix: float = 0.5) -> Objective:
     """Combination IWAE: `mix` ELBO + (1 - `mix`) IWAE bound (arXiv:1802.04537).
 
     Raises:
@@ -58,7 +58,7 @@ def ciwae(model: Model, kl: KLWeight, num_samples: int = 50, mix: float = 0.5) -
     return _weighted(model, kl, "ciwae", 1, num_samples, "pathwise", lambda w: (losses.ciwae_bound(w, mix),) * 2)
 
 
-def piwae(model: Model, kl: KLWeight, num_bounds: int = 8, num_samples: int = 8) -> Objective:
+def piwae(model: Model, kl: KLWeight = UNWEIGHTED, num_bounds: int = 8, num_samples: int = 8) -> Objective:
     """Partial IWAE: IWAE over all samples for the decoder, MIWAE for the encoder (arXiv:1802.04537)."""
     split = _splitter(num_bounds, num_samples)
     bounds = lambda w: (losses.iwae_bound(w), losses.miwae_bound(split(w)))  # noqa: E731

@@ -84,3 +84,6 @@ def capacity(total_steps: int, nats: float = 25.0, gamma: float = 30.0, fraction
 KL_WEIGHTS = {
     "constant": constant, "linear": linear, "cyclic": cyclic, "free_bits": free_bits, "capacity": capacity,
 }  # fmt: skip
+
+
+UNWEIGHTED = constant()

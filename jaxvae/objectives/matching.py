@@ -13,7 +13,7 @@ from jaxvae.losses.distances import KERNELS
 from jaxvae.models.base import Model, Pass
 from jaxvae.objectives.base import Objective, bound_metrics, needs_fixed_prior, of_model
 from jaxvae.objectives.elbo import check_weights, kl_estimator, needs_density, needs_exact_samples
-from jaxvae.objectives.kl_weight import KLWeight
+from jaxvae.objectives.kl_weight import UNWEIGHTED, KLWeight
 
 WHOLE_BATCH = "the latents of the whole batch are compared with the prior's"
 BY_SAMPLES = "uses only samples of the prior, without gradients"
@@ -21,7 +21,7 @@ BY_SAMPLES = "uses only samples of the prior, without gradients"
 
 def info_vae(
     model: Model,
-    kl: KLWeight,
+    kl: KLWeight = UNWEIGHTED,
     alpha: float = 0.0,
     lambda_: float = 1000.0,
     kernel: str = "rbf",
