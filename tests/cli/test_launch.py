@@ -134,6 +134,7 @@ def test_evaluates_again_to_the_same_numbers(finished):
     assert results(workdir)["test"] == before
 
 
+@pytest.mark.slow
 def test_more_importance_samples_tighten_the_bound(finished, capsys):
     name, workdir = finished
     if name != "vae":
@@ -183,6 +184,7 @@ def test_every_config_takes_any_data_set_and_says_its_source(name):
         assert config.keys() == defaults.get_config(name, dataset).keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

@@ -206,6 +206,7 @@ def assert_same_on_one_device(workdir, metrics, eight, *argv):
         assert one["metrics"][name] == eight["metrics"][name], name
 
 
+@pytest.mark.slow
 def test_one_device_gives_what_eight_give(digits, everything):
     assert_same_on_one_device(digits, ",".join(("collapse", "aggregate_kl", *OF_CODES)), everything[0])
 

@@ -60,6 +60,7 @@ def test_example_is_read_in_a_minute():
     assert len(EXAMPLE.read_text().splitlines()) < 60
 
 
+@pytest.mark.slow
 def test_example_runs_as_a_script():
     *_, last = run_python(str(EXAMPLE)).splitlines()
     assert last.startswith("epoch 40: test ELBO -")

@@ -60,6 +60,7 @@ def test_networks_of_other_libraries_train_and_are_the_same_in_every_evaluation(
     assert model.decode(params, np.zeros((2, 3, 4), np.float32)).mean.shape == (2, 3, 64)
 
 
+@pytest.mark.slow
 def test_a_run_with_an_nnx_network_is_restored_from_its_folder(tmp_path, monkeypatch, example_network):
     example_network("own_network_nnx")
     argv = [

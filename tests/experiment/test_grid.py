@@ -133,6 +133,10 @@ def small_network(spec):
         spec |= {"channels": (4, 4)} | ({"groups": 2} if spec["name"] == "resnet" else {})
 
 
+def loaded(name):
+    return runpy.run_path(f"configs/{name}.py")["get_config"]().to_dict()
+
+
 def setup(config):
     spec = EXAMPLES[config["data"]["kind"]][1]
     model = build.model(config, spec)
@@ -186,9 +190,20 @@ def legal(config):
     return True
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+def with_a_part_of_its_own():
+    """All configs; those that have no part which an earlier one lacks are slow."""
+    seen = set()
+    for name in CONFIGS:
+        config = loaded(name)
+        parts = {(kind, config["model"][kind]["name"]) for kind in ("posterior", "prior", "likelihood")}
+        parts |= {(kind, config[kind]["name"]) for kind in ("objective", "kl", "network")}
+        yield pytest.param(name, marks=[pytest.mark.slow] if parts <= seen else [])
+        seen |= parts
+
+
+@pytest.mark.parametrize("name", list(with_a_part_of_its_own()))
 def test_every_config(name, tmp_path):
-    config = small(runpy.run_path(f"configs/{name}.py")["get_config"]().to_dict())
+    config = small(loaded(name))
     state = check(config)
     kept = checkpoints.Checkpoints(tmp_path / "checkpoints")
     weights, rest = {"params": state.params, "extra": state.extra}, {"opt_state": state.opt_state, "step": state.step}
@@ -240,7 +255,7 @@ LEGAL_PAIRS = [
 
 def test_the_configs_have_every_posterior_prior_and_objective():
     """So that each is trained in every run of the tests; their pairs are in the slow ones."""
-    used = [small(runpy.run_path(f"configs/{name}.py")["get_config"]().to_dict()) for name in CONFIGS]
+    used = [small(loaded(name)) for name in CONFIGS]
     for kind in ("posterior", "prior", "objective"):
         names = {(config if kind == "objective" else config["model"])[kind]["name"] for config in used}
         assert names == set(build.PARTS[kind]) - WITHOUT_CONFIG

@@ -42,6 +42,7 @@ def with_all(tmp_path_factory):
     return workdir
 
 
+@pytest.mark.slow
 def test_a_run_validates_saves_and_samples_with_the_average(with_all):
     restored = restore_run(with_all, "last")
     reader = Reader(with_all / "checkpoints")

@@ -181,6 +181,7 @@ def test_a_folder_whose_name_is_not_a_step_is_no_checkpoint(name, folder):
     assert len(list(folder.parent.rglob(f"{name}*"))) == 1  # nothing is lost
 
 
+@pytest.mark.slow
 def test_weights_without_orbax_metadata_are_read_since_their_checksums_are_right(folder, run):
     lose_the_metadata(folder / "3")
     assert checksum(Reader(folder).weights("3")[1]) == checksum(WEIGHTS)

@@ -113,7 +113,8 @@ def test_killed_at_three_moments_it_ends_with_the_same_bits(whole, tmp_path):
     assert_same_end(tmp_path, whole)
 
 
-@pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGINT])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_within_an_epoch_and_the_run_goes_on_to_the_same_bits(number, whole, tmp_path):
     process = start(tmp_path)
     wait_for_rows(process, tmp_path, 7)
@@ -162,6 +163,7 @@ def test_seconds_add_up_over_the_calls_and_an_evaluation_keeps_them(tmp_path):
     assert whole["seconds_to_first_step"] > 0
 
 
+@pytest.mark.slow
 def test_a_run_does_not_go_on_with_other_data(tmp_path, capsys):
     x = np.random.default_rng(0).random((300, 4), np.float32)
     argv = ["launch.py", "--config=configs/vae.py", f"--config.data.path={tmp_path / 'x.npy'}", "--config.name=a",

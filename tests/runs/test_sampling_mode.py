@@ -61,7 +61,12 @@ def run_of(request, name):
     return request.getfixturevalue("codes" if name == "autoregressive" else "vae")
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+SLOW = {"two_stage", "pseudo_inputs"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in SAMPLERS]
+)
 def test_a_sampler_writes_samples(name, request):
     workdir, argv = run_of(request, name), options(name, **QUICK[name])
     x = drawn(workdir, *argv, "--config.sample.num=10")

@@ -81,6 +81,7 @@ def test_sampling_writes_as_it_is_told_now(text, capsys):
     assert "nonsense" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_without_an_elbo_the_nats_per_step_are_those_of_the_likelihood(sentences, tmp_path):
     options = "--config.objective=reconstruction", "--config.kl=constant", "--config.evaluate.report=False"
     argv = "--config=configs/text_vae.py", f"--config.data.path={sentences}", f"--workdir={tmp_path / 'run'}"

@@ -59,6 +59,7 @@ def test_training_starts_from_the_best_weights_of_the_other_run(other, workdir, 
     assert read_metrics(workdir)[0]["loss"] < read_metrics(fresh)[0]["loss"] - 2
 
 
+@pytest.mark.slow
 def test_parts_that_the_other_run_lacks_begin_as_ever(other, workdir, capsys):
     assert trains("mog_prior", workdir, f"--config.train.start_from={other}") == 0
     fresh = workdir.parent / "fresh"
@@ -72,6 +73,7 @@ def test_parts_that_the_other_run_lacks_begin_as_ever(other, workdir, capsys):
     assert "; new: model.prior." in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_codebook_and_its_statistics_are_taken_too(workdir):
     first = workdir.parent / "first"
     assert trains("vq_vae", first) == 0
