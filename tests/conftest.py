@@ -43,8 +43,8 @@ def compiled_programs_dropped():
 
 
 def pytest_runtest_setup(item):
-    """Slow tests, and what they start, get optimised programs: they compute for long."""
-    quick = QUICK and "slow" not in item.keywords
+    """Compile quickly, here and in subprocesses, but for tests that compute for long."""
+    quick = QUICK and "optimised" not in item.keywords
     os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(int(quick))
     jax.config.update("jax_disable_most_optimizations", quick)
 

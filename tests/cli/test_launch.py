@@ -160,6 +160,7 @@ def test_the_python_of_the_readme_runs(finished):
 
 
 @pytest.mark.slow
+@pytest.mark.optimised
 @pytest.mark.parametrize(("name", "epochs", "bound"), [("vae", 10, 105.7), ("vae_mse", 20, 66.6)])
 def test_mnist_reaches_the_loss_of_its_header(tmp_path, name, epochs, bound):
     argv = [f"--config=configs/{name}.py:mnist", f"--config.train.num_epochs={epochs}", f"--workdir={tmp_path / 'run'}"]
