@@ -74,14 +74,27 @@ def save_curves(path: Path, rows: Sequence[dict[str, Any]]) -> bool:
                 axes.plot(
                     *zip(*points, strict=True), color=color, label=split, marker="o" if len(points) == 1 else None
                 )
-        values = np.array([row[name] for row in rows if row.get(name) is not None])
-        if len(values) > 4:  # the first steps would squeeze the rest into a line
-            low, high = values.min(), np.quantile(values, 0.98)
-            axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low) + 1e-6)
+        if (limits := curve_limits(rows, name)) is not None:
+            axes.set_ylim(*limits)
         _plain(axes, "epoch", f"{name} (nats per example)")
     figure.axes[0].legend(frameon=False, fontsize=9)
     _save(figure, path)
     return True
+
+
+def curve_limits(rows: Sequence[dict[str, Any]], name: str) -> tuple[float, float] | None:
+    """Limits of the axis of a metric: the high values of the first steps are cut off, a rise of validation never is.
+
+    None for a few values, which are all drawn.
+    """
+    known = [row for row in rows if row.get(name) is not None]
+    if len(known) < 5:
+        return None
+    last = max(row["epoch"] for row in known)
+    late = [row[name] for row in known if row["split"] == "validation" and row["epoch"] > last / 10]
+    values = [row[name] for row in known]
+    low, high = min(values), max([np.quantile(values, 0.98), *late])
+    return low - 0.05 * (high - low), high + 0.05 * (high - low) + 1e-6
 
 
 def save_latent_scatter(path: Path, codes: np.ndarray, labels: np.ndarray | None) -> None:
