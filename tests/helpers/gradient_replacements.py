@@ -48,7 +48,7 @@ def squared_weights(model, at, beta, num):
         log_ratio = model.prior(fixed).log_prob(z) - fixed_q.log_prob(z)
         return model.decode(fixed, z).log_prob(X) + beta * log_ratio
 
-    weights = jax.nn.softmax(gt.jitted(log_weights)(at.params), axis=0)
+    weights = jax.nn.softmax(jax.jit(log_weights)(at.params), axis=0)
     factor = (1 - beta) * weights + beta * weights**2
     return {"encoder": lambda params: -jnp.mean(jnp.sum(factor * log_weights(params), axis=0))}
 
@@ -80,7 +80,7 @@ def straight_through(model, at, relaxed):
     def soft(params):
         return reparameterize(gt.terms_key(), relaxed.encode(params["model"], X))
 
-    start = gt.jitted(soft)(at.params)
+    start = jax.jit(soft)(at.params)
     hard = jax.nn.one_hot(jnp.argmax(start, axis=-1), start.shape[-1])
 
     def loss(params):
@@ -114,8 +114,8 @@ def quantized(model, at, commitment=0.0, codebook=0.0):
 
 def implicit(model, at):
     """The cosine of a von Mises-Fisher draw in R^3 moves so that its distribution function keeps its value."""
-    fixed = gt.jitted(model.encode)(at.params["model"], X)
-    z = gt.jitted(reparameterize)(gt.terms_key(), fixed)
+    fixed = jax.jit(model.encode)(at.params["model"], X)
+    z = jax.jit(reparameterize)(gt.terms_key(), fixed)
     level = jnp.exp(fixed.concentration * (jnp.sum(z * fixed.loc, axis=-1) - 1))
     level = (level - jnp.exp(-2 * fixed.concentration)) / -jnp.expm1(-2 * fixed.concentration)
 

@@ -1,7 +1,6 @@
 """Derivatives of an objective's loss at fixed noise: by reverse mode, and by central differences in float64."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -15,7 +14,6 @@ from jaxvae.models import make_model
 from jaxvae.objectives import Objective, StepContext
 
 STEP = 1e-5
-jitted = partial(jax.jit, compiler_options={"xla_cpu_use_fusion_emitters": False})  # compiles in half the time
 X = tools.X.astype(np.float64)
 CTX = StepContext(np.float64(30), 100, is_training=True)  # step 30; 100 training examples
 
@@ -61,8 +59,8 @@ def slopes(objective: Objective, at: Point, references: Mapping[str, Callable] =
     The differences are those of the loss, or for the part of the model that `references` names, of
     `references[part](params) -> []`.
     """
-    loss = jitted(jax.value_and_grad(mean_loss(objective, at.extra)))
-    values = {part: jitted(function) for part, function in references.items()}
+    loss = jax.jit(jax.value_and_grad(mean_loss(objective, at.extra)))
+    values = {part: jax.jit(function) for part, function in references.items()}
     rng, found = np.random.default_rng(1), []
     gradient = jax.tree.leaves(loss(at.params)[1])
     leaves, tree = jax.tree_util.tree_flatten_with_path(at.params)
