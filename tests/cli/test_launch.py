@@ -16,7 +16,8 @@ import launch
 from jaxvae.experiment import defaults
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = ["ae", "vae", "vae_2d_mse"]
+CONFIGS = ["ae", "vae", "vae_2d", "vae_2d_mse", "vae_mse"]
+USUAL = ("vae", "vae_2d_mse")
 SHORT = ["--config.train.num_epochs=25", "--config.train.eval_every_epochs=10", "--config.evaluate.nll_samples=5",
          "--config.train.batch_size=64", "--config.train.steps_per_call=7", "--config.evaluate.metrics=",
          "--config.evaluate.report=False"]  # fmt: skip
@@ -26,7 +27,10 @@ def run(*argv):
     return launch.main(["launch.py", *argv], time.time())
 
 
-@pytest.fixture(scope="module", params=CONFIGS)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=[] if name in USUAL else pytest.mark.slow) for name in CONFIGS],
+)
 def finished(request, tmp_path_factory):
     workdir = tmp_path_factory.mktemp(request.param)
     assert run(f"--config=configs/{request.param}.py", f"--workdir={workdir}", *SHORT) == 0

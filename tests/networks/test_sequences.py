@@ -126,7 +126,10 @@ def test_frames_take_any_likelihood_of_single_values(likelihood, random_like):
     assert written.shape == (4, 5, 3)
 
 
-@pytest.mark.parametrize(("kind", "network"), [("text", "lstm"), ("music", "lstm"), ("text", "hierarchical")])
+@pytest.mark.parametrize(
+    ("kind", "network"),
+    [("text", "lstm"), ("music", "lstm"), pytest.param("text", "hierarchical", marks=pytest.mark.slow)],
+)
 def test_padding_and_neighbours_change_no_number(kind, network, random_like):
     model, x, others = small(kind, network, **NOISY), batch(kind, (3, 1, 2, 3)), batch(kind, (3, 5, 4, 4), seed=5)
     objective = objectives.elbo(model, ONE)

@@ -61,7 +61,7 @@ def run_of(request, name):
     return request.getfixturevalue("codes" if name == "autoregressive" else "vae")
 
 
-SLOW = {"two_stage", "pseudo_inputs"}
+SLOW = {"two_stage", "pseudo_inputs", "autoregressive"}
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,8 @@ def test_a_decoder_that_is_divided_by_its_norms_starts_as_it_is_used(workdir):
     assert same(weights(workdir, "0"), used)
 
 
-@pytest.mark.parametrize("broken", ["half written", pytest.param("unreadable", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("broken", ["half written", "unreadable"])
 def test_a_first_start_that_broke_off_starts_from_the_other_run_again(other, workdir, capsys, broken):
     assert trains("vae", workdir, f"--config.train.start_from={other}") == 0
     kept = workdir / "checkpoints" / "0"
