@@ -160,6 +160,7 @@ def test_all_on_shapes_has_the_factor_scores(all_of_shapes):
             assert f"\n  {label(name):<40}{found[name][name]:10.3f}\n" in printed
 
 
+@pytest.mark.slow
 def test_mig_of_a_run_is_that_of_its_posteriors(shapes, all_of_shapes):
     model, params = jaxvae.restore(shapes)
     dataset = data.load("shapes", image_size=16)

@@ -88,7 +88,9 @@ def test_another_seed_draws_others_and_more_draws_begin_with_the_same(name, vae)
         np.testing.assert_array_equal(drawn(vae, *argv, "--config.sample.num=12")[:10], x)
 
 
-@pytest.mark.parametrize("name", ["prior", "flow", "two_stage", "autoregressive"])
+@pytest.mark.parametrize(
+    "name", ["prior", "flow", *(pytest.param(name, marks=pytest.mark.slow) for name in ("two_stage", "autoregressive"))]
+)
 def test_at_temperature_0_all_samples_are_one(name, request):
     x = drawn(run_of(request, name), *options(name, **QUICK[name]), "--config.sample.temperature=0")
     np.testing.assert_allclose(x, np.broadcast_to(x[:1], x.shape), atol=1e-6)
