@@ -106,6 +106,7 @@ def refused(capsys, workdir):
     def refused(*argv):
         if not any(arg.startswith("--workdir") for arg in argv):
             argv = (*argv, f"--workdir={workdir}")
+        capsys.readouterr()  # a fixture may have trained
         assert launch.main(["launch.py", *argv], time.time()) == 2
         captured = capsys.readouterr()
         assert captured.err.startswith("error: ")
