@@ -85,7 +85,7 @@ def jaxvae_epoch(config: dict, images: np.ndarray) -> Callable[[], float]:
     total_steps = settings["num_epochs"] * feed.steps_per_epoch
     objective = build.objective(config, model, spec, total_steps)
     optimizer = build.optimizer(config, objective, total_steps)
-    run = train.make_trainer(objective, optimizer, preprocess, feed, len(images), parallel)
+    run = train.make_trainer(objective, optimizer, preprocess, feed, parallel)
     state = parallel.replicate(train.init_state(objective, optimizer, jax.random.key(config["seed"])))
     step, seen = 0, {}
 

@@ -48,46 +48,54 @@ class Draw(NamedTuple):
         return nnx.sigmoid(self.logits)
 
     @property
+    def cross_entropy(self) -> jax.Array:
+        """-E log p(x|z), `[B]` nats."""
+        return losses.bernoulli_cross_entropy(self.logits, self.x)
+
+    @property
+    def kl(self) -> jax.Array:
+        """KL(q(z|x) || N(0, I)), `[B]` nats."""
+        return losses.kl_standard_normal(self.mean, self.logvar)
+
+    @property
     def prior(self) -> jax.Array:
         return jax.random.normal(jax.random.fold_in(self.key, 1), self.z.shape)
 
 
 def elbo(d: Draw) -> jax.Array:
     """VAE with cross-entropy."""
-    return -losses.elbo(-losses.bernoulli_cross_entropy(d.logits, d.x), losses.kl_standard_normal(d.mean, d.logvar))
+    return -losses.elbo(-d.cross_entropy, d.kl)
 
 
 def squared_error(d: Draw) -> jax.Array:
     """VAE with squared error."""
-    return losses.squared_error(d.pixels, d.x) + losses.kl_standard_normal(d.mean, d.logvar)
+    return losses.squared_error(d.pixels, d.x) + d.kl
 
 
 def log_cosh(d: Draw) -> jax.Array:
     """VAE with log-cosh loss."""
-    return losses.log_cosh(d.pixels, d.x) + losses.kl_standard_normal(d.mean, d.logvar)
+    return losses.log_cosh(d.pixels, d.x) + d.kl
 
 
 def optimal_sigma(d: Draw) -> jax.Array:
     """Optimal sigma-VAE."""
-    return losses.optimal_gaussian_nll(d.pixels, d.x) + losses.kl_standard_normal(d.mean, d.logvar)
+    return losses.optimal_gaussian_nll(d.pixels, d.x) + d.kl
 
 
 def annealed(d: Draw) -> jax.Array:
     """VAE with KL annealing."""
-    kl = losses.kl_standard_normal(d.mean, d.logvar)
-    return losses.bernoulli_cross_entropy(d.logits, d.x) + losses.warmup(d.step, WARMUP) * kl
+    return d.cross_entropy + losses.warmup(d.step, WARMUP) * d.kl
 
 
 def free_bits(d: Draw) -> jax.Array:
     """VAE with free bits, 0.25 nats for each latent variable."""
     by_variable = jax.vmap(losses.kl_standard_normal)(d.mean.T[..., None], d.logvar.T[..., None])  # [LATENTS, B]
-    return losses.bernoulli_cross_entropy(d.logits, d.x) + losses.free_bits(by_variable, 0.25)
+    return d.cross_entropy + losses.free_bits(by_variable, 0.25)
 
 
 def capacity(d: Draw) -> jax.Array:
     """Beta-VAE with a capacity that rises to 5 nats."""
-    kl = losses.kl_standard_normal(d.mean, d.logvar)
-    return losses.bernoulli_cross_entropy(d.logits, d.x) + losses.capacity(kl, 5 * losses.warmup(d.step, WARMUP), 10.0)
+    return d.cross_entropy + losses.capacity(d.kl, 5 * losses.warmup(d.step, WARMUP), 10.0)
 
 
 def tcvae(d: Draw) -> jax.Array:
@@ -96,7 +104,7 @@ def tcvae(d: Draw) -> jax.Array:
     log_posterior = jnp.sum(losses.gaussian_log_prob(d.mean, d.logvar, d.z), axis=-1)
     log_prior = jnp.sum(losses.gaussian_log_prob(jnp.zeros(LATENTS), jnp.zeros(LATENTS), d.z), axis=-1)
     information, correlation, dimensions = losses.kl_parts(log_posterior, pairs, log_prior, train_size=1797)
-    return losses.bernoulli_cross_entropy(d.logits, d.x) + information + 6 * correlation + dimensions
+    return d.cross_entropy + information + 6 * correlation + dimensions
 
 
 def dip(d: Draw) -> jax.Array:

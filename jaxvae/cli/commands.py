@@ -88,7 +88,6 @@ def _train(
         optimizer,
         experiment.preprocess,
         feed,
-        len(experiment.dataset.train.x),
         parallel,
         settings["accumulate"],
         experiment.model.loops,

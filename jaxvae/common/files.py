@@ -4,11 +4,21 @@ import json
 from pathlib import Path
 from typing import Any
 
+from jaxvae.common.errors import UserError
+
 
 def check_regular(path: Path) -> None:
     """Raise ValueError where `path` exists and is not a regular file: opening a named pipe would wait for ever."""
     if path.exists() and not path.is_file():
         raise ValueError(f"{path.name} is not a regular file")
+
+
+def require_regular(path: Path) -> None:
+    """Raise UserError where `path`, in the folder of a run, exists and is not a regular file."""
+    try:
+        check_regular(path)
+    except ValueError as error:
+        raise UserError(f"'{path}' is not a regular file. Move it away, or give another --workdir.") from error
 
 
 def read_json(path: Path) -> Any:

@@ -43,3 +43,8 @@ def check_labels(labels: np.ndarray, num: int, several: bool = True) -> np.ndarr
             f"All {num} labels are of one class, but at least two classes are needed. Give rows of several classes."
         )
     return labels
+
+
+def spread_rows(num: int, most: int) -> np.ndarray:
+    """Return at most `most` row indices of `num`, in rising order and evenly spaced."""
+    return np.unique(np.linspace(0, num - 1, min(most, num)).round().astype(int))

@@ -3,6 +3,7 @@
 import numpy as np
 
 from jaxvae.common.errors import UserError
+from jaxvae.metrics.arrays import spread_rows
 from jaxvae.metrics.information import check, mutual_information
 
 CHUNK = 1_000_000  # densities held at a time, of 8 bytes each
@@ -78,7 +79,7 @@ def posterior_information(
     if num_rows < 1:
         raise UserError(f"num_rows is {num_rows}, but at least one z must be drawn.")
     num, dim = mean.shape
-    rows = np.unique(np.linspace(0, num - 1, min(num_rows, num)).round().astype(int))
+    rows = spread_rows(num, num_rows)
     z = mean[rows] + scale[rows] * np.random.default_rng(seed).normal(size=(len(rows), dim))
     total = np.zeros((dim, factors.shape[1]))
     for at in np.array_split(np.arange(len(rows)), -(-len(rows) * num * dim // CHUNK)):

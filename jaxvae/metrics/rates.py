@@ -11,6 +11,7 @@ import numpy as np
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key, Params
 from jaxvae.distributions.structure import factors
+from jaxvae.metrics.arrays import spread_rows
 from jaxvae.models.base import Model, draw
 
 
@@ -81,7 +82,7 @@ def encode_batches(model: Model, params: Params, key: Key, batches: Iterable[Arr
 def split_kl(model: Model, params: Params, encoded: Encoded, num_rows: int, memory_mb: float) -> dict[str, float]:
     """Compute the result of `aggregate_kl` from encoded data."""
     num = check_size(len(encoded.z), num_rows, at_least=1)
-    rows = np.unique(np.linspace(0, num - 1, min(num_rows, num)).round().astype(int))
+    rows = spread_rows(num, num_rows)
     z = np.asarray(encoded.z)[rows]
     prior = jax.eval_shape(model.prior, params)  # its structure alone
     by_dimension = factors(prior) is not None and factors(encoded.posteriors[0]) is not None

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxvae.common.errors import UserError
-from jaxvae.common.files import check_regular
+from jaxvae.common.files import require_regular
 from jaxvae.common.optional import require
 
 log = logging.getLogger("jaxvae")
@@ -74,10 +73,7 @@ def read_metrics(workdir: Path) -> list[dict[str, Any]]:
       UserError: the log is not a regular file.
     """
     path, rows = workdir / "metrics.jsonl", []
-    try:
-        check_regular(path)
-    except ValueError as error:
-        raise UserError(f"'{path}' is not a regular file. Move it away, or give another --workdir.") from error
+    require_regular(path)
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
     for line in lines:
         with contextlib.suppress(ValueError, RecursionError):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from jaxvae.common.errors import UserError
-from jaxvae.common.files import check_regular, read_json
+from jaxvae.common.files import read_json, require_regular
 from jaxvae.experiment.plain import completed, flatten, load_config
 
 # Settings of one machine, paths and reading, which may differ when a run is resumed.
@@ -42,10 +42,7 @@ def lock(workdir: Path) -> IO:
       UserError: another process trains there, or the lock is not a regular file.
     """
     path = workdir / ".lock"
-    try:
-        check_regular(path)
-    except ValueError as error:
-        raise UserError(f"'{path}' is not a regular file. Move it away, or give another --workdir.") from error
+    require_regular(path)
     file = path.open("w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

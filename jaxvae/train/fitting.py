@@ -66,7 +66,7 @@ def fit(
     if min(num_steps, steps_per_call) < 1:
         raise UserError(f"fit got num_steps={num_steps} and steps_per_call={steps_per_call}; both must be at least 1.")
     parallel = sharding.global_view()
-    run = make_trainer(objective, optimizer, preprocess, feed, feed.num_examples, parallel)
+    run = make_trainer(objective, optimizer, preprocess, feed, parallel)
     seen: list[dict[str, np.ndarray]] = []
     state, _ = loop.fit(
         parallel.replicate(jax.jit(partial(init_state, objective, optimizer))(key)),

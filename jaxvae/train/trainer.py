@@ -38,7 +38,6 @@ def make_trainer(
     optimizer: optax.GradientTransformation,
     preprocess: Callable[[Key, Array], Array],
     feed: Feed,
-    train_size: int,
     parallel: Parallel,
     accumulate: int = 1,
     loops: bool = True,
@@ -48,7 +47,9 @@ def make_trainer(
     On CPU, networks with `loops` False (see `Network`) run each step in a separate call.
     """
     in_loop = loops or jax.default_backend() != "cpu"
-    step = make_step(objective, optimizer, preprocess, train_size, parallel.axis_name, accumulate, unroll=not in_loop)
+    step = make_step(
+        objective, optimizer, preprocess, feed.num_examples, parallel.axis_name, accumulate, unroll=not in_loop
+    )
     compiled = parallel.compile((make_many_steps if in_loop else make_one_step)(step, feed.fetch))
     resident = parallel.replicate(feed.resident)
 

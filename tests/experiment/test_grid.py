@@ -238,24 +238,24 @@ FITTING = {
 }
 
 
+LEGAL_PAIRS = [
+    pair for pair in pairs("posterior", "prior") if pair["prior"] in FITTING.get(pair["posterior"], EUCLIDEAN)
+]
+
+
 @pytest.mark.parametrize("pair", pairs("posterior", "prior"), ids=ids)
 def test_a_posterior_with_a_prior_is_legal_or_refused_with_a_reason(pair):
     config = config_of(**pair)
-    if pair["prior"] in FITTING.get(pair["posterior"], EUCLIDEAN):
+    if pair in LEGAL_PAIRS:
         setup(config)
     else:
         with pytest.raises(UserError):
             setup(config)
 
 
-LEGAL_PAIRS = [
-    pair for pair in pairs("posterior", "prior") if pair["prior"] in FITTING.get(pair["posterior"], EUCLIDEAN)
-]
-
-
 def test_the_configs_have_every_posterior_prior_and_objective():
     """So that each is trained in every run of the tests; their pairs are in the slow ones."""
-    used = [small(loaded(name)) for name in CONFIGS]
+    used = list(map(loaded, CONFIGS))
     for kind in ("posterior", "prior", "objective"):
         names = {(config if kind == "objective" else config["model"])[kind]["name"] for config in used}
         assert names == set(build.PARTS[kind]) - WITHOUT_CONFIG

@@ -48,7 +48,7 @@ def run(parallel: sharding.Parallel, make_objective=elbo) -> dict[str, np.ndarra
     feed = data.make_feed(dataset.train, BATCH, seed=0)
     key = jax.random.key(0)
     state = parallel.replicate(jax.jit(partial(train.init_state, objective, optimizer))(key))
-    trainer = train.make_trainer(objective, optimizer, preprocess, feed, len(dataset.train.x), parallel)
+    trainer = train.make_trainer(objective, optimizer, preprocess, feed, parallel)
     state, metrics = trainer(state, 0, STEPS)
     leaves = jax.tree.leaves(jax.device_get(parallel.collect(state).params))
     return {"loss": np.asarray(metrics["loss"]), "params": np.concatenate([leaf.ravel() for leaf in leaves])}

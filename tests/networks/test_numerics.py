@@ -92,7 +92,7 @@ def test_a_run_tells_its_trainer_what_suits_its_network(unlooped, refused, monke
     given = []
 
     def make_trainer(*args):
-        given.extend(args[6:])
+        given.extend(args[5:])
         raise UserError("that is all")
 
     monkeypatch.setattr(train, "make_trainer", make_trainer)
