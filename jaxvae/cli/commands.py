@@ -1,7 +1,5 @@
 """Run one mode of the command line, from a plain dictionary of settings."""
 
-import contextlib
-import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -9,8 +7,7 @@ from typing import Any
 
 import jax
 
-from jaxvae import data, tools, train
-from jaxvae.common.errors import UserError
+from jaxvae import tools, train
 from jaxvae.evaluation.table import check as check_metrics
 from jaxvae.experiment import build
 from jaxvae.experiment.checks import check_ranges
@@ -19,16 +16,14 @@ from jaxvae.experiment.setup import Experiment, setup
 from jaxvae.models.sampling import sample
 from jaxvae.report import outputs
 from jaxvae.report.run_figures import sheets
-from jaxvae.runs.checkpoints import Checkpoints
-from jaxvae.runs.initial import check_data, other_weights, start
-from jaxvae.runs.recorder import Recorder, make_validation, saved_seconds
+from jaxvae.runs.initial import check_data
+from jaxvae.runs.recorder import saved_seconds
 from jaxvae.runs.restore import Restored, restore_run
-from jaxvae.runs.signals import Signals, Stopped
+from jaxvae.runs.storage import Disk
 from jaxvae.runs.trained_run import TrainedRun
-from jaxvae.runs.workdir import claim, lock, read_results
+from jaxvae.runs.training import train_run
+from jaxvae.runs.workdir import claim, read_results
 from jaxvae.samplers import sample_with
-from jaxvae.train import loop, sharding
-from jaxvae.train.gradients import check_accumulate
 
 EVALUATE_ONLY = ("evaluate", "sample", "tool", "parallel", "name")  # sections that may change on a finished run
 
@@ -43,89 +38,13 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
     """
     experiment = setup(config)
     _check_asked(experiment)
-    settings = config["train"]
-    if settings["start_from"] and not (workdir / "config.json").exists():
-        other_weights(experiment)  # refused before anything is written
-    feed = _make_feed(experiment)
-    first_host = jax.process_index() == 0
-    for note in experiment.dataset.notes if first_host else ():
-        print(note, file=sys.stderr)
-    parallel = sharding.make_parallel(config["parallel"], settings["batch_size"], experiment.objective.whole_batch)
-    check_accumulate(
-        settings["accumulate"], settings["batch_size"], parallel.num_devices, experiment.objective.whole_batch
-    )
-    optimizer = build.optimizer(config, experiment.objective, experiment.total_steps)
-    if config["evaluate"]["checkpoint"] not in ("best", "last"):
-        raise UserError(
-            "evaluate.checkpoint must be 'best' or 'last' while training; a step can be named with --mode=evaluate."
-        )
-    validate = make_validation(experiment)
-    claim(workdir, config, write=first_host)
-    with lock(workdir) if first_host else contextlib.nullcontext():
-        sharding.wait_for_all("claimed")
-        timing = _train(experiment, optimizer, feed, parallel, validate, workdir, started)
-        sharding.wait_for_all("trained")
-        outputs.finish(TrainedRun(experiment, restore_run(workdir, config["evaluate"]["checkpoint"])), workdir, timing)
-
-
-def _make_feed(experiment: Experiment) -> data.Feed:
-    config, split = experiment.config, experiment.dataset.train
-    if experiment.dataset.sequence:
-        return data.make_bucket_feed(split, config["train"]["batch_size"], config["seed"])
-    return data.make_feed(split, config["train"]["batch_size"], config["seed"], workers=config["data"]["workers"])
-
-
-def _train(
-    experiment: Experiment, optimizer, feed, parallel, validate, workdir: Path, started: float
-) -> dict[str, Any]:
-    """Train from the newest checkpoint to the last epoch; return the durations, see `Recorder.timing`."""
-    settings = experiment.config["train"]
-    total = experiment.total_steps
-    checkpoints = Checkpoints(workdir / "checkpoints")
-    state, step, before = start(experiment, optimizer, checkpoints)
-    run = train.make_trainer(
-        experiment.objective,
-        optimizer,
-        experiment.preprocess,
-        feed,
-        parallel,
-        settings["accumulate"],
-        experiment.model.loops,
-    )
-    recorder = Recorder(
+    train_run(
         experiment,
-        workdir,
-        checkpoints,
-        parallel,
-        validate,
-        partial(sheets, experiment),
-        feed.steps_per_epoch,
-        step,
-        before,
+        Disk(workdir),
         started,
+        pictures=partial(sheets, experiment),
+        finish=lambda run, timing: outputs.finish(run, workdir, timing),
     )
-    with recorder:
-        if step == 0:  # fail now on a disk that cannot be written, not in an hour
-            recorder.save(parallel.replicate(state), 0, None)
-        with Signals() as signals:
-            state, step = loop.fit(
-                parallel.replicate(state),
-                run,
-                first_step=step,
-                steps_per_epoch=feed.steps_per_epoch,
-                num_epochs=settings["num_epochs"],
-                steps_per_call=settings["steps_per_call"],
-                eval_every_epochs=settings["eval_every_epochs"],
-                on_steps=recorder.on_steps,
-                on_epoch=recorder.on_epoch,
-                should_stop=signals.received_by_any,
-            )
-            if step < total:
-                recorder.save(state, step, None)
-                checkpoints.wait()  # inside `signals`, so a second Ctrl-C does not interrupt it
-                message = f"Stopped by {signals.name} at step {step} of {total}; the state is saved."
-                raise Stopped(signals.number, f"{message} The same command resumes the run.")
-        return recorder.timing()
 
 
 def run_evaluate(config: Mapping[str, Any], workdir: Path, started: float) -> None:

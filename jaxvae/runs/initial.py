@@ -15,14 +15,13 @@ from jaxvae.common.types import Tree
 from jaxvae.experiment.plain import flatten
 from jaxvae.experiment.setup import Experiment
 from jaxvae.runs.checkpoint_reader import difference, shapes
-from jaxvae.runs.checkpoints import Checkpoints
 from jaxvae.runs.restore import restore_run
 from jaxvae.train import sharding
 from jaxvae.train.state import TrainState, init_state, join_state, split_state, streams
 
 
 def start(
-    experiment: Experiment, optimizer: optax.GradientTransformation, checkpoints: Checkpoints
+    experiment: Experiment, optimizer: optax.GradientTransformation, checkpoints: Any, workdir: Path | None
 ) -> tuple[TrainState, int, dict[str, Any]]:
     """Load the newest checkpoint, or else initialise the state; return `(state, step, info of the checkpoint)`.
 
@@ -31,7 +30,7 @@ def start(
     """
 
     def check(info: dict[str, Any]) -> None:
-        check_data(info, experiment.data_checksum, checkpoints.folder.parent)
+        check_data(info, experiment.data_checksum, workdir or Path())
 
     seed = experiment.config["seed"]
     init = partial(init_state, experiment.objective, optimizer)

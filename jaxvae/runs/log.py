@@ -42,12 +42,10 @@ class MetricsLog:
 
     def row(self, step: int, epoch: float, split: str, metrics: Mapping[str, float]) -> None:
         """Write one row of scalars; values that are not finite become null, since JSON has no NaN."""
-        values = {name: float(value) for name, value in metrics.items()}
-        shown = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        self._file.write(json.dumps({"step": step, "epoch": round(epoch, 4), "split": split, **shown}) + "\n")
+        self._file.write(json.dumps(row_of(step, epoch, split, metrics)) + "\n")
         self._file.flush()
-        for name, value in values.items():
-            self._event(step, summary=require("tensorboardX.summary").scalar(f"{split}/{name}", value))
+        for name, value in metrics.items():
+            self._event(step, summary=require("tensorboardX.summary").scalar(f"{split}/{name}", float(value)))
         self._events.flush()
 
     def image(self, step: int, name: str, picture: np.ndarray) -> None:
@@ -62,6 +60,13 @@ class MetricsLog:
     def _event(self, step: int, **content: Any) -> None:
         event = require("tensorboardX.proto.event_pb2").Event(step=step, wall_time=time.time(), **content)
         self._events.write(event.SerializeToString())
+
+
+def row_of(step: int, epoch: float, split: str, metrics: Mapping[str, float]) -> dict[str, Any]:
+    """Return one row of `metrics.jsonl`; values that are not finite become None, since JSON has no NaN."""
+    values = {name: float(value) for name, value in metrics.items()}
+    shown = {name: value if math.isfinite(value) else None for name, value in values.items()}
+    return {"step": step, "epoch": round(epoch, 4), "split": split, **shown}
 
 
 def read_metrics(workdir: Path) -> list[dict[str, Any]]:

@@ -6,19 +6,17 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from jaxvae.common.errors import NonFiniteLoss
 from jaxvae.common.types import Params, Tree
 from jaxvae.experiment.setup import Experiment
 from jaxvae.runs.attempts import Failure, attempt, write_traces
-from jaxvae.runs.checkpoints import Checkpoints
-from jaxvae.runs.log import MetricsLog
+from jaxvae.runs.storage import Storage
 from jaxvae.train import sharding
 from jaxvae.train.sharding import Parallel
 from jaxvae.train.state import TrainState, split_state, streams
@@ -34,8 +32,8 @@ class Recorder:
     def __init__(
         self,
         experiment: Experiment,
-        workdir: Path,
-        checkpoints: Checkpoints,
+        storage: Storage,
+        checkpoints: Any,
         parallel: Parallel,
         validate: Callable[..., dict[str, float]],
         pictures: Callable[[Params], dict[str, np.ndarray]],
@@ -43,22 +41,23 @@ class Recorder:
         first_step: int,
         before: Mapping[str, Any],
         started: float,
+        progress: bool = True,
     ):
         """Open the logs; `before` is the info of the checkpoint resumed from, `started` this call's start in time."""
         first_host = jax.process_index() == 0
         self._experiment, self._checkpoints, self._parallel, self._validate = (
             experiment, checkpoints, parallel, validate
         )  # fmt: skip
-        self._pictures, self._workdir = pictures, workdir
+        self._pictures, self._workdir = pictures, storage.workdir
         self._steps_per_epoch, self._before, self._started = steps_per_epoch, saved_seconds(before), started
         self._of_data = {
             "data": experiment.spec._asdict(),
             "data_checksum": experiment.data_checksum,
         }
-        self._log = MetricsLog(workdir, first_step) if first_host else None
+        self._log = storage.log(first_step) if first_host else None
         self._bar = tqdm(
             total=experiment.total_steps, initial=first_step, unit="step", desc=experiment.config["name"],
-            disable=not first_host, mininterval=0.5,
+            disable=not (first_host and progress), mininterval=0.5,
         )  # fmt: skip
         self._clock = time.perf_counter()
         self._seconds_to_first_step: float | None = None
@@ -96,6 +95,10 @@ class Recorder:
             )
         self._checkpoints.save(step, *split_state(host), {**self._of_data, **self.timing()}, score)
 
+    def wait(self) -> None:
+        """Wait until the saved states are on the disk."""
+        self._checkpoints.wait()
+
     def on_steps(self, end: int, metrics: dict[str, np.ndarray]) -> None:
         """Log the mean metrics over one device call."""
         if self._seconds_to_first_step is None:
@@ -126,7 +129,7 @@ class Recorder:
             self._draw(self._log, seen, step)
         self.save(state, step, selected(self._experiment.config["train"]["select"], metrics))
 
-    def _draw(self, log: MetricsLog, weights: Tree, step: int) -> None:
+    def _draw(self, log: Any, weights: Tree, step: int) -> None:
         """Write pictures to TensorBoard; after a failure print a note and draw no more."""
 
         def pictures() -> dict[str, np.ndarray]:
@@ -140,7 +143,8 @@ class Recorder:
         if failures:
             self._pictures = lambda params: {}
             self._bar.write(f"note: {failures[0].note} Training continues without pictures.", file=sys.stderr)
-            write_traces(self._workdir, failures)
+            if self._workdir is not None:
+                write_traces(self._workdir, failures)
 
     def _row(self, step: int, split: str, metrics: Mapping[str, float]) -> None:
         if self._log:

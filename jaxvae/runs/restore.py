@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,7 +42,7 @@ class Restored(NamedTuple):
     `params` are the model's effective parameters, computed from both.
     """
 
-    config: dict[str, Any]
+    config: Mapping[str, Any]
     spec: DataSpec
     model: Model
     params: Tree
@@ -65,7 +66,7 @@ def restore_run(workdir: str | os.PathLike, checkpoint: str = "best") -> Restore
         model = build.model(config, spec)
         objective = build.objective(config, model, spec, total_steps=1)
         _check_layout(objective, weights, workdir)
-        params = objective.model_params(weights["params"], weights["extra"])
+        return restored(config, spec, model, objective, (step, weights, info))
     except UserError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
@@ -73,6 +74,18 @@ def restore_run(workdir: str | os.PathLike, checkpoint: str = "best") -> Restore
             f"The run in '{workdir}' gives no model: config.json or the info of the checkpoint of step {step} is "
             f"invalid ({type(error).__name__}: {first_line(error)}). Restore the folder from a copy."
         ) from error
+
+
+def restored(
+    config: Mapping[str, Any],
+    spec: DataSpec,
+    model: Model,
+    objective: Objective,
+    checkpoint: tuple[int, dict[str, Tree], dict[str, Any]],
+) -> Restored:
+    """Put a run together from its parts and `(step, weights, info)` of a checkpoint."""
+    step, weights, info = checkpoint
+    params = objective.model_params(weights["params"], weights["extra"])
     return Restored(config, spec, model, params, weights, step, info)
 
 

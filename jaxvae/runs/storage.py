@@ -1,0 +1,124 @@
+"""Where a run is kept: in a folder, or in memory alone."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+from jaxvae.common.errors import UserError
+from jaxvae.common.types import Tree
+from jaxvae.runs.checkpoint_reader import Reader
+from jaxvae.runs.checkpoints import Checkpoints
+from jaxvae.runs.log import MetricsLog, row_of
+from jaxvae.runs.workdir import claim, lock
+
+Weights = tuple[int, Tree, dict[str, Any]]  # step, {"params": ..., "extra": ...}, info
+
+
+class Storage(Protocol):
+    """Where a run is kept; `workdir` is None for a run in memory."""
+
+    workdir: Path | None
+
+    def claimed(self, config: Mapping[str, Any]) -> contextlib.AbstractContextManager:
+        """Reserve the place for the run of a config, while the context lasts."""
+        ...
+
+    def checkpoints(self) -> Any:
+        """Open the checkpoints: an object with the methods of `Checkpoints`."""
+        ...
+
+    def log(self, first_step: int) -> Any:
+        """Open the log: an object with the methods of `MetricsLog`."""
+        ...
+
+    def weights(self, which: str) -> Weights:
+        """Return one checkpoint, "best", "last" or a step."""
+        ...
+
+
+class Disk:
+    """Keep a run in a folder."""
+
+    def __init__(self, workdir: Path):
+        self.workdir: Path | None = workdir
+        self._folder = workdir
+
+    @contextlib.contextmanager
+    def claimed(self, config: Mapping[str, Any]) -> Iterator[None]:
+        """Claim the folder; the first host writes and locks it, the others wait for that."""
+        first_host = jax.process_index() == 0
+        claim(self._folder, config, write=first_host)
+        with lock(self._folder) if first_host else contextlib.nullcontext():
+            yield
+
+    def checkpoints(self) -> Checkpoints:
+        return Checkpoints(self._folder / "checkpoints")
+
+    def log(self, first_step: int) -> MetricsLog:
+        return MetricsLog(self._folder, first_step)
+
+    def weights(self, which: str) -> Weights:
+        with contextlib.closing(Reader(self._folder / "checkpoints")) as reader:
+            return reader.weights(which)
+
+
+class Memory:
+    """Keep the best and the last state of a run, and its rows, in memory.
+
+    Attributes:
+      rows: the rows that a run in a folder writes to `metrics.jsonl`.
+      last: `(step, weights, rest, info)` of the last state.
+    """
+
+    workdir: Path | None = None
+
+    def __init__(self):
+        self.rows: list[dict[str, Any]] = []
+        self.last: tuple[int, Tree, Tree, dict[str, Any]] | None = None
+        self._best: tuple[float, Weights] | None = None
+
+    def claimed(self, config: Mapping[str, Any]) -> contextlib.AbstractContextManager:
+        del config
+        return contextlib.nullcontext()
+
+    def checkpoints(self) -> "Memory":
+        return self
+
+    def log(self, first_step: int) -> "Memory":
+        del first_step
+        return self
+
+    def restore_latest(self, *args: Any) -> None:
+        """Return None: a run in memory always begins anew."""
+        del args
+
+    def save(self, step: int, weights: Tree, rest: Tree, info: dict[str, Any], score: float | None = None) -> None:
+        """Keep a state of host arrays as the last one, and as the best one unless its score is above the best."""
+        self.last = (step, weights, rest, info)
+        if score is not None and (self._best is None or score <= self._best[0]):
+            self._best = (score, (step, weights, info))
+
+    def weights(self, which: str) -> Weights:
+        """Return the "best" or the "last" state."""
+        if self.last is None or which not in ("best", "last"):
+            raise UserError(f"A run in memory keeps its best and its last state, and has no checkpoint '{which}'.")
+        if which == "best" and self._best is not None:
+            return self._best[1]
+        step, weights, _, info = self.last
+        return step, weights, info
+
+    def row(self, step: int, epoch: float, split: str, metrics: Mapping[str, float]) -> None:
+        self.rows.append(row_of(step, epoch, split, metrics))
+
+    def image(self, step: int, name: str, picture: np.ndarray) -> None:
+        """Drop a picture: nothing shows it."""
+
+    def wait(self) -> None:
+        """Do nothing: a state is kept at once."""
+
+    def close(self) -> None:
+        """Do nothing."""

@@ -1,0 +1,136 @@
+"""Train the run of an experiment, from its start or from where it stopped."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from jaxvae import data
+from jaxvae.common.errors import UserError
+from jaxvae.common.types import Params
+from jaxvae.experiment import build
+from jaxvae.experiment.setup import Experiment
+from jaxvae.runs.initial import other_weights, start
+from jaxvae.runs.recorder import Recorder, make_validation
+from jaxvae.runs.restore import restored
+from jaxvae.runs.signals import Signals, Stopped
+from jaxvae.runs.storage import Storage
+from jaxvae.runs.trained_run import TrainedRun
+from jaxvae.train import loop, sharding
+from jaxvae.train.gradients import check_accumulate
+from jaxvae.train.sharding import Parallel
+from jaxvae.train.trainer import make_trainer
+
+Timing = dict[str, Any]  # see `Recorder.timing`
+
+
+def train_run(
+    experiment: Experiment,
+    storage: Storage,
+    started: float,
+    pictures: Callable[[Params], dict[str, np.ndarray]] = lambda params: {},
+    finish: Callable[[TrainedRun, Timing], None] = lambda run, timing: None,
+    progress: bool = True,
+) -> tuple[TrainedRun, Timing]:
+    """Train to the last epoch, from the newest checkpoint in `storage` if there is one.
+
+    Args:
+      experiment: the checked experiment.
+      storage: where the run is kept.
+      started: when the process started, in seconds since the epoch.
+      pictures: `params -> {name: RGB picture}`, called at each validation.
+      finish: called with the result while the storage is still claimed.
+      progress: whether to show a progress bar.
+
+    Returns:
+      The run at the checkpoint `evaluate.checkpoint`, and its durations.
+
+    Raises:
+      UserError: a mistake in the settings, before anything is written.
+      NonFiniteLoss: the loss or a parameter became NaN or infinite; the last good checkpoint is kept.
+      Stopped: SIGTERM or SIGINT; the state was saved.
+    """
+    config, settings, workdir = experiment.config, experiment.config["train"], storage.workdir
+    if settings["start_from"] and not (workdir is not None and (workdir / "config.json").exists()):
+        other_weights(experiment)  # refused before anything is written
+    feed = _make_feed(experiment)
+    for note in experiment.dataset.notes if jax.process_index() == 0 else ():
+        print(note, file=sys.stderr)
+    whole_batch = experiment.objective.whole_batch
+    parallel = sharding.make_parallel(config["parallel"], settings["batch_size"], whole_batch)
+    check_accumulate(settings["accumulate"], settings["batch_size"], parallel.num_devices, whole_batch)
+    optimizer = build.optimizer(config, experiment.objective, experiment.total_steps)
+    which = config["evaluate"]["checkpoint"]
+    if which not in ("best", "last"):
+        raise UserError(
+            "evaluate.checkpoint must be 'best' or 'last' while training; a step can be named with --mode=evaluate."
+        )
+    validate = make_validation(experiment)
+    with storage.claimed(config):
+        sharding.wait_for_all("claimed")
+        checkpoints = storage.checkpoints()
+        state, step, before = start(experiment, optimizer, checkpoints, workdir)
+        recorder = Recorder(
+            experiment, storage, checkpoints, parallel, validate, pictures,
+            feed.steps_per_epoch, step, before, started, progress,
+        )  # fmt: skip
+        with recorder:
+            _loop(experiment, optimizer, feed, parallel, recorder, state, step)
+            timing = recorder.timing()
+        sharding.wait_for_all("trained")
+        parts = config, experiment.spec, experiment.model, experiment.objective
+        run = TrainedRun(experiment, restored(*parts, storage.weights(which)))
+        finish(run, timing)
+    return run, timing
+
+
+def _make_feed(experiment: Experiment) -> data.Feed:
+    config, split = experiment.config, experiment.dataset.train
+    if experiment.dataset.sequence:
+        return data.make_bucket_feed(split, config["train"]["batch_size"], config["seed"])
+    return data.make_feed(split, config["train"]["batch_size"], config["seed"], workers=config["data"]["workers"])
+
+
+def _loop(
+    experiment: Experiment,
+    optimizer: optax.GradientTransformation,
+    feed: data.Feed,
+    parallel: Parallel,
+    recorder: Recorder,
+    state: Any,
+    step: int,
+) -> None:
+    """Train from `step` on; where a signal stops it, save the state and raise Stopped."""
+    settings, total = experiment.config["train"], experiment.total_steps
+    run = make_trainer(
+        experiment.objective,
+        optimizer,
+        experiment.preprocess,
+        feed,
+        parallel,
+        settings["accumulate"],
+        experiment.model.loops,
+    )
+    if step == 0:  # fail now on a disk that cannot be written, not in an hour
+        recorder.save(parallel.replicate(state), 0, None)
+    with Signals() as signals:
+        state, step = loop.fit(
+            parallel.replicate(state),
+            run,
+            first_step=step,
+            steps_per_epoch=feed.steps_per_epoch,
+            num_epochs=settings["num_epochs"],
+            steps_per_call=settings["steps_per_call"],
+            eval_every_epochs=settings["eval_every_epochs"],
+            on_steps=recorder.on_steps,
+            on_epoch=recorder.on_epoch,
+            should_stop=signals.received_by_any,
+        )
+        if step < total:
+            recorder.save(state, step, None)
+            recorder.wait()  # inside `signals`, so a second Ctrl-C does not interrupt it
+            message = f"Stopped by {signals.name} at step {step} of {total}; the state is saved."
+            raise Stopped(signals.number, f"{message} The same command resumes the run.")
