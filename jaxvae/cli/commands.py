@@ -25,7 +25,8 @@ from jaxvae.runs.training import train_run
 from jaxvae.runs.workdir import claim, read_results
 from jaxvae.samplers import sample_with
 
-EVALUATE_ONLY = ("evaluate", "sample", "tool", "parallel", "name")  # sections that may change on a finished run
+# Sections that may change on a finished run.
+EVALUATE_ONLY = ("evaluate", "sample", "tool", "figures", "parallel", "name")
 
 
 def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:

@@ -103,7 +103,7 @@ def _load(argv: list[str]) -> dict[str, Any]:
         raise UserError(f"Give a config: --config=vae, or --config=configs/vae.py. {configs.listing()}")
     # These sections may have settings that are newer than the run.
     old, new = _with_tuples(load_config(given["workdir"])), defaults.get_config("").to_dict()
-    asked = {section: {**new[section], **old.get(section, {})} for section in ("evaluate", "sample", "tool")}
+    asked = {section: {**new[section], **old.get(section, {})} for section in ("evaluate", "sample", "tool", "figures")}
     return {**old, **asked}
 
 

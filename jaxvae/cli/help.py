@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from absl import flags
 
-from jaxvae.cli import configs
+from jaxvae.cli import compare, configs
 from jaxvae.common.errors import UserError
 from jaxvae.experiment.defaults import PARTS, SETTINGS, Part, Setting
 
@@ -18,6 +18,7 @@ jaxvae --config=vae:mnist                        on another data set
 jaxvae --config=vae --config.train.num_epochs=5 --workdir=runs/short
 jaxvae --config=FILE.py                          your own config file, or one of a checkout: --config=configs/vae.py
 jaxvae --workdir=runs/short --mode=sample        a finished run needs no --config
+jaxvae compare runs/a runs/b                     a table and curves of several runs; see jaxvae help compare
 jaxvae help posterior                            the parts of a kind with their options"""
 FLAGS = {"--help", "-h", "-help", "--helpfull", "--helpshort"}
 KINDS = (*(path.rpartition(".")[2] for path in PARTS), "metric")
@@ -42,17 +43,21 @@ def text(argv: list[str], values: flags.FlagValues) -> str:
     """
     topics = [word for word in argv[2:] if word not in FLAGS] if argv[1:2] == ["help"] else []
     if not topics:
-        kinds = _wrapped(f"Topics of 'jaxvae help TOPIC': configs, {', '.join(KINDS)}, a section of the settings.", 0)
+        kinds = _wrapped(
+            f"Topics of 'jaxvae help TOPIC': compare, configs, {', '.join(KINDS)}, a section of the settings.", 0
+        )
         return f"{USAGE}\n\n{kinds}\n\n{_flags(values)}\n\n{_settings('')}"
     topic, *names = topics
     if topic == "configs":
         return _configs()
+    if topic == "compare":
+        return compare.USAGE
     kind = _kind(topic)
     if kind:
         return _parts(kind, names)
     if any(key == topic or key.startswith(f"{topic}.") for key in SETTINGS):
         return _settings(topic)
-    raise _unknown("topic", topic, ["configs", *KINDS, *{key.partition(".")[0] for key in SETTINGS}])
+    raise _unknown("topic", topic, ["compare", "configs", *KINDS, *{key.partition(".")[0] for key in SETTINGS}])
 
 
 def _flags(values: flags.FlagValues) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from absl import flags, logging
 
+from jaxvae.cli import compare
 from jaxvae.cli import help as help_
 from jaxvae.cli.devices import check_devices
 from jaxvae.cli.flags import parse
@@ -41,6 +42,9 @@ def main(argv: list[str], started: float) -> int:
     """
     values, config = _flags(), {}
     try:
+        if compare.asked(argv):
+            compare.run(argv)
+            return 0
         if help_.asked(argv):
             print(help_.text(argv, values))
             return 0

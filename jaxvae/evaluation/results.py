@@ -11,16 +11,13 @@ import numpy as np
 import jaxvae
 from jaxvae.data.buckets import lengths
 from jaxvae.evaluation.bounds import bits_per_dim, has_grey_bernoulli, leave_out_edge
+from jaxvae.evaluation.labels import label
 from jaxvae.evaluation.table import compute
-from jaxvae.experiment.own import short
 from jaxvae.runs.attempts import Failure
 from jaxvae.runs.trained_run import TrainedRun
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpyro", "orbax-checkpoint", "numpy")
 OF_TEST = ("loss", "elbo", "reconstruction", "kl", "nll", "nll_samples")
-WORDS = {word: word.upper() for word in ("ais", "ari", "auroc", "dci", "elbo", "irs", "iwae", "kl", "mig", "mmd", "nll",
-                                         "nmi", "prdc", "psnr", "sap", "ssim", "vae")}  # fmt: skip
-WORDS |= {"frechet": "Fréchet", "knn": "k-NN"}
 
 
 class Evaluation(NamedTuple):
@@ -125,19 +122,6 @@ def table(results: Mapping[str, Any]) -> str:
         shown = {name: value for name, value in values.items() if not isinstance(value, (list, dict, str))}
         lines += [_line(label(metric, name), value) for name, value in shown.items()]
     return "\n".join(lines + [f"  note: {note}" for note in results["notes"]])
-
-
-def label(name: str, part: str = "") -> str:
-    """Return the display name of a number: "MIG", "clustering: NMI", "DCI: completeness".
-
-    Args:
-      name: the metric's name.
-      part: the number's own name; a prefix equal to the metric's name is dropped.
-    """
-    name = short(name)
-    said = " ".join(WORDS.get(word, word) for word in name.split("_"))
-    rest = part.removeprefix(name).strip("_")
-    return f"{said}: {label(rest)}" if rest else said
 
 
 def _line(label: str, value: float | None) -> str:

@@ -41,6 +41,7 @@ class Part(NamedTuple):
 
 
 AT_LEAST_1 = within(1)
+FORMATS = ("png", "pdf", "svg")  # of figures
 SEED = Range(lambda value: 0 <= value < 2**32, "from 0 to 2**32 - 1")
 SIZE = Range(lambda value: value >= 0, "0 (as stored) or a number of pixels")
 NORM = Range(lambda value: value >= 0, "0 (off) or above")
@@ -108,6 +109,8 @@ SETTINGS: dict[str, Setting | Part] = {
     "evaluate.ais_chains": Setting(16, "chains for each of these examples", AT_LEAST_1),
     "evaluate.ais_temperatures": Setting(500, "transitions from the prior to the posterior", AT_LEAST_1),
     "evaluate.report": Setting(True, "write report.html"),
+    "figures.format": Setting("png", "format of the figures; beside pdf or svg a PNG is written too",
+                              choices=FORMATS),
     "sample.num": Setting(64, "examples to draw", AT_LEAST_1),
     "sample.temperature": Setting(1.0, "scale of the draws of z", NOT_NEGATIVE),
     "sample.seed": Setting(-1, "seed of the draws; -1: the run's"),

@@ -26,15 +26,18 @@ ADDED = {
     "optimizer.every": 1,
     "optimizer.groups": {},
     "sample.decoding": {"name": "greedy"},
+    "figures": {"format": "png"},
 }
 
 
 def completed(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Migrate a config: add the settings of ADDED that it lacks, in its existing sections."""
+    """Migrate a config: add the sections of ADDED that it lacks, and its settings in existing sections."""
     config = dict(config)
     for path, value in ADDED.items():
         section, _, key = path.partition(".")
-        if section in config:
+        if not key:
+            config.setdefault(section, value)
+        elif section in config:
             config[section] = {**config[section], **({} if key in config[section] else {key: value})}
     return config
 

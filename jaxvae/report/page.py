@@ -3,16 +3,15 @@
 import html
 import json
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
 
-from jaxvae.evaluation.results import label
+from jaxvae.evaluation.labels import label
 from jaxvae.report.pictures import png_uri
 from jaxvae.report.sections import Shown, latent_space, titled, walks
+from jaxvae.report.text import asset, paragraphs
 from jaxvae.runs.attempts import Failure
 from jaxvae.runs.trained_run import TrainedRun
 
@@ -52,38 +51,31 @@ def write_report(
     left_out = [failure.note for failure in failures[before:]]
     warnings = [str(values["warning"]) for values in results["metrics"].values() if values.get("warning")]
     notes = [note for note in results["notes"] if note not in warnings]  # no duplicates
-    page = Template(_asset("template.html")).substitute(
+    page = asset(
+        "template.html",
         name=html.escape(config["name"]),
-        style=_asset("style.css"),
+        style=asset("style.css"),
         parts=html.escape(" · ".join(parts)) + f" · {int(np.prod(model.latent_shape))} latent variables",
         origin=html.escape(
             f"data {run.dataset.name}, {len(run.dataset.train.x):,} training and "
             f"{len(run.dataset.test.x):,} test examples · checkpoint '{used['which']}', step {used['step']:,} · "
             f"{results['num_parameters']:,} parameters · seed {config['seed']}"
         ),
-        warnings=_paragraphs("warning", warnings),
+        warnings=paragraphs("warning", warnings),
         tables=_tables(results),
-        notes=_paragraphs("quiet", notes),
-        explorer=_asset("explorer.html") if "explorer" in data else "",
-        map=_asset("map.html") if "map" in data else "",
+        notes=paragraphs("quiet", notes),
+        explorer=asset("explorer.html") if "explorer" in data else "",
+        map=asset("map.html") if "map" in data else "",
         figures=_figures(shown),
-        left_out=f"<section><h2>Left out</h2>{_paragraphs('quiet', left_out)}</section>" if left_out else "",
+        left_out=f"<section><h2>Left out</h2>{paragraphs('quiet', left_out)}</section>" if left_out else "",
         # "</script" would end the script early, and "<!--" would hide its end
         data=json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
-        script=_asset("explorer.js"),
+        script=asset("explorer.js"),
     )
     scratch = path.with_suffix(".tmp")
     scratch.write_text(page, encoding="utf-8", errors="backslashreplace")  # a path need not be UTF-8
     scratch.replace(path)
     return True
-
-
-def _asset(name: str) -> str:
-    return resources.files("jaxvae.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _paragraphs(style: str, texts: Sequence[str]) -> str:
-    return "".join(f'<p class="{style}">{html.escape(text)}</p>' for text in texts)
 
 
 def _tables(results: Mapping[str, Any]) -> str:

@@ -15,7 +15,8 @@ from jaxvae.experiment.setup import Experiment
 from jaxvae.latent.arithmetic import latent_grid
 from jaxvae.models.base import Model
 from jaxvae.models.sampling import reconstruct, sample
-from jaxvae.report import figures, views
+from jaxvae.report import figures, plots, views
+from jaxvae.report.style import save
 from jaxvae.runs.attempts import Failure, attempt
 from jaxvae.runs.log import read_metrics
 from jaxvae.runs.trained_run import TrainedRun
@@ -85,12 +86,13 @@ def draw(run: TrainedRun, results: Mapping[str, Any], workdir: Path, failures: l
     """
     folder = workdir / "figures"
     folder.mkdir(exist_ok=True)
+    kind = run.config["figures"]["format"]
     makers: dict[str, Callable[[], list[Path]]] = {
-        "curves": lambda: _curves(workdir, folder),
+        "curves": lambda: _curves(workdir, folder / "curves", kind),
         **{name: partial(_examples, run, folder / name) for name in EXAMPLES},
-        "latent_scatter": lambda: _latent_scatter(run, folder),
-        "latent_grid": lambda: _latent_grid(run, folder),
-        "rate_distortion": lambda: _rate_distortion(results, folder),
+        "latent_scatter": lambda: _latent_scatter(run, folder / "latent_scatter", kind),
+        "latent_grid": lambda: _latent_grid(run, folder / "latent_grid", kind),
+        "rate_distortion": lambda: _rate_distortion(results, folder / "rate_distortion", kind),
     }
     made = [attempt(f"figures/{name}", failures, make) or [] for name, make in makers.items()]
     return [path.name for paths in made for path in paths]
@@ -100,9 +102,9 @@ def _num_examples(experiment: Experiment) -> int:
     return ROLLS if experiment.spec.sequence == "music" else PICTURES
 
 
-def _curves(workdir: Path, folder: Path) -> list[Path]:
-    path = folder / "curves.png"
-    return [path] if figures.save_curves(path, read_metrics(workdir)) else []
+def _curves(workdir: Path, path: Path, kind: str) -> list[Path]:
+    made = plots.curves(read_metrics(workdir))
+    return [] if made is None else save(made, path, kind)
 
 
 def _examples(run: TrainedRun, path: Path) -> list[Path]:
@@ -110,30 +112,26 @@ def _examples(run: TrainedRun, path: Path) -> list[Path]:
     return views.save(path, run.config, run.experiment.spec, rows, TITLES[path.name])
 
 
-def _latent_scatter(run: TrainedRun, folder: Path) -> list[Path]:
+def _latent_scatter(run: TrainedRun, path: Path, kind: str) -> list[Path]:
     if run.model.latent_shape != (2,):
         return []
-    path = folder / "latent_scatter.png"
-    figures.save_latent_scatter(path, run.codes("test"), run.dataset.test.label)
-    return [path]
+    return save(plots.latent_scatter(run.codes("test"), run.dataset.test.label), path, kind)
 
 
-def _latent_grid(run: TrainedRun, folder: Path) -> list[Path]:
+def _latent_grid(run: TrainedRun, path: Path, kind: str) -> list[Path]:
     model = run.model
     if model.latent_shape != (2,) or not figures.are_images(model.data_shape):
         return []
     grid = latent_grid(model, run.params)
     if grid is None:
         return []
-    sheet = figures.tile(figures.as_pictures(run.unit(grid)), 20, gap=0)
+    picture = figures.tile(figures.as_pictures(run.unit(grid)), 20, gap=0)
     title = "decoder means over the prior's quantiles of z[0] (right) and z[1] (up)"
-    figures.save_sheet(folder / "latent_grid.png", sheet, title)
-    return [folder / "latent_grid.png"]
+    return save(figures.sheet(picture, title), path, kind, figures.SHEET_DPI)
 
 
-def _rate_distortion(results: Mapping[str, Any], folder: Path) -> list[Path]:
+def _rate_distortion(results: Mapping[str, Any], path: Path, kind: str) -> list[Path]:
     curve = results["metrics"].get("rate_distortion", {})
     if not curve or None in curve.values():  # a curve with values that are not finite cannot be drawn
         return []
-    figures.save_rate_distortion(folder / "rate_distortion.png", curve)
-    return [folder / "rate_distortion.png"]
+    return save(plots.rate_distortion(curve), path, kind)

@@ -10,7 +10,7 @@ import numpy as np
 from jaxvae.data.midi import write_midi
 from jaxvae.data.spec import DataSpec
 from jaxvae.data.vocabulary import Vocabulary
-from jaxvae.report import figures
+from jaxvae.report import figures, style
 
 ROLL_WIDTH = 240  # frames side by side, at most
 BORDER = 0.7  # grey of a roll's border
@@ -24,8 +24,9 @@ def save(
 ) -> list[Path]:
     """Save `viewed` examples `[rows, columns, *shape]` to `path` with a suffix; return the files, none without a view.
 
-    Images become one PNG, see `sheet`. Text becomes a `.txt` with the columns of a row below one another. Music becomes
-    a PNG of piano rolls, and a MIDI file for each example in the folder `path`, ROW-COLUMN.mid.
+    Images become one sheet, see `sheet`, as PNG and as `figures.format`. Text becomes a `.txt` with the columns of a
+    row below one another. Music becomes a sheet of piano rolls, and a MIDI file for each example in the folder `path`,
+    ROW-COLUMN.mid.
     """
     if spec.sequence == "text":
         path = path.with_suffix(".txt")
@@ -35,9 +36,9 @@ def save(
     if picture is None:
         return []
     title += f" (the first {MOST_ROWS} of {len(rows):,})" if len(rows) > MOST_ROWS else ""
-    figures.save_sheet(path.with_suffix(".png"), picture, title)
+    written = style.save(figures.sheet(picture, title), path, config["figures"]["format"], figures.SHEET_DPI)
     if not spec.sequence:
-        return [path.with_suffix(".png")]
+        return written
     path.mkdir(exist_ok=True)
     for old in path.glob("*.mid"):
         if re.fullmatch(r"\d+-\d+", old.stem):
@@ -45,7 +46,7 @@ def save(
     rate = config["data"]["sequence"]["frames_per_beat"]
     for i, j in np.ndindex(rows.shape[:2]):
         write_midi(path / f"{i:02d}-{j:02d}.mid", rows[i, j], frames_per_beat=rate)
-    return [path.with_suffix(".png"), path]
+    return [*written, path]
 
 
 def as_text(config: Mapping[str, Any], spec: DataSpec, rows: np.ndarray, title: str) -> str:

@@ -10,8 +10,8 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.files import read_json, require_regular
 from jaxvae.experiment.plain import completed, flatten, load_config
 
-# Settings of one machine, paths and reading, which may differ when a run is resumed.
-MACHINE = {"data.data_dir", "data.cache_dir", "data.stream", "data.workers"}
+# Settings of one machine, paths, reading and the format of figures, which may differ when a run is resumed.
+MACHINE = {"data.data_dir", "data.cache_dir", "data.stream", "data.workers", "figures.format"}
 
 
 def claim(workdir: Path, config: Mapping[str, Any], write: bool = True) -> None:

@@ -1,10 +1,13 @@
-"""Limits of the curves' axes, and the size of sheets of pictures."""
+"""Limits of the curves' axes, the looks of classes, the size of sheets, and files that are the same every time."""
+
+import re
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from jaxvae.report import figures
+from jaxvae.report import figures, palette, plots, style
 
 
 def rows_of(train, validation):
@@ -18,24 +21,114 @@ def rows_of(train, validation):
 def test_the_first_steps_are_cut_off_and_a_rise_of_validation_is_not():
     train = np.concatenate([[900.0], np.linspace(100, 10, 99)])
     validation = np.concatenate([np.linspace(95, 30, 50), np.linspace(30, 200, 50)])  # overfits
-    low, high = figures.curve_limits(rows_of(train, validation), "loss")
+    low, high = plots.curve_limits(rows_of(train, validation), "loss")
     assert low < 10
     assert 200 < high < 300
 
 
 def test_without_a_rise_the_limits_leave_out_the_highest_fiftieth():
     train = np.concatenate([[900.0, 500.0], np.linspace(100, 10, 98)])
-    low, high = figures.curve_limits(rows_of(train, train[2:]), "loss")
+    low, high = plots.curve_limits(rows_of(train, train[2:]), "loss")
     assert low < 10
     assert 100 < high < 120
 
 
+def test_after_a_warm_start_an_early_rise_of_validation_is_shown():
+    train = np.linspace(24, 20, 200)  # a warm start begins low
+    validation = np.concatenate([[25.0, 90.0], np.full(98, 30.0)])  # and may forget in its first epochs
+    low, high = plots.curve_limits(rows_of(train, validation), "loss")
+    assert low < 20
+    assert 90 < high < 100
+    always = plots.curve_limits(rows_of(train, [60.0, 61.0]), "loss")  # above everything else, and all of it shown
+    assert always[1] > 61
+
+
 def test_few_values_are_all_drawn():
-    assert figures.curve_limits(rows_of([3.0, 2.0], [4.0]), "loss") is None
+    assert plots.curve_limits(rows_of([3.0, 2.0], [4.0]), "loss") is None
 
 
-@pytest.mark.parametrize(("shape", "size"), [((1612, 37, 3), (720, 7248)), ((50, 100, 3), (1080, 588))])
-def test_a_sheet_is_as_wide_as_it_should_be_and_not_too_tall(shape, size, tmp_path):
-    figures.save_sheet(tmp_path / "sheet.png", np.zeros(shape, np.uint8), "title")
+@pytest.mark.parametrize(("shape", "pixels"), [((1612, 37, 3), 6000), ((50, 100, 3), 450)])
+def test_a_sheet_is_as_tall_as_its_pictures_and_its_title(shape, pixels, tmp_path):
+    made = figures.sheet(np.zeros(shape, np.uint8), "title")
+    style.save(made, tmp_path / "sheet", dpi=figures.SHEET_DPI)
     with Image.open(tmp_path / "sheet.png") as image:
-        assert image.size == size
+        assert pixels < image.size[1] <= pixels + 100
+        assert image.size[0] <= 1000
+
+
+def test_a_long_title_is_broken_into_lines_that_fit():
+    made = figures.sheet(np.zeros((100, 100, 3), np.uint8), "between two test examples " * 4)
+    made.set_dpi(100)
+    made.canvas.draw()
+    extent = made.axes[0].title.get_window_extent()
+    assert extent.height > 20
+    assert extent.x0 >= 0
+    assert extent.x1 <= made.bbox.x1
+
+
+@pytest.mark.parametrize("count", [2, 8, 9, 24, 25, 100])
+def test_no_two_classes_look_the_same(count):
+    looks = palette.of_classes(count)
+    assert len(set(looks)) == len(looks) == count
+    if count <= 8:
+        assert len({look.color for look in looks}) == count
+
+
+def test_no_two_curves_look_the_same():
+    assert len(set(palette.of_curves(palette.MOST_CURVES))) == palette.MOST_CURVES
+
+
+def scatter(count, names=()):
+    labels = np.arange(200) % count
+    return plots.latent_scatter(np.random.default_rng(0).normal(size=(200, 2)), labels, names)
+
+
+def test_classes_have_a_legend_with_their_names_and_many_a_colour_bar():
+    names = ["sitting", "standing", "walking"]
+    legend = scatter(3, names).axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == names
+    axes, bar = scatter(40).axes
+    assert axes.get_legend() is None
+    assert bar.get_ylabel() == "class, 40 in order"
+    assert bar.get_yticklabels()[-1].get_text() == "39"
+    assert len(scatter(3, ["only one"]).axes[0].get_legend().get_texts()) == 3  # names that do not fit are not used
+
+
+FIGURES = {
+    "curves": lambda: plots.curves(rows_of([3.0, 2.0, 1.5], [2.5, 2.0, 1.8])),
+    "scatter": lambda: scatter(10),
+    "many": lambda: scatter(30),
+    "rate_distortion": lambda: plots.rate_distortion({"beta": [0.1, 1, 9], "rate": [9, 5, 1], "distortion": [1, 2, 7]}),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figures_have_axes_with_names_fit_a_column_and_are_readable(name):
+    made = FIGURES[name]()
+    assert made.get_size_inches()[0] <= 3.3
+    style.encode(made, "png")
+    for axes in made.axes:
+        assert axes.get_ylabel()
+        assert all(text.get_fontsize() >= 7 for text in [axes.xaxis.label, axes.yaxis.label, *axes.get_xticklabels()])
+    assert made.axes[0].get_xlabel() or made.axes[-1].get_xlabel()
+
+
+@pytest.mark.parametrize("kind", style.FORMATS)
+def test_a_figure_has_the_same_bytes_every_time(kind, tmp_path):
+    first, second = (style.encode(FIGURES["scatter"](), kind) for _ in range(2))
+    assert first == second
+    assert not re.search(rb"CreationDate|<dc:date>", first)
+
+
+def test_a_pdf_embeds_truetype_fonts():
+    data = style.encode(FIGURES["curves"](), "pdf")
+    assert b"/FontFile2" in data
+    assert b"/Type3" not in data
+    streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", data, re.S)
+    assert any(zlib.decompress(one)[:4] == b"\x00\x01\x00\x00" for one in streams if one[:1] == b"x")
+
+
+def test_saving_replaces_figures_of_other_formats(tmp_path):
+    for kind, wanted in (("pdf", {"x.y.png", "x.y.pdf"}), ("svg", {"x.y.png", "x.y.svg"}), ("png", {"x.y.png"})):
+        made = style.save(FIGURES["curves"](), tmp_path / "x.y", kind)
+        assert {path.name for path in made} == {path.name for path in tmp_path.iterdir()} == wanted

@@ -60,7 +60,7 @@ def test_music_comes_back_from_its_files(tmp_path, rate):
     for name, piece in zip(names, frames, strict=True):
         np.testing.assert_array_equal(read_midi(made[1] / name, rate).frames, piece[piece[:, 0] >= 0])
     picture = imread(made[0])
-    assert picture.shape[1] == 1080  # 9 inches at 120 dots
+    assert picture.shape[1] == 900  # 3 inches at 300 dots
     assert np.unique(picture[..., :3]).size > 2
     again = views.save(tmp_path / "music", config(rate=rate), MUSIC, frames.reshape(3, 2, 6, 88), "a title")
     assert again == made

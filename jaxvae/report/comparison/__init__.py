@@ -1,0 +1,1 @@
+"""Compare runs: one table, curves over each other, and metrics against the settings that differ."""

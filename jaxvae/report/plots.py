@@ -1,0 +1,140 @@
+"""Plot curves, codes and rates from arrays alone, as matplotlib figures; `style.save` saves them."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jaxvae.common.optional import require
+from jaxvae.report.palette import OKABE_ITO, is_ordered, of_classes
+from jaxvae.report.style import COLUMN, INK, figure, name_axes, style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+TERMS = ("loss", "reconstruction", "kl")  # of which curves are drawn
+PANEL = 1.4  # inches high
+SPLITS = {"train": OKABE_ITO[5], "validation": OKABE_ITO[3]}
+SKIPPED = 0.98  # quantile of the values above which leading values are cut off
+
+
+def curves(rows: Sequence[Mapping[str, Any]]) -> "Figure | None":
+    """Plot the training and validation loss and its terms by epoch, one above the other.
+
+    Args:
+      rows: of `metrics.jsonl`: {"epoch", "split", "loss", ...}, in nats per example.
+
+    Returns:
+      The figure; None where no row has any of the terms.
+    """
+    names = [name for name in TERMS if any(row.get(name) is not None for row in rows)]
+    if not names:
+        return None
+    with style():
+        made = figure(COLUMN, PANEL * len(names) + 0.3)
+        panels = np.atleast_1d(made.subplots(len(names), 1, sharex=True))
+        for axes, name in zip(panels, names, strict=True):
+            for split, color in SPLITS.items():
+                points = [
+                    (row["epoch"], row[name]) for row in rows if row["split"] == split and row.get(name) is not None
+                ]
+                if points:
+                    mark = "o" if len(points) == 1 else None
+                    axes.plot(*zip(*points, strict=True), color=color, label=split, marker=mark)
+            if (limits := curve_limits(rows, name)) is not None:
+                axes.set_ylim(*limits)
+            name_axes(axes, "", f"{term(name)} (nats)")
+        panels[-1].set_xlabel("epoch")
+        panels[0].legend()
+    return made
+
+
+def term(name: str) -> str:
+    """Return the name of a term of the loss on an axis."""
+    return "KL" if name == "kl" else name
+
+
+def curve_limits(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[float, float] | None:
+    """Limits of the axis of a metric: the high values at the start are cut off, a later rise of validation never is.
+
+    None for a few values, which are all drawn.
+    """
+    known = [row for row in rows if row.get(name) is not None]
+    if len(known) < 5:
+        return None
+    values = [row[name] for row in known]
+    low, high = min(values), float(np.quantile(values, SKIPPED))
+    validation = [row[name] for row in known if row["split"] == "validation"]
+    start = next((i for i, value in enumerate(validation) if value <= high), 0)  # the first value after the descent
+    high = max([high, *validation[start:]])
+    return low - 0.05 * (high - low), high + 0.05 * (high - low) + 1e-6
+
+
+def latent_scatter(codes: np.ndarray, labels: np.ndarray | None, names: Sequence[str] = ()) -> "Figure":
+    """Plot codes `[N, 2]`, with the colour and marker of their class.
+
+    Args:
+      codes: the posterior means of the test set, for example.
+      labels: `[N]`, or None.
+      names: of the classes, in the order of the sorted labels; by default the labels themselves.
+    """
+    size = float(np.clip(2000 / max(len(codes), 1), 1.5, 8))
+    with style():
+        made = figure(COLUMN, 2.8)
+        axes = made.add_subplot()
+        if labels is None:
+            axes.scatter(*codes.T, s=size, linewidths=0, color=OKABE_ITO[0], alpha=0.7)
+        else:
+            classes, index = np.unique(labels, return_inverse=True)
+            shown = list(names) if len(names) == len(classes) else [str(one) for one in classes]
+            (_ordered if is_ordered(len(classes)) else _classes)(axes, codes, index, shown, size)
+        axes.set_aspect("equal")
+        name_axes(axes, "z[0]", "z[1]")
+    return made
+
+
+def _classes(axes: "Axes", codes: np.ndarray, index: np.ndarray, names: Sequence[str], size: float) -> None:
+    order = np.random.default_rng(0).permutation(len(names))  # so that no class always hides another
+    looks = of_classes(len(names))
+    for i in order:
+        look = looks[i]
+        axes.scatter(*codes[index == i].T, s=size, linewidths=0, color=look.color, marker=look.marker, alpha=0.8)
+    line = require("matplotlib.lines").Line2D
+    marks = [
+        line([], [], ls="", color=one.color, marker=one.marker, label=n) for one, n in zip(looks, names, strict=True)
+    ]
+    axes.legend(
+        handles=marks, title="class", loc="center left", bbox_to_anchor=(1.0, 0.5), ncols=1 + (len(names) - 1) // 12,
+        handletextpad=0.1, columnspacing=0.6,
+    )  # fmt: skip
+
+
+def _ordered(axes: "Axes", codes: np.ndarray, index: np.ndarray, names: Sequence[str], size: float) -> None:
+    """Colour the points by the rank of their class, with a colour bar: there are too many classes for a legend."""
+    drawn = axes.scatter(*codes.T, c=index, s=size, linewidths=0, alpha=0.8, cmap="viridis")
+    ticks = np.unique(np.linspace(0, len(names) - 1, 10).round().astype(int))
+    bar = axes.figure.colorbar(drawn, ax=axes, ticks=ticks, label=f"class, {len(names)} in order")
+    bar.set_ticklabels([names[i] for i in ticks])
+    bar.outline.set_visible(False)
+
+
+def rate_distortion(curve: Mapping[str, Any]) -> "Figure":
+    """Plot the rate-distortion curve: distortion over rate, in nats, with the point at beta = 1.
+
+    Args:
+      curve: "beta" (increasing), "rate" and "distortion", `[P]` each; "distortion_unit" where it is not nats.
+    """
+    beta, rate, distortion = (np.asarray(curve[name], np.float64) for name in ("beta", "rate", "distortion"))
+    with style():
+        made = figure(COLUMN, 2.5)
+        axes = made.add_subplot()
+        axes.plot(rate, distortion, color=OKABE_ITO[0], marker=".")
+        if beta[0] <= 1 <= beta[-1]:
+            at = np.interp(1.0, beta, rate), np.interp(1.0, beta, distortion)
+            axes.plot(*at, "o", color=OKABE_ITO[3])
+            said = f"β = 1: rate + distortion = {sum(at):.1f}"
+            axes.annotate(said, at, (6, 6), textcoords="offset points", fontsize=7, color=INK)
+        unit = curve.get("distortion_unit", "nats")
+        name_axes(axes, "rate: KL to the prior (nats)", f"distortion ({unit})")
+    return made
