@@ -87,6 +87,29 @@
     element.addEventListener("pointercancel", () => { held = false; });
   }
 
+  // A point in the colour and marker of its class.
+  function mark(context, x, y, size, spec, i) {
+    const look = spec.looks[spec.labels ? spec.labels[i] : 0];
+    context.fillStyle = look[0];
+    context.globalAlpha = 0.75;
+    context.beginPath();
+    if (look[1] === "^") {
+      context.moveTo(x, y - 1.3 * size);
+      context.lineTo(x + 1.2 * size, y + size);
+      context.lineTo(x - 1.2 * size, y + size);
+    } else if (look[1] === "s") context.rect(x - 0.9 * size, y - 0.9 * size, 1.8 * size, 1.8 * size);
+    else context.arc(x, y, size, 0, 7);
+    context.fill();
+  }
+
+  // About five round numbers between two.
+  function ticks(low, high) {
+    const rough = (high - low) / 5 || 1, power = 10 ** Math.floor(Math.log10(rough));
+    const step = [1, 2, 5, 10].map((k) => k * power).find((k) => k >= rough), out = [];
+    for (let k = Math.ceil(low / step); k * step <= high; k++) out.push(Number((k * step).toPrecision(6)));
+    return out;
+  }
+
   function explorer(spec) {
     const size = spec.shape.reduce((a, b) => a * b, 1), dim = spec.centre.length;
     const plane = {
@@ -101,6 +124,20 @@
     const canvas = document.getElementById("decoded"), pad = document.getElementById("pad"), dot = document.getElementById("dot");
     const sliders = [];
     let z = spec.centre.slice();
+
+    // The test codes in the plane, in the colours of the map.
+    function codes() {
+      const canvas = document.getElementById("codes"), box = canvas.getBoundingClientRect();
+      const scale = window.devicePixelRatio || 1, context = canvas.getContext("2d");
+      canvas.width = box.width * scale;
+      canvas.height = box.height * scale;
+      context.setTransform(scale, 0, 0, scale, 0, 0);
+      data.map.maps[0].points.forEach((p, i) => {
+        const x = (1 + p[0] / spec.spans[0]) / 2, y = (1 - p[1] / spec.spans[1]) / 2;
+        mark(context, x * box.width, y * box.height, 2, data.map, i);
+      });
+    }
+    if (data.map) codes();
 
     function show() {
       paint(canvas, decode(z), spec.shape);
@@ -157,13 +194,28 @@
       const place = (p, k, length) => margin + ((p[k] - extent[k][0]) / (extent[k][1] - extent[k][0] || 1)) * (length - 2 * margin);
       at = points.map((p) => [place(p, 0, box.width), box.height - place(p, 1, box.height)]);
       context.clearRect(0, 0, box.width, box.height);
-      at.forEach(([x, y], i) => {
-        context.fillStyle = spec.colors[spec.labels ? spec.labels[i] % spec.colors.length : 0];
-        context.globalAlpha = 0.75;
-        context.beginPath();
-        context.arc(x, y, 3, 0, 7);
-        context.fill();
-      });
+      axes(box, extent, place);
+      at.forEach(([x, y], i) => mark(context, x, y, 3, spec, i));
+    }
+    function axes(box, extent, place) {
+      context.globalAlpha = 1;
+      context.fillStyle = context.strokeStyle = "#66727f";
+      context.font = "11px system-ui, sans-serif";
+      const names = spec.maps[chosen].axes;
+      for (const value of ticks(...extent[0])) {
+        const x = place([value, 0], 0, box.width);
+        context.fillRect(x, box.height - 5, 1, 5);
+        context.fillText(value, x + 3, box.height - 2);
+      }
+      for (const value of ticks(...extent[1])) {
+        const y = box.height - place([0, value], 1, box.height);
+        context.fillRect(0, y, 5, 1);
+        context.fillText(value, 7, y + 4);
+      }
+      context.textAlign = "right";
+      context.fillText(names[0], box.width - 8, box.height - 16);
+      context.textAlign = "left";
+      context.fillText(names[1], 8, 14);
     }
     function hover(event) {
       const box = canvas.getBoundingClientRect(), x = event.clientX - box.left, y = event.clientY - box.top;
@@ -201,7 +253,8 @@
     (spec.labels ? spec.names : []).forEach((name, i) => {
       const entry = document.createElement("span");
       entry.textContent = name;
-      entry.style.setProperty("--color", spec.colors[i % spec.colors.length]);
+      entry.style.setProperty("--color", spec.looks[i][0]);
+      entry.dataset.marker = spec.looks[i][1];
       document.getElementById("legend").append(entry);
     });
     window.addEventListener("resize", draw);

@@ -7,6 +7,7 @@ import numpy as np
 from jaxvae.common.errors import UserError
 from jaxvae.common.optional import require
 from jaxvae.report import figures
+from jaxvae.report.palette import of_classes
 from jaxvae.report.pictures import png, png_uri, shrunk
 from jaxvae.report.views import pictures, sentences
 from jaxvae.runs.attempts import Failure, attempt
@@ -17,7 +18,6 @@ THUMBNAIL = 64  # pixels a side, at most
 COLUMNS = 40  # of the sheet of thumbnails
 AT_A_TIME = 100  # images shrunk
 FLAT = 1e-6  # a relative spread of the codes below this is float32 rounding
-COLORS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf")
 
 
 def plane(run: TrainedRun) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -41,17 +41,24 @@ def latent_map(run: TrainedRun, failures: list[Failure]) -> dict[str, Any]:
     codes = run.codes("test")[rows].astype(np.float64)
     centre, axes, _ = plane(run)
     flat = (codes - centre) @ axes.T if codes.shape[1] > 1 else np.column_stack([codes, np.zeros(len(codes))])
-    maps = [{"name": "z" if codes.shape[1] <= 2 else "principal components", "points": np.round(flat, 4).tolist()}]
+    few = codes.shape[1] <= 2
+    name, points = "z" if few else "principal components", np.round(flat, 4).tolist()
+    axes_names = ["z[0]", "z[1]" if codes.shape[1] == 2 else ""] if few else _shares(codes, flat)
+    maps = [{"name": name, "points": points, "axes": axes_names}]
     if codes.shape[1] > 2 and len(codes) > 10:
         found = attempt("The map by t-SNE", failures, lambda: _tsne(codes))
-        maps += [] if found is None else [{"name": "t-SNE", "points": np.round(found, 3).tolist()}]
-    out: dict[str, Any] = {"maps": maps, "rows": rows.tolist(), "colors": list(COLORS), "labels": None, "names": []}
+        maps += (
+            []
+            if found is None
+            else [{"name": "t-SNE", "points": np.round(found, 3).tolist(), "axes": ["t-SNE 1", "t-SNE 2"]}]
+        )
+    out: dict[str, Any] = {"maps": maps, "rows": rows.tolist(), "looks": of_classes(1), "labels": None, "names": []}
     x, captions = run.x("test", rows), [f"example {row}" for row in rows]
     if run.experiment.spec.sequence == "text":
         captions = sentences(run.config, run.experiment.spec, run.unit(x))
     elif (label := run.dataset.test.label) is not None:
         names, index = np.unique(label[rows], return_inverse=True)
-        out |= {"labels": index.tolist(), "names": [str(name) for name in names]}
+        out |= {"labels": index.tolist(), "names": [str(name) for name in names], "looks": of_classes(len(names))}
         captions = [f"label {names[i]}" for i in index]
     out["captions"], out["thumbs"] = captions, None
     thumbs = attempt("The map's pictures", failures, lambda: _thumbnails(run, x))
@@ -59,6 +66,12 @@ def latent_map(run: TrainedRun, failures: list[Failure]) -> dict[str, Any]:
         sprite = png_uri(png(figures.tile(thumbs, COLUMNS, gap=0)))
         out |= {"thumbs": sprite, "thumb": list(thumbs.shape[1:3]), "columns": COLUMNS}
     return out
+
+
+def _shares(codes: np.ndarray, flat: np.ndarray) -> list[str]:
+    """Name two principal components, with their shares of the variance of the codes `[N, D]`."""
+    total = max(codes.var(axis=0).sum(), 1e-30)
+    return [f"component {i + 1} ({flat[:, i].var() / total:.0%} of the variance)" for i in range(2)]
 
 
 def _tsne(codes: np.ndarray) -> np.ndarray:

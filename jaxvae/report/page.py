@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxvae.evaluation.labels import label
+from jaxvae.report.made_by import section
 from jaxvae.report.pictures import png_uri
 from jaxvae.report.sections import Shown, latent_space, titled, walks
 from jaxvae.report.text import asset, paragraphs
@@ -67,6 +68,7 @@ def write_report(
         explorer=asset("explorer.html") if "explorer" in data else "",
         map=asset("map.html") if "map" in data else "",
         figures=_figures(shown),
+        settings=section(config, results),
         left_out=f"<section><h2>Left out</h2>{paragraphs('quiet', left_out)}</section>" if left_out else "",
         # "</script" would end the script early, and "<!--" would hide its end
         data=json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),

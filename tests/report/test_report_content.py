@@ -16,7 +16,7 @@ import launch
 from jaxvae.common.errors import UserError
 from jaxvae.evaluation.results import label
 from jaxvae.experiment.setup import setup
-from jaxvae.report import decoder, maps, page, sections
+from jaxvae.report import decoder, made_by, maps, page, sections
 from jaxvae.report.pictures import shrunk
 from jaxvae.runs.restore import restore_run
 from jaxvae.runs.trained_run import TrainedRun, some_rows
@@ -239,3 +239,24 @@ def test_data_without_pictures_says_so(tmp_path):
     assert found["map"]["thumbs"] is None
     assert found["map"]["captions"] == [f"example {row}" for row in found["map"]["rows"]]
     assert jax.tree.leaves(found["map"]["maps"])
+
+
+def test_the_settings_that_made_the_run_are_shown(workdir):
+    text, _ = read(workdir / "report.html")
+    differ, every = text.split("<h2>Settings</h2>")[1].split("<details>")
+    assert "<tr><td>network.hidden</td><td>(16,)</td><td>(400,)</td></tr>" in differ
+    assert "<td>train.num_epochs</td><td>2</td><td>100</td>" in differ
+    assert "optimizer.learning_rate" not in differ
+    assert "<td>optimizer.learning_rate</td><td>0.001</td>" in every
+    assert "training " in differ
+    assert made_by.changed(json.loads((workdir / "config.json").read_text())).keys() == {
+        "network.hidden", "train.num_epochs", "train.eval_every_epochs", "evaluate.nll_samples", "evaluate.metrics",
+    }  # fmt: skip
+
+
+def test_maps_have_axes_and_no_two_classes_look_the_same(workdir):
+    _, data = read(workdir / "report.html")
+    found = data["map"]
+    assert len(set(map(tuple, found["looks"]))) == len(found["names"]) == 10
+    assert found["maps"][0]["axes"][0].startswith("component 1 (")
+    assert "% of the variance" in found["maps"][0]["axes"][1]

@@ -207,6 +207,8 @@ def _cell(group: Group, name: str) -> str:
     of = f" (n={found.n})" if found.n != len(group.names) else ""
     if found.sd is None:
         return (f"{found.mean:,.0f}" if found.mean == int(found.mean) else f"{found.mean:,.3f}") + of
+    if found.sd == 0 and found.mean == int(found.mean):  # a count that no seed changes
+        return f"{found.mean:,.0f}{of}"
     return f"{found.mean:,.3f} ± {found.sd:.3f}{of}"
 
 
