@@ -12,8 +12,8 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.types import Params
 from jaxvae.runs.trained_run import TrainedRun
 
-MAX_WEIGHTS = 4_000_000  # 21 MB of text in the page
-MAX_GRID_VALUES = 4_000_000  # at 2 bytes
+MAX_WEIGHTS = 600_000  # 3.2 MB of text in the page, which stays under 5 MB
+MAX_GRID_VALUES = 1_300_000  # at 2 bytes: 3.5 MB
 LEAST_SIDE = 5
 OUTPUTS = {"identity": lambda x: x, "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "tanh": np.tanh}
 ACTIVATIONS = {
