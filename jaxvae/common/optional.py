@@ -5,7 +5,8 @@ from typing import Any
 
 from jaxvae.common.errors import UserError
 
-EXTRAS = {"grain": "stream", "skimage": "metrics"}  # installed by these extras of pyproject.toml
+# Installed by these extras of pyproject.toml.
+EXTRAS = {"grain": "stream", "skimage": "metrics", "h5py": "formats", "anndata": "formats"}
 PACKAGES = {"PIL": "Pillow", "skimage": "scikit-image", "sklearn": "scikit-learn"}  # where the module's name differs
 
 

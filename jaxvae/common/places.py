@@ -9,11 +9,16 @@ from jaxvae.common.errors import UserError
 
 BUNDLED = {"images": ("digits", "shapes", "color_shapes"), "text": ("sentences",), "music": ("melodies",)}
 WANTED = {
-    "images": "an .npz or .npy file or a folder of images",
+    "images": "arrays (.npz, .npy, .mat, .h5), a table (.csv, .tsv, .parquet), an .h5ad file, or a folder of images or "
+    "arrays",
     "text": "a text file with one sentence per line, or a folder of such files",
     "music": "an .npz of frames, a MIDI file (.mid, .midi), or a folder of MIDI files",
 }
-SUFFIXES = {"images": (".npz", ".npy"), "text": (), "music": (".npz", ".mid", ".midi")}  # (): any
+SUFFIXES = {  # (): any
+    "images": (".npz", ".npy", ".mat", ".h5", ".hdf5", ".h5ad", ".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet"),
+    "text": (),
+    "music": (".npz", ".mid", ".midi"),
+}
 
 
 def check_own(path: Path, kind: str = "images") -> None:
@@ -24,7 +29,7 @@ def check_own(path: Path, kind: str = "images") -> None:
     """
     if not path.exists():
         raise UserError(f"data.path is '{path}', which does not exist. Give {WANTED[kind]}.")
-    if not path.is_dir() and SUFFIXES[kind] and path.suffix.lower() not in SUFFIXES[kind]:
+    if not path.is_dir() and SUFFIXES[kind] and not path.name.lower().endswith(SUFFIXES[kind]):
         raise UserError(f"data.path is '{path}', which has another suffix. Give {WANTED[kind]}.")
 
 

@@ -1,73 +1,149 @@
-"""Data of users: an .npz or .npy file, or a folder of images. Nothing here unpickles."""
+"""Data of users: a file or a folder of arrays, a table, or a folder of images. Nothing here unpickles."""
 
-import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from jaxvae.common.errors import UserError
-from jaxvae.common.places import check_own
-from jaxvae.data import folders
+from jaxvae.common.errors import UserError, unknown
+from jaxvae.common.places import SUFFIXES, check_own
+from jaxvae.data import annotated, containers, folders, tables
+from jaxvae.data.labels import encode_labels
 from jaxvae.data.resize import resize
-from jaxvae.data.split import Split
+from jaxvae.data.split import LABEL_NAMES, SPLIT_NAMES, Found, Split
 
-SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}
 DATA_NAMES = ("x", "X", "images", "image", "data")
-LABEL_NAMES = ("y", "labels", "label", "targets", "target")
-FACTOR_NAMES = ("factors",)
-BESIDE = (LABEL_NAMES, FACTOR_NAMES, ("context",), ("mask",))  # in the order of the fields of a Split
+BESIDE = (LABEL_NAMES, ("factors",), ("context",), ("mask",))  # in the order of the fields of a Split
 
 
-def read(
-    path: Path, image_size: int = 0, stream: bool = False, cache_dir: str = ""
-) -> tuple[dict[str, Split], tuple[str, ...]]:
-    """Read the splits and the names of their factors, if any; a single array or a folder is all "train".
+def read(path: Path, image_size: int = 0, stream: bool = False, cache_dir: str = "", label: str = "") -> Found:
+    """Read the splits of a file or folder; a single array, a table or a folder of images is all "train".
 
-    With `stream`, the images of a folder stay there, as in `folders.read`.
+    Args:
+      path: an `.npz`, `.npy`, `.mat` or HDF5 file or a folder of `.npy` files, see `from_arrays`; a table, `.csv`,
+        `.tsv` or `.parquet`, see `tables.from_table`; an `.h5ad` file; or a folder of images.
+      image_size: as in `resize`.
+      stream: leave the images of a folder there, as in `folders.read`.
+      cache_dir: as in `folders.read`.
+      label: name of the array, column or annotation that holds the labels; "" for the usual names.
 
     Raises:
-      UserError: the path is missing, unreadable, or holds no data of a known form.
+      UserError: the path is missing, unreadable, or holds no data of a known form; or there is no such label.
     """
     check_own(path)
-    if path.is_dir():
-        return {"train": folders.read(path, image_size, stream, cache_dir)}, ()
-    try:
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            arrays = {"x": loaded} if path.suffix == ".npy" else {key: loaded[key] for key in loaded.files}
-        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
-            raise ValueError("its format does not match its name")
-    except Exception as error:  # zip, header and pickle errors are all of different types
-        # NumPy's own message would advise allowing pickles.
-        reason = error.strerror if isinstance(error, OSError) else type(error).__name__
-        raise UserError(
-            f"'{path}' cannot be read as plain arrays (objects and pickles are refused): {reason}."
-        ) from error
-    return from_arrays(arrays, str(path), image_size)
+    suffix = next((end for end in SUFFIXES["images"] if path.name.lower().endswith(end)), "")
+    if path.is_dir() and not containers.holds_arrays(path):
+        if label:
+            raise UserError(
+                f"data.label is '{label}', but '{path}' is a folder of images, whose labels are its subfolders. Leave "
+                "data.label empty."
+            )
+        return folders.read(path, image_size, stream, cache_dir)
+    if suffix in tables.SUFFIXES:
+        return finished(tables.read(path, suffix, label), str(path), image_size)
+    if suffix == ".h5ad":
+        return finished(annotated.read(path, label), str(path), image_size)
+    arrays, notes = containers.read(path, suffix)
+    found = from_arrays(arrays, str(path), image_size, label)
+    return found._replace(notes=(*notes, *found.notes))
 
 
-def from_arrays(
-    arrays: Mapping[str, np.ndarray], source: str, image_size: int = 0
-) -> tuple[dict[str, Split], tuple[str, ...]]:
+def from_arrays(arrays: Mapping[str, np.ndarray], source: str, image_size: int = 0, label: str = "") -> Found:
     """Find the splits among named arrays, as in an `.npz` file, and the names of their factors.
 
     Args:
       arrays: "x" and "y", or "x_train", "x_test" and so on: see docs/data.md.
       source: where the arrays come from, for messages.
       image_size: as in `resize`.
+      label: name of the array of labels; "" for the usual names.
 
     Raises:
-      UserError: no array has a name of data.
+      UserError: no array has a name of data, or the labels do not exist.
     """
     arrays = dict(arrays)
     names = _names(arrays.pop("factor_names", None), source)
-    splits = _by_split(arrays, source)
-    return {key: _prepared(split, image_size) for key, split in splits.items()}, names
+    chooser = _Chooser(arrays, label)
+    splits = chooser.splits(source)
+    if label and all(split.label is None for split in splits.values()):
+        others = [key for key in arrays if key not in chooser.data]
+        raise unknown("array", label, others, f" for data.label in '{source}'")
+    return finished(Found(splits, names, notes=chooser.notes(source)), source, image_size)
 
 
-def _prepared(split: Split, image_size: int) -> Split:
-    x, context, mask = resize(_pixels(split.x), image_size), split.context, split.mask
+def finished(found: Found, source: str, image_size: int) -> Found:
+    """Convert the arrays of a source to their stored types, and string labels to integers."""
+    splits, class_names = encode_labels(found.splits, source)
+    stored = _stored({key: split.x for key, split in splits.items()})
+    splits = {key: _prepared(split, stored[key], image_size) for key, split in splits.items()}
+    return found._replace(splits=splits, class_names=class_names)
+
+
+class _Chooser:
+    """Choose arrays by their names, and remember which were used."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], label: str) -> None:
+        self._arrays, self._is_named = arrays, bool(label)
+        self._beside = ((label,) if label else LABEL_NAMES, *BESIDE[1:])
+        self._guessed = ""
+        self._used: set[str] = set()
+        self.data: set[str] = set()
+
+    def splits(self, source: str) -> dict[str, Split]:
+        found = {}
+        for split, spellings in SPLIT_NAMES.items():
+            for s in spellings:
+                x = self._data([s, *(form for n in DATA_NAMES for form in (f"{n}_{s}", f"{s}_{n}"))])
+                if x is not None:
+                    forms = [[form for n in names for form in (f"{n}_{s}", f"{s}_{n}")] for names in self._beside]
+                    found[split] = Split(x, *map(self._first, forms))
+        if "train" in found:
+            return found
+        x = self._data(DATA_NAMES)
+        if x is None and not found:
+            x = self._data(self._other())
+        if x is None:
+            listed = ", ".join(f"{key} {a.shape}" for key, a in self._arrays.items()) or "nothing"
+            raise UserError(
+                f"'{source}' holds {listed}. Name the data 'x' (and labels 'y'), or 'x_train', 'x_test' and so on."
+            )
+        return {"train": Split(x, *map(self._first, self._beside)), **found}
+
+    def notes(self, source: str) -> tuple[str, ...]:
+        """Say which arrays were used, unless all have the usual names."""
+        unused = [f"'{key}' {list(a.shape)}" for key, a in self._arrays.items() if key not in self._used]
+        if not (unused or self._guessed or self._is_named):
+            return ()
+        x = ", ".join(f"'{key}' {list(self._arrays[key].shape)}" for key in sorted(self.data))
+        beside = ", ".join(f"'{key}'" for key in sorted(self._used - self.data))
+        note = f"'{source}': x is {x}" + (f"; with it {beside}" if beside else "")
+        return (note + (f"; not used: {', '.join(unused)}" if unused else ""),)
+
+    def _other(self) -> list[str]:
+        """Return the only array that can be data, if there is one: not a vector, and not of another name's kind."""
+        known = {name for names in (*BESIDE, *self._beside) for name in names}
+        arrays = {key: a for key, a in self._arrays.items() if key not in known and a.ndim >= 2}
+        wide = [key for key, a in arrays.items() if a.ndim > 2 or 1 not in a.shape]
+        names = wide if len(wide) == 1 else list(arrays)
+        self._guessed = names[0] if len(names) == 1 else ""
+        return names if len(names) == 1 else []
+
+    def _data(self, names: Sequence[str]) -> np.ndarray | None:
+        before = set(self._used)
+        x = self._first(names)
+        self.data |= self._used - before
+        return x
+
+    def _first(self, names: Sequence[str]) -> np.ndarray | None:
+        name = next((name for name in names if name in self._arrays), None)
+        if name is None:
+            return None
+        self._used.add(name)
+        return self._arrays[name]
+
+
+def _prepared(split: Split, x: np.ndarray, image_size: int) -> Split:
+    x, context, mask = resize(x, image_size), split.context, split.mask
     if context is not None and context.dtype.kind in "fiu":
         context = context.astype(np.float32)
     if mask is not None and mask.ndim == 3 and x.ndim == 4:
@@ -83,44 +159,29 @@ def _names(array: np.ndarray | None, source: str) -> tuple[str, ...]:
     return tuple(map(str, array))
 
 
-def _by_split(arrays: dict[str, np.ndarray], source: str) -> dict[str, Split]:
-    found = {}
-    for split, spellings in SPLIT_NAMES.items():
-        for s in spellings:
-            x = _first(arrays, [s, *(form for n in DATA_NAMES for form in (f"{n}_{s}", f"{s}_{n}"))])
-            beside = [_first(arrays, [form for n in names for form in (f"{n}_{s}", f"{s}_{n}")]) for names in BESIDE]
-            if x is not None:
-                found[split] = Split(x, *beside)
-    if "train" in found:
-        return found
-    beside = [_first(arrays, names) for names in BESIDE]
-    x = _first(arrays, DATA_NAMES)
-    if found and x is not None:
-        return {"train": Split(x, *beside), **found}
-    if x is None and not found:
-        others = [a for key, a in arrays.items() if key not in itertools.chain(*BESIDE) and a.ndim >= 2]
-        x = others[0] if len(others) == 1 else None
-    if x is None:
-        listed = ", ".join(f"{key} {a.shape}" for key, a in arrays.items()) or "nothing"
-        raise UserError(
-            f"'{source}' holds {listed}. Name the data 'x' (and labels 'y'), or 'x_train', 'x_test' and so on."
-        )
-    return {"train": Split(x, *beside)}
+def _stored(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Convert to uint8, float32 or int32, with a channel axis for images; later checks refuse other types.
+
+    Whole numbers get one type in all splits: uint8, else int32, else float32 where one is negative.
+    """
+    kinds = {key: _kind(x) for key, x in arrays.items()}
+    if all(x.dtype.kind in "biu" for x in arrays.values()):
+        for widest in (np.float32, np.int32):
+            if widest in kinds.values():
+                kinds = {key: kind and widest for key, kind in kinds.items()}
+                break
+    with np.errstate(over="ignore"):  # becomes infinite, and is then refused
+        stored = {key: x if kinds[key] in (None, x.dtype) else x.astype(kinds[key]) for key, x in arrays.items()}
+    return {key: x[..., None] if x.ndim == 3 else x for key, x in stored.items()}
 
 
-def _first(arrays: dict[str, np.ndarray], names) -> np.ndarray | None:
-    return next((arrays[name] for name in names if name in arrays), None)
-
-
-def _pixels(x: np.ndarray) -> np.ndarray:
-    """Convert to uint8, float32 or int32, with a channel axis for images; later checks refuse other types."""
-    if x.dtype == np.uint8:
-        pass  # checking the values would read all of them
-    elif x.dtype == np.bool_ or (x.dtype.kind in "iu" and x.size and x.min() >= 0 and x.max() <= 255):
-        x = x.astype(np.uint8)
-    elif x.dtype.kind in "iu" and x.size and abs(x).max() < 2**24:  # exact in float32
-        x = x.astype(np.int32)
-    elif x.dtype.kind == "f":
-        with np.errstate(over="ignore"):  # becomes infinite, and is then refused
-            x = x.astype(np.float32)
-    return x[..., None] if x.ndim == 3 else x
+def _kind(x: np.ndarray) -> Any:
+    if x.dtype in (np.uint8, np.bool_):
+        return np.uint8  # checking the values would read all of them
+    if x.dtype.kind in "iu" and x.size:
+        least, greatest = x.min(), x.max()
+        if least >= 0 and greatest <= 255:
+            return np.uint8
+        if max(abs(int(least)), abs(int(greatest))) < 2**24:  # exact in float32
+            return np.float32 if least < 0 else np.int32
+    return np.float32 if x.dtype.kind == "f" else None

@@ -16,15 +16,17 @@ from PIL import Image
 from jaxvae.common.errors import UserError, printable
 from jaxvae.data.cache import cache_folder
 from jaxvae.data.resize import as_image
-from jaxvae.data.split import Split
+from jaxvae.data.split import Found, Split
 from jaxvae.data.stream import Rows
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)  # Pillow's errors
 
 
-def read(path: Path, image_size: int = 0, stream: bool = False, cache_dir: str = "") -> Split:
-    """Read the images of a folder and its subfolders in the order of their names; labels are indices of subfolders.
+def read(path: Path, image_size: int = 0, stream: bool = False, cache_dir: str = "") -> Found:
+    """Read the images of a folder and its subfolders in the order of their names.
+
+    Labels are indices of subfolders, whose paths are the names of the classes.
 
     Unreadable images are left out and counted on stderr. Grey images among colored ones become colored; transparency is
     dropped. With `stream`, every image is decoded once to record its shape in `cache_dir`, and again whenever it is
@@ -37,15 +39,16 @@ def read(path: Path, image_size: int = 0, stream: bool = False, cache_dir: str =
     if stream:
         shapes = _noted_shapes(path, names, cache_dir)
         resized = [shape and ((image_size, image_size, shape[-1]) if image_size else shape) for shape in shapes]
-        kept, shape, label = _look_through(path, names, resized)
+        kept, shape, label, classes = _look_through(path, names, resized)
         x: Any = Rows(_Files(kept, shape[-1]), shape, image_size)
-        return Split(x, label)
+        return Found({"train": Split(x, label)}, class_names=classes)
     images = _each(names, lambda image: as_image(image, image_size))
-    kept, shape, label = _look_through(path, names, [None if image is None else image.shape for image in images])
+    shapes = [None if image is None else image.shape for image in images]
+    kept, shape, label, classes = _look_through(path, names, shapes)
     x = np.empty((len(kept), *shape), np.uint8)
     for row, image in zip(x, (image for image in images if image is not None), strict=True):
         row[:] = image
-    return Split(x, label)
+    return Found({"train": Split(x, label)}, class_names=classes)
 
 
 class _Files:
@@ -120,8 +123,8 @@ def _is_shape(noted: Any) -> bool:
 
 def _look_through(
     path: Path, names: Sequence[Path], shapes: Sequence[Sequence[int] | None]
-) -> tuple[list[Path], tuple[int, ...], np.ndarray | None]:
-    """Select the readable files, those with a shape: `(files, their common shape, labels [N] or None)`.
+) -> tuple[list[Path], tuple[int, ...], np.ndarray | None, tuple[str, ...]]:
+    """Select the readable files, those with a shape: `(files, their common shape, labels [N] or None, class names)`.
 
     Raises:
       UserError: as `read`.
@@ -141,4 +144,5 @@ def _look_through(
         )
     folders = sorted({name.parent for name in found})
     label = np.array([folders.index(name.parent) for name in found], np.int32) if len(folders) > 1 else None
-    return list(found), next(iter(example)), label
+    classes = tuple(printable(folder.relative_to(path)) for folder in folders) if len(folders) > 1 else ()
+    return list(found), next(iter(example)), label, classes

@@ -13,7 +13,7 @@ from jaxvae.data.load import prepare
 from jaxvae.data.split import Dataset, Split
 
 KINDS = ("images", "text", "music")
-NOT_OF_IMAGES = ("kind", "sequence", "pixel_range", "workers", "options")
+NOT_OF_IMAGES = ("kind", "sequence", "pixel_range", "workers", "options", "scaling")
 
 
 def load_sequences(kind: str, name: str, path: str, validation_fraction: float, options: Mapping[str, Any]) -> Dataset:
@@ -83,8 +83,12 @@ def check_kind(settings: Mapping[str, Any]) -> None:
         if settings["stream"]:
             require("grain")
         return
-    for key, wanted in {"pixel_range": (), "binarization": "none", "image_size": 0, "stream": False}.items():
-        if (tuple(settings[key]) if key == "pixel_range" else settings[key]) != wanted:
-            raise UserError(f"data.{key} is {settings[key]!r}, but {kind} is not preprocessed: set it to {wanted!r}.")
+    unprocessed = {
+        "pixel_range": (), "binarization": "none", "image_size": 0, "stream": False, "scaling": "none", "label": "",
+    }  # fmt: skip
+    for key, wanted in unprocessed.items():
+        given = settings.get(key, wanted)
+        if (tuple(given) if key == "pixel_range" else given) != wanted:
+            raise UserError(f"data.{key} is {given!r}, but {kind} is not preprocessed: set it to {wanted!r}.")
     if kind == "music":
         require("mido")  # the music of a run is written as MIDI files

@@ -12,9 +12,10 @@ import numpy as np
 from jaxvae.common.errors import UserError
 from jaxvae.common.optional import require
 from jaxvae.data import cache, files, shapes, tfds_images
+from jaxvae.data.checks import check, check_names
 from jaxvae.data.preprocess import binarize
 from jaxvae.data.resize import resize
-from jaxvae.data.split import Dataset, Split, check, check_names, rows_of_splits
+from jaxvae.data.split import Dataset, Found, Split, rows_of_splits
 from jaxvae.data.stream import Rows, Source
 
 MAX_VALUES = {"digits": 16.0}  # of bundled data whose greatest value differs from its type's
@@ -30,22 +31,24 @@ def load(
     validation_fraction: float = 0.1,
     binarization: str = "none",
     stream: bool = False,
+    label: str = "",
 ) -> Dataset:
     """Load a data set and split it the same way every time.
 
     Args:
       name: "digits" (bundled with scikit-learn), "shapes" or "color_shapes" (drawn by `shapes.render`), or any TFDS
         image data set by its TFDS name; its integer features `label_*`, such as those of dSprites, become factors.
-      path: an `.npz` or `.npy` file or a folder of images; where given, it is the data and `name` is only a label.
+      path: a file or folder, as in `files.read`; where given, it is the data and `name` is only a label.
       data_dir: folder of TFDS data; default `$TFDS_DATA_DIR`, then `~/tensorflow_datasets`.
       cache_dir: folder of decoded arrays; default `$XDG_CACHE_HOME/jaxvae` or `~/.cache/jaxvae`.
       image_size: where above 0, images are cropped to their central square and resized to this many pixels.
       validation_fraction: share of the training data held out where there is no validation set; 0 for none.
       binarization: as in `binarize`; "dynamic" is applied later, inside the training step.
       stream: leave the images of a TFDS set or of a folder in place, and decode them whenever they are needed.
+      label: name of the array, column or annotation of a file that holds the labels; "" for the usual names.
 
     Raises:
-      UserError: there is no data, or no usable data.
+      UserError: there is no data, no usable data, or no such label.
     """
     if not 0 <= validation_fraction < 1:
         raise UserError(f"data.validation_fraction is {validation_fraction}; it must be in [0, 1).")
@@ -55,16 +58,18 @@ def load(
             f"data.stream is True, but '{path or name}' is read into memory: only TFDS data sets and folders of images "
             "can be streamed."
         )
+    if label and not path:
+        raise UserError(
+            f"data.label is '{label}', but '{name}' has its own labels. Leave it empty, except with data.path."
+        )
     if path:
-        splits, factor_names = files.read(place, image_size, stream, cache_dir)
+        found = files.read(place, image_size, stream, cache_dir, label)
     elif name in BUNDLED:
         whole, factor_names = BUNDLED[name]()
-        splits = {"train": whole._replace(x=resize(whole.x, image_size))}
+        found = Found({"train": whole._replace(x=resize(whole.x, image_size))}, factor_names)
     else:
-        splits, factor_names = tfds_images.read(name, data_dir, cache_dir, image_size, stream)
-    known = MAX_VALUES.get("" if path else name)
-    max_value = _max_value(splits) if known is None else known
-    return prepare(name, splits, max_value, validation_fraction, binarization, factor_names)
+        found = Found(*tfds_images.read(name, data_dir, cache_dir, image_size, stream))
+    return prepare_found(name, found, validation_fraction, binarization, MAX_VALUES.get("" if path else name))
 
 
 def from_arrays(
@@ -73,6 +78,7 @@ def from_arrays(
     image_size: int = 0,
     validation_fraction: float = 0.1,
     binarization: str = "none",
+    label: str = "",
 ) -> Dataset:
     """Make a data set from named arrays, as in an `.npz` file.
 
@@ -82,12 +88,24 @@ def from_arrays(
       image_size: as in `load`.
       validation_fraction: as in `load`.
       binarization: as in `load`.
+      label: as in `load`.
 
     Raises:
       UserError: the arrays are not usable data.
     """
-    splits, factor_names = files.from_arrays({key: np.asarray(a) for key, a in arrays.items()}, name, image_size)
-    return prepare(name, splits, _max_value(splits), validation_fraction, binarization, factor_names)
+    found = files.from_arrays({key: np.asarray(a) for key, a in arrays.items()}, name, image_size, label)
+    return prepare_found(name, found, validation_fraction, binarization)
+
+
+def prepare_found(
+    name: str, found: Found, validation_fraction: float, binarization: str, max_value: float | None = None
+) -> Dataset:
+    """Make a data set from the splits of a source, see `prepare`; by default the greatest value follows from them."""
+    greatest = _max_value(found.splits) if max_value is None else max_value
+    made = prepare(
+        name, found.splits, greatest, validation_fraction, binarization, found.factor_names, columns=found.columns
+    )
+    return made._replace(class_names=found.class_names, notes=found.notes)
 
 
 def prepare(
@@ -98,12 +116,17 @@ def prepare(
     binarization: str = "none",
     factor_names: Sequence[str] = (),
     is_sequence: bool = False,
+    columns: Sequence[str] = (),
 ) -> Dataset:
-    """Check the arrays, take missing splits out of "train", and binarise by "threshold" or "static"."""
+    """Check the arrays, take missing splits out of "train", and binarise by "threshold" or "static".
+
+    Raises:
+      UserError: the arrays are not usable data, or cannot be split or binarised.
+    """
     if "train" not in splits:
         raise UserError(f"'{name}' has no split 'train', but {', '.join(splits) or 'nothing'}.")
     for key, split in splits.items():
-        check(key, split, splits["train"].x, -1 if is_sequence else 0)
+        check(key, split, splits["train"].x, -1 if is_sequence else 0, columns)
     factor_names = check_names(splits, factor_names)
     done = {}
     # Missing splits are taken by a fixed permutation, so that sorted data is split at random.
@@ -119,12 +142,29 @@ def prepare(
                 f"data.binarization is '{binarization}', which is done once, but streamed images are read again each "
                 "time. Take 'dynamic' or 'none', or data.stream=False."
             )
+        _check_binarization(key, split, binarization)
         x, new_max = binarize(split.x, max_value, binarization)
         if split.mask is not None:
             x = np.where(split.mask, x, x.dtype.type(0))  # missing values may be anything, NaN too
         factors = None if split.factors is None else split.factors.astype(np.int32, copy=False)
         done[key] = split._replace(x=x, factors=factors)
-    return Dataset(name, done["train"], done["validation"], done["test"], new_max, factor_names)
+    given = (splits["train"].x.dtype.name, float(max_value)) if binarization in ("threshold", "static") else ()
+    return Dataset(
+        name, done["train"], done["validation"], done["test"], new_max, factor_names, columns=tuple(columns),
+        given=given,
+    )  # fmt: skip
+
+
+def _check_binarization(key: str, split: Split, binarization: str) -> None:
+    if binarization == "none" or split.x.dtype != np.float32 or not split.x.size:
+        return
+    seen = True if split.mask is None else split.mask
+    least, greatest = split.x.min(initial=0.0, where=seen), split.x.max(initial=1.0, where=seen)
+    if least < 0 or greatest > 1:
+        raise UserError(
+            f"data.binarization is '{binarization}', but the {key} data holds floats from {least:.4g} to "
+            f"{greatest:.4g}; it needs whole numbers or floats in [0, 1]. Set data.binarization to 'none'."
+        )
 
 
 def from_sources(

@@ -9,10 +9,9 @@ import numpy as np
 from jaxvae.common.errors import UserError, printable
 from jaxvae.common.places import check_own
 from jaxvae.common.sequences import PADDING
-from jaxvae.data.files import SPLIT_NAMES
 from jaxvae.data.midi import LOWEST, PITCHES, UnreadableMidiError, check_rate, read_midi
 from jaxvae.data.padding import pad
-from jaxvae.data.split import Split, with_missing
+from jaxvae.data.split import SPLIT_NAMES, Split, with_missing
 
 SUFFIXES = (".mid", ".midi")
 

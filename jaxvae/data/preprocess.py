@@ -39,9 +39,22 @@ def binarize(x: np.ndarray, max_value: float, mode: str) -> tuple[np.ndarray, fl
 
 
 def make_preprocess(
-    max_value: float, binarization: str, pixel_range: tuple[float, ...]
+    max_value: float,
+    binarization: str,
+    pixel_range: tuple[float, ...],
+    shift: tuple[float, ...] = (),
+    scale: tuple[float, ...] = (),
+    bounds: tuple[float, ...] = (),
 ) -> Callable[[Key, Array], Array]:
-    """Make `(key, stored values [..., *shape]) -> float32` in `pixel_range`; "dynamic" draws again each time.
+    """Make `(key, stored values [..., *shape]) -> float32`; "dynamic" draws again each time.
+
+    Args:
+      max_value: greatest stored value; values in [0, max_value] are mapped to `pixel_range`.
+      binarization: as in `binarize`, or "dynamic".
+      pixel_range: [0, 1], [-1, 1], or () for the values as stored.
+      shift: with `scale`, the values are (x - shift) / scale over the last axis instead; () for none.
+      scale: see `shift`.
+      bounds: clip the scaled values to this interval; () for none.
 
     Raises:
       UserError: the range is not [0, 1], [-1, 1] or (), the values as stored.
@@ -50,6 +63,16 @@ def make_preprocess(
         raise UserError(
             f"data.pixel_range is {pixel_range}; it can be (0.0, 1.0), (-1.0, 1.0), or () for the values as stored."
         )
+
+    def scaled(key: Key, raw: Array) -> Array:
+        del key
+        over_last = (1,) * (raw.ndim - 1) + (-1,)
+        low, spread = (np.asarray(each, np.float32).reshape(over_last) for each in (shift, scale))
+        x = (raw.astype(jnp.float32) - low) / spread
+        return jnp.clip(x, *bounds) if bounds else x
+
+    if scale:
+        return scaled
 
     def preprocess(key: Key, raw: Array) -> Array:
         x = raw.astype(jnp.float32)
@@ -63,7 +86,7 @@ def make_preprocess(
     return preprocess
 
 
-def to_unit_range(x: Any, pixel_range: tuple[float, float]) -> Any:
+def to_unit_range(x: Any, pixel_range: tuple[float, ...]) -> Any:
     """Map `pixel_range` to [0, 1], clipped, for pictures."""
     low, high = pixel_range
     return ((x - low) / (high - low)).clip(0.0, 1.0)

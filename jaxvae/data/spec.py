@@ -1,23 +1,40 @@
-"""Facts of the data that a model depends on."""
+"""Facts of the data that a model depends on, and how the data was prepared."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxvae.data.preprocess import to_unit_range
+from jaxvae.data.preprocess import make_preprocess, to_unit_range
+from jaxvae.data.scaling import fit
+from jaxvae.data.split import Dataset
+
+FIXED = ("threshold", "static")  # values of data.binarization that are applied once, to the stored values
 
 
 class DataSpec(NamedTuple):
-    """Facts of the data that a model depends on.
+    """Facts of the data that a model depends on, and what prepares new data as the training data was.
+
+    A run keeps it in each checkpoint; the settings of the section `data` are in its config.
 
     Attributes:
       shape: of one example.
       levels: number of possible values of each entry; 256 for 8-bit pixels, and for floats.
-      is_float: whether the data is stored as floats in [0, 1], and so is not counts.
+      is_float: whether the data is stored as floats, and so is not counts.
       sequence: "text" (tokens `[T]`) or "music" (frames `[T, D]`) for sequences, padded with -1; else "".
       vocabulary: the words of the tokens.
       context_dim: length of the context of each example; 0 without context.
+      dtype: type of the values as they came, before `data.binarization`: "uint8", "int32" or "float32"; "" where an
+        earlier version did not record it.
+      max_value: their greatest possible value, 1 for floats; 0 where an earlier version did not record it.
+      value_range: least and greatest value in the model's units, of scaled data and of floats outside [0, 1]; () where
+        they follow from the type and `data.pixel_range`.
+      shift, scale: `data.scaling` is (x - shift) / scale over the last axis; () for none.
+      is_clipped: whether scaled values outside `value_range` are clipped, for a likelihood without a density there.
+      columns: names of the features of x `[N, F]`; () for none.
+      class_names: names of the labels 0, 1 ...; () for labels that are numbers themselves.
+      factor_names: names of the known generative factors.
     """
 
     shape: tuple[int, ...]
@@ -26,19 +43,124 @@ class DataSpec(NamedTuple):
     sequence: str = ""
     vocabulary: tuple[str, ...] = ()
     context_dim: int = 0
+    dtype: str = ""
+    max_value: float = 0.0
+    value_range: tuple[float, ...] = ()
+    shift: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
+    is_clipped: bool = False
+    columns: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    factor_names: tuple[str, ...] = ()
 
     @property
     def stored_range(self) -> tuple[float, float]:
-        """Least and greatest stored value."""
+        """Least and greatest stored value of data that is not scaled."""
         return 0.0, 1.0 if self.is_float else float(self.levels - 1)
 
-    def pixel_range(self, config: Mapping[str, Any]) -> tuple[float, float]:
+    @property
+    def is_real(self) -> bool:
+        """Whether x is real values of any range: scaled, or floats outside [0, 1]."""
+        return bool(self.value_range)
+
+    @property
+    def log_scale(self) -> float:
+        """Sum of log(scale) over the entries of one example: log p(own units) = log p(model's units) - log_scale."""
+        if not self.scale:
+            return 0.0
+        return math.prod(self.shape[:-1]) * float(np.log(self.scale).sum())
+
+    def scaled(self, x: np.ndarray) -> np.ndarray:
+        """Scale stored values, (x - shift) / scale; unchanged without scaling."""
+        shift, scale = np.asarray(self.shift, np.float32), np.asarray(self.scale, np.float32)
+        return (x - shift) / scale if self.scale else x
+
+    def unscaled(self, x: np.ndarray) -> np.ndarray:
+        """Undo `scaled`."""
+        shift, scale = np.asarray(self.shift, np.float32), np.asarray(self.scale, np.float32)
+        return x * scale + shift if self.scale else x
+
+    def observed_log_scale(self, mask: np.ndarray) -> np.ndarray:
+        """Sum log(scale) over the observed entries of each example: mask `[N, *shape]` to `[N]`."""
+        logs = np.log(self.scale) if self.scale else np.zeros(self.shape[-1])
+        return np.where(mask, logs, 0.0).reshape(len(mask), -1).sum(axis=1)
+
+    def pixel_range(self, config: Mapping[str, Any]) -> tuple[float, ...]:
         """Least and greatest value after preprocessing: `data.pixel_range`, or as stored where that is ()."""
-        return tuple(config["data"]["pixel_range"]) or self.stored_range
+        return self.value_range or tuple(config["data"]["pixel_range"]) or self.stored_range
+
+
+def describe(dataset: Dataset, settings: Mapping[str, Any]) -> tuple[DataSpec, tuple[str, ...]]:
+    """Describe a data set under the settings of the section `data`; return the notes of its scaling too.
+
+    Raises:
+      UserError: the settings do not fit the data.
+    """
+    scaling = fit(dataset, settings)
+    x = dataset.train.x
+    levels = 256 if scaling.scale else 2 if settings["binarization"] == "dynamic" else dataset.levels
+    dtype, max_value = dataset.given or (x.dtype.name, float(dataset.max_value))
+    spec = DataSpec(
+        dataset.shape, levels, bool(scaling.scale) or (x.dtype == np.float32 and levels > 2), dataset.sequence,
+        dataset.vocabulary, dataset.context_dim, dtype, max_value, scaling.value_range, scaling.shift, scaling.scale,
+        columns=dataset.columns, class_names=dataset.class_names, factor_names=dataset.factor_names,
+    )  # fmt: skip
+    return spec, scaling.notes
+
+
+def preprocess_of(config: Mapping[str, Any], spec: DataSpec) -> Callable:
+    """Make the preprocessing of a run, `(key, stored values) -> x`: see `make_preprocess`.
+
+    Raises:
+      UserError: see `make_preprocess`.
+    """
+    settings = config["data"]
+    stored_max = 1.0 if settings["binarization"] in FIXED else spec.max_value or spec.stored_range[1]
+    bounds = spec.value_range if spec.is_clipped else ()
+    return make_preprocess(
+        stored_max, settings["binarization"], settings["pixel_range"], spec.shift, spec.scale, bounds
+    )
 
 
 def viewed(config: Mapping[str, Any], spec: DataSpec, x: Any) -> np.ndarray:
-    """Convert inputs or outputs of the model for files: to [0, 1]; tokens and frames to whole numbers."""
+    """Convert inputs or outputs of the model for files.
+
+    Pixels, and counts as pixels, to [0, 1], clipped; scaled data and floats of any range to the data's own units, not
+    clipped; tokens and frames to whole numbers.
+    """
     if spec.sequence:
         return np.asarray(x).round().astype(np.int32)
-    return to_unit_range(np.asarray(x, np.float32), spec.pixel_range(config))
+    x = np.asarray(x, np.float32)
+    if not spec.is_real:
+        return to_unit_range(x, spec.pixel_range(config))
+    return spec.unscaled(x)
+
+
+def shown(spec: DataSpec, x: np.ndarray) -> np.ndarray:
+    """Convert `viewed` data to [0, 1], clipped, for pictures; sequences are unchanged."""
+    if not spec.is_real:
+        return x
+    if spec.dtype != "float32":  # whole numbers have a range of their own, before the scaling
+        return to_unit_range(x, (0.0, spec.max_value))
+    return to_unit_range(spec.scaled(x), spec.value_range)
+
+
+def fitted(spec: DataSpec, dataset: Dataset, support: tuple[float, float] | None) -> tuple[DataSpec, tuple[str, ...]]:
+    """Fit scaled data to the support of a likelihood: values outside the range of the training data are clipped to it.
+
+    Returns:
+      The spec, and a note with the number of such values; the spec unchanged where the support is the whole line.
+    """
+    if not spec.scale or support is None:
+        return spec, ()
+    outside = 0
+    for split in (dataset.validation, dataset.test):
+        x = spec.scaled(np.asarray(split.x, np.float32))
+        low, high = spec.value_range
+        beyond = (x < low) | (x > high)
+        outside += int((beyond if split.mask is None else beyond & split.mask).sum())
+    notes = (
+        f"{outside} values of the validation and test data are outside the range of the training data, where the "
+        "likelihood has no density: they are clipped to it.",
+    )
+    return spec._replace(is_clipped=True), notes if outside else ()

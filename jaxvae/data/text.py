@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.places import check_own
-from jaxvae.data.files import SPLIT_NAMES
 from jaxvae.data.padding import pad
-from jaxvae.data.split import Split, with_missing
+from jaxvae.data.split import SPLIT_NAMES, Split, with_missing
 from jaxvae.data.vocabulary import SEPARATORS, SPECIAL, UNKNOWN, Vocabulary, make_vocabulary, tokenize
 
 

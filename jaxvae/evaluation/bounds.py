@@ -57,6 +57,8 @@ def leave_out_edge(test: dict[str, Any], space: Space) -> list[str]:
 def has_grey_bernoulli(run: TrainedRun) -> bool:
     """Return whether a binary likelihood is used on grey pixels, as a cross-entropy that is not a likelihood."""
     config, dataset = run.config, run.dataset
+    if run.experiment.spec.is_real:
+        return run.model.likelihood.is_binary
     if not run.model.likelihood.is_binary or config["data"]["binarization"] != "none" or dataset.sequence:
         return False
     parts = (dataset.test.x[i : i + 1024] for i in range(0, len(dataset.test.x), 1024))  # stops at the first grey one

@@ -62,8 +62,8 @@ def _how(run: TrainedRun) -> dict[str, Any]:
 
 
 def _features(run: TrainedRun) -> tuple[np.ndarray, np.ndarray]:
-    real = run.unit(run.x("test", rows(run)))
-    fake = run.unit(run.generated(len(real)))
+    real = run.compared(run.x("test", rows(run)))
+    fake = run.compared(run.generated(len(real)))
     to_features = _feature_map(run)
     return to_features(real), to_features(fake)
 
@@ -73,7 +73,7 @@ def _feature_map(run: TrainedRun) -> features.FeatureMap:
     if name == "pixels":
         return features.pixel_features
     if name == "pca":
-        train = run.unit(run.x("train", run.some("train", PCA_FIT)))
+        train = run.compared(run.x("train", run.some("train", PCA_FIT)))
         return features.pca_features(train, min(PCA_DIM, len(train), train[0].size))
     make = features.npz_features if name.endswith(".npz") else run_features
     return make(Path(name).expanduser())
@@ -111,7 +111,9 @@ def outliers(run: TrainedRun) -> dict[str, Any]:
     """AUROC of each outlier score, the test set against another data set; and K, the draws of z per example."""
     settings, num = run.config["data"], run.config["evaluate"]["max_examples"]
     other = _other_data(run)
-    preprocess = data.make_preprocess(other.max_value, settings["binarization"], settings["pixel_range"])
+    preprocess = run.experiment.preprocess
+    if not run.experiment.spec.is_real:
+        preprocess = data.make_preprocess(other.max_value, settings["binarization"], settings["pixel_range"])
     key, other_key = jax.random.split(run.key("outliers"))
 
     def scores(key: Array, x: Array) -> dict[str, np.ndarray]:
@@ -132,7 +134,7 @@ def outliers(run: TrainedRun) -> dict[str, Any]:
 def _other_data(run: TrainedRun) -> data.Dataset:
     name = run.config["evaluate"]["outliers"]
     where = {"path": name} if Path(name).expanduser().exists() else {"name": name, "path": "", "options": {}}
-    other = sources.load({**run.config["data"], **where})
+    other = sources.load({**run.config["data"], "label": "", **where})
     if other.shape != run.dataset.shape:
         raise UserError(
             f"evaluate.outliers is '{name}', whose examples have the shape {list(other.shape)}; the run's have "

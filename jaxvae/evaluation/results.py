@@ -12,6 +12,7 @@ import jaxvae
 from jaxvae.data.buckets import lengths
 from jaxvae.evaluation.bounds import bits_per_dim, has_grey_bernoulli, leave_out_edge
 from jaxvae.evaluation.labels import label
+from jaxvae.evaluation.own_units import to_own_units
 from jaxvae.evaluation.table import compute
 from jaxvae.runs.attempts import Failure
 from jaxvae.runs.trained_run import TrainedRun
@@ -45,6 +46,7 @@ def evaluate(run: TrainedRun) -> Evaluation:
     notes += refused
     test: dict[str, Any] = dict.fromkeys(OF_TEST) | found.pop("objective", {}) | found.pop("nll", {})
     notes += leave_out_edge(test, model.latent.space)
+    notes += to_own_units(run, test, found)
     grey = has_grey_bernoulli(run)
     if run.experiment.model.context_dim:
         notes.append(
@@ -64,7 +66,12 @@ def evaluate(run: TrainedRun) -> Evaluation:
             test["perplexity"] = math.exp(min(test["nats_per_step"], 700.0))
     elif model.likelihood.is_discrete and not grey and test["nll"] is not None:
         test["bits_per_dim"] = bits_per_dim(test["nll"], dataset.shape)
-    elif not model.likelihood.is_discrete and dataset.test.x.dtype == np.uint8 and len(dataset.shape) == 3:
+    elif (
+        not model.likelihood.is_discrete
+        and dataset.test.x.dtype == np.uint8
+        and len(dataset.shape) == 3
+        and not run.experiment.spec.is_real
+    ):
         notes.append(
             "The pixels are whole numbers, but the likelihood is a density of continuous values: its nats depend on "
             "data.pixel_range, have no lower bound, and are not bits per dimension of the pixels."
@@ -100,6 +107,8 @@ def evaluate(run: TrainedRun) -> Evaluation:
             "examples": {name: len(getattr(dataset, name).x) for name in ("train", "validation", "test")},
             "binarization": config["data"]["binarization"],
             "pixel_range": list(config["data"]["pixel_range"]),
+            "scaling": config["data"].get("scaling", "none"),
+            "class_names": list(dataset.class_names),
             "notes": list(dataset.notes),
         },
         "num_parameters": sum(leaf.size for leaf in jax.tree.leaves(restored.weights["params"])),

@@ -23,6 +23,11 @@ def run_features(workdir: str | os.PathLike, checkpoint: str = "best") -> Featur
       UserError: there is no such run. The map raises it for images of another shape.
     """
     run = restore_run(workdir, checkpoint)
+    if run.spec.is_real:
+        raise UserError(
+            f"evaluate.features is the run in '{workdir}', which was trained on scaled or real values, not on "
+            "pixels. Give a run with data.scaling='none' on images."
+        )
     low, high = run.spec.pixel_range(run.config)
     encode = jax.jit(lambda params, x: centre(run.model.encode(params, low + (high - low) * x)))
 

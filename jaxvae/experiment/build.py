@@ -72,9 +72,15 @@ def model(config: Mapping[str, Any], data: DataSpec) -> Model:
     return made
 
 
-def _check_support(name: str, likelihood: Likelihood, pixel_range: tuple[float, float], data: DataSpec) -> None:
+def _check_support(name: str, likelihood: Likelihood, pixel_range: tuple[float, ...], data: DataSpec) -> None:
     low, high = likelihood.support or (-math.inf, math.inf)
     others = "or take a likelihood for such data: 'gaussian' or 'squared_error', for example."
+    if data.is_real and likelihood.is_of_levels:
+        raise UserError(
+            f"The likelihood '{name}' needs values on equally spaced levels, as pixels have them, but the data is real "
+            f"values{' after data.scaling' if data.scale else ''}. Take a likelihood for such data: 'gaussian' or "
+            "'laplace', for example."
+        )
     if likelihood.is_of_counts:
         if pixel_range != data.stored_range or data.is_float:
             kind = "floats" if data.is_float else f"scaled to {list(pixel_range)}"
@@ -82,6 +88,13 @@ def _check_support(name: str, likelihood: Likelihood, pixel_range: tuple[float, 
                 f"The likelihood '{name}' needs counts, whole numbers from 0 on, but the data is {kind}. Set "
                 f"data.pixel_range to () for whole numbers as stored, {others}"
             )
+    elif data.is_real and (pixel_range[0] < low or pixel_range[1] > high):
+        how = "data.scaling gives" if data.scale else "the data holds"
+        raise UserError(
+            f"The likelihood '{name}' needs data in {[low, high]}, but {how} real values from {pixel_range[0]:.4g} to "
+            f"{pixel_range[1]:.4g}. Set data.scaling to 'unit', which maps the training data to data.pixel_range, "
+            f"(0.0, 1.0), {others}"
+        )
     elif pixel_range[0] < low or pixel_range[1] > high:
         raise UserError(
             f"The likelihood '{name}' needs data in {[low, high]}, but data.pixel_range is {list(pixel_range)}. Set "

@@ -12,6 +12,8 @@ ADDED = {
     "data.kind": "images",
     "data.sequence": {"max_length": 0, "unit": "word", "vocabulary_size": 0, "min_count": 1, "frames_per_beat": 1},
     "data.options": {},
+    "data.scaling": "none",
+    "data.label": "",
     "data.stream": False,
     "data.workers": 0,
     "model.name": "vae",

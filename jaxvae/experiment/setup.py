@@ -3,10 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from jaxvae import data
-from jaxvae.data.spec import DataSpec
+from jaxvae.data.spec import DataSpec, describe, fitted, preprocess_of
 from jaxvae.experiment import build, sources
 from jaxvae.experiment.checks import check_ranges
 from jaxvae.models.base import Model
@@ -32,20 +30,24 @@ class Experiment(NamedTuple):
     data_checksum: int
 
 
-def setup(config: Mapping[str, Any]) -> Experiment:
+def setup(config: Mapping[str, Any], dataset: data.Dataset | None = None) -> Experiment:
     """Build the experiment of a config.
+
+    Args:
+      config: the settings.
+      dataset: the data; where given, it is used instead of loading that of the section `data`.
 
     Raises:
       UserError: a setting that cannot work.
     """
     check_ranges(config)
-    preprocess = data.make_preprocess(1.0, "none", config["data"]["pixel_range"])  # fails before data is read
-    dataset = sources.load(config["data"])
-    preprocess = data.make_preprocess(dataset.max_value, config["data"]["binarization"], config["data"]["pixel_range"])
-    levels = 2 if config["data"]["binarization"] == "dynamic" else dataset.levels
-    is_float = dataset.train.x.dtype == np.float32 and levels > 2
-    spec = DataSpec(dataset.shape, levels, is_float, dataset.sequence, dataset.vocabulary, dataset.context_dim)
+    data.make_preprocess(1.0, "none", config["data"]["pixel_range"])  # fails before data is read
+    dataset = sources.load(config["data"]) if dataset is None else dataset
+    spec, notes = describe(dataset, config["data"])
     model = build.model(config, spec)
+    spec, more = fitted(spec, dataset, model.likelihood.support)
+    dataset = dataset._replace(notes=(*dataset.notes, *notes, *more))
+    preprocess = preprocess_of(config, spec)
     total_steps = config["train"]["num_epochs"] * (len(dataset.train.x) // max(config["train"]["batch_size"], 1))
     objective = build.objective(config, model, spec, total_steps)
     checksum = data.checksum(dataset.train, dataset.vocabulary)

@@ -50,6 +50,11 @@ class Likelihood(NamedTuple):
         """Return whether data must be whole numbers from 0 on."""
         return self.support == (0.0, math.inf)
 
+    @property
+    def is_of_levels(self) -> bool:
+        """Return whether data must lie on equally spaced levels between two ends, as 8-bit pixels do."""
+        return self.is_discrete and not self.is_binary and not self.is_of_counts
+
 
 def find_activation(name: str) -> Callable[[Array], Array]:
     """Look up the map from a decoder's outputs to means."""

@@ -55,10 +55,11 @@ def latent_map(run: TrainedRun, failures: list[Failure]) -> dict[str, Any]:
     out: dict[str, Any] = {"maps": maps, "rows": rows.tolist(), "looks": of_classes(1), "labels": None, "names": []}
     x, captions = run.x("test", rows), [f"example {row}" for row in rows]
     if run.experiment.spec.sequence == "text":
-        captions = sentences(run.config, run.experiment.spec, run.unit(x))
+        captions = sentences(run.config, run.experiment.spec, run.viewed(x))
     elif (label := run.dataset.test.label) is not None:
-        names, index = np.unique(label[rows], return_inverse=True)
-        out |= {"labels": index.tolist(), "names": [str(name) for name in names], "looks": of_classes(len(names))}
+        classes, index = np.unique(label[rows], return_inverse=True)
+        names = [run.dataset.class_names[i] if run.dataset.class_names else str(i) for i in classes]
+        out |= {"labels": index.tolist(), "names": names, "looks": of_classes(len(names))}
         captions = [f"label {names[i]}" for i in index]
     out["captions"], out["thumbs"] = captions, None
     thumbs = attempt("The map's pictures", failures, lambda: _thumbnails(run, x))
@@ -88,5 +89,5 @@ def _thumbnails(run: TrainedRun, x: np.ndarray) -> np.ndarray | None:
     """Return the model's inputs as pictures `[N, H, W, 3]`; None where the data has no pictures."""
     spec = run.experiment.spec
     size = len(x) if spec.sequence else AT_A_TIME  # all piano rolls have the same keys
-    found = [pictures(spec, run.unit(x[i : i + size])) for i in range(0, len(x), size)]
+    found = [pictures(spec, run.viewed(x[i : i + size])) for i in range(0, len(x), size)]
     return None if found[0] is None else np.concatenate([shrunk(some, THUMBNAIL) for some in found if some is not None])

@@ -77,7 +77,7 @@ def latent_scatter(codes: np.ndarray, labels: np.ndarray | None, names: Sequence
     Args:
       codes: the posterior means of the test set, for example.
       labels: `[N]`, or None.
-      names: of the classes, in the order of the sorted labels; by default the labels themselves.
+      names: of the labels 0, 1 ...; by default the labels themselves.
     """
     size = float(np.clip(2000 / max(len(codes), 1), 1.5, 8))
     with style():
@@ -87,7 +87,7 @@ def latent_scatter(codes: np.ndarray, labels: np.ndarray | None, names: Sequence
             axes.scatter(*codes.T, s=size, linewidths=0, color=OKABE_ITO[0], alpha=0.7)
         else:
             classes, index = np.unique(labels, return_inverse=True)
-            shown = list(names) if len(names) == len(classes) else [str(one) for one in classes]
+            shown = [names[one] if 0 <= one < len(names) else str(one) for one in classes]
             (_ordered if is_ordered(len(classes)) else _classes)(axes, codes, index, shown, size)
         axes.set_aspect("equal")
         name_axes(axes, "z[0]", "z[1]")

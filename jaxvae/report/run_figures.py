@@ -115,7 +115,8 @@ def _examples(run: TrainedRun, path: Path) -> list[Path]:
 def _latent_scatter(run: TrainedRun, path: Path, kind: str) -> list[Path]:
     if run.model.latent_shape != (2,):
         return []
-    return save(plots.latent_scatter(run.codes("test"), run.dataset.test.label), path, kind)
+    dataset = run.dataset
+    return save(plots.latent_scatter(run.codes("test"), dataset.test.label, dataset.class_names), path, kind)
 
 
 def _latent_grid(run: TrainedRun, path: Path, kind: str) -> list[Path]:

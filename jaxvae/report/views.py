@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxvae.data.midi import write_midi
-from jaxvae.data.spec import DataSpec
+from jaxvae.data.spec import DataSpec, shown
 from jaxvae.data.vocabulary import Vocabulary
 from jaxvae.report import figures, style
 
@@ -84,7 +84,7 @@ def pictures(spec: DataSpec, x: np.ndarray) -> np.ndarray | None:
     """Convert `viewed` examples `[N, *shape]` to RGB `[N, H, W, 3]`, uint8; None unless they are images or music."""
     if spec.sequence == "music":
         return figures.as_pictures(rolls(x))
-    return None if spec.sequence or not figures.are_images(x.shape[1:]) else figures.as_pictures(x)
+    return None if spec.sequence or not figures.are_images(x.shape[1:]) else figures.as_pictures(shown(spec, x))
 
 
 def rolls(frames: np.ndarray) -> np.ndarray:

@@ -101,5 +101,5 @@ def _check_layout(objective: Objective, weights: dict[str, Tree], workdir: str |
 
 def _spec(info: dict[str, Any]) -> DataSpec:
     data = info["data"]
-    of_json = {"shape": tuple(data["shape"]), "vocabulary": tuple(data.get("vocabulary", ()))}  # JSON has no tuples
+    of_json = {key: tuple(value) for key, value in data.items() if isinstance(value, list)}  # JSON has no tuples
     return DataSpec(**{**data, **of_json})

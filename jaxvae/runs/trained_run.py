@@ -12,7 +12,7 @@ from jaxvae import train
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Array, Key
 from jaxvae.data.load import Split
-from jaxvae.data.spec import viewed
+from jaxvae.data.spec import shown, viewed
 from jaxvae.experiment.parts import part
 from jaxvae.experiment.setup import Experiment
 from jaxvae.models.base import centre
@@ -72,9 +72,22 @@ class TrainedRun:
         """Return `batches` as one array `[N, *data_shape]`."""
         return np.concatenate(list(self.batches(split, which)))
 
-    def unit(self, x: Any) -> np.ndarray:
-        """Convert model inputs or decoded means as `viewed` does: to [0, 1]; tokens and frames to whole numbers."""
+    def viewed(self, x: Any) -> np.ndarray:
+        """Convert model inputs or decoded means for files, see `data.spec.viewed`: real values in their own units."""
         return viewed(self.config, self.experiment.spec, x)
+
+    def unit(self, x: Any) -> np.ndarray:
+        """Convert model inputs or decoded means to [0, 1] for pictures; tokens and frames to whole numbers."""
+        return shown(self.experiment.spec, self.viewed(x))
+
+    def compared(self, x: Any) -> np.ndarray:
+        """Convert model inputs or decoded means for distances: as `unit`, but real values in the model's units."""
+        return np.asarray(x, np.float32) if self.experiment.spec.is_real else self.viewed(x)
+
+    def class_name(self, label: int, factor: str = "") -> str:
+        """Return the name of a class: "3 (cat)", or its number alone where it has no name."""
+        names = () if factor else self.dataset.class_names
+        return f"{label} ({names[label]})" if 0 <= label < len(names) else str(label)
 
     def codes(self, split: str) -> np.ndarray:
         """Return the code `[N, D]` of each example: a point estimate of q(z|x) (mostly its mean), flattened."""

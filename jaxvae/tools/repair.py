@@ -45,7 +45,8 @@ def impute(
       chains: chains per example; the mean is over all of them.
       nll_samples: K of log p(x_missing | x_observed); 0 leaves it out.
 
-    `numbers` holds the mean squared errors on missing values in units of the pixel range, their ratio (unless the
+    `numbers` holds the mean squared errors on missing values in units of the pixel range (of real values as the model
+    sees them), their ratio (unless the
     missing values are constant, so that the mean has no error), and that log-likelihood.
 
     Raises:
@@ -68,22 +69,27 @@ def impute(
         raise UserError("The mask marks every value as observed: there is nothing to impute.")
     key, nll_key = jax.random.split(run.key("impute"))
     found = METHODS[method](run.model, run.params, key, x, observed, steps, burn_in, chains)
-    average = np.mean(run.split("train").x, axis=0, dtype=np.float64) / run.dataset.max_value
-    true, filled = run.unit(x), run.unit(found.mean)
-    error = float(np.mean(np.square(filled - true)[missing]))
-    baseline = float(np.mean(np.square(np.broadcast_to(average, true.shape) - true)[missing]))
+    spec = run.experiment.spec
+    average = np.mean(run.split("train").x, axis=0, dtype=np.float64)
+    average = average if spec.is_real else average / run.dataset.max_value
+    true, filled = run.viewed(x), run.viewed(found.mean)
+    spread = np.asarray(spec.scale or 1.0, np.float32)  # errors of scaled data are in the model's units
+    error = float(np.mean(np.square((filled - true) / spread)[missing]))
+    baseline = float(np.mean(np.square((np.broadcast_to(average, true.shape) - true) / spread)[missing]))
     numbers = {"error": error, "mean_image_error": baseline}
     if baseline > ROUNDING:
         numbers["ratio"] = error / baseline
     numbers["acceptance"] = float(jnp.mean(found.acceptance))
     if nll_samples:
         log_likelihood = imputation.missing_log_likelihood(run.model, run.params, nll_key, x, observed, nll_samples)
-        numbers["log_likelihood_of_missing"] = float(jnp.mean(log_likelihood))
-    hidden = np.where(missing, 0.5, true)
-    shown = np.stack([true, hidden, filled, run.unit(found.sample)])[:, :16]
+        own_units = float(np.mean(spec.observed_log_scale(missing)))
+        numbers["log_likelihood_of_missing"] = float(jnp.mean(log_likelihood)) - own_units
+    middle = sum(spec.pixel_range(run.config)) / 2
+    hidden = np.where(missing, run.viewed(np.full_like(true, middle)), true)
+    shown = np.stack([true, hidden, filled, run.viewed(found.sample)])[:, :16]
     title = f"test examples; observed values; mean of the missing ones; a sample of them (by {method})"
     arrays = {"index": rows, "x": true, "observed": np.asarray(observed)}
-    arrays |= {"mean": filled, "sample": run.unit(found.sample)}
+    arrays |= {"mean": filled, "sample": run.viewed(found.sample)}
     return Outcome(arrays, shown, title, numbers)
 
 
@@ -127,10 +133,11 @@ def denoise(run: TrainedRun, level: float = 0.3, num: int = 16, steps: int = 1) 
     noise = jax.random.normal(run.key("denoise"), x.shape)
     noisy = jnp.clip(x + level * (high - low) * noise, low, high)
     clean = arithmetic.denoise(run.model, run.params, noisy, steps)
-    rows = np.stack([run.unit(each) for each in (x, noisy, clean)])
+    rows = np.stack([run.viewed(each) for each in (x, noisy, clean)])
+    seen = [run.compared(each) for each in (x, noisy, clean)]
     numbers = {
-        "noisy_error": float(np.mean(np.square(rows[1] - rows[0]))),
-        "error": float(np.mean(np.square(rows[2] - rows[0]))),
+        "noisy_error": float(np.mean(np.square(seen[1] - seen[0]))),
+        "error": float(np.mean(np.square(seen[2] - seen[0]))),
     }
     arrays = {"index": index, "x": rows[0], "noisy": rows[1], "denoised": rows[2]}
     return Outcome(arrays, rows, "test examples; with noise; projected on the model", numbers)
@@ -152,12 +159,13 @@ def search(run: TrainedRun, target: int = 0, num: int = 64, steps: int = 300, pr
     chart(run.model, "A search by gradients")  # refused before anything is fitted
     labels = run.labels("train")
     if target not in labels:
-        raise UserError(f"No training example is of class {target}; classes: {sorted(map(int, set(labels)))}.")
+        names = ", ".join(run.class_name(int(label)) for label in np.unique(labels))
+        raise UserError(f"No training example is of class {target}; classes: {names}.")
     weights, bias, classes = linear_classifier(run.codes("train"), labels)
     score = class_log_probability(jnp.asarray(weights), jnp.asarray(bias), int(np.searchsorted(classes, target)))
     found = gradient_search(run.model, run.params, run.key("search"), score, num, steps, prior_weight=prior_weight)
-    mean = run.unit(found.mean)
+    mean = run.viewed(found.mean)
     columns = min(num, 16)
     rows = mean[: num // columns * columns].reshape(-1, columns, *mean.shape[1:])
     numbers = {"mean_log_probability": float(jnp.mean(found.score)), "mean_log_prior": float(jnp.mean(found.log_prior))}
-    return Outcome({"z": np.asarray(found.z), "mean": mean}, rows, f"found for class {target}", numbers)
+    return Outcome({"z": np.asarray(found.z), "mean": mean}, rows, f"found for class {run.class_name(target)}", numbers)

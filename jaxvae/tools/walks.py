@@ -51,11 +51,11 @@ def interpolate(run: TrainedRun, num: int = 8, steps: int = 9, path: str = "line
     curve, length = walk(run.params, x[::2], x[1::2])
     rows = np.concatenate([x[::2, None], curve.mean, x[1::2, None]], axis=1)
     title = f"between two test examples, the first and the last of each row, {path} path"
-    arrays = {"z": np.asarray(curve.z), "mean": run.unit(curve.mean)}
+    arrays = {"z": np.asarray(curve.z), "mean": run.viewed(curve.mean)}
     numbers = {}
     if not run.experiment.spec.sequence:  # sentences have no distance
         numbers["mean_decoded_length"] = float(length)
-    return Outcome(arrays, run.unit(rows), title, numbers)
+    return Outcome(arrays, run.viewed(rows), title, numbers)
 
 
 def traverse(run: TrainedRun, index: int = 0, num: int = 12, steps: int = 11, span: float = 3.0) -> Outcome:
@@ -82,7 +82,7 @@ def traverse(run: TrainedRun, index: int = 0, num: int = 12, steps: int = 11, sp
     walk = partial(arithmetic.traversal, run.model, dims=order.tolist(), span=span, num=steps)
     mean = jax.jit(walk)(run.params, z)
     title = f"one dimension of z in each row, -{span:g} to {span:g} prior deviations, by their KL"
-    arrays = {"dimension": order, "mean": run.unit(mean)}
+    arrays = {"dimension": order, "mean": run.viewed(mean)}
     return Outcome(arrays, arrays["mean"], title)
 
 
@@ -124,23 +124,23 @@ def attribute(
     labels = {name: run.labels(name, factor) for name in ("train", "test")}
     other = None if negative < 0 else negative
     vector = arithmetic.attribute_vector(jnp.asarray(run.codes("train")), labels["train"], positive, other)
-    is_there = labels["test"] == positive
+    is_there, named = labels["test"] == positive, run.class_name(positive, factor)
     start = is_there if strength < 0 else ~is_there if other is None else labels["test"] == other
     if not start.any():
-        raise UserError(f"There is no test example to move {'from' if strength < 0 else 'to'} class {positive}.")
+        raise UserError(f"There is no test example to move {'from' if strength < 0 else 'to'} class {named}.")
     codes = jnp.asarray(run.codes("test")[start])
     moved = run.decode(codes + strength * vector)
     names = ("before", "after")
     rows = run.some("train", LARGEST)
     found = agreement(
-        run.unit(run.x("train", rows)), labels["train"][rows], positive,
-        *(run.unit(x) for x in (run.decode(codes), moved)),
+        run.compared(run.x("train", rows)), labels["train"][rows], positive,
+        *(run.compared(x) for x in (run.decode(codes), moved)),
     )  # fmt: skip
     shown_rows = some_rows(len(codes), num)  # the test set may be sorted
     num = len(shown_rows)
     path = arithmetic.move(codes[shown_rows], vector, jnp.linspace(0.0, strength, steps))
-    shown = run.unit(run.decode(path.reshape(num * steps, -1))).reshape(num, steps, *run.model.data_shape)
-    title = f"{'towards' if strength > 0 else 'away from'} {factor or 'class'} {positive}, strength 0 to {strength:g}"
+    shown = run.viewed(run.decode(path.reshape(num * steps, -1))).reshape(num, steps, *run.model.data_shape)
+    title = f"{'towards' if strength > 0 else 'away from'} {factor or 'class'} {named}, strength 0 to {strength:g}"
     return Outcome({"vector": np.asarray(vector), "mean": shown}, shown, title, dict(zip(names, found, strict=True)))
 
 
@@ -154,5 +154,5 @@ def analogy(run: TrainedRun, a: int = 0, b: int = 1, c: int = 2) -> Outcome:
     arithmetic.require_euclidean(run.model, "An analogy")
     codes = run.codes("test")[chosen(run, "analogy", a=a, b=b, c=c)]
     z = np.concatenate([codes, arithmetic.analogy(*map(jnp.asarray, codes))[None]])
-    mean = run.unit(run.decode(z))
+    mean = run.viewed(run.decode(z))
     return Outcome({"z": z, "mean": mean}, mean[None], "first is to second as third to fourth")

@@ -106,8 +106,8 @@ def test_mistakes_in_the_flags(refused, workdir, monkeypatch, argv, said):
         ("data.name=no_such_set", ["no data set 'no_such_set'", "TFDS has none", "data.path"]),
         ("data.name=mnsit", ["no data set 'mnsit'", "Did you mean 'mnist'?"]),
         ("data.name=kmnist", ["'kmnist' is not prepared", "tfds build kmnist"]),
-        ("data.path=missing.npz", ["'missing.npz'", ".npz or .npy file or a folder"]),
-        ("data.path=pyproject.toml", ["'pyproject.toml'", ".npz or .npy"]),
+        ("data.path=missing.npz", ["'missing.npz'", "arrays (.npz, .npy, .mat, .h5), a table"]),
+        ("data.path=pyproject.toml", ["'pyproject.toml', which has another suffix", ".npz, .npy"]),
         ("seed=-1", ["seed is -1", "from 0 to 2**32 - 1"]),
         ("parallel=foo", ["'foo'. Known: jit, pmap."]),
         ("model.posterior=delta", ["'delta'", "'diagonal_gaussian'"]),
@@ -239,12 +239,12 @@ X = np.random.default_rng(0).random((300, 6, 5))
     ("x", "said"),
     [
         (np.where(X < 0.01, np.nan, X), f"{(X < 0.01).sum()} values that are NaN or infinite"),
-        (X * 3, "floats must lie in [0, 1]"),
+        (X * 3, "needs data in [0.0, 1.0], but the data holds real values from 0.000324 to 3"),
         (X[:, 0, 0], "shape (300,)"),
         (X.astype(str), "type <U"),
         (X.astype(object), "objects and pickles are refused"),
         (X[:50], "batch_size"),
-        ((10 * X).astype(np.int64) - 1, "whole numbers from -1 to 8; counts are 0 or more"),
+        ((10 * X).astype(np.int64) - 1, "needs data in [0.0, 1.0], but the data holds real values from -1 to 8"),
     ],
 )
 def test_own_data_that_is_unusable(refused, workdir, tmp_path, x, said):

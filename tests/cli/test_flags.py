@@ -104,7 +104,7 @@ def test_options_of_the_old_part_go_and_new_ones_come(overrides, part, expected)
 
 @pytest.mark.parametrize(
     ("suffix", "name", "epochs"),
-    [("", "digits", 100), (":digits", "digits", 100), (":mnist", "mnist", 20), (":any/set", "any/set", 20)],
+    [("", "digits", 1000), (":digits", "digits", 1000), (":mnist", "mnist", 20), (":any/set", "any/set", 20)],
 )
 def test_the_data_set_stands_behind_a_colon(suffix, name, epochs):
     config = config_of(VAE + suffix)

@@ -62,6 +62,8 @@ def test_the_validation_fraction_leaves_the_test_set_alone(fraction, sizes):
         (PIXELS // 128, (6, 5, 1), 1, np.uint8),
         (PIXELS / 255, (6, 5, 1), 1, np.float32),
         ((PIXELS / 255).astype(np.float16), (6, 5, 1), 1, np.float32),
+        (PIXELS - 100.5, (6, 5, 1), 1, np.float32),
+        (PIXELS.astype(np.int64) - 1, (6, 5, 1), 1, np.float32),
     ],
 )
 def test_files_of_every_plain_type_and_shape(tmp_path, suffix, x, shape, max_value, kind):
@@ -124,17 +126,14 @@ NAN = np.where(PIXELS == 7, np.nan, PIXELS / 255)
         ({"x": PIXELS[..., None, None]}, r"shape \(40, 6, 5, 1, 1\)"),
         ({"x": PIXELS[:0]}, "0 examples are too few"),
         ({"x": PIXELS[:2]}, "2 examples are too few"),
-        ({"x": PIXELS.astype(np.float32)}, "from 0 to 255; floats must lie in"),
-        ({"x": PIXELS / 255 - 0.5}, "from -0.5 to 0.5; floats must lie in"),
         ({"x": PIXELS.astype(np.int64) << 20}, "type int64"),
-        ({"x": PIXELS.astype(np.int64) - 1}, "whole numbers from -1 to 254; counts are 0 or more"),
         ({"x": np.array([["a", "b"]] * 40)}, "type <U1"),
         ({"x": PIXELS.astype(complex)}, "type complex"),
         ({"x": np.array([[None]] * 40)}, "objects and pickles are refused"),
         ({"x": PIXELS, "y": LABELS[:5]}, "40 examples but 5 labels"),
         ({"x": PIXELS, "y": np.int64(3)}, "label"),
         ({"x": PIXELS, "y": np.eye(3)[LABELS]}, "label"),
-        ({"x": PIXELS, "y": np.array(["a"] * 40)}, "label"),
+        ({"x": PIXELS, "y": np.array([["a"]] * 40 * 2)}, "label"),
         ({"x": PIXELS, "y": np.full(40, np.nan)}, "label"),
         ({"a": PIXELS, "b": PIXELS}, r"holds a \(40, 6, 5\), b \(40, 6, 5\)"),
         ({"x_test": PIXELS}, "x_train"),
@@ -194,7 +193,7 @@ FILES = {
     "array.npz": NPY,
     "members.npz": content(text_member),
     "none.npz": content(np.savez),
-    "table.csv": b"1,2",
+    "table.txt": b"1,2",
 }
 
 

@@ -279,7 +279,7 @@ def test_a_search_finds_the_class(digits, found):
         ("analogy", {"c": 400}, "c=400; the test set has"),
         ("attribute", {"positive": 77}, "no code of class 77. Classes of the labels: 0, 1, 2"),
         ("attribute", {"negative": 77}, "no code of class 77"),
-        ("search", {"target": 77}, "No training example is of class 77; classes: [0, 1, 2"),
+        ("search", {"target": 77}, "No training example is of class 77; classes: 0, 1, 2"),
         ("impute", {"mask": "no.npy"}, "The mask 'no.npy' cannot be read"),
         ("impute", {"part": 0.01}, "every value as observed"),
     ],

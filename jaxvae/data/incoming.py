@@ -1,0 +1,192 @@
+"""Take data as it came: as a data set to train on, or checked against what a run was trained on."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxvae.common.errors import UserError
+from jaxvae.common.sequences import PADDING
+from jaxvae.data import annotated, tables
+from jaxvae.data.checks import where_not_finite
+from jaxvae.data.files import finished
+from jaxvae.data.kinds import load_data
+from jaxvae.data.load import from_arrays, prepare_found
+from jaxvae.data.preprocess import binarize
+from jaxvae.data.resize import resize
+from jaxvae.data.spec import FIXED, DataSpec
+from jaxvae.data.split import Dataset
+from jaxvae.data.vocabulary import Vocabulary
+
+IN_MEMORY = "arrays"  # name of a data set that was given as an object
+
+
+def as_dataset(x: Any, settings: Mapping[str, Any], name: str = IN_MEMORY) -> Dataset:
+    """Make a data set of what a user has.
+
+    Args:
+      x: an array `[N, ...]` or a list of examples; a dictionary of arrays, as in an `.npz` file, some of which may be
+        data frames; a data frame of pandas, Polars or Arrow; an `AnnData`; a `Dataset`, returned unchanged; or a string
+        or path: a file or folder where it exists, else the name of a data set.
+      settings: the section `data` of a config.
+      name: of the data set, where x has none.
+
+    Raises:
+      UserError: x is not usable data, or a setting does not fit it.
+    """
+    if isinstance(x, Dataset):
+        return x
+    if isinstance(x, (str, Path)):
+        where = {"path": str(x)} if Path(x).expanduser().exists() else {"name": str(x), "path": ""}
+        return load_data({**settings, **where})
+    label, size = settings.get("label", ""), settings["image_size"]
+    how = settings["validation_fraction"], settings["binarization"]
+    if tables.is_table(x):
+        return prepare_found(name, finished(tables.from_table(x, name, label), name, size), *how)
+    if annotated.is_annotated(x):
+        return prepare_found(name, finished(annotated.from_annotated(x, name, label), name, size), *how)
+    arrays, columns = _named(x, name, label)
+    made = from_arrays(name, arrays, size, *how, "" if columns else label)
+    return made._replace(columns=columns)
+
+
+def _named(x: Any, name: str, label: str) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """Return named arrays, and the columns of the data frames among them."""
+    if not isinstance(x, Mapping):
+        return {"x": _array(x)}, ()
+    arrays, columns = {}, ()
+    for key, value in x.items():
+        if not tables.is_table(value) or not hasattr(value, "columns"):
+            arrays[key] = _array(value)
+            continue
+        found = tables.from_table(value, f"{name}, {key}", label)
+        if columns and found.columns != columns:
+            value, found = tables.columns_of(value, columns, key), found._replace(columns=columns)
+            found = found._replace(splits={"train": found.splits["train"]._replace(x=value)})
+        split, columns = found.splits["train"], found.columns
+        arrays[key] = split.x
+        beside = key.replace("x", "y", 1) if "x" in key else f"{key}_y"
+        if split.label is not None and beside not in x:
+            arrays[beside] = split.label
+    return arrays, columns
+
+
+def _array(x: Any) -> np.ndarray:
+    try:
+        return np.asarray(x)
+    except ValueError as error:
+        raise UserError(
+            "The examples have different shapes: give an array [N, ...], or a list of arrays of one shape."
+        ) from error
+
+
+def as_stored(spec: DataSpec, settings: Mapping[str, Any], x: Any) -> np.ndarray:
+    """Check data against what a run was trained on, and convert it to the form that its preprocessing takes.
+
+    Args:
+      spec: of the run.
+      settings: the section `data` of the run's config.
+      x: data as the training data came: an array or list `[N, ...]`, images with or without a channel axis, a data
+        frame with the columns of the training data (others are ignored), an `AnnData`, or a list of sentences.
+
+    Returns:
+      `[N, *spec.shape]`, uint8, int32 or float32.
+
+    Raises:
+      UserError: another shape, type or range, or missing columns; the message says what was expected.
+    """
+    if spec.sequence:
+        return _sequences(spec, settings, x)
+    found = _columns(spec, x)
+    if found.dtype.kind not in "biuf":
+        raise UserError(f"The data has type {found.dtype}; {_expected(spec)}.")
+    if found.ndim == len(spec.shape) and len(spec.shape) == 3:
+        found = found[..., None]
+    if settings["image_size"] and found.ndim == 4:
+        found = resize(found, settings["image_size"])
+    if found.ndim != 1 + len(spec.shape) or found.shape[1:] != spec.shape:
+        one = " A single example needs a first axis: x[None]." if found.shape in (spec.shape, spec.shape[:-1]) else ""
+        raise UserError(f"The data has shape {found.shape}; {_expected(spec)}.{one}")
+    if not spec.dtype:
+        raise UserError(
+            "The run was trained by an earlier version, which did not record how its data was prepared. Train it "
+            "again, or preprocess the data yourself and use jaxvae.restore."
+        )
+    stored = _floats(spec, found) if spec.dtype == "float32" else _whole(spec, settings, found)
+    mode = settings["binarization"]
+    return binarize(stored, spec.max_value, mode)[0] if mode in FIXED else stored
+
+
+def _expected(spec: DataSpec) -> str:
+    kind = (
+        "real values" if spec.dtype == "float32" and spec.is_real
+        else "floats in [0, 1]" if spec.dtype == "float32"
+        else f"whole numbers from 0 to {spec.max_value:g}"
+    )  # fmt: skip
+    of = f" (columns {', '.join(spec.columns[:10])}{' ...' if len(spec.columns) > 10 else ''})" if spec.columns else ""
+    return f"the run was trained on {kind} of shape [N, {', '.join(map(str, spec.shape))}]{of}"
+
+
+def _columns(spec: DataSpec, x: Any) -> np.ndarray:
+    if annotated.is_annotated(x):
+        names = list(map(str, x.var_names))
+        if missing := [name for name in spec.columns if name not in names]:
+            raise UserError(
+                f"The data lacks {len(missing)} of the {len(spec.columns)} variables that the run was trained on: "
+                f"{', '.join(missing[:10])}."
+            )
+        return annotated.matrix(x[:, list(spec.columns)] if spec.columns else x)
+    if tables.is_table(x) and hasattr(x, "columns"):
+        return tables.columns_of(x, spec.columns, "x") if spec.columns else np.asarray(x)
+    return _array(x)
+
+
+def _floats(spec: DataSpec, x: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        x = x.astype(np.float32)
+    if bad := int(x.size - np.isfinite(x).sum()):
+        raise UserError(f"The data holds {bad} values that are NaN or infinite, {where_not_finite(x, spec.columns)}.")
+    if not spec.is_real and x.size and (x.min() < 0 or x.max() > 1):
+        raise UserError(f"The data holds values from {x.min():.4g} to {x.max():.4g}; {_expected(spec)}.")
+    return x
+
+
+def _whole(spec: DataSpec, settings: Mapping[str, Any], x: np.ndarray) -> np.ndarray:
+    """Convert to whole numbers; floats must be whole, and not images in [0, 1] where the run's are in [0, 255]."""
+    greatest, least = (float(x.max()), float(x.min())) if x.size else (0.0, 0.0)
+    is_whole = x.dtype.kind != "f" or (bool((x == np.rint(x)).all()) and (greatest > 1 or spec.max_value <= 1))
+    # Unlike those of pixels, the greatest count of the training data bounds no others.
+    is_counts = spec.dtype == "int32" and (spec.scale or not settings["pixel_range"])
+    bound = np.inf if is_counts else spec.max_value
+    if not is_whole or least < 0 or greatest > bound or np.isnan(greatest):
+        kind = "" if is_whole or x.dtype.kind != "f" else "floats "
+        raise UserError(f"The data holds {kind}values from {least:.4g} to {greatest:.4g}; {_expected(spec)}.")
+    return x.astype(spec.dtype)
+
+
+def _sequences(spec: DataSpec, settings: Mapping[str, Any], x: Any) -> np.ndarray:
+    if spec.sequence == "text" and not hasattr(x, "dtype") and all(isinstance(one, str) for one in x):
+        words, length = Vocabulary(spec.vocabulary, settings["sequence"]["unit"]), spec.shape[0]
+        rows = [words.encode(sentence) for sentence in x]
+        if longest := max((len(row) for row in rows if len(row) > length), default=0):
+            raise UserError(
+                f"A sentence has {longest - 1} tokens; the run was trained on sentences of at most {length - 1}."
+            )
+        stored = np.full((len(rows), length), PADDING, np.int32)
+        for row, tokens in zip(stored, rows, strict=True):
+            row[: len(tokens)] = tokens
+        return stored
+    found, greatest = _array(x), spec.max_value or spec.levels - 1
+    if found.dtype.kind not in "iu" or found.ndim != 1 + len(spec.shape) or found.shape[1:] != spec.shape:
+        raise UserError(
+            f"The data is {found.dtype} of shape {found.shape}; the run was trained on {spec.sequence}, whole numbers "
+            f"of shape [N, {', '.join(map(str, spec.shape))}], padded with {PADDING}"
+            f"{', or a list of sentences' if spec.sequence == 'text' else ''}."
+        )
+    if found.size and (found.min() < PADDING or found.max() > greatest):
+        raise UserError(
+            f"The data holds numbers from {found.min()} to {found.max()}; the run was trained on numbers from 0 to "
+            f"{greatest:g}, padded with {PADDING}."
+        )
+    return found.astype(np.int32)

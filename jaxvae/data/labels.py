@@ -1,0 +1,49 @@
+"""Encode labels as integers, and keep the names of the classes."""
+
+from typing import Any
+
+import numpy as np
+
+from jaxvae.common.errors import UserError
+from jaxvae.data.split import Split
+
+
+def encode_labels(splits: dict[str, Split], source: str) -> tuple[dict[str, Split], tuple[str, ...]]:
+    """Encode labels that are strings as integers, in sorted order over all splits.
+
+    Whole numbers stored as floats, and columns `[N, 1]` or rows `[1, N]`, become integers `[N]`; later checks refuse
+    other types.
+
+    Returns:
+      `(splits, class names)`, without names where the labels are numbers themselves.
+
+    Raises:
+      UserError: a label is missing, or only some splits have strings.
+    """
+    labels = {key: _plain(split.label, len(split.x)) for key, split in splits.items() if split.label is not None}
+    strings = [key for key, label in labels.items() if label.dtype.kind == "U"]
+    names: tuple[str, ...] = ()
+    if strings:
+        if len(strings) < len(labels):
+            raise UserError(
+                f"The labels of '{source}' are strings in {', '.join(strings)} and numbers in "
+                f"{', '.join(labels.keys() - set(strings))}: give one kind in all splits."
+            )
+        classes, index = np.unique(np.concatenate(list(labels.values())), return_inverse=True)
+        names = tuple(map(str, classes))
+        ends = np.cumsum([len(label) for label in labels.values()])[:-1]
+        labels = dict(zip(labels, np.split(index.astype(np.int32), ends), strict=True))
+    return {key: split._replace(label=labels.get(key)) for key, split in splits.items()}, names
+
+
+def _plain(label: Any, num: int) -> np.ndarray:
+    label = np.asarray(label)
+    if label.ndim == 2 and label.size == num and 1 in label.shape:  # as MATLAB stores them
+        label = label.ravel()
+    if label.dtype.kind == "S":
+        return np.char.decode(label, errors="replace")
+    if label.dtype.kind == "O" and all(isinstance(one, str) for one in label.flat):
+        return label.astype(str)
+    if label.dtype == np.bool_ or (label.dtype.kind == "f" and label.size and bool((label == label.round()).all())):
+        return label.astype(np.int32)
+    return label
