@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jaxvae import data, likelihoods, losses, metrics, models, networks, objectives, posteriors, priors, train
+    from jaxvae.api.fitting import fit
+    from jaxvae.api.run import Run, load
     from jaxvae.common.errors import UserError
     from jaxvae.common.platform import avoid_wrong_sums
     from jaxvae.models import Model, given, make_model, reconstruct, reparameterize, sample
@@ -16,15 +18,15 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Model", "Objective", "UserError", "avoid_wrong_sums", "data", "given", "likelihoods", "losses", "make_model",
-    "metrics", "models", "networks", "objectives", "posteriors", "priors", "reconstruct", "reparameterize", "restore",
-    "sample", "train",
+    "Model", "Objective", "Run", "UserError", "avoid_wrong_sums", "data", "fit", "given", "likelihoods", "load",
+    "losses", "make_model", "metrics", "models", "networks", "objectives", "posteriors", "priors",
+    "reconstruct", "reparameterize", "restore", "sample", "train",
 ]  # fmt: skip
 
 _HOME = {
     **dict.fromkeys(("Model", "given", "make_model", "reconstruct", "reparameterize", "sample"), "models"),
     "Objective": "objectives", "UserError": "common.errors", "avoid_wrong_sums": "common.platform",
-    "restore": "runs.restore",
+    "restore": "runs.restore", "fit": "api.fitting", "Run": "api.run", "load": "api.run",
 }  # fmt: skip
 
 

@@ -13,17 +13,16 @@ from jaxvae.experiment import build
 from jaxvae.experiment.checks import check_ranges
 from jaxvae.experiment.plain import load_config
 from jaxvae.experiment.setup import Experiment, setup
-from jaxvae.models.sampling import sample
 from jaxvae.report import outputs
 from jaxvae.report.run_figures import sheets
 from jaxvae.runs.initial import check_data
 from jaxvae.runs.recorder import saved_seconds
 from jaxvae.runs.restore import Restored, restore_run
+from jaxvae.runs.sampling import draw_samples
 from jaxvae.runs.storage import Disk
 from jaxvae.runs.trained_run import TrainedRun
 from jaxvae.runs.training import train_run
 from jaxvae.runs.workdir import claim, read_results
-from jaxvae.samplers import sample_with
 
 # Sections that may change on a finished run.
 EVALUATE_ONLY = ("evaluate", "sample", "tool", "figures", "parallel", "name")
@@ -68,14 +67,15 @@ def run_sample(config: Mapping[str, Any], workdir: Path, started: float) -> None
     _agree(config, workdir)
     restored = restore_run(workdir, config["evaluate"]["checkpoint"])
     settings = config["sample"]
-    sampler = build.part("sampler", settings["sampler"])()  # fails before anything is read
-    model = build.model(config, restored.spec)  # decodes sequences with the current `sample.decoding`
+    sampler, spec = settings["sampler"], restored.spec
+    needs_codes = build.part("sampler", sampler)().needs_codes  # fails before anything is read
+    model = build.model(config, spec)  # decodes sequences with the current `sample.decoding`
     key = train.streams(jax.random.key(config["seed"] if settings["seed"] < 0 else settings["seed"]))["sample"]
-    if sampler.needs_codes or model.context_dim:
+    run = None
+    if needs_codes or model.context_dim:
         run = TrainedRun(_same_data(setup(config), restored, workdir), restored)
-        x = sample_with(run.model, restored.params, run.draw(), key, settings["num"], settings["temperature"])
-    else:
-        x = sample(model, restored.params, key, settings["num"], settings["temperature"])
+        model = run.model
+    x = draw_samples(model, restored.params, sampler, key, settings["num"], settings["temperature"], run and run.draw)
     outputs.write_samples(workdir, config, restored.spec, x, settings["sampler"]["name"])
 
 

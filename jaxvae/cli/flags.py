@@ -8,14 +8,14 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from jaxvae.cli import configs
-from jaxvae.cli.suggestions import nearest_key, unknown_key
+from jaxvae.api import configs
+from jaxvae.api.settings import check, spelled
+from jaxvae.api.suggestions import nearest_key
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.experiment import defaults
-from jaxvae.experiment.checks import check_ranges
-from jaxvae.experiment.defaults import KEYS, PARTS, SETTINGS, Part, is_option, shared
+from jaxvae.experiment.defaults import SETTINGS
 from jaxvae.experiment.own import short
-from jaxvae.experiment.plain import flatten, load_config
+from jaxvae.experiment.plain import load_config
 
 
 def parse(argv: list[str], values: flags.FlagValues) -> ConfigDict:
@@ -49,30 +49,6 @@ def parse(argv: list[str], values: flags.FlagValues) -> ConfigDict:
     return ConfigDict(config)
 
 
-def check(config: Mapping[str, Any]) -> None:
-    """Check that a config has exactly the known keys, with values of the right type and in range.
-
-    Raises:
-      UserError: the first mistake.
-    """
-    given = flatten(config)
-    for key in sorted(given):
-        if shared(key) not in KEYS and not is_option(key):
-            raise unknown_key(key, given)
-    if missing := sorted(KEYS.keys() - given.keys()):
-        raise UserError(
-            f"The config lacks {', '.join(missing)}. Start it from jaxvae.experiment.defaults.get_config, which gives "
-            "every key."
-        )
-    for key in filter(lambda key: shared(key) in KEYS, given):
-        each = KEYS[shared(key)]
-        default = each.default["name"] if isinstance(each, Part) else each.default
-        wanted = (int, float) if isinstance(default, float) else type(default)
-        if not isinstance(given[key], wanted) or isinstance(given[key], bool) != isinstance(default, bool):
-            raise UserError(f"{key} is {given[key]!r}; it must be of type {type(default).__name__}.")
-    check_ranges(config)
-
-
 def _unknown_flag(error: flags.UnrecognizedFlagError, known: list[str]) -> UserError:
     """Make the error for an unknown flag, which is often a setting without its `--config.SECTION`."""
     name, value = error.flagname, error.flagvalue.partition("=")[2]
@@ -98,7 +74,8 @@ def _load(argv: list[str]) -> dict[str, Any]:
     """Load the config given by `--config`, or that of the run in `--workdir`, without overrides."""
     given = {name: value for name, _, value in (arg.lstrip("-").partition("=") for arg in argv[1:])}
     if given.get("config"):
-        return configs.load(given["config"])
+        config, is_own = configs.load(given["config"]), given.get("config.data.path")
+        return defaults.sized_for_own(config) if is_own else config
     if not given.get("workdir") or given.get("mode", "train") == "train":
         raise UserError(f"Give a config: --config=vae, or --config=configs/vae.py. {configs.listing()}")
     # These sections may have settings that are newer than the run.
@@ -108,24 +85,9 @@ def _load(argv: list[str]) -> dict[str, Any]:
 
 
 def _spell_out(arg: str, config: dict[str, Any]) -> str:
-    """Expand the short form of a part's name; where this selects another part, delete the old part's options."""
+    """Expand the short form of a part's name in one argument."""
     path, equals, value = arg.removeprefix("--config.").partition("=")
-    if shared(path) in PARTS:
-        path += ".name"
-    if shared(path) not in KEYS and not is_option(path):
-        raise unknown_key(path, flatten(config))
-    part, _, last = path.rpartition(".")
-    of_group = path != shared(path)
-    if shared(part) in PARTS and (of_group or last == "name"):
-        node = config
-        for name in part.split("."):
-            if of_group and name not in node:  # ml_collections needs an existing section
-                node[name] = ConfigDict()
-            node = node[name]
-        if last == "name" and node.get("name") != value:
-            for option in [key for key in node if is_option(f"{part}.{key}")]:
-                del node[option]
-    return f"--config.{path}{equals}{value}"
+    return f"--config.{spelled(path, value, config)}{equals}{value}"
 
 
 def _joined(argv: list[str]) -> list[str]:

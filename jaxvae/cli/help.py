@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from absl import flags
 
-from jaxvae.cli import compare, configs
+from jaxvae.api import configs
+from jaxvae.cli import compare
 from jaxvae.common.errors import UserError
 from jaxvae.experiment.defaults import PARTS, SETTINGS, Part, Setting
 
@@ -108,7 +109,7 @@ def _configs() -> str:
 
 
 def _parts(kind: str, names: list[str]) -> str:
-    from jaxvae.cli.catalogue import SETTING, Entry, entries  # imports JAX
+    from jaxvae.api.catalogue import SETTING, Entry, entries  # imports JAX
 
     found = entries(kind)
     for name in names:

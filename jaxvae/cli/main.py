@@ -10,12 +10,12 @@ from typing import Any
 
 from absl import flags, logging
 
+from jaxvae.api.suggestions import check_options
 from jaxvae.cli import compare
 from jaxvae.cli import help as help_
 from jaxvae.cli.devices import check_devices
 from jaxvae.cli.flags import parse
 from jaxvae.cli.modules import bring, trusted
-from jaxvae.cli.suggestions import check_options
 from jaxvae.common.errors import UserError, advice
 from jaxvae.common.platform import avoid_wrong_sums
 from jaxvae.experiment import own

@@ -122,7 +122,7 @@ def where_not_finite(x: np.ndarray, columns: Sequence[str] = ()) -> str:
     row, *place = map(int, np.unravel_index(bad.argmax(), x.shape))
     if len(place) > 1:
         return f"the first in row {row} at {tuple(place)}"
-    names = named(bad.any(axis=0), columns)
+    names = named(np.asarray(bad.any(axis=0)), columns)
     others = f"; in {len(names)} columns: {', '.join(names[:10])}" if len(names) > 1 else ""
     here = np.arange(x.shape[1]) == place[0]
     return f"the first in row {row}, column {named(here, columns)[0]}{others}"

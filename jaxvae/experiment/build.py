@@ -37,6 +37,8 @@ def model(config: Mapping[str, Any], data: DataSpec) -> Model:
     """
     specs, latent_dim = config["model"], config["model"]["latent_dim"]
     check_ranges({"model": specs})
+    if isinstance(specs.get("name"), Model):
+        return _of_data(specs["name"], data)
     given = {"latent_dim": latent_dim, "data_shape": data.shape, "levels": data.levels}
     given["pixel_range"] = data.pixel_range(config)
     if data.sequence:
@@ -70,6 +72,13 @@ def model(config: Mapping[str, Any], data: DataSpec) -> Model:
         z = jnp.zeros((1, *made.latent_shape))
         jax.eval_shape(lambda params: made.decode(params, z, *context_args(context)).mean, params)
     return made
+
+
+def _of_data(model: Model, data: DataSpec) -> Model:
+    """Return a model that was built for data of this shape; raise UserError for another one."""
+    if tuple(model.data_shape) != data.shape:
+        raise UserError(f"The model is of data {list(model.data_shape)}, but the examples are {list(data.shape)}.")
+    return model
 
 
 def _check_support(name: str, likelihood: Likelihood, pixel_range: tuple[float, ...], data: DataSpec) -> None:
@@ -148,7 +157,7 @@ def objective(config: Mapping[str, Any], model: Model, data: DataSpec, total_ste
     given = {"model": model, "kl": kl, "pixel_range": data.pixel_range(config)}
     builder = part("objective", config["objective"], given)
     made = builder()
-    if "kl" not in builder.keywords:
+    if "kl" not in getattr(builder, "keywords", given):  # a built objective has its own weight
         _check_without_kl(config, model)
 
     def once():

@@ -139,6 +139,7 @@ def _sizes(num_epochs: int, eval_every_epochs: int, nll_samples: int, validation
 # Defaults by data set, for `configs/vae.py:mnist` and so on; data sets not listed have those of mnist.
 DATASETS = {
     "digits": _sizes(100, 10, 1000, 0.1),
+    "own": _sizes(100, 10, 100, 0.1),  # arrays and files of the user
     "mnist": _sizes(20, 1, 100, 0.02),
     "shapes": _sizes(100, 10, 100, 0.1),
     "frey": _sizes(1000, 20, 1000, 0.1),
@@ -162,6 +163,15 @@ def get_config(name: str, dataset: str = "") -> ConfigDict:
             node = node.setdefault(section, {})
         node[last] = dict(each.default) if isinstance(each, Part) else sizes.get(key, each.default)
     return ConfigDict({**nested, "name": f"{name}-{own.short(dataset)}", "data": {**nested["data"], "name": dataset}})
+
+
+def sized_for_own(config: dict[str, Any]) -> dict[str, Any]:
+    """Give a config of the bundled digits the sizes for data of the user's own; other configs are unchanged."""
+    if config["data"]["name"] == "digits":
+        for key, value in DATASETS["own"].items():
+            section, _, name = key.partition(".")
+            config[section][name] = value
+    return config
 
 
 def shared(key: str) -> str:

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import typing
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
@@ -13,6 +14,7 @@ from jaxvae import likelihoods, networks, objectives, posteriors, priors, sample
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.distributions import decoding
 from jaxvae.experiment import own
+from jaxvae.experiment.objects import GIVEN as GIVEN_NAME
 from jaxvae.models.base import Model
 from jaxvae.models.vae import make_model
 from jaxvae.train import optimizers
@@ -96,7 +98,8 @@ def part(
 
     Args:
       kind: kind of part, a key of `parts`.
-      spec: `{"name": ..., **options}`; the name is one of `parts[kind]`, or `module:function` of an imported module.
+      spec: `{"name": ..., **options}`; the name is one of `parts[kind]`, `module:function` of an imported module, or a
+        part that is built already.
       given: arguments that a config cannot set.
       parts: builders by kind and name.
       returns: allowed types of a part of this kind by display name, RETURNS by default; for dotted names.
@@ -107,6 +110,13 @@ def part(
     """
     options = dict(spec)
     name = options.pop("name", None)
+    if not isinstance(name, str) and _is_part(kind, name):
+        return lambda *args, **given: name
+    if name == GIVEN_NAME:
+        raise UserError(
+            f"The {kind} of this run was a Python object, which its folder cannot hold: hand it over again in Python, "
+            f"jaxvae.load(folder, {kind}=...)."
+        )
     if own.is_own(name):
         builder = own.find(kind, name, returns or RETURNS[kind])
     elif isinstance(name, str) and name in parts[kind]:
@@ -124,6 +134,10 @@ def part(
             f"The {kind} '{name}' needs the option '{missing[0]}', which has no default: set it next to the name."
         )
     return partial(builder, **{key: value for key, value in given.items() if key in signature}, **options)
+
+
+def _is_part(kind: str, value: Any) -> bool:
+    return any(isinstance(value, typing.get_origin(each) or each) for each in RETURNS.get(kind, {}).values())
 
 
 def _check_option(part: str, key: str, value: Any, parameter: inspect.Parameter) -> None:

@@ -1,12 +1,14 @@
 """Build and check an experiment, everything in a config, before anything is written."""
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from jaxvae import data
 from jaxvae.data.spec import DataSpec, describe, fitted, preprocess_of
 from jaxvae.experiment import build, sources
 from jaxvae.experiment.checks import check_ranges
+from jaxvae.experiment.objects import with_objects
 from jaxvae.models.base import Model
 from jaxvae.models.context import given
 from jaxvae.objectives import Objective
@@ -16,7 +18,7 @@ class Experiment(NamedTuple):
     """The data, model and objective of a config, built and checked.
 
     `shown` is the model used for samples, pictures, tools and metrics: `model` itself, or, where that is conditional,
-    `model` given the context of the first test example.
+    `model` given the context of the first test example. `objects` are the parts that were given built.
     """
 
     config: Mapping[str, Any]
@@ -28,14 +30,20 @@ class Experiment(NamedTuple):
     total_steps: int
     spec: DataSpec
     data_checksum: int
+    objects: Mapping[str, Any] = MappingProxyType({})
 
 
-def setup(config: Mapping[str, Any], dataset: data.Dataset | None = None) -> Experiment:
+def setup(
+    config: Mapping[str, Any],
+    dataset: data.Dataset | None = None,
+    objects: Mapping[str, Any] = MappingProxyType({}),
+) -> Experiment:
     """Build the experiment of a config.
 
     Args:
       config: the settings.
       dataset: the data; where given, it is used instead of loading that of the section `data`.
+      objects: parts that are built already, by the path of their setting: see `experiment.objects`.
 
     Raises:
       UserError: a setting that cannot work.
@@ -44,12 +52,13 @@ def setup(config: Mapping[str, Any], dataset: data.Dataset | None = None) -> Exp
     data.make_preprocess(1.0, "none", config["data"]["pixel_range"])  # fails before data is read
     dataset = sources.load(config["data"]) if dataset is None else dataset
     spec, notes = describe(dataset, config["data"])
-    model = build.model(config, spec)
+    building = with_objects(config, objects)
+    model = build.model(building, spec)
     spec, more = fitted(spec, dataset, model.likelihood.support)
     dataset = dataset._replace(notes=(*dataset.notes, *notes, *more))
     preprocess = preprocess_of(config, spec)
     total_steps = config["train"]["num_epochs"] * (len(dataset.train.x) // max(config["train"]["batch_size"], 1))
-    objective = build.objective(config, model, spec, total_steps)
+    objective = build.objective(building, model, spec, total_steps)
     checksum = data.checksum(dataset.train, dataset.vocabulary)
     shown = model if dataset.test.context is None else given(model, dataset.test.context[0])
-    return Experiment(config, dataset, model, shown, objective, preprocess, total_steps, spec, checksum)
+    return Experiment(config, dataset, model, shown, objective, preprocess, total_steps, spec, checksum, objects)

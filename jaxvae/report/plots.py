@@ -71,7 +71,7 @@ def curve_limits(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[float, f
     return low - 0.05 * (high - low), high + 0.05 * (high - low) + 1e-6
 
 
-def latent_scatter(codes: np.ndarray, labels: np.ndarray | None, names: Sequence[str] = ()) -> "Figure":
+def latent_scatter(codes: np.ndarray, labels: np.ndarray | None, names: tuple[str, ...] = ()) -> "Figure":
     """Plot codes `[N, 2]`, with the colour and marker of their class.
 
     Args:
@@ -87,14 +87,14 @@ def latent_scatter(codes: np.ndarray, labels: np.ndarray | None, names: Sequence
             axes.scatter(*codes.T, s=size, linewidths=0, color=OKABE_ITO[0], alpha=0.7)
         else:
             classes, index = np.unique(labels, return_inverse=True)
-            shown = [names[one] if 0 <= one < len(names) else str(one) for one in classes]
+            shown = [names[one] if 0 <= one < len(names) else str(one) for one in classes.tolist()]
             (_ordered if is_ordered(len(classes)) else _classes)(axes, codes, index, shown, size)
         axes.set_aspect("equal")
         name_axes(axes, "z[0]", "z[1]")
     return made
 
 
-def _classes(axes: "Axes", codes: np.ndarray, index: np.ndarray, names: Sequence[str], size: float) -> None:
+def _classes(axes: "Axes", codes: np.ndarray, index: np.ndarray, names: list[str], size: float) -> None:
     order = np.random.default_rng(0).permutation(len(names))  # so that no class always hides another
     looks = of_classes(len(names))
     for i in order:
@@ -110,12 +110,12 @@ def _classes(axes: "Axes", codes: np.ndarray, index: np.ndarray, names: Sequence
     )  # fmt: skip
 
 
-def _ordered(axes: "Axes", codes: np.ndarray, index: np.ndarray, names: Sequence[str], size: float) -> None:
+def _ordered(axes: "Axes", codes: np.ndarray, index: np.ndarray, names: list[str], size: float) -> None:
     """Colour the points by the rank of their class, with a colour bar: there are too many classes for a legend."""
     drawn = axes.scatter(*codes.T, c=index, s=size, linewidths=0, alpha=0.8, cmap="viridis")
     ticks = np.unique(np.linspace(0, len(names) - 1, 10).round().astype(int))
     bar = axes.figure.colorbar(drawn, ax=axes, ticks=ticks, label=f"class, {len(names)} in order")
-    bar.set_ticklabels([names[i] for i in ticks])
+    bar.set_ticklabels([names[i] for i in ticks.tolist()])
     bar.outline.set_visible(False)
 
 

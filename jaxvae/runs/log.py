@@ -15,6 +15,7 @@ import numpy as np
 from jaxvae.common.files import require_regular
 from jaxvae.common.optional import require
 
+PLACE = ("step", "epoch", "split")  # of a row; its other entries are scalars
 log = logging.getLogger("jaxvae")
 
 
@@ -41,11 +42,18 @@ class MetricsLog:
             self._event(first_step + 1, session_log=log(status=log.SessionStatus.Value("START")))
 
     def row(self, step: int, epoch: float, split: str, metrics: Mapping[str, float]) -> None:
-        """Write one row of scalars; values that are not finite become null, since JSON has no NaN."""
-        self._file.write(json.dumps(row_of(step, epoch, split, metrics)) + "\n")
+        """Write one row of scalars; values that are not finite are null, but NaN or infinite in TensorBoard."""
+        self.write(row_of(step, epoch, split, metrics), metrics)
+
+    def write(self, row: Mapping[str, Any], metrics: Mapping[str, float] | None = None) -> None:
+        """Write one row of `metrics.jsonl`; `metrics` are its scalars for TensorBoard, by default those of the row."""
+        self._file.write(json.dumps(row) + "\n")
         self._file.flush()
-        for name, value in metrics.items():
-            self._event(step, summary=require("tensorboardX.summary").scalar(f"{split}/{name}", float(value)))
+        known = {name: value for name, value in row.items() if name not in PLACE and value is not None}
+        for name, value in (metrics if metrics is not None else known).items():
+            self._event(
+                row["step"], summary=require("tensorboardX.summary").scalar(f"{row['split']}/{name}", float(value))
+            )
         self._events.flush()
 
     def image(self, step: int, name: str, picture: np.ndarray) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +14,7 @@ from jaxvae.common.errors import UserError, first_line
 from jaxvae.common.types import Tree
 from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import build
+from jaxvae.experiment.objects import with_objects
 from jaxvae.experiment.plain import load_config
 from jaxvae.models.base import Model
 from jaxvae.objectives import Objective
@@ -51,8 +53,12 @@ class Restored(NamedTuple):
     info: dict[str, Any]
 
 
-def restore_run(workdir: str | os.PathLike, checkpoint: str = "best") -> Restored:
+def restore_run(
+    workdir: str | os.PathLike, checkpoint: str = "best", objects: Mapping[str, Any] = MappingProxyType({})
+) -> Restored:
     """Restore a run with all groups of parameters, its config and the info of the checkpoint.
+
+    `objects` are the parts that were given as Python objects, by the path of their setting.
 
     Raises:
       UserError: as `restore`; or the config and the checkpoint do not give a model, or one
@@ -63,8 +69,7 @@ def restore_run(workdir: str | os.PathLike, checkpoint: str = "best") -> Restore
         step, weights, info = reader.weights(checkpoint)
     try:
         spec = _spec(info)
-        model = build.model(config, spec)
-        objective = build.objective(config, model, spec, total_steps=1)
+        model, objective = rebuilt(config, spec, objects)
         _check_layout(objective, weights, workdir)
         return restored(config, spec, model, objective, (step, weights, info))
     except UserError:
@@ -74,6 +79,13 @@ def restore_run(workdir: str | os.PathLike, checkpoint: str = "best") -> Restore
             f"The run in '{workdir}' gives no model: config.json or the info of the checkpoint of step {step} is "
             f"invalid ({type(error).__name__}: {first_line(error)}). Restore the folder from a copy."
         ) from error
+
+
+def rebuilt(config: Mapping[str, Any], spec: DataSpec, objects: Mapping[str, Any]) -> tuple[Model, Objective]:
+    """Build the model and the objective of a trained run."""
+    building = with_objects(config, objects)
+    model = build.model(building, spec)
+    return model, build.objective(building, model, spec, total_steps=1)
 
 
 def restored(

@@ -1,6 +1,7 @@
 """Stop a run on SIGTERM or SIGINT between two device calls, with the state saved."""
 
 import signal
+import threading
 
 import jax
 import numpy as np
@@ -20,7 +21,9 @@ class Signals:
 
     def __enter__(self):
         self.number = 0
-        self._before = {n: signal.signal(n, self._note) for n in (signal.SIGTERM, signal.SIGINT)}
+        # Python allows handlers in the main thread alone.
+        numbers = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
+        self._before = {n: signal.signal(n, self._note) for n in numbers}
         return self
 
     def __exit__(self, *_):

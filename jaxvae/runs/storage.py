@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -16,6 +16,16 @@ from jaxvae.runs.log import MetricsLog, row_of
 from jaxvae.runs.workdir import claim, lock
 
 Weights = tuple[int, Tree, dict[str, Any]]  # step, {"params": ..., "extra": ...}, info
+
+
+class Saved(NamedTuple):
+    """A state of host arrays, see `Checkpoints.save`."""
+
+    step: int
+    weights: Tree
+    rest: Tree
+    info: dict[str, Any]
+    score: float | None
 
 
 class Storage(Protocol):
@@ -71,15 +81,16 @@ class Memory:
 
     Attributes:
       rows: the rows that a run in a folder writes to `metrics.jsonl`.
-      last: `(step, weights, rest, info)` of the last state.
+      last: the last state.
+      best: the best one by its score, where one was measured.
     """
 
     workdir: Path | None = None
 
     def __init__(self):
         self.rows: list[dict[str, Any]] = []
-        self.last: tuple[int, Tree, Tree, dict[str, Any]] | None = None
-        self._best: tuple[float, Weights] | None = None
+        self.last: Saved | None = None
+        self.best: Saved | None = None
 
     def claimed(self, config: Mapping[str, Any]) -> contextlib.AbstractContextManager:
         del config
@@ -98,18 +109,16 @@ class Memory:
 
     def save(self, step: int, weights: Tree, rest: Tree, info: dict[str, Any], score: float | None = None) -> None:
         """Keep a state of host arrays as the last one, and as the best one unless its score is above the best."""
-        self.last = (step, weights, rest, info)
-        if score is not None and (self._best is None or score <= self._best[0]):
-            self._best = (score, (step, weights, info))
+        self.last = Saved(step, weights, rest, info, score)
+        if score is not None and (self.best is None or self.best.score is None or score <= self.best.score):
+            self.best = self.last
 
     def weights(self, which: str) -> Weights:
         """Return the "best" or the "last" state."""
-        if self.last is None or which not in ("best", "last"):
+        found = {"best": self.best or self.last, "last": self.last}.get(which)
+        if found is None:
             raise UserError(f"A run in memory keeps its best and its last state, and has no checkpoint '{which}'.")
-        if which == "best" and self._best is not None:
-            return self._best[1]
-        step, weights, _, info = self.last
-        return step, weights, info
+        return found.step, found.weights, found.info
 
     def row(self, step: int, epoch: float, split: str, metrics: Mapping[str, float]) -> None:
         self.rows.append(row_of(step, epoch, split, metrics))
@@ -122,3 +131,20 @@ class Memory:
 
     def close(self) -> None:
         """Do nothing."""
+
+
+def write_run(memory: Memory, folder: Path, config: Mapping[str, Any]) -> None:
+    """Write a run in memory into a folder, as if it had been trained there.
+
+    Raises:
+      UserError: the folder holds another run, or cannot be written.
+    """
+    disk = Disk(folder)
+    with disk.claimed(config):
+        with contextlib.closing(disk.checkpoints()) as checkpoints:
+            saved = {each.step: each for each in (memory.best, memory.last) if each is not None}
+            for step in sorted(saved):
+                checkpoints.save(*saved[step])
+        with contextlib.closing(disk.log(0)) as log:
+            for row in memory.rows:
+                log.write(row)

@@ -12,6 +12,7 @@ from jaxvae import data
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Params
 from jaxvae.experiment import build
+from jaxvae.experiment.objects import with_objects
 from jaxvae.experiment.setup import Experiment
 from jaxvae.runs.initial import other_weights, start
 from jaxvae.runs.recorder import Recorder, make_validation
@@ -62,7 +63,7 @@ def train_run(
     whole_batch = experiment.objective.whole_batch
     parallel = sharding.make_parallel(config["parallel"], settings["batch_size"], whole_batch)
     check_accumulate(settings["accumulate"], settings["batch_size"], parallel.num_devices, whole_batch)
-    optimizer = build.optimizer(config, experiment.objective, experiment.total_steps)
+    optimizer = build.optimizer(with_objects(config, experiment.objects), experiment.objective, experiment.total_steps)
     which = config["evaluate"]["checkpoint"]
     if which not in ("best", "last"):
         raise UserError(
@@ -81,10 +82,15 @@ def train_run(
             _loop(experiment, optimizer, feed, parallel, recorder, state, step)
             timing = recorder.timing()
         sharding.wait_for_all("trained")
-        parts = config, experiment.spec, experiment.model, experiment.objective
-        run = TrainedRun(experiment, restored(*parts, storage.weights(which)))
+        run = trained(experiment, storage, which)
         finish(run, timing)
     return run, timing
+
+
+def trained(experiment: Experiment, storage: Storage, which: str) -> TrainedRun:
+    """Return the run at its "best" or "last" checkpoint."""
+    parts = experiment.config, experiment.spec, experiment.model, experiment.objective
+    return TrainedRun(experiment, restored(*parts, storage.weights(which)))
 
 
 def _make_feed(experiment: Experiment) -> data.Feed:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from jaxvae.cli import commands
-from jaxvae.cli.flags import PARTS
 from jaxvae.experiment import build
+from jaxvae.experiment.defaults import PARTS
 from jaxvae.tools import TOOLS
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,8 @@ import jax
 import pytest
 from absl import flags
 
-from jaxvae.cli import configs, devices
+from jaxvae.api import configs
+from jaxvae.cli import devices
 from jaxvae.cli.flags import parse
 from jaxvae.cli.main import command
 from jaxvae.common.errors import UserError

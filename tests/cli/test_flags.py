@@ -10,8 +10,9 @@ import pytest
 from absl import flags
 
 import launch
-from jaxvae.cli.flags import PARTS, parse
+from jaxvae.cli.flags import parse
 from jaxvae.experiment import build
+from jaxvae.experiment.defaults import PARTS
 from jaxvae.tools import TOOLS
 
 ROOT = Path(__file__).parents[2]

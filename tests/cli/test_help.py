@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from jaxvae.cli.catalogue import BUILDERS
+from jaxvae.api.catalogue import BUILDERS
 from jaxvae.cli.main import main
 from jaxvae.evaluation.table import METRICS
 from jaxvae.experiment.defaults import SETTINGS, Part

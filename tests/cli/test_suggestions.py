@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from jaxvae.cli.suggestions import nearest_key
+from jaxvae.api.suggestions import nearest_key
 from jaxvae.common.errors import SYNONYMS
 from jaxvae.evaluation.table import METRICS
 from jaxvae.experiment.build import PARTS

@@ -62,7 +62,7 @@ class Group(NamedTuple):
         short = {key: end if last.count(end) == 1 else key for key, end in zip(self.settings, last, strict=True)}
         said = ", ".join(f"{short[key]}={shown(value)}" for key, value in self.settings.items() if key != without)
         more = f" and {len(self.names) - 1} more" if len(self.names) > 1 else ""
-        return said if 0 < len(said) <= LONGEST else f"{self.names[0]}{more}"
+        return said if 0 < len(said) <= LONGEST else f"{next(iter(self.names))}{more}"
 
 
 class Comparison(NamedTuple):
@@ -157,7 +157,7 @@ def as_text(comparison: Comparison, width: int = WIDTH) -> str:
 def runs_csv(comparison: Comparison) -> str:
     """Return CSV with a row for each run: its name, seed, the settings that differ, the metrics."""
     keys, metrics = comparison.settings, comparison.metrics
-    rows = [["run", SEED, *keys, *metrics]]
+    rows: list[list[Any]] = [["run", SEED, *keys, *metrics]]
     for entry in comparison.entries:
         settings = [_plain(entry.settings.get(key)) for key in (SEED, *keys)]
         rows.append([entry.name, *settings, *(entry.metrics.get(name, "") for name in metrics)])

@@ -49,7 +49,7 @@ def check_options(config: Mapping[str, Any]) -> None:
     Raises:
       UserError: an option that its part does not take; suggests a setting or another part's option.
     """
-    from jaxvae.cli.catalogue import options_by_part
+    from jaxvae.api.catalogue import options_by_part
 
     known = options_by_part()
     for key in filter(is_option, config):
@@ -73,7 +73,7 @@ def known_keys(config: Mapping[str, Any], but: str) -> list[str]:
 def _hint(given: str, known: Iterable[str]) -> str:
     if near := nearest_key(given, known):
         return f" Did you mean '{near}'?"
-    from jaxvae.cli.catalogue import options_by_part  # imports JAX: only where nothing else is near
+    from jaxvae.api.catalogue import options_by_part  # imports JAX: only where nothing else is near
 
     owners: dict[str, list[str]] = {}
     for (path, name), takes in options_by_part().items():

@@ -1,0 +1,89 @@
+"""Apply a trained model to data as it came, in batches of one size."""
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxvae.common.errors import UserError
+from jaxvae.common.types import Array, Params
+from jaxvae.data.incoming import as_stored
+from jaxvae.data.spec import DataSpec, preprocess_of
+from jaxvae.metrics.likelihood import importance_nll
+from jaxvae.models.base import Model, centre, context_args, encode_batch
+
+BATCH = 1024
+
+
+class Applied:
+    """The compiled functions of a trained model, of data `[N, ...]` as it came; see the methods of `Run`."""
+
+    def __init__(self, config: Mapping[str, Any], spec: DataSpec, model: Model, params: Params):
+        self._config, self._spec, self._model, self._params = config, spec, model, params
+
+    def encode(self, x: Any, context: Any, mask: Any) -> np.ndarray:
+        """Return the centres of q(z|x), `[N, *latent_shape]`."""
+        return self._by_batch(self._encode, x, context, mask)
+
+    def reconstruct(self, x: Any, context: Any, mask: Any) -> np.ndarray:
+        """Return the means of p(x|z) at the centres of q(z|x), in the model's units."""
+        return self._by_batch(self._reconstruct, x, context, mask)
+
+    def decode(self, z: Any, context: Any) -> np.ndarray:
+        """Return the means of p(x|z), in the model's units."""
+        z = np.asarray(z, np.float32).reshape(-1, *self._model.latent_shape)
+        beside = () if context is None else (np.asarray(context, np.float32),)
+        parts = (slice(i, i + BATCH) for i in range(0, len(z), BATCH))
+        return np.concatenate(
+            [self._decode(self._params, z[rows], *(array[rows] for array in beside)) for rows in parts]
+        )
+
+    def log_likelihood(self, x: Any, num_samples: int, seed: int, context: Any, mask: Any) -> np.ndarray:
+        """Estimate log p(x), `[N]` nats, of the density in the data's own units."""
+        root, memory_mb = jax.random.key(seed), self._config["evaluate"]["memory_mb"]
+
+        @jax.jit
+        def of_batch(params: Params, batch: dict[str, Array], index: int) -> Array:
+            key = jax.random.fold_in(root, index)
+            return -importance_nll(self._model, params, key, num_samples=num_samples, memory_mb=memory_mb, **batch)
+
+        found = [of_batch(self._params, batch, i) for i, batch in enumerate(self._batches(x, context, mask))]
+        jacobian: Any = self._spec.log_scale if mask is None else self._spec.observed_log_scale(np.asarray(mask))
+        return np.concatenate(found) - jacobian
+
+    def _batches(self, x: Any, context: Any, mask: Any) -> Iterator[dict[str, Any]]:
+        stored = as_stored(self._spec, self._config["data"], x)
+        beside = {"context": None if context is None else np.asarray(context, np.float32), "mask": mask}
+        arrays = {name: np.asarray(array) for name, array in beside.items() if array is not None}
+        for name, array in arrays.items():
+            if len(array) != len(stored):
+                raise UserError(f"There are {len(stored)} examples, but {len(array)} rows of {name}.")
+        for i, start in enumerate(range(0, len(stored), BATCH)):
+            rows = slice(start, start + BATCH)
+            key = jax.random.fold_in(jax.random.key(self._config["seed"]), i)
+            yield {"x": self._preprocess(key, stored[rows])} | {name: array[rows] for name, array in arrays.items()}
+
+    def _by_batch(self, function: Any, x: Any, context: Any, mask: Any) -> np.ndarray:
+        return np.concatenate([np.asarray(function(self._params, b)) for b in self._batches(x, context, mask)])
+
+    @cached_property
+    def _preprocess(self):
+        return jax.jit(preprocess_of(self._config, self._spec))
+
+    @cached_property
+    def _encode(self):
+        return jax.jit(lambda params, batch: centre(encode_batch(self._model, params, batch)))
+
+    @cached_property
+    def _decode(self):
+        return jax.jit(lambda params, z, *context: self._model.decode(params, z, *context).mean)
+
+    @cached_property
+    def _reconstruct(self):
+        def through(params: Params, batch: dict[str, Array]) -> Array:
+            z = centre(encode_batch(self._model, params, batch))
+            return self._model.decode(params, z, *context_args(batch.get("context"))).mean
+
+        return jax.jit(through)

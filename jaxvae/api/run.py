@@ -1,0 +1,244 @@
+"""A trained model as one object: encode, sample, judge, draw, save and load it."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from functools import cached_property, partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxvae import train
+from jaxvae.api.applied import Applied
+from jaxvae.api.settings import changed
+from jaxvae.common.errors import UserError
+from jaxvae.common.types import Params
+from jaxvae.data.incoming import as_dataset
+from jaxvae.data.spec import DataSpec, viewed
+from jaxvae.evaluation.results import evaluate
+from jaxvae.experiment.setup import Experiment, setup
+from jaxvae.models.base import Model
+from jaxvae.models.context import given
+from jaxvae.report import outputs, plots
+from jaxvae.report.maps import plane
+from jaxvae.runs.log import read_metrics
+from jaxvae.runs.recorder import saved_seconds
+from jaxvae.runs.restore import Restored, rebuilt, restore_run, restored
+from jaxvae.runs.sampling import draw_samples
+from jaxvae.runs.storage import Memory, write_run
+from jaxvae.runs.trained_run import TrainedRun
+from jaxvae.runs.workdir import read_results
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Rows = list[dict[str, Any]]
+
+
+class Run:
+    """A trained model with all that prepares its data: the result of `jaxvae.fit` and `jaxvae.load`.
+
+    Data goes in as it came (uint8 images, a data frame, values in their own units) and comes out likewise.
+
+    Attributes:
+      model: `model.encode(params, x)` and so on, for preprocessed x.
+      params: its parameters.
+      config: the settings, a nested dictionary.
+      spec: how the data was prepared.
+      history: the rows of training, `{"step", "epoch", "split": "train" or "validation", "loss", ...}`, in nats per
+        example.
+      workdir: its folder; None for a run in memory.
+    """
+
+    def __init__(
+        self,
+        restored: Restored,
+        history: Rows,
+        workdir: Path | None = None,
+        storage: Memory | None = None,
+        experiment: Experiment | None = None,
+        data: Any = None,
+        objects: Mapping[str, Any] = MappingProxyType({}),
+        timing: Mapping[str, Any] = MappingProxyType({}),
+    ):
+        """Put a run together; use `jaxvae.fit` or `jaxvae.load`."""
+        self.model: Model = restored.model
+        self.params: Params = jax.device_put(restored.params)
+        self.config, self.spec, self.history, self.workdir = restored.config, restored.spec, history, workdir
+        self._restored, self._storage, self._known, self._data = restored, storage, experiment, data
+        self._objects, self._timing = objects, timing
+        self._applied = Applied(self.config, self.spec, self.model, self.params)
+
+    def __reduce__(self):
+        """Pickle what the run is made of; functions are built again."""
+        kept = self._restored
+        checkpoint = (kept.step, kept.weights, kept.info)
+        timing, objects = dict(self._timing), dict(self._objects)
+        return _assembled, (
+            dict(self.config), self.spec, checkpoint, self.history, self.workdir, self._storage, objects, timing
+        )  # fmt: skip
+
+    def encode(self, x: Any, context: Any = None, mask: Any = None) -> np.ndarray:
+        """Encode data: the mean of q(z|x), `[N, *latent_shape]`.
+
+        Args:
+          x: `[N, ...]`, as the training data came.
+          context: `[N, C]` of a conditional model.
+          mask: bool `[N, *data_shape]`, True where a value is observed.
+
+        Raises:
+          UserError: the data does not fit the run.
+        """
+        return self._applied.encode(x, context, mask)
+
+    def reconstruct(self, x: Any, context: Any = None, mask: Any = None) -> np.ndarray:
+        """Reconstruct data from its codes: the means of p(x|z), `[N, *data_shape]`, in the data's own units."""
+        return viewed(self.config, self.spec, self._applied.reconstruct(x, context, mask))
+
+    def decode(self, z: Any, context: Any = None) -> np.ndarray:
+        """Decode latents `[N, *latent_shape]`: the means of p(x|z), `[N, *data_shape]`, in the data's own units."""
+        return viewed(self.config, self.spec, self._applied.decode(z, context))
+
+    def sample(
+        self, num: int = 64, seed: int | None = None, temperature: float = 1.0, context: Any = None
+    ) -> np.ndarray:
+        """Sample new data `[num, *data_shape]`, in its own units, with the sampler of the settings.
+
+        Args:
+          num: number of examples.
+          seed: of the draws, by default the run's.
+          temperature: scale of the draws of z about the prior's mean.
+          context: `[C]`, of a conditional model.
+
+        Raises:
+          UserError: a conditional model without a context, or the sampler does not fit.
+        """
+        if self.model.context_dim and context is None:
+            raise UserError(f"The model is conditional: give sample(context=...), {self.model.context_dim} numbers.")
+        model = self.model if context is None else given(self.model, jnp.asarray(context, jnp.float32))
+        settings = self.config["sample"]["sampler"]
+        key = train.streams(jax.random.key(self.config["seed"] if seed is None else seed))["sample"]
+        draw = partial(draw_samples, model, self.params, settings, key, num, temperature)
+        return viewed(self.config, self.spec, draw(lambda: self._trained.draw()))
+
+    def log_likelihood(
+        self, x: Any, num_samples: int = 100, seed: int = 0, context: Any = None, mask: Any = None
+    ) -> np.ndarray:
+        """Estimate log p(x) from below by importance weighting, `[N]` nats in the data's own units.
+
+        `num_samples` is K of `metrics.likelihood.importance_nll`; the estimate rises with it. A mask makes it that of
+        the observed values.
+
+        Raises:
+          UserError: posterior or likelihood is not a density.
+        """
+        return self._applied.log_likelihood(x, num_samples, seed, context, mask)
+
+    def evaluate(self, metrics: str = "", **settings: Any) -> dict[str, Any]:
+        """Compute the test loss and log-likelihood, and metrics by name ("collapse,frechet", or "all" that fit).
+
+        Args:
+          metrics: names, separated by commas.
+          settings: of the section `evaluate`, `nll_samples=1000` for example.
+
+        Returns:
+          The content of `results.json`: "test" and "metrics" hold the numbers.
+
+        Raises:
+          UserError: a metric cannot be computed.
+        """
+        changes = {"evaluate.metrics": metrics} | {f"evaluate.{name}": value for name, value in settings.items()}
+        run = TrainedRun(self._experiment._replace(config=changed(self.config, changes)), self._restored)
+        found = evaluate(run)
+        if found.refused:
+            raise UserError(" ".join(found.refused))
+        return found.results
+
+    def plot_curves(self) -> "Figure":
+        """Draw the loss and its terms by epoch; save the figure with `figure.savefig(path)`."""
+        figure = plots.curves(self.history)
+        if figure is None:
+            raise UserError("There are no curves to draw: the run has no history.")
+        return figure
+
+    def plot_latents(self, split: str = "test") -> "Figure":
+        """Draw the codes of a split, coloured by label; those of more than two dimensions by principal components.
+
+        Raises:
+          UserError: the latents have one dimension, or are no points of R^n.
+        """
+        run = self._trained
+        codes, labels = run.codes(split), run.split(split).label
+        if codes.shape[1] != 2:
+            centre, axes, _ = plane(run)
+            codes = (codes - centre) @ np.asarray(axes).T
+        return plots.latent_scatter(codes, labels, self.spec.class_names)
+
+    def report(self, folder: str | os.PathLike | None = None) -> Path:
+        """Evaluate; write `results.json`, `figures/` and `report.html` into the run's folder; return the page's path.
+
+        A run in memory is saved to `folder` first.
+        """
+        if folder is not None and self.workdir is None:
+            self.save(folder)
+        workdir = self.workdir if folder is None else Path(folder)
+        if workdir is None:
+            raise UserError("This run is in memory: give report(folder), where it is saved with its report.")
+        outputs.finish(self._trained, workdir, self._timing)
+        return workdir / "report.html"
+
+    def save(self, folder: str | os.PathLike) -> None:
+        """Save the run: `jaxvae.load(folder)` and the command line, `--workdir=folder`, take it from there.
+
+        Raises:
+          UserError: the folder holds another run.
+        """
+        folder = Path(folder)
+        if self._storage is not None:
+            write_run(self._storage, folder, self.config)
+        elif self.workdir is not None and folder.resolve() != self.workdir.resolve():
+            if folder.exists() and any(folder.iterdir()):
+                raise UserError(f"'{folder}' is not empty: give a new folder.")
+            shutil.copytree(self.workdir, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".lock"))
+
+    @cached_property
+    def _experiment(self) -> Experiment:
+        if self._known is not None:
+            return self._known
+        dataset = None if self._data is None else as_dataset(self._data, self.config["data"])
+        return setup(self.config, dataset, self._objects)
+
+    @cached_property
+    def _trained(self) -> TrainedRun:
+        return TrainedRun(self._experiment, self._restored)
+
+
+def load(folder: str | os.PathLike, checkpoint: str = "best", data: Any = None, **objects: Any) -> Run:
+    """Load a run from its folder, wherever that was moved; no code in it is executed.
+
+    Args:
+      folder: of the run.
+      checkpoint: "best" by `train.select`, "last", or a step.
+      data: where evaluation needs the run's data and finds it no more at its former path: as for `jaxvae.fit`.
+      objects: parts that were given as built Python objects, as for `jaxvae.fit`.
+
+    Raises:
+      UserError: the folder holds no run, or one with a part that must be handed over.
+    """
+    paths = {name.replace("__", "."): part for name, part in objects.items()}
+    restored = restore_run(folder, checkpoint, paths)
+    timing = saved_seconds({**restored.info, **read_results(Path(folder))})
+    return Run(restored, read_metrics(Path(folder)), Path(folder), data=data, objects=paths, timing=timing)
+
+
+def _assembled(
+    config: dict[str, Any], spec: DataSpec, checkpoint: Any, history: Rows, workdir: Path | None,
+    storage: Memory | None, objects: dict[str, Any], timing: dict[str, Any],
+) -> Run:  # fmt: skip
+    """Put a run together again, see `Run.__reduce__`."""
+    restored_run = restored(config, spec, *rebuilt(config, spec, objects), checkpoint)
+    return Run(restored_run, history, workdir, storage, objects=objects, timing=timing)

@@ -1,0 +1,81 @@
+"""Change and check the settings of a config, with the short forms of the names of parts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from jaxvae.api.suggestions import unknown_key
+from jaxvae.common.errors import UserError
+from jaxvae.experiment.checks import check_ranges
+from jaxvae.experiment.defaults import KEYS, PARTS, Part, is_option, shared
+from jaxvae.experiment.plain import flatten
+
+
+def spelled(path: str, value: Any, config: dict[str, Any]) -> str:
+    """Expand the short form of a part's name, `network` to `network.name`.
+
+    Where this selects another part, the old part's options are deleted from `config`.
+
+    Raises:
+      UserError: there is no such setting.
+    """
+    if shared(path) in PARTS:
+        path += ".name"
+    if shared(path) not in KEYS and not is_option(path):
+        raise unknown_key(path, flatten(config))
+    part, _, last = path.rpartition(".")
+    of_group = path != shared(path)
+    if shared(part) in PARTS and (of_group or last == "name"):
+        node = config
+        for name in part.split("."):
+            if of_group and name not in node:  # ml_collections needs an existing section
+                node[name] = ConfigDict()
+            node = node[name]
+        if last == "name" and node.get("name") != value:
+            for option in [key for key in node if is_option(f"{part}.{key}")]:
+                del node[option]
+    return path
+
+
+def changed(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a plain config with some settings changed: `{"kl.beta": 4.0, "network": "conv"}`.
+
+    Raises:
+      UserError: there is no such setting.
+    """
+    made = ConfigDict(config).to_dict()  # a copy in depth
+    # Names first: a name deletes the options of the part before.
+    for key, value in sorted(
+        changes.items(), key=lambda item: not (shared(item[0]) in PARTS or item[0].endswith(".name"))
+    ):
+        *sections, last = spelled(key, value, made).split(".")
+        node = made
+        for section in sections:
+            node = node.setdefault(section, {})
+        node[last] = value
+    return made
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Check that a config has exactly the known keys, with values of the right type and in range.
+
+    Raises:
+      UserError: the first mistake.
+    """
+    given = flatten(config)
+    for key in sorted(given):
+        if shared(key) not in KEYS and not is_option(key):
+            raise unknown_key(key, given)
+    if missing := sorted(KEYS.keys() - given.keys()):
+        raise UserError(
+            f"The config lacks {', '.join(missing)}. Start it from jaxvae.experiment.defaults.get_config, which gives "
+            "every key."
+        )
+    for key in filter(lambda key: shared(key) in KEYS, given):
+        each = KEYS[shared(key)]
+        default = each.default["name"] if isinstance(each, Part) else each.default
+        wanted = (int, float) if isinstance(default, float) else type(default)
+        if not isinstance(given[key], wanted) or isinstance(given[key], bool) != isinstance(default, bool):
+            raise UserError(f"{key} is {given[key]!r}; it must be of type {type(default).__name__}.")
+    check_ranges(config)

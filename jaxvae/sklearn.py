@@ -1,0 +1,5 @@
+"""Estimators for scikit-learn."""
+
+from jaxvae.api.transformer import VAETransformer
+
+__all__ = ["VAETransformer"]
