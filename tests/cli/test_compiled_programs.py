@@ -3,6 +3,7 @@
 import time
 
 import jax
+import pytest
 
 import launch
 from jaxvae.report import maps
@@ -10,6 +11,7 @@ from jaxvae.report import maps
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
 
+@pytest.mark.slow
 def test_a_run_with_metrics_tools_and_report_compiles_few_programs(tmp_path, monkeypatch):
     compiled = []
     monkeypatch.setattr(maps, "POINTS", 60)  # examples of the map, which scikit-learn computes

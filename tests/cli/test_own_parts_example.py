@@ -47,6 +47,7 @@ def folder(tmp_path_factory, user):
     return folder
 
 
+@pytest.mark.slow
 def test_the_run_keeps_the_dotted_names_and_all_options(folder):
     config = json.loads((folder / "runs/mine-some_digits/config.json").read_text())
     assert config["model"]["posterior"] == {"name": "my_pkg.parts:laplace"}
@@ -57,12 +58,14 @@ def test_the_run_keeps_the_dotted_names_and_all_options(folder):
     assert config["data"]["options"] == {"largest": 4}
 
 
+@pytest.mark.slow
 def test_it_trains_on_the_data_of_the_function(folder):
     results = json.loads((folder / "runs/mine-some_digits/results.json").read_text())
     assert sum(results["data"]["examples"].values()) == 901  # the digits 0 to 4
     assert 20 < results["test"]["loss"] < 60  # 64 grey pixels cost at most 64 log 2 = 44 at a new decoder, and a KL
 
 
+@pytest.mark.slow
 def test_a_run_alone_imports_nothing_and_with_the_users_word_it_samples(folder, capsys, user):
     assert SAMPLE[0] == "jaxvae"
     alone = [arg for arg in SAMPLE if not arg.startswith("--import")]

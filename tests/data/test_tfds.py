@@ -292,6 +292,7 @@ def real(tmp_path_factory):
     return get
 
 
+@pytest.mark.slow
 def test_mnist(real):
     mnist, _ = real("mnist")
     assert (mnist.shape, mnist.max_value, mnist.train.x.dtype) == ((28, 28, 1), 255, np.uint8)
@@ -310,6 +311,7 @@ def test_binarized_mnist_has_its_own_validation_set(real):
     assert binarized.train.label is None
 
 
+@pytest.mark.slow
 def test_the_second_load_of_mnist_is_quick(real):
     _, cache = real("mnist")
     code = (

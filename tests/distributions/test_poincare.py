@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
+from slow_cases import fast
 
 from jaxvae.distributions.poincare import WrappedNormal, at_edge, expmap, expmap0, logmap, logmap0, mobius_add
 
@@ -40,7 +41,7 @@ def test_mobius_sum_is_the_textbooks_and_can_be_undone(c):
     np.testing.assert_allclose(mobius_add(x, np.zeros_like(x), c), x, rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize("c", CURVATURES)
+@pytest.mark.parametrize("c", fast(CURVATURES, 0.0, 1e-4, 2.0))
 def test_maps_are_inverse_and_as_long_as_the_distance(c):
     x, y = ball_points(200, 3, c, 4.0), ball_points(200, 3, c, 4.0)
     v = np.asarray(logmap(x, y, c))
@@ -64,7 +65,7 @@ def test_maps_at_the_origin_are_the_textbooks_at_every_length(c, length):
     np.testing.assert_allclose(logmap0(expmap0(v, c), c), v, rtol=2e-4)
 
 
-@pytest.mark.parametrize("c", CURVATURES)
+@pytest.mark.parametrize("c", fast(CURVATURES, 0.0, 1.0))
 def test_no_nan_in_values_and_gradients(c):
     far, length = (np.ravel(a) for a in np.meshgrid([0.0, 1.0, 20.0], [sign * v for sign in (-1, 1) for v in LENGTHS]))
     x = jax.vmap(lambda far: expmap0(far * jnp.array([-0.6, 0.0, 0.8]), c))(far.astype(np.float32))
@@ -155,7 +156,7 @@ def test_density_integrates_to_one_by_volume(c):
     assert float(np.sum(density * volume)) == pytest.approx(1, abs=1e-4)
 
 
-@pytest.mark.parametrize("c", CURVATURES)
+@pytest.mark.parametrize("c", fast(CURVATURES, 0.0, 1.0))
 @pytest.mark.parametrize("dim", [1, 2, pytest.param(5, marks=pytest.mark.slow)])
 def test_log_prob_is_the_change_of_variables_of_the_sampling_map(c, dim):
     loc = ball_points(1, dim, c, 2.0)[0]

@@ -292,9 +292,13 @@ def test_inverted_digits_are_outliers_and_digits_are_none(digits, tmp_path):
         ("digits", "knn, mig", "'mig' needs true factors, which the data lacks", "linear_probe"),
         ("digits", "outliers", "'outliers' needs another data set in evaluate.outliers", "prdc"),
         ("tiny", "knn", "'knn' needs labels, which the data lacks", "rate_distortion"),
-        ("plain", "ais", "'ais' needs a likelihood that is a density", "rate_distortion"),
-        ("codes", "rate_distortion", "needs latents in R^n", "linear_probe"),
-        ("codes", "aggregate_kl", "'aggregate_kl' needs a posterior with a density", "knn"),
+        pytest.param(
+            "plain", "ais", "'ais' needs a likelihood that is a density", "rate_distortion", marks=pytest.mark.slow
+        ),
+        pytest.param("codes", "rate_distortion", "needs latents in R^n", "linear_probe", marks=pytest.mark.slow),
+        pytest.param(
+            "codes", "aggregate_kl", "'aggregate_kl' needs a posterior with a density", "knn", marks=pytest.mark.slow
+        ),
         (
             "tiny",
             "prdc",
@@ -352,6 +356,7 @@ def test_a_metric_that_fails_in_the_middle_takes_no_other_with_it(digits, tiny, 
         assert f"  note: {note}" in table(found).splitlines()
 
 
+@pytest.mark.slow
 def test_a_training_whose_metric_fails_is_written_all_the_same(digits, on_tiny, workdir, capsys):
     wrong = "--config.evaluate.metrics=frechet,collapse", f"--config.evaluate.features={digits}"
     argv = *QUICK, *on_tiny, *wrong, "--config.evaluate.report=True", f"--workdir={workdir}"
@@ -402,7 +407,10 @@ def test_an_autoencoder_with_a_density_is_annealed_from_its_prior(tmp_path_facto
     assert any("only ais, which needs no posterior, bounds log p(x)" in note for note in found["notes"])
 
 
-@pytest.mark.parametrize(("likelihood", "is_told"), [("continuous_bernoulli", True), ("bernoulli", False)])
+@pytest.mark.parametrize(
+    ("likelihood", "is_told"),
+    [("continuous_bernoulli", True), pytest.param("bernoulli", False, marks=pytest.mark.slow)],
+)
 def test_whole_pixels_with_a_density_are_told_why_they_have_no_bits(tmp_path_factory, likelihood, is_told):
     short = "--config.train.num_epochs=1", f"--config.model.likelihood={likelihood}"
     found = results(train(tmp_path_factory, *DIGITS, *short))

@@ -57,7 +57,11 @@ def deviations(method, shift, log_ratio):
 
 @pytest.mark.parametrize(
     ("method", "shift", "log_ratio"),
-    [(metropolis_within_gibbs, 0.7, 0.5), (metropolis_within_gibbs, 0.0, 0.0), (pseudo_gibbs, 0.0, 0.0)],
+    [
+        (metropolis_within_gibbs, 0.7, 0.5),
+        pytest.param(metropolis_within_gibbs, 0.0, 0.0, marks=pytest.mark.slow),
+        (pseudo_gibbs, 0.0, 0.0),
+    ],
 )
 def test_the_chains_have_the_conditional_law(method, shift, log_ratio):
     away, out = deviations(method, shift, log_ratio)
@@ -75,7 +79,7 @@ def test_pseudo_gibbs_is_wrong_where_the_posterior_is():
     assert np.max(np.abs(away)) > 20.0
 
 
-@pytest.mark.parametrize("method", [metropolis_within_gibbs, pseudo_gibbs])
+@pytest.mark.parametrize("method", [metropolis_within_gibbs, pytest.param(pseudo_gibbs, marks=pytest.mark.slow)])
 def test_the_mean_of_many_chains_is_nearer_and_they_do_not_all_fit_at_once(method, monkeypatch):
     """Chains of 10 steps that are independent: the error falls as their number grows; 4 go side by side, not 12."""
     few, many = 300, 12
@@ -92,7 +96,7 @@ def test_the_mean_of_many_chains_is_nearer_and_they_do_not_all_fit_at_once(metho
     np.testing.assert_array_less(0.99, all_of_them.acceptance)
 
 
-@pytest.mark.parametrize(("shift", "log_ratio"), [(0.0, 0.0), (0.3, 0.3)])
+@pytest.mark.parametrize(("shift", "log_ratio"), [pytest.param(0.0, 0.0, marks=pytest.mark.slow), (0.3, 0.3)])
 def test_the_likelihood_of_missing_values_is_the_closed_form(assert_mean, shift, log_ratio):
     expected = []
     for x in lg.X:
@@ -177,9 +181,12 @@ def traced(method, model, x=tools.X, observed=HALF):
 @pytest.mark.parametrize(
     "posterior",
     [
-        posteriors.full_covariance, posteriors.planar_flow, posteriors.radial_flow,
-        posteriors.inverse_autoregressive_flow, posteriors.hamiltonian, posteriors.von_mises_fisher,
-        posteriors.wrapped_normal, posteriors.gumbel_softmax, posteriors.finite_scalar, posteriors.delta,
+        posteriors.full_covariance, posteriors.hamiltonian, posteriors.von_mises_fisher, posteriors.wrapped_normal,
+        posteriors.gumbel_softmax, posteriors.finite_scalar, posteriors.delta,
+        *(
+            pytest.param(flow, marks=pytest.mark.slow)
+            for flow in (posteriors.planar_flow, posteriors.radial_flow, posteriors.inverse_autoregressive_flow)
+        ),
     ],
 )  # fmt: skip
 def test_every_posterior_fits_or_is_refused(posterior):

@@ -106,7 +106,7 @@ def test_information_is_the_logarithm_of_the_number_of_codes(apart, different):
 @pytest.mark.parametrize(
     ("posterior", "prior"),
     [
-        (posteriors.planar_flow, priors.standard_normal),
+        pytest.param(posteriors.planar_flow, priors.standard_normal, marks=pytest.mark.slow),
         (posteriors.diagonal_gaussian, lambda dim: priors.mixture_of_gaussians(dim, 3)),
         (posteriors.von_mises_fisher, priors.uniform_sphere),
         (posteriors.wrapped_normal, priors.wrapped_normal),

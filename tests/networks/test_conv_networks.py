@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from slow_cases import fast
 
 from jaxvae import networks, train
 from jaxvae.common.errors import UserError
@@ -17,6 +18,7 @@ from jaxvae.networks.conv import SMALL_SIDE, strided
 
 NETWORKS = {"conv": networks.conv, "conv_pool": networks.conv_pool, "resnet": networks.resnet}
 SHAPES = [(8, 8, 1), (28, 28, 1), (28, 20, 1), (32, 32, 3), (64, 64, 3), (9, 13, 2)]
+SOME = fast(SHAPES, (28, 28, 1), (64, 64, 3), (9, 13, 2))
 
 
 def shapes(module, *inputs):
@@ -25,7 +27,7 @@ def shapes(module, *inputs):
     return variables["params"], jax.eval_shape(module.apply, variables, *inputs).shape
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("shape", SOME, ids=str)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_sizes_come_from_the_data(name, shape):
     network = NETWORKS[name]()
@@ -35,7 +37,7 @@ def test_sizes_come_from_the_data(name, shape):
         assert shapes(network.decoder(latent, outputs), jnp.zeros((*batch, *latent)))[1] == (*batch, *outputs)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", fast(NETWORKS, "conv", "resnet"))
 def test_the_batch_axes_are_only_a_batch_and_context_counts(name):
     network, rng = NETWORKS[name](), np.random.default_rng(0)
     x, context = jnp.asarray(rng.normal(size=(2, 3, 8, 8, 1))), jnp.asarray(rng.normal(size=(3, 4)))
@@ -126,7 +128,9 @@ def small_model(network, data=(12, 9, 1), **settings):
     "network",
     [
         {"name": "conv", "channels": (8, 8), "hidden": (6,), "norm": "group", "groups": 4},
-        {"name": "conv", "channels": (4,), "kernel": 3, "stride": 3, "activation": "tanh"},
+        pytest.param(
+            {"name": "conv", "channels": (4,), "kernel": 3, "stride": 3, "activation": "tanh"}, marks=pytest.mark.slow
+        ),
         {"name": "conv_pool", "channels": (4, 4)},
         {"name": "resnet", "channels": (8, 8), "blocks": 1, "groups": 4},
     ],

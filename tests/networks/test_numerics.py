@@ -25,6 +25,7 @@ from numerics_tools import (
     small,
     trainer,
 )
+from slow_cases import fast
 
 from jaxvae import networks, train
 from jaxvae.common.errors import UserError
@@ -39,7 +40,7 @@ UNLOOPED = MLP._replace(loops=False)
 # Steps outside a loop.
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", fast(WAYS, "jit"))
 def test_steps_outside_a_loop_give_the_same_numbers(way):
     assert small(MLP).loops
     assert not small(UNLOOPED).loops
@@ -200,7 +201,7 @@ def test_tokens_are_not_rounded():
 # Accumulation.
 
 
-@pytest.mark.parametrize("loops", [True, False])
+@pytest.mark.parametrize("loops", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("way", WAYS)
 def test_accumulated_parts_are_one_batch(way, loops):
     def three_steps(**options):

@@ -70,7 +70,7 @@ def test_the_lstm_is_that_of_pytorch(reverse, lengths, random_like):
 
 
 @pytest.mark.parametrize(("kind", "network"), CASES)
-@pytest.mark.parametrize("num_context", [0, 3])
+@pytest.mark.parametrize("num_context", [pytest.param(0, marks=pytest.mark.slow), 3])
 def test_teacher_forcing_is_one_step_after_the_other(kind, network, num_context, random_like):
     model, x, z = small(kind, network, num_context, **NOISY), batch(kind), normal(4, 2)
     context = normal(4, num_context) if num_context else None
@@ -100,7 +100,7 @@ def test_teacher_forcing_is_one_step_after_the_other(kind, network, num_context,
     assert np.all(log_prob != np.asarray(run(params, z[::-1], x, context)[0])), "z is not looked at"
 
 
-@pytest.mark.parametrize("likelihood", ["pixel", "categorical", "poisson"])
+@pytest.mark.parametrize("likelihood", ["pixel", pytest.param("categorical", marks=pytest.mark.slow), "poisson"])
 def test_frames_take_any_likelihood_of_single_values(likelihood, random_like):
     made = {
         "pixel": likelihoods.gaussian(learn="pixel"),
@@ -128,7 +128,11 @@ def test_frames_take_any_likelihood_of_single_values(likelihood, random_like):
 
 @pytest.mark.parametrize(
     ("kind", "network"),
-    [("text", "lstm"), ("music", "lstm"), pytest.param("text", "hierarchical", marks=pytest.mark.slow)],
+    [
+        ("text", "lstm"),
+        pytest.param("music", "lstm", marks=pytest.mark.slow),
+        pytest.param("text", "hierarchical", marks=pytest.mark.slow),
+    ],
 )
 def test_padding_and_neighbours_change_no_number(kind, network, random_like):
     model, x, others = small(kind, network, **NOISY), batch(kind, (3, 1, 2, 3)), batch(kind, (3, 5, 4, 4), seed=5)
@@ -176,7 +180,9 @@ def test_longer_sequences_than_the_models_own_are_scored(random_like):
     np.testing.assert_array_equal(log_prob(longer)[1:], log_prob(padded)[1:])
 
 
-@pytest.mark.parametrize(("kind", "network"), [("text", "lstm"), ("music", "hierarchical")])
+@pytest.mark.parametrize(
+    ("kind", "network"), [("text", "lstm"), pytest.param("music", "hierarchical", marks=pytest.mark.slow)]
+)
 def test_a_sequence_distribution_broadcasts_and_is_a_pytree(kind, network, random_like):
     model, x, z, context = small(kind, network, 5), batch(kind), normal(3, 4, 2), normal(4, 5)
     params = random_like(model.init, jax.random.key(0))

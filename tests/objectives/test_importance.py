@@ -111,7 +111,7 @@ def flat(tree):
     return np.concatenate([np.asarray(leaf, np.float64).reshape(len(leaf), -1) for leaf in jax.tree.leaves(tree)], -1)
 
 
-@pytest.mark.parametrize("beta", [1.0, 0.5])
+@pytest.mark.parametrize("beta", [pytest.param(1.0, marks=pytest.mark.slow), 0.5])
 def test_dreg_has_the_mean_of_the_plain_gradient_at_any_beta_and_stl_has_not(beta, assert_mean):
     kl = KL_WEIGHTS["constant"](beta)
     made = [tools.make("iwae", lg.MODEL, kl, num_samples=4, gradient=g) for g in ("pathwise", "stl", "dreg")]
@@ -124,7 +124,7 @@ def test_dreg_has_the_mean_of_the_plain_gradient_at_any_beta_and_stl_has_not(bet
 @pytest.mark.parametrize("gradient", ["stl", "dreg"])
 def test_the_estimators_leave_all_but_the_encoders_gradient_alone(gradient):
     model, kl = tools.mixture_model(), KL_WEIGHTS["constant"](0.7)
-    params = model.init(jax.random.key(3))
+    params = jax.jit(model.init)(jax.random.key(3))
 
     def slopes(gradient):
         objective = tools.make("iwae", model, kl, num_samples=4, gradient=gradient)
@@ -133,7 +133,7 @@ def test_the_estimators_leave_all_but_the_encoders_gradient_alone(gradient):
             out = objective.loss({"model": params}, {}, {"x": tools.X}, jax.random.key(1), tools.CTX)
             return jnp.sum(out.losses["model"])
 
-        return jax.grad(loss)(params)
+        return jax.jit(jax.grad(loss))(params)
 
     plain, other = slopes("pathwise"), slopes(gradient)
     for part in ("decoder", "prior"):
@@ -146,7 +146,7 @@ def test_the_estimators_leave_all_but_the_encoders_gradient_alone(gradient):
 def test_dreg_is_the_written_out_sum_over_the_samples(beta):
     """Tucker et al. 2018, equation 8: the squared weights times the slopes of log w, which z alone carries."""
     model, samples = tools.mixture_model(), 4
-    params = model.init(jax.random.key(3))
+    params = jax.jit(model.init)(jax.random.key(3))
     objective = tools.make("iwae", model, KL_WEIGHTS["constant"](beta), num_samples=samples, gradient="dreg")
 
     def loss(encoder):
@@ -168,12 +168,12 @@ def test_dreg_is_the_written_out_sum_over_the_samples(beta):
         slopes = jax.grad(lambda z: jnp.sum(log_weights(z)))(at)
         return -jnp.sum(factor[..., None] * slopes * z)
 
-    found, expected = jax.grad(loss)(params["encoder"]), jax.grad(written_out)(params["encoder"])
+    found, expected = (jax.jit(jax.grad(function))(params["encoder"]) for function in (loss, written_out))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), found, expected)
     assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(expected)) > 0.01
 
 
-@pytest.mark.parametrize("beta", [1.0, 0.5])
+@pytest.mark.parametrize("beta", [pytest.param(1.0, marks=pytest.mark.slow), 0.5])
 def test_stl_of_one_sample_has_the_mean_of_the_plain_gradient(beta, assert_mean):
     kl = KL_WEIGHTS["constant"](beta)
     made = [tools.make("iwae", lg.MODEL, kl, num_samples=1, gradient=g) for g in ("pathwise", "stl", "dreg")]

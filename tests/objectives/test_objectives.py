@@ -138,7 +138,15 @@ def test_every_objective_is_a_builder_with_plain_options(name):
     assert all(value.shape in ((), (len(X),)) for value in out.metrics.values())
 
 
-@pytest.mark.parametrize("name", ["reconstruction", "wae_mmd", "swae", "elbo"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "reconstruction",
+        pytest.param("wae_mmd", marks=pytest.mark.slow),
+        pytest.param("swae", marks=pytest.mark.slow),
+        "elbo",
+    ],
+)
 def test_the_posteriors_penalty_and_state_come_with_every_objective(name):
     def model(commitment):
         return small(

@@ -8,6 +8,7 @@ import pytest
 from objective_tools import make
 from sequence_tools import JUDGING, NOISY, ONE, SPECS, TRAINING, batch, config, small
 from sequence_tools import sentences as all_sentences
+from slow_cases import fast
 
 from jaxvae import objectives, posteriors
 from jaxvae.experiment import build
@@ -48,7 +49,11 @@ def test_training_has_noise_and_judging_has_none(random_like):
 POINTS = ("wae_mmd", "swae", "rae", "reconstruction", "contractive")
 
 
-@pytest.mark.parametrize("name", sorted(objectives.OBJECTIVES.keys() - {"denoising"}))  # which takes no sequences
+LIKE_OTHERS = {"ciwae", "dip_vae", "info_vae", "miwae", "piwae", "swae"}
+SEQUENTIAL = sorted(objectives.OBJECTIVES.keys() - {"denoising"})  # which takes no sequences
+
+
+@pytest.mark.parametrize("name", fast(SEQUENTIAL, *sorted({*SEQUENTIAL} - LIKE_OTHERS)))
 def test_every_objective_trains_with_the_decoders_noise(name):
     """By how often a traced loss draws; nothing is compiled."""
 
@@ -65,10 +70,10 @@ def test_every_objective_trains_with_the_decoders_noise(name):
 
 
 @pytest.mark.parametrize(("kind", "options"), [
-    ("text", {"name": "elbo", "num_samples": 3}),
+    pytest.param("text", {"name": "elbo", "num_samples": 3}, marks=pytest.mark.slow),
     ("music", {"name": "elbo", "kl_estimate": "monte_carlo", "gradient": "stl"}),
     ("text", {"name": "iwae", "num_samples": 3, "gradient": "dreg"}),
-    ("music", {"name": "iwae", "num_samples": 3}),
+    pytest.param("music", {"name": "iwae", "num_samples": 3}, marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_objectives_train_on_sequences(kind, options, random_like):
     settings = config(kind, objective=options)
@@ -108,7 +113,7 @@ def test_likelihoods_of_all_sentences_are_integrals_over_z(assert_mean, random_l
     assert_mean(np.exp(-np.asarray(estimates)), evidence)
 
 
-@pytest.mark.parametrize("kind", ["text", "music"])
+@pytest.mark.parametrize("kind", ["text", pytest.param("music", marks=pytest.mark.slow)])
 def test_a_language_model_does_not_see_z(kind, random_like):
     model, x = small(kind, use_latent=False), batch(kind)
     params = random_like(model.init, jax.random.key(0))

@@ -134,7 +134,7 @@ def test_ema_codebook_is_the_running_mean_and_dead_codes_restart_at_outputs_of_t
     assert 3 < restarts < 30
 
 
-@pytest.mark.parametrize("grid", [(4, 3), (2, 5), (7,)])
+@pytest.mark.parametrize("grid", [(4, 3), (2, 5), pytest.param((7,), marks=pytest.mark.slow)])
 def test_finite_scalar_values_are_on_the_grid_and_every_code_can_be_reached(grid):
     part = posteriors.finite_scalar(1, grid)
     outputs = np.array(list(itertools.product(np.linspace(-4, 4, 41), repeat=len(grid))), np.float32)
@@ -238,7 +238,7 @@ def test_a_temperature_is_refused_where_latents_know_no_scaling(random_like):
             sample(model, params, jax.random.key(2), 2, 0.5)
 
 
-@pytest.mark.parametrize("restart_below", [0.0, 0.1])
+@pytest.mark.parametrize("restart_below", [pytest.param(0.0, marks=pytest.mark.slow), 0.1])
 def test_codes_never_chosen_stay_finite(restart_below):
     part = posteriors.vector_quantized(3, codebook_size=16, code_dim=2, restart_below=restart_below)
     state = part.init_state(jax.random.key(0))

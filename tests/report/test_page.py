@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
+from slow_cases import fast
 
 import jaxvae
 import launch
@@ -26,7 +27,7 @@ RUNS = {
 }
 
 
-@pytest.fixture(scope="module", params=[pytest.param("many", marks=pytest.mark.slow), "plane", "grid"])
+@pytest.fixture(scope="module", params=fast(RUNS, "plane"))
 def run(request, tmp_path_factory):
     workdir = tmp_path_factory.mktemp(request.param)
     assert launch.main(["launch.py", *RUNS[request.param], *SHORT, f"--workdir={workdir}"], time.time()) == 0

@@ -70,6 +70,7 @@ def test_a_run_validates_saves_and_samples_with_the_average(with_all):
     )
 
 
+@pytest.mark.slow
 def test_its_rows_count_the_skipped_updates(with_all, tmp_path):
     assert [row["skipped"] for row in rows_of(with_all, "train")] == [0.0] * 3
     assert not any("skipped" in row for row in rows_of(with_all, "validation"))

@@ -290,6 +290,7 @@ def test_a_duration_that_is_not_one_is_left_out_with_a_warning(value, warnings):
     assert warnings.text.count("is not a number of seconds") == 1
 
 
+@pytest.mark.slow
 def test_a_run_of_odd_durations_is_evaluated_and_goes_on(run, warnings, capsys):
     for step in (run / "checkpoints").iterdir():
         change(step / "info" / "metadata", train_seconds="x", total_seconds=float("inf"))

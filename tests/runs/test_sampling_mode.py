@@ -61,7 +61,7 @@ def run_of(request, name):
     return request.getfixturevalue("codes" if name == "autoregressive" else "vae")
 
 
-SLOW = {"two_stage", "pseudo_inputs", "autoregressive"}
+SLOW = {"flow", "two_stage", "pseudo_inputs", "autoregressive"}
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_another_seed_draws_others_and_more_draws_begin_with_the_same(name, vae)
 
 
 @pytest.mark.parametrize(
-    "name", ["prior", "flow", *(pytest.param(name, marks=pytest.mark.slow) for name in ("two_stage", "autoregressive"))]
+    "name", ["prior", *(pytest.param(name, marks=pytest.mark.slow) for name in ("flow", "two_stage", "autoregressive"))]
 )
 def test_at_temperature_0_all_samples_are_one(name, request):
     x = drawn(run_of(request, name), *options(name, **QUICK[name]), "--config.sample.temperature=0")

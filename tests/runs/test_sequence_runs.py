@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from slow_cases import fast
 
 import jaxvae
 import launch
@@ -93,7 +94,10 @@ def test_without_an_elbo_the_nats_per_step_are_those_of_the_likelihood(sentences
     assert "The objective gives no elbo: the nats per step are computed from nll." in found["notes"]
 
 
-@pytest.mark.parametrize("tool", ["interpolate", "traverse", "analogy"])
+@pytest.mark.parametrize(
+    "tool",
+    fast(["interpolate", "traverse", "analogy"], "interpolate"),
+)
 def test_tools_write_text(tool, text):
     assert run(f"--workdir={text}", "--mode=tool", f"--config.tool={tool}") == 0
     assert (text / f"tools/{tool}.txt").read_text().count("\n") > 4

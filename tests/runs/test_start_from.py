@@ -127,6 +127,7 @@ def test_a_first_start_that_broke_off_starts_from_the_other_run_again(other, wor
     assert same(weights(workdir, "0"), weights(other, "best"))
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_does_not_need_the_other(other, workdir):
     copy = workdir.parent / "copy"
     shutil.copytree(other, copy)

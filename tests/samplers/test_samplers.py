@@ -160,7 +160,7 @@ def test_autoregressive_recovers_a_markov_chain_of_codes():
     assert_array_equal(cold, np.broadcast_to(np.arange(length) % 3, cold.shape))
 
 
-MORE = ("R^n with a flow", "R^n with vamp", "one-hot")
+MORE = ("R^n with a flow", "R^n with vamp", "sphere", "one-hot")
 
 
 @pytest.fixture(scope="module", params=[pytest.param(m, marks=[pytest.mark.slow] * (m in MORE)) for m in MODELS])

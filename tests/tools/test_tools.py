@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
+from slow_cases import fast
 
 import jaxvae
 import launch
@@ -104,7 +105,7 @@ def test_the_options_that_were_not_given_are_known():
     assert all(resolved({"name": name}).keys() >= {"name"} | QUICK.get(name, {}).keys() for name in TOOLS)
 
 
-@pytest.mark.parametrize("name", TOOLS)
+@pytest.mark.parametrize("name", fast(TOOLS, "impute", "search"))
 def test_a_tool_gives_the_same_bits_twice(name, digits, found):
     arrays, numbers = use(digits, name, **QUICK.get(name, {}))
     assert numbers == found[name][1] | {"tool": numbers["tool"]}
@@ -112,8 +113,8 @@ def test_a_tool_gives_the_same_bits_twice(name, digits, found):
         np.testing.assert_array_equal(array, found[name][0][key])
 
 
-@pytest.mark.parametrize("method", ["metropolis", "pseudo_gibbs"])
-@pytest.mark.parametrize("mask", ["left", "random"])
+@pytest.mark.parametrize("method", ["metropolis", pytest.param("pseudo_gibbs", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("mask", [pytest.param("left", marks=pytest.mark.slow), "random"])
 def test_impute_keeps_what_is_known_and_knows_its_error(method, mask, digits):
     arrays, numbers = use(
         digits, "impute", method=method, mask=mask, part=0.375, num=10, steps=20, burn_in=20, nll_samples=0
@@ -229,6 +230,7 @@ def test_an_interpolation_ends_with_the_test_set(first, num, pairs, digits):
     assert arrays["mean"].shape == (pairs, 2, *IMAGE)
 
 
+@pytest.mark.slow
 def test_as_many_pseudo_inputs_as_there_are_training_examples(digits, refused, capsys):
     size = len(jaxvae.data.load().train.x)
     assert size > 1000
@@ -300,6 +302,7 @@ def test_a_mask_that_does_not_fit_is_refused(digits, refused, tmp_path):
     assert "not a single array" in refused(f"--workdir={digits}", "--mode=tool", *options("impute", mask=path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["analogy", "attribute", "impute", "interpolate", "search", "traverse"])
 def test_a_tool_of_continuous_latents_refuses_codes(name, codes, refused):
     message = refused(f"--workdir={codes}", "--mode=tool", *options(name))
@@ -307,6 +310,7 @@ def test_a_tool_of_continuous_latents_refuses_codes(name, codes, refused):
     assert not (codes / "tools").exists()
 
 
+@pytest.mark.slow
 def test_codes_denoise(codes):
     arrays, _ = use(codes, "denoise", num=3)
     assert arrays["denoised"].shape == (3, *IMAGE)
