@@ -238,14 +238,14 @@ def test_shapes_and_transformations():
     loc = jnp.asarray(ball_points(5, 3, 1.0, 3.0))
     d = WrappedNormal(loc, jnp.full((2, 1, 1), 0.5))
     assert (d.batch_shape, d.event_shape, d.has_rsample) == ((2, 5), (3,), True)
-    draw = lambda d, seed: d.sample(jax.random.key(seed), (7,))  # noqa: E731
+    draw = jax.jit(lambda d, seed: d.sample(jax.random.key(seed), (7,)), static_argnums=1)
     z = draw(d, 0)
     assert z.shape == (7, 2, 5, 3)
     assert d.mean.shape == (2, 5, 3)
     assert np.unique(np.asarray(z)).size == z.size  # `[..., 1]` scales share no noise
-    assert d.log_prob(z).shape == (7, 2, 5)
-    np.testing.assert_allclose(jax.jit(draw, static_argnums=1)(d, 0), z, atol=1e-5)
     log_prob = jax.jit(lambda d, z: d.log_prob(z))
+    assert log_prob(d, z).shape == (7, 2, 5)
+    np.testing.assert_allclose(d.sample(jax.random.key(0), (7,)), z, atol=1e-5)
     np.testing.assert_allclose(log_prob(d, z), d.log_prob(z), rtol=1e-3, atol=1e-3)
     full = WrappedNormal(jnp.broadcast_to(loc, (2, 5, 3)), jnp.full((2, 5, 3), 0.5))
     np.testing.assert_allclose(log_prob(full, z), log_prob(d, z), rtol=1e-6)

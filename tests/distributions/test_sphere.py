@@ -202,19 +202,27 @@ def test_shapes_and_transformations():
     draw_ = jax.jit(lambda d, seed: d.sample(jax.random.key(seed), (7,)), static_argnums=1)
     z = draw_(d, 0)
     assert z.shape == (7, 2, 5, 3)
-    assert d.log_prob(z).shape == (7, 2, 5)
-    assert d.entropy().shape == (2, 5)
+    log_prob = jax.jit(lambda d, z: d.log_prob(z))
+    log_probs, entropy, mean = jax.jit(lambda d: (d.log_prob(z), d.entropy(), d.mean))(d)
+    assert log_probs.shape == (7, 2, 5)
+    assert entropy.shape == (2, 5)
     rows = VonMisesFisher(loc, jnp.float32(5.0))  # one concentration for all
-    np.testing.assert_allclose(analytic_kl(rows, HypersphericalUniform(3)), log_area(3) - d.entropy()[0], rtol=1e-6)
-    assert d.mean.shape == d.centre.shape == (2, 5, 3)
+    kl = jax.jit(lambda rows: analytic_kl(rows, HypersphericalUniform(3)))(rows)
+    np.testing.assert_allclose(kl, log_area(3) - entropy[0], rtol=1e-6)
+    assert mean.shape == d.centre.shape == (2, 5, 3)
     np.testing.assert_array_equal(d.centre[1], loc)
     assert np.unique(np.asarray(z)[..., 0]).size == 70  # no two share their noise
-    np.testing.assert_allclose(jax.jit(lambda d, z: d.log_prob(z))(d, z), d.log_prob(z), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(log_prob(d, z), d.log_prob(z), rtol=1e-5, atol=1e-5)
     same = VonMisesFisher(loc, jnp.full(5, 5.0))
     rows = jax.jit(jax.vmap(lambda d, key: d.sample(key, (7,))))(same, jax.random.split(jax.random.key(1), 5))
     assert rows.shape == (5, 7, 3)
-    by_row = jax.vmap(lambda d, z: (d.log_prob(z), d.entropy(), d.mean))(same, rows)
-    expected = same.log_prob(rows.swapaxes(0, 1)).T, same.entropy(), same.mean
+
+    def numbers(d, z):
+        return d.log_prob(z), d.entropy(), d.mean
+
+    by_row = jax.jit(jax.vmap(numbers))(same, rows)
+    log_probs, *rest = jax.jit(numbers)(same, np.swapaxes(rows, 0, 1))
+    expected = log_probs.T, *rest
     jax.tree.map(lambda got, want: np.testing.assert_allclose(got, want, rtol=1e-5), by_row, expected)
 
 
@@ -235,6 +243,6 @@ def test_stopped_gradients_and_poles():
 
 def test_a_diverged_concentration_gives_nan_and_does_not_hang():
     d = VonMisesFisher(jnp.eye(3)[:2], jnp.array([jnp.nan, 1.0]), validate_args=False)
-    z = np.asarray(d.sample(jax.random.key(0), (4,)))
+    z = np.asarray(jax.jit(lambda d: d.sample(jax.random.key(0), (4,)))(d))
     assert np.all(np.isnan(z[:, 0]))
     np.testing.assert_allclose(np.linalg.norm(z[:, 1], axis=-1), 1, rtol=1e-6)

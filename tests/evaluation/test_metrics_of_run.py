@@ -253,6 +253,7 @@ def test_fidelity_is_that_of_the_reconstructions_that_are_written(digits, everyt
     assert everything[0]["metrics"]["fidelity"]["psnr"] == pytest.approx(np.mean(-10 * np.log10(error)), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_sample_quality_is_that_of_the_sampler_and_the_features_of_the_settings(digits, everything):
     prior = everything[0]["metrics"]["frechet"]
     how = {"features": "pca", "sampler": "prior", "sampler_options": {}, "temperature": 1.0, "examples": 359}
@@ -407,10 +408,8 @@ def test_an_autoencoder_with_a_density_is_annealed_from_its_prior(tmp_path_facto
     assert any("only ais, which needs no posterior, bounds log p(x)" in note for note in found["notes"])
 
 
-@pytest.mark.parametrize(
-    ("likelihood", "is_told"),
-    [("continuous_bernoulli", True), pytest.param("bernoulli", False, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("likelihood", "is_told"), [("continuous_bernoulli", True), ("bernoulli", False)])
 def test_whole_pixels_with_a_density_are_told_why_they_have_no_bits(tmp_path_factory, likelihood, is_told):
     short = "--config.train.num_epochs=1", f"--config.model.likelihood={likelihood}"
     found = results(train(tmp_path_factory, *DIGITS, *short))

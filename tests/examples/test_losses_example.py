@@ -51,6 +51,7 @@ def test_every_objective_has_a_gradient_for_all_that_it_should(example):
         assert np.any(found[0] != 0), name
 
 
+@pytest.mark.slow
 def test_it_trains_as_a_user_runs_it():
     command = [sys.executable, "-W", "error", str(EXAMPLE), "tcvae", "swae", "--epochs=3"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 import pytest
 from sklearn.datasets import load_digits
+from slow_cases import fast
 
 import jaxvae
 import launch
@@ -40,7 +41,7 @@ def example_network(monkeypatch):
         sys.modules.pop(name, None)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", fast(NETWORKS, "own_network_linen"))
 def test_networks_of_other_libraries_train_and_are_the_same_in_every_evaluation(name, example_network):
     network = example_network(name)(hidden=32, dropout=0.1)
     parts = posteriors.diagonal_gaussian(4), priors.standard_normal(4), likelihoods.bernoulli(), network

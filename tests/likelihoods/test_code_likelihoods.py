@@ -7,6 +7,7 @@ import numpy as np
 import objective_tools as tools
 import pytest
 from scipy import special
+from slow_cases import fast
 
 from jaxvae import posteriors, priors
 from jaxvae.metrics.likelihood import importance_nll
@@ -55,7 +56,7 @@ def estimates(model, params, num_samples, num):
     return np.asarray(over(params, jax.random.split(jax.random.key(num_samples), num)), np.float64)
 
 
-@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize("prior", fast(PRIORS, "autoregressive"))
 @pytest.mark.parametrize("straight_through", [False, True])
 def test_the_weights_of_a_gumbel_softmax_have_the_moments_that_the_sum_over_codes_gives(
     straight_through, prior, random_like, assert_mean
@@ -74,7 +75,7 @@ def test_the_weights_of_a_gumbel_softmax_have_the_moments_that_the_sum_over_code
     assert_mean(many, -log_px)  # its bias, var(w) / 2K, is below 0.4 standard errors
 
 
-@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize("prior", fast(PRIORS, "autoregressive"))
 @pytest.mark.parametrize("posterior", QUANTISED)
 def test_the_nll_of_quantised_latents_is_that_of_the_chosen_codes_and_above_the_sum(posterior, prior, random_like):
     model = quantised(posterior, prior)

@@ -79,6 +79,7 @@ def test_from_the_exact_posterior_both_bounds_are_exact():
         np.testing.assert_allclose(bound, exact, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_long_paths_agree_with_the_truth_and_with_importance_sampling():
     options = {"num_temperatures": 200, "num_chains": 300, "num_leapfrog": 5}
     got = jax.jit(lambda key: ais(lg.MODEL, WRONG, key, lg.X, **options))(jax.random.key(0))

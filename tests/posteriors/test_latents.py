@@ -95,7 +95,7 @@ def test_quantisation_takes_the_nearest_code_and_passes_the_gradient():
     weight = normals(3, 4, 2)
 
     def both(f):
-        return jax.grad(lambda b, o: jnp.sum(f(part.build({"codebook": b}, o, None))), (0, 1))(book, outputs)
+        return jax.jit(jax.grad(lambda b, o: jnp.sum(f(part.build({"codebook": b}, o, None))), (0, 1)))(book, outputs)
 
     to_book, to_outputs = both(lambda q: weight * q.sample(jax.random.key(0)))
     np.testing.assert_array_equal(to_book, np.zeros_like(book))
@@ -146,7 +146,7 @@ def test_finite_scalar_values_are_on_the_grid_and_every_code_can_be_reached(grid
     np.testing.assert_array_equal(nearest_code(q.mean, book), q.codes)
     for dim, levels in enumerate(grid):
         assert set(np.round((np.asarray(q.mean)[..., dim].ravel() + 1) * (levels - 1) / 2, 4)) == set(range(levels))
-    slope = jax.grad(lambda o: jnp.sum(part.build({}, o, None).mean))(outputs)
+    slope = jax.jit(jax.grad(lambda o: jnp.sum(part.build({}, o, None).mean)))(outputs)
     np.testing.assert_allclose(slope, 1 / np.cosh(outputs) ** 2, rtol=2e-3, atol=1e-6)
 
 

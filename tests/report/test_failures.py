@@ -127,6 +127,7 @@ def test_numbers_that_fail_end_with_status_2_after_all_else_is_written(evaluated
     assert (tmp_path / "run/figures/samples.png").exists()
 
 
+@pytest.mark.slow
 def test_pictures_that_fail_in_training_do_not_end_it(monkeypatch, capsys, tmp_path):
     monkeypatch.setitem(run_figures.EXAMPLES, "samples", fails(TypeError("matmul: mismatch")))
     argv = "--config=configs/vae.py", *SHORT, "--config.train.num_epochs=3", "--config.train.eval_every_epochs=1"

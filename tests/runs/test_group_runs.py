@@ -32,6 +32,7 @@ def test_groups_train_by_their_own_settings_and_frozen_parts_stay(whole):
     assert row["error"] > 0
 
 
+@pytest.mark.slow
 def test_a_run_with_groups_goes_on_to_the_same_bits(whole, tmp_path):
     resumed = tmp_path / "run"
     shutil.copytree(whole, resumed)

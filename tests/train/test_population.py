@@ -7,6 +7,7 @@ import numpy as np
 import objective_tools as tools
 import optax
 import pytest
+from slow_cases import fast
 
 from jaxvae import posteriors, priors, train
 
@@ -28,7 +29,7 @@ def objectives():
     }
 
 
-@pytest.mark.parametrize("name", ["elbo", pytest.param("iwae", marks=pytest.mark.slow), "codebook"])
+@pytest.mark.parametrize("name", fast(["elbo", "iwae", "codebook"], "codebook"))
 def test_a_member_equals_the_same_seed_alone(name):
     objective, optimizer = objectives()[name], optax.adam(1e-2)
     init = jax.jit(functools.partial(train.init_state, objective, optimizer))
