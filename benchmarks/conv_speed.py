@@ -1,4 +1,4 @@
-"""The speed of a convolutional VAE on CPU: 64 x 64 x 3 images, here, in stock Flax, and in PyTorch.
+"""The speed of a convolutional VAE: 64 x 64 x 3 images, here, in stock Flax, and in PyTorch.
 
 python benchmarks/conv_speed.py             # 2 minutes on 2 idle cores; PyTorch comes with the extra 'benchmark'
 
@@ -141,9 +141,9 @@ def torch_steps(images: np.ndarray) -> dict[str, Callable[[], float]]:
             width = narrower
         decoder.append(nn.ConvTranspose2d(width, COLORS, 4, 2, 1))
         model: Any = nn.ModuleList([encoder, decoder])
-        model = model.to(memory_format=layout)
+        model = model.to(device, memory_format=layout)
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-        x = torch.tensor(images).permute(0, 3, 1, 2).contiguous(memory_format=layout)
+        x = torch.tensor(images, device=device).permute(0, 3, 1, 2).contiguous(memory_format=layout)
 
         def run() -> float:
             mean, logvar = encoder(x).chunk(2, dim=1)
@@ -158,6 +158,7 @@ def torch_steps(images: np.ndarray) -> dict[str, Callable[[], float]]:
         return run
 
     torch.manual_seed(0)
+    device = torch.device("cpu" if jax.default_backend() == "cpu" else "cuda")
     return {"torch": make(torch.contiguous_format), "torch_last": make(torch.channels_last)}
 
 
@@ -173,8 +174,8 @@ def main(rounds: int, slow_rounds: int) -> None:
         steps["flax"] = flax_step(images)
     packages = ("jax", "jaxlib", "flax", "optax", *(("torch",) if "torch" in steps else ()))
     versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
-    machine = {"cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)}
-    print(f"{machine['cores']} cores, load {machine['load']} at the start")
+    machine = {"cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2), "device": jax.devices()[0].device_kind}
+    print(f"{machine['cores']} cores, load {machine['load']} at the start; {machine['device']}")
     print(", ".join(f"{name} {version}" for name, version in versions.items()))
 
     times, losses = {name: [] for name in steps}, {}

@@ -1,4 +1,4 @@
-"""The speed of training on CPU: the 784-400-20 VAE here, in plain PyTorch, and as the classic tutorials feed it.
+"""The speed of training: the 784-400-20 VAE here, in plain PyTorch, and as the classic tutorials feed it.
 
 python benchmarks/train_speed.py               # 2 minutes on 2 idle cores; PyTorch comes with the extra 'benchmark'
 
@@ -6,6 +6,8 @@ All train the same network with binary cross-entropy and Adam on 468 batches of 
 Compilation and loading are outside every time, but for the tutorials' data loader, which is part of their loop. Run it
 on an idle machine: PyTorch spins while its threads wait for each other, so that a busy neighbour can cost it a factor
 of ten. With one thread it does not, hence the row of its own.
+
+Where JAX has a GPU, PyTorch trains on it too; the network and the stored images are there before the first step.
 
 "matmul share" is the part of (a) that an epoch's matrix multiplications would take at the rate of large square ones.
 """
@@ -153,7 +155,7 @@ def torch_epochs(images: np.ndarray, hidden: int, latent: int, batch_size: int) 
             return x.sub_(mean.view(-1, 1, 1)).div_(std.view(-1, 1, 1)), int(self.targets[index])
 
     def make_step() -> Callable[[Tensor], Tensor]:
-        model = VAE(math.prod(images.shape[1:]))
+        model = VAE(math.prod(images.shape[1:])).to(device)
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 
         def step(x: Tensor) -> Tensor:
@@ -169,12 +171,13 @@ def torch_epochs(images: np.ndarray, hidden: int, latent: int, batch_size: int) 
         return step
 
     torch.manual_seed(0)
+    device = torch.device("cpu" if jax.default_backend() == "cpu" else "cuda")
     stored = torch.tensor(images[..., 0])
-    x, plain, tutorial = stored.reshape(len(images), -1).float() / 255, make_step(), make_step()
+    x, plain, tutorial = stored.reshape(len(images), -1).float().to(device) / 255, make_step(), make_step()
     loader = DataLoader(Images(stored), batch_size, shuffle=True, drop_last=True)
 
     def plain_epoch() -> float:
-        order, value = torch.randperm(len(x)), math.nan
+        order, value = torch.randperm(len(x), device=device), math.nan
         num_steps = len(x) // batch_size
         for i in range(num_steps):
             loss = plain(x[order[i * batch_size : (i + 1) * batch_size]])
@@ -185,7 +188,7 @@ def torch_epochs(images: np.ndarray, hidden: int, latent: int, batch_size: int) 
     def tutorial_epoch() -> float:
         value = math.nan
         for batch, _ in loader:
-            value = tutorial(batch.view(len(batch), -1)).item()
+            value = tutorial(batch.view(len(batch), -1).to(device)).item()
         return value
 
     def one_thread_epoch() -> float:
@@ -227,8 +230,9 @@ def main(num_examples: int, rounds: int, slow_rounds: int) -> None:
         print("PyTorch is not installed, so (b) and (c) are left out: pip install 'jaxvae[benchmark]'")
     packages = ("jax", "jaxlib", "flax", "optax", *(("torch",) if "torch" in epochs else ()))
     versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
-    machine = {"cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)}
-    print(f"{source}; {num_steps} steps of {batch}; {machine['cores']} cores, load {machine['load']} at the start")
+    machine = {"cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2), "device": jax.devices()[0].device_kind}
+    work = f"{source}; {num_steps} steps of {batch}"
+    print(f"{work}; {machine['cores']} cores, load {machine['load']} at the start; {machine['device']}")
     print(", ".join(f"{name} {version}" for name, version in versions.items()))
 
     product = product_seconds()
