@@ -1,10 +1,12 @@
-"""Strided convolution and its transpose, in forms that are fast on CPU too.
+"""Strided convolution and its transpose, in forms that are fast on CPU and GPU.
 
 XLA on CPU runs a convolution, and its gradient by the kernel, near the speed of a matrix product. A transposed
-convolution is up to twice as slow, and its gradient by the kernel fifty times. So on CPU each function here is written
-in a form that runs fast. Its tangent is written as the transpose of the fast form of its gradient, which reverse mode
-transposes back. The derivatives are the usual ones, so that forward mode, `vmap` and derivatives of any order work as
-usual, which `jax.custom_vjp` would not allow. On other platforms these are the stock operations.
+convolution is up to twice as slow, and its gradient by the kernel fifty times. On GPU, in float32, XLA takes up to 17
+times longer than these forms for a transposed convolution with its gradients (docs/scaling.md). So on both each
+function here is written in a form that runs fast. Its tangent is written as the transpose of the fast form of its
+gradient, which reverse mode transposes back. The derivatives are the usual ones, so that forward mode, `vmap` and
+derivatives of any order work as usual, which `jax.custom_vjp` would not allow. On TPU, where nothing was measured,
+these are the stock operations.
 """
 
 import functools
@@ -35,7 +37,7 @@ def convolve(x: Array, kernel: Array, stride: int | Pair = 1, padding: str | Seq
       UserError: as `window`.
     """
     sizes = window(x.shape[1:3], kernel.shape[:2], stride, padding)
-    return _convolve(x, kernel, sizes, False) if jax.default_backend() == "cpu" else stock(x, kernel, sizes)
+    return _convolve(x, kernel, sizes, False) if _own_forms() else stock(x, kernel, sizes)
 
 
 def convolve_transposed(
@@ -69,7 +71,12 @@ def convolve_transposed(
     sizes = window(size, kernel.shape[:2], stride, padding)
     if sizes.out != x.shape[1:3]:
         raise UserError(f"A convolution maps {size} to {sizes.out}, not {x.shape[1:3]}: its transpose cannot undo it.")
-    return _transposed(x, kernel, sizes, False) if jax.default_backend() == "cpu" else stock_up(x, kernel, sizes)
+    return _transposed(x, kernel, sizes, False) if _own_forms() else stock_up(x, kernel, sizes)
+
+
+def _own_forms() -> bool:
+    """Whether JAX's default platform, read at trace time, is one where these forms were measured to be fast."""
+    return jax.default_backend() in ("cpu", "gpu")
 
 
 # Differentiation rules. Tangents are `dual`: the transpose of the other function's form, which reverse mode then runs.

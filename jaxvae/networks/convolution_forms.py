@@ -1,4 +1,4 @@
-"""The trilinear map sum y * convolve(x, w) and its transposes, in forms that are fast on CPU.
+"""The trilinear map sum y * convolve(x, w) and its transposes, in forms that are fast on CPU and GPU.
 
 `down` is linear in x and w, `up` in y and w, `by_kernel` in x and y; each is a transpose of the others. `stock` and
 `stock_up` are XLA's own.
