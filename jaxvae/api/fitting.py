@@ -66,7 +66,9 @@ def fit(
     asked = {key.replace("__", "."): value for key, value in {**(settings or {}), **options, **pair}.items()}
     changes, objects = {}, {}
     for key, value in asked.items():
-        if shared(key) in PATHS and not isinstance(value, str):
+        if shared(key) in PATHS and isinstance(value, Mapping):
+            changes |= {f"{key}.{option}": _plain(each) for option, each in value.items()}
+        elif shared(key) in PATHS and not isinstance(value, str):
             spec, part = described(key, value, PARTS.get(key.rpartition(".")[2], {}))
             changes |= {f"{key}.{option}": each for option, each in spec.items()}
             objects |= {} if part is None else {key: part}

@@ -150,8 +150,10 @@ def test_an_own_function_is_saved_by_its_name_and_options(tmp_path, images):
 
 
 def test_a_part_of_jaxvae_given_as_a_function_has_its_plain_name(images):
-    run = jaxvae.fit("vae", images, TINY, objective=functools.partial(objectives.iwae, num_samples=3), progress=False)
+    given = {**TINY, "model.likelihood": {"name": "gaussian", "learn": "shared"}}
+    run = jaxvae.fit("vae", images, given, objective=functools.partial(objectives.iwae, num_samples=3), progress=False)
     assert run.config["objective"] == {"name": "iwae", "num_samples": 3}
+    assert run.config["model"]["likelihood"] == given["model.likelihood"]
 
 
 def test_a_built_part_is_handed_over_again(tmp_path, images):
