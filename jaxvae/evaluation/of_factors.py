@@ -13,7 +13,8 @@ from jaxvae.distributions.structure import moments
 from jaxvae.evaluation.of_run import num_rows, rows
 from jaxvae.experiment.setup import Experiment
 from jaxvae.metrics import information, information_gap, predictors, predictors_votes
-from jaxvae.models.base import Model, example_batch
+from jaxvae.models.base import Model, encode_batch, example_batch
+from jaxvae.models.facts import Batch
 from jaxvae.runs.trained_run import TrainedRun, some_rows
 
 
@@ -38,11 +39,11 @@ def mig(run: TrainedRun) -> dict[str, float]:
     some, factors = _rows_and_factors(run)
 
     @jax.jit
-    def marginals(params: Params, x: Array) -> tuple[Array, Array]:
-        found: Any = moments(run.model.encode(params, x))
+    def marginals(params: Params, batch: Batch) -> tuple[Array, Array]:
+        found: Any = moments(encode_batch(run.experiment.model, params, batch))
         return found[0], jnp.sqrt(jnp.diagonal(found[1], axis1=-2, axis2=-1))
 
-    parts = [jax.device_get(marginals(run.params, x)) for x in run.batches("test", some)]
+    parts = [jax.device_get(marginals(run.params, batch)) for batch in run.batches("test", some)]
     mean, scale = (np.concatenate(part).reshape(len(some), -1) for part in zip(*parts, strict=True))
     return information_gap.mig(mean, scale, factors, seed=0)
 

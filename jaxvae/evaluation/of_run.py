@@ -35,13 +35,13 @@ def num_rows(experiment: Experiment, split: str) -> int:
 def collapse(run: TrainedRun) -> dict[str, Any]:
     """Posterior collapse: whether the model uses its latents."""
     batches = run.batches("test", rows(run))
-    return latent_use.collapse(run.model, run.params, run.key("collapse"), batches)
+    return latent_use.collapse(run.experiment.model, run.params, run.key("collapse"), batches)
 
 
 def aggregate_kl(run: TrainedRun) -> dict[str, float]:
     """Decomposition of the KL by the aggregated posterior of the test set."""
     batches = run.batches("test", rows(run))
-    return rates.aggregate_kl(run.model, run.params, run.key("aggregate_kl"), batches)
+    return rates.aggregate_kl(run.experiment.model, run.params, run.key("aggregate_kl"), batches)
 
 
 def ais(run: TrainedRun) -> dict[str, float]:

@@ -11,7 +11,8 @@ from jaxvae.common.types import Array, Distribution, Key, Params
 from jaxvae.distributions.kl import kl_by_group
 from jaxvae.distributions.spaces import Space
 from jaxvae.metrics.rates import check_size, encode_batches, split_kl
-from jaxvae.models.base import Model, centre
+from jaxvae.models.base import Model, centre, context_args, encode_batch
+from jaxvae.models.facts import Batch, as_batch
 
 UNUSED_NATS = 0.01  # a latent variable with a lower mean KL (1/69 bit) counts as unused
 ACTIVE_VARIANCE = 0.01  # arXiv:1509.00519, section 5.1; a share of the largest where no prior has the variance 1
@@ -43,7 +44,7 @@ def active_units(codes: np.ndarray | Array, threshold: float = ACTIVE_VARIANCE) 
 
 
 def collapse(
-    model: Model, params: Params, key: Key, batches: Iterable[Array], num_rows: int = 1000, memory_mb: float = 64.0
+    model: Model, params: Params, key: Key, batches: Iterable[Array | Batch], num_rows: int = 1000, memory_mb: float = 64.0
 ) -> dict[str, Any]:
     """Measure the use of the latent by the encoder and by the decoder.
 
@@ -67,21 +68,22 @@ def collapse(
     Raises:
       UserError: fewer than 2 examples, or `num_rows` below 1.
     """
-    batches = list(batches)
-    num = check_size(sum(map(len, batches)), num_rows, at_least=2)
+    batches = [as_batch(batch) for batch in batches]
+    num = check_size(sum(len(batch["x"]) for batch in batches), num_rows, at_least=2)
 
     @jax.jit
-    def of_batch(x):
-        posterior, prior = model.encode(params, x), model.prior(params)
+    def of_batch(batch):
+        x, context = batch["x"], context_args(batch.get("context"))
+        posterior, prior = encode_batch(model, params, batch), model.prior(params, *context)
         codes = centre(posterior)
         groups = _kl_groups(posterior, prior) if model.latent.is_density else None
         # The variance of sequences has no meaning: they are sampled, or padded.
-        return codes, x if model.data.is_sequential else model.decode(params, codes).mean, groups
+        return codes, x if model.data.is_sequential else model.decode(params, codes, *context).mean, groups
 
     codes, groups, moments = [], [], np.zeros((2, 2, *model.data_shape))  # [first or second, data or decoded, ...]
-    shift = np.asarray(batches[0][0], np.float64)  # near the data, so that second moments keep their precision
-    for x in batches:
-        code, decoded, group = of_batch(x)
+    shift = np.asarray(batches[0]["x"][0], np.float64)  # near the data, so that second moments keep their precision
+    for batch in batches:
+        x, (code, decoded, group) = batch["x"], of_batch(batch)
         codes.append(np.asarray(code).reshape(len(x), -1))
         groups.append(group)
         both = np.stack([np.asarray(x, np.float64), np.asarray(decoded, np.float64)]) - shift

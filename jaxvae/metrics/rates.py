@@ -12,7 +12,8 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key, Params
 from jaxvae.distributions.structure import factors
 from jaxvae.metrics.arrays import spread_rows
-from jaxvae.models.base import Model, draw
+from jaxvae.models.base import Model, context_args, draw, encode_batch
+from jaxvae.models.facts import Batch, as_batch
 
 
 class Encoded(NamedTuple):
@@ -25,7 +26,7 @@ class Encoded(NamedTuple):
 
 
 def aggregate_kl(
-    model: Model, params: Params, key: Key, batches: Iterable[Array], num_rows: int = 1000, memory_mb: float = 64.0
+    model: Model, params: Params, key: Key, batches: Iterable[Array | Batch], num_rows: int = 1000, memory_mb: float = 64.0
 ) -> dict[str, float]:
     """Decompose E_x KL(q(z|x) || p(z)), with q(z) = 1/N sum_n q(z|x_n) over these N examples.
 
@@ -39,7 +40,8 @@ def aggregate_kl(
       model: with a q(z|x) whose density, or mass, is known at any z.
       params: its parameters.
       key: batch i uses `fold_in(key, i)`.
-      batches: preprocessed `[B, *data_shape]`; passed over once, and only their q(z|x) are kept.
+      batches: preprocessed x `[B, *data_shape]`, or whole batches with context and mask; passed over once, and only
+        their q(z|x) are kept.
       num_rows: number of z, at most N; the time is proportional to it.
       memory_mb: bound on the pairs (z, x_n) held at a time.
 
@@ -58,7 +60,7 @@ def aggregate_kl(
     return split_kl(model, params, encoded, num_rows, memory_mb)
 
 
-def encode_batches(model: Model, params: Params, key: Key, batches: Iterable[Array]) -> Encoded:
+def encode_batches(model: Model, params: Params, key: Key, batches: Iterable[Array | Batch]) -> Encoded:
     """Encode the data in one pass, by any posterior that is a density; batch i uses `fold_in(key, i)`.
 
     Raises:
@@ -66,13 +68,13 @@ def encode_batches(model: Model, params: Params, key: Key, batches: Iterable[Arr
     """
 
     @jax.jit
-    def of_batch(key, x):
-        posterior: Any = model.encode(params, x)
+    def of_batch(key, batch):
+        posterior: Any = encode_batch(model, params, batch)
         z, log_posterior = draw(key, posterior, 1, exact=True)
-        prior: Any = model.prior(params)
+        prior: Any = model.prior(params, *context_args(batch.get("context")))
         return posterior, z[0], log_posterior[0], prior.log_prob(z[0])
 
-    parts = [of_batch(jax.random.fold_in(key, i), x) for i, x in enumerate(batches)]
+    parts = [of_batch(jax.random.fold_in(key, i), as_batch(batch)) for i, batch in enumerate(batches)]
     if not parts:
         raise UserError("There are no examples to measure.")
     posteriors, z, *logs = zip(*parts, strict=True)
@@ -84,7 +86,8 @@ def split_kl(model: Model, params: Params, encoded: Encoded, num_rows: int, memo
     num = check_size(len(encoded.z), num_rows, at_least=1)
     rows = spread_rows(num, num_rows)
     z = np.asarray(encoded.z)[rows]
-    prior = jax.eval_shape(model.prior, params)  # its structure alone
+    context = (jnp.zeros(model.context_dim),) if model.context_dim else ()
+    prior = jax.eval_shape(model.prior, params, *context)  # its structure alone
     by_dimension = factors(prior) is not None and factors(encoded.posteriors[0]) is not None
     size = math.prod(model.latent_shape)
 

@@ -9,6 +9,11 @@ from jaxvae.distributions.spaces import EUCLIDEAN, Space
 Batch = dict[str, Array]  # "x" [B, *data_shape]; optional: "label" [B], "context" [B, C], "mask" as x
 
 
+def as_batch(given: Array | Batch) -> Batch:
+    """Return a batch; an array `[B, *data_shape]` is a batch of x alone."""
+    return given if isinstance(given, dict) else {"x": given}
+
+
 class Latent(NamedTuple):
     """Facts about z and q(z|x).
 

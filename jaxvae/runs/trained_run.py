@@ -10,12 +10,13 @@ import numpy as np
 
 from jaxvae import train
 from jaxvae.common.errors import UserError, unknown
-from jaxvae.common.types import Array, Key
+from jaxvae.common.types import Key
 from jaxvae.data.load import Split
 from jaxvae.data.spec import shown, viewed
 from jaxvae.experiment.parts import part
 from jaxvae.experiment.setup import Experiment
-from jaxvae.models.base import centre
+from jaxvae.models.base import centre, encode_batch
+from jaxvae.models.facts import Batch
 from jaxvae.runs.restore import Restored
 from jaxvae.samplers import encode_all, sample_with
 
@@ -40,7 +41,7 @@ class TrainedRun:
         self.dataset, self.model = experiment.dataset, experiment.shown
         self.params = jax.device_put(restored.params)  # a traced index into NumPy's arrays is an error
         self._cached = {"codes": cache(self._codes), "draw": cache(self._draw), "generated": cache(self._generated)}
-        self._encode = jax.jit(lambda params, x: centre(self.model.encode(params, x)))
+        self._encode = jax.jit(lambda params, batch: centre(encode_batch(experiment.model, params, batch)))
         self._decode = jax.jit(lambda params, z: self.model.decode(params, z).mean)
         self._preprocess = jax.jit(lambda key, i, raw: experiment.preprocess(jax.random.fold_in(key, i), raw))
 
@@ -57,20 +58,22 @@ class TrainedRun:
         """Return a random sample of a split's row indices, `[at most num]`; random, since the split may be sorted."""
         return some_rows(len(self.split(split).x), num)
 
-    def batches(self, split: str, which: int | np.ndarray | None = None) -> Iterator[Array]:
-        """Yield preprocessed examples, `[at most BATCH, *data_shape]` at a time.
+    def batches(self, split: str, which: int | np.ndarray | None = None) -> Iterator[Batch]:
+        """Yield batches of at most BATCH preprocessed examples "x", with their "context" and "mask" where there are any.
 
         `which` selects all (None), the first ones (a number), or rows by index.
         """
-        x = self.split(split).x
-        rows = which if isinstance(which, np.ndarray) else np.arange(len(x))[:which]
+        arrays = self.split(split).arrays
+        arrays.pop("label", None)
+        rows = which if isinstance(which, np.ndarray) else np.arange(len(arrays["x"]))[:which]
         key = self.key(f"data/{split}")
         for i in range(0, len(rows), BATCH):  # a streamed split is never read as a whole
-            yield self._preprocess(key, i, np.asarray(x[rows[i : i + BATCH]]))
+            batch = {name: np.asarray(array[rows[i : i + BATCH]]) for name, array in arrays.items()}
+            yield {**batch, "x": self._preprocess(key, i, batch["x"])}
 
     def x(self, split: str, which: int | np.ndarray | None = None) -> np.ndarray:
-        """Return `batches` as one array `[N, *data_shape]`."""
-        return np.concatenate(list(self.batches(split, which)))
+        """Return the preprocessed examples of `batches` as one array `[N, *data_shape]`."""
+        return np.concatenate([batch["x"] for batch in self.batches(split, which)])
 
     def viewed(self, x: Any) -> np.ndarray:
         """Convert model inputs or decoded means for files, see `data.spec.viewed`: real values in their own units."""
@@ -90,7 +93,7 @@ class TrainedRun:
         return f"{label} ({names[label]})" if 0 <= label < len(names) else str(label)
 
     def codes(self, split: str) -> np.ndarray:
-        """Return the code `[N, D]` of each example: a point estimate of q(z|x) (mostly its mean), flattened."""
+        """Return the code `[N, D]` of each example at its own context: a point estimate of q(z|x), flattened."""
         return self._cached["codes"](split)
 
     def decode(self, z: Any) -> np.ndarray:
@@ -123,7 +126,7 @@ class TrainedRun:
         return self._cached["draw"]()
 
     def _codes(self, split: str) -> np.ndarray:
-        codes = [np.asarray(self._encode(self.params, x)) for x in self.batches(split)]
+        codes = [np.asarray(self._encode(self.params, batch)) for batch in self.batches(split)]
         codes = np.concatenate(codes)
         return codes.reshape(len(codes), -1)
 
@@ -133,7 +136,7 @@ class TrainedRun:
         codes = None
         if sampler.needs_codes:
             keep = max(1000, self.config["sample"]["sampler"].get("components", 0))  # pseudo-inputs are among them
-            codes = encode_all(self.model, self.params, self.batches("train"), encode_key, keep)
+            codes = encode_all(self.experiment.model, self.params, self.batches("train"), encode_key, keep)
         return sampler.fit(self.model, self.params, codes, fit_key)
 
     def _generated(self, num: int) -> np.ndarray:

@@ -10,7 +10,8 @@ import numpy as np
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key, Params, Tree
 from jaxvae.distributions.spaces import Space
-from jaxvae.models.base import Model, centre
+from jaxvae.models.base import Model, centre, encode_batch
+from jaxvae.models.facts import Batch, as_batch
 from jaxvae.models.sampling import point_estimate
 
 CHUNK = 512  # latents drawn and decoded at a time: one compilation, and the first samples do not depend on `num`
@@ -46,14 +47,14 @@ class Sampler(NamedTuple):
 
 
 def encode_all(
-    model: Model, params: Params, batches: Iterable[Array | np.ndarray], key: Key, keep: int = 1000
+    model: Model, params: Params, batches: Iterable[Array | np.ndarray | Batch], key: Key, keep: int = 1000
 ) -> Codes:
     """Encode a training set.
 
     Args:
       model: a trained model.
       params: its parameters.
-      batches: preprocessed x `[B, *data_shape]`, one batch after the other.
+      batches: preprocessed x `[B, *data_shape]`, or whole batches with context and mask, one after the other.
       key: batch i draws its z with `fold_in(key, i)`.
       keep: number of examples kept as `inputs`; all where there are fewer.
 
@@ -62,18 +63,18 @@ def encode_all(
     """
 
     @jax.jit
-    def encode(params: Params, x: Array, key: Key):
+    def encode(params: Params, batch: Batch, key: Key):
         z_key, rank_key = jax.random.split(key)
-        posterior: Any = model.encode(params, x)
-        return centre(posterior), posterior.sample(z_key), jax.random.uniform(rank_key, x.shape[:1])
+        posterior: Any = encode_batch(model, params, batch)
+        return centre(posterior), posterior.sample(z_key), jax.random.uniform(rank_key, batch["x"].shape[:1])
 
     parts, inputs, ranks = [], np.zeros((0, *model.data_shape), np.float32), np.zeros(0)
-    for i, x in enumerate(batches):
-        *both, rank = map(np.asarray, encode(params, x, jax.random.fold_in(key, i)))
+    for i, batch in enumerate(map(as_batch, batches)):
+        *both, rank = map(np.asarray, encode(params, batch, jax.random.fold_in(key, i)))
         parts.append(both)
         ranks = np.concatenate([ranks, rank])
         first = np.argsort(ranks, kind="stable")[:keep]  # the lowest random ranks are a random subset
-        inputs, ranks = np.concatenate([inputs, np.asarray(x)])[first], ranks[first]
+        inputs, ranks = np.concatenate([inputs, np.asarray(batch["x"])])[first], ranks[first]
     if not parts:
         raise UserError("A sampler is fitted to the codes of a training set, but no batch of it was given.")
     centres, draws = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
