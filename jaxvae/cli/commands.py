@@ -8,13 +8,16 @@ from typing import Any
 import jax
 
 from jaxvae import tools, train
+from jaxvae.common.errors import UserError
 from jaxvae.evaluation.table import check as check_metrics
 from jaxvae.experiment import build
+from jaxvae.experiment.changes import ASKED, PLACES
 from jaxvae.experiment.checks import check_ranges
-from jaxvae.experiment.plain import load_config
 from jaxvae.experiment.setup import Experiment, setup
 from jaxvae.report import outputs
 from jaxvae.report.run_figures import sheets
+from jaxvae.runs import other_data
+from jaxvae.runs.codes import check_format
 from jaxvae.runs.initial import check_data
 from jaxvae.runs.recorder import saved_seconds
 from jaxvae.runs.restore import Restored, restore_run
@@ -22,10 +25,7 @@ from jaxvae.runs.sampling import draw_samples
 from jaxvae.runs.storage import Disk
 from jaxvae.runs.trained_run import TrainedRun
 from jaxvae.runs.training import train_run
-from jaxvae.runs.workdir import claim, read_results
-
-# Sections that may change on a finished run.
-EVALUATE_ONLY = ("evaluate", "sample", "tool", "figures", "parallel", "name")
+from jaxvae.runs.workdir import changed, read_results
 
 
 def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
@@ -48,12 +48,19 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
 
 
 def run_evaluate(config: Mapping[str, Any], workdir: Path, started: float) -> None:
-    """Compute the test metrics of a trained run again, with the current `evaluate` settings."""
+    """Compute the test metrics of a trained run again, with the current `evaluate` settings.
+
+    With `evaluate.data` the metrics are of other data, and go to the folder `other/DATA/` of the run.
+    """
     del started
-    _agree(config, workdir)
-    restored = restore_run(workdir, config["evaluate"]["checkpoint"])
+    restored = _restored(config, workdir)
     experiment = _same_data(setup(config), restored, workdir)
+    if config["evaluate"]["data"]:
+        other = other_data.load_other(config, restored)
+        experiment = other_data.judged_on(experiment, other)
+        workdir = workdir / "other" / other_data.folder_name(config, other)
     check_metrics(experiment, config["evaluate"]["metrics"])
+    workdir.mkdir(parents=True, exist_ok=True)
     trained = {**restored.info, **read_results(workdir)}  # no results where training has not finished
     outputs.finish(TrainedRun(experiment, restored), workdir, saved_seconds(trained))
 
@@ -64,8 +71,7 @@ def run_sample(config: Mapping[str, Any], workdir: Path, started: float) -> None
     The model's own prior needs no data; other samplers are fitted to the codes of the training set.
     """
     del started
-    _agree(config, workdir)
-    restored = restore_run(workdir, config["evaluate"]["checkpoint"])
+    restored = _restored(config, workdir)
     settings = config["sample"]
     sampler, spec = settings["sampler"], restored.spec
     needs_codes = build.part("sampler", sampler)().needs_codes  # fails before anything is read
@@ -80,24 +86,32 @@ def run_sample(config: Mapping[str, Any], workdir: Path, started: float) -> None
 
 
 def run_reconstruct(config: Mapping[str, Any], workdir: Path, started: float) -> None:
-    """Reconstruct test data with a trained run: `reconstructions.npz` and `figures/reconstructions.png`."""
+    """Reconstruct test data, or `evaluate.data`: `reconstructions.npz` and `figures/reconstructions.png`."""
     del started
-    _agree(config, workdir)
-    restored = restore_run(workdir, config["evaluate"]["checkpoint"])
-    outputs.write_reconstructions(_same_data(setup(config), restored, workdir), workdir, restored.params)
+    restored = _restored(config, workdir)
+    experiment, folder = _asked_data(config, restored, workdir)
+    outputs.write_reconstructions(experiment, folder, restored.params)
+
+
+def run_encode(config: Mapping[str, Any], workdir: Path, started: float) -> None:
+    """Write the codes of `encode.split`, or of `evaluate.data`, as a table: see `outputs.write_codes`."""
+    del started
+    check_format(config["encode"]["format"])  # fails before anything is read
+    restored = _restored(config, workdir)
+    experiment, folder = _asked_data(config, restored, workdir)
+    outputs.write_codes(TrainedRun(experiment, restored), folder)
 
 
 def run_tool(config: Mapping[str, Any], workdir: Path, started: float) -> None:
     """Apply a tool to the latent space of a trained run, see `jaxvae.tools`."""
     del started
-    _agree(config, workdir)
-    restored = restore_run(workdir, config["evaluate"]["checkpoint"])
+    restored = _restored(config, workdir)
     outputs.write_tool(TrainedRun(_same_data(setup(config), restored, workdir), restored), workdir)
 
 
 MODES = {
     "train": run_train, "evaluate": run_evaluate, "sample": run_sample, "reconstruct": run_reconstruct,
-    "tool": run_tool,
+    "encode": run_encode, "tool": run_tool,
 }  # fmt: skip
 
 
@@ -114,8 +128,19 @@ def _check_asked(experiment: Experiment) -> None:
     check_metrics(experiment, config["evaluate"]["metrics"])
 
 
-def _agree(config: Mapping[str, Any], workdir: Path) -> None:
-    """Raise UserError where the current settings are out of range, or differ from the run's."""
+def _restored(config: Mapping[str, Any], workdir: Path) -> Restored:
+    """Restore a run; raise UserError where the current settings are out of range, or differ from the run's."""
     check_ranges(config)
-    old = load_config(workdir)
-    claim(workdir, {**config, **{key: old.get(key) for key in EVALUATE_ONLY}}, write=False)
+    changed(workdir, config, ASKED + PLACES)
+    return restore_run(workdir, config["evaluate"]["checkpoint"])
+
+
+def _asked_data(config: Mapping[str, Any], restored: Restored, workdir: Path) -> tuple[Experiment, Path]:
+    """Return the experiment with the run's own data or that of `evaluate.data`, and the folder for what is written."""
+    if not config["evaluate"]["data"]:
+        return _same_data(setup(config), restored, workdir), workdir
+    if config["encode"]["split"] != "test":
+        raise UserError("encode.split is of the run's own data: leave it out with evaluate.data.")
+    other = other_data.load_other(config, restored)
+    folder = workdir / "other" / other_data.folder_name(config, other)
+    return other_data.without_own(config, restored, other), folder

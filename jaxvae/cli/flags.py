@@ -29,6 +29,7 @@ def parse(argv: list[str], values: flags.FlagValues) -> ConfigDict:
         does not load.
     """
     argv = [argv[0], *_joined(argv[1:])]
+    is_given = bool(_value(argv, "config"))
     config = _load(argv)
     was = copy.deepcopy(config)
     argv = [_spell_out(arg, config) if arg.startswith("--config.") else arg for arg in argv if arg[:9] != "--config="]
@@ -45,7 +46,8 @@ def parse(argv: list[str], values: flags.FlagValues) -> ConfigDict:
         raise UserError(f"'{rest[0]}' is not a flag; settings are given as --config.KEY=VALUE. See --help.")
     config = values.config.to_dict()
     check(config)
-    _name_after_data(config, was)
+    if is_given:  # a run keeps its name, wherever its data is
+        _name_after_data(config, was)
     return ConfigDict(config)
 
 
@@ -72,16 +74,25 @@ def _name_after_data(config: dict[str, Any], was: Mapping[str, Any]) -> None:
 
 def _load(argv: list[str]) -> dict[str, Any]:
     """Load the config given by `--config`, or that of the run in `--workdir`, without overrides."""
-    given = {name: value for name, _, value in (arg.lstrip("-").partition("=") for arg in argv[1:])}
-    if given.get("config"):
-        config, is_own = configs.load(given["config"]), given.get("config.data.path")
+    if name := _value(argv, "config"):
+        config, is_own = configs.load(name), _value(argv, "config.data.path")
         return defaults.sized_for_own(config) if is_own else config
-    if not given.get("workdir") or given.get("mode", "train") == "train":
-        raise UserError(f"Give a config: --config=vae, or --config=configs/vae.py. {configs.listing()}")
+    workdir = _value(argv, "workdir")
+    if not workdir or (_value(argv, "mode") in ("", "train") and not (Path(workdir) / "config.json").exists()):
+        raise UserError(
+            "Give a config: --config=vae, or --config=configs/vae.py; or a --workdir with a run, which then goes on. "
+            f"{configs.listing()}"
+        )
     # These sections may have settings that are newer than the run.
-    old, new = _with_tuples(load_config(given["workdir"])), defaults.get_config("").to_dict()
-    asked = {section: {**new[section], **old.get(section, {})} for section in ("evaluate", "sample", "tool", "figures")}
+    old, new = _with_tuples(load_config(workdir)), defaults.get_config("").to_dict()
+    newer = ("evaluate", "sample", "encode", "tool", "figures")
+    asked = {section: {**new[section], **old.get(section, {})} for section in newer}
     return {**old, **asked}
+
+
+def _value(argv: list[str], flag: str) -> str:
+    """Return the value of `--flag=value` on a command line; "" without it."""
+    return next((arg.partition("=")[2] for arg in argv[1:] if arg.startswith(f"--{flag}=")), "")
 
 
 def _spell_out(arg: str, config: dict[str, Any]) -> str:

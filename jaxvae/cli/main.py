@@ -22,7 +22,7 @@ from jaxvae.experiment import own
 from jaxvae.experiment.checks import check_places
 from jaxvae.experiment.plain import flatten
 
-MODES = ("train", "evaluate", "sample", "reconstruct", "tool")
+MODES = ("train", "evaluate", "sample", "reconstruct", "encode", "tool")
 
 
 def command() -> int:

@@ -130,7 +130,8 @@ def prepare(
     factor_names = check_names(splits, factor_names)
     done = {}
     # Missing splits are taken by a fixed permutation, so that sorted data is split at random.
-    for key, (source, rows) in rows_of_splits({k: len(s.x) for k, s in splits.items()}, validation_fraction).items():
+    places = rows_of_splits({k: len(s.x) for k, s in splits.items()}, validation_fraction)
+    for key, (source, rows) in places.items():
         split = _select(splits[source], rows)
         if not len(split.x) and (key != "validation" or validation_fraction > 0):
             raise UserError(
@@ -151,7 +152,7 @@ def prepare(
     given = (splits["train"].x.dtype.name, float(max_value)) if binarization in ("threshold", "static") else ()
     return Dataset(
         name, done["train"], done["validation"], done["test"], new_max, factor_names, columns=tuple(columns),
-        given=given,
+        given=given, rows=places,
     )  # fmt: skip
 
 

@@ -68,6 +68,7 @@ class Dataset(NamedTuple):
       class_names: names of the labels 0, 1 ...; () for labels that are numbers themselves.
       columns: names of the features of x `[N, F]`; () for none.
       given: type and greatest possible value of x before `data.binarization`; () where it changed nothing.
+      rows: see `rows_of_splits`; {} where each split is as the source has it.
     """
 
     name: str
@@ -82,11 +83,16 @@ class Dataset(NamedTuple):
     class_names: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     given: tuple[str, float] | tuple[()] = ()
+    rows: Mapping[str, tuple[str, np.ndarray]] = {}
 
     @property
     def levels(self) -> int:
         """Number of possible values of an entry; floats count as 8-bit pixels."""
         return 256 if self.train.x.dtype == np.float32 else round(self.max_value) + 1
+
+    def rows_of(self, split: str) -> np.ndarray:
+        """Return the row of each example of a split in the source, `[N]`, from 0: see `rows_of_splits`."""
+        return self.rows[split][1] if split in self.rows else np.arange(len(getattr(self, split).x))
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -95,10 +95,10 @@ def check_features(config: Mapping[str, Any]) -> None:
 
 def reconstruction_fidelity(run: TrainedRun) -> dict[str, float]:
     """PSNR and SSIM of reconstructions from the posterior's centre."""
-    x = run.x("test", rows(run))
-    through = jax.jit(lambda params, x: reconstruct(run.model, params, x))
-    found = [through(run.params, x[i : i + BATCH]) for i in range(0, len(x), BATCH)]
-    return fidelity.fidelity(run.unit(x), run.unit(np.concatenate(found)))
+    through = jax.jit(lambda params, batch: reconstruct(run.experiment.model, params, **batch))
+    found = [(batch["x"], through(run.params, batch)) for batch in run.batches("test", rows(run))]
+    x, back = map(np.concatenate, zip(*found, strict=True))
+    return fidelity.fidelity(run.unit(x), run.unit(back))
 
 
 def check_ssim_installed(experiment: Experiment) -> None:

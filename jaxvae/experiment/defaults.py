@@ -112,6 +112,7 @@ SETTINGS: dict[str, Setting | Part] = {
     "evaluate.ais_chains": Setting(16, "chains for each of these examples", AT_LEAST_1),
     "evaluate.ais_temperatures": Setting(500, "transitions from the prior to the posterior", AT_LEAST_1),
     "evaluate.report": Setting(True, "write report.html"),
+    "evaluate.data": Setting("", "judge, encode or reconstruct other data of the same shape, by name or path"),
     "figures.format": Setting("png", "format of the figures; beside pdf or svg a PNG is written too",
                               choices=FORMATS),
     "sample.num": Setting(64, "examples to draw", AT_LEAST_1),
@@ -119,6 +120,8 @@ SETTINGS: dict[str, Setting | Part] = {
     "sample.seed": Setting(-1, "seed of the draws; -1: the run's"),
     "sample.decoding": Part({"name": "greedy"}, "decoding of sequences"),
     "sample.sampler": Part({"name": "prior"}, "sampler of z"),
+    "encode.split": Setting("test", "examples to encode", choices=("train", "validation", "test", "all")),
+    "encode.format": Setting("npz", "file of the codes", choices=("npz", "csv", "parquet")),
     "tool": Part({"name": "interpolate"}, "latent-space tool for --mode=tool"),
     "parallel": Setting("jit", "jit with a global view, or pmap", choices=("jit", "pmap")),
 }  # fmt: skip

@@ -44,7 +44,12 @@ def active_units(codes: np.ndarray | Array, threshold: float = ACTIVE_VARIANCE) 
 
 
 def collapse(
-    model: Model, params: Params, key: Key, batches: Iterable[Array | Batch], num_rows: int = 1000, memory_mb: float = 64.0
+    model: Model,
+    params: Params,
+    key: Key,
+    batches: Iterable[Array | Batch],
+    num_rows: int = 1000,
+    memory_mb: float = 64.0,
 ) -> dict[str, Any]:
     """Measure the use of the latent by the encoder and by the decoder.
 

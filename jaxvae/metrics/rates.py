@@ -26,7 +26,12 @@ class Encoded(NamedTuple):
 
 
 def aggregate_kl(
-    model: Model, params: Params, key: Key, batches: Iterable[Array | Batch], num_rows: int = 1000, memory_mb: float = 64.0
+    model: Model,
+    params: Params,
+    key: Key,
+    batches: Iterable[Array | Batch],
+    num_rows: int = 1000,
+    memory_mb: float = 64.0,
 ) -> dict[str, float]:
     """Decompose E_x KL(q(z|x) || p(z)), with q(z) = 1/N sum_n q(z|x_n) over these N examples.
 

@@ -32,9 +32,19 @@ def point_estimate(model: Model, key: Key, likelihood: Any) -> Array:
     return likelihood.write(noise_key(key), likelihood) if model.data.is_sequential else likelihood.mean
 
 
-def reconstruct(model: Model, params: Params, x: Array, key: Key | None = None, context: Array | None = None) -> Array:
-    """Reconstruct x as the mean of p(x|z), `[B, *data_shape]`, at the posterior's centre, or at a draw with `key`."""
+def reconstruct(
+    model: Model,
+    params: Params,
+    x: Array,
+    key: Key | None = None,
+    context: Array | None = None,
+    mask: Array | None = None,
+) -> Array:
+    """Reconstruct x as the mean of p(x|z), `[B, *data_shape]`, at the posterior's centre, or at a draw with `key`.
+
+    The encoder does not see values where the `mask` of x's shape is False.
+    """
     given = context_args(context)
-    posterior = model.encode(params, x, *given)
+    posterior = model.encode(params, x, *given, **({} if mask is None else {"mask": mask}))
     z = centre(posterior) if key is None else reparameterize(key, posterior)
     return model.decode(params, z, *given).mean

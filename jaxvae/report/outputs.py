@@ -18,6 +18,7 @@ from jaxvae.experiment.setup import Experiment
 from jaxvae.report import views
 from jaxvae.report.page import write_report
 from jaxvae.report.run_figures import TITLES, draw, reconstructions
+from jaxvae.runs import codes
 from jaxvae.runs.attempts import Failure, attempt, write_traces
 from jaxvae.runs.trained_run import TrainedRun
 from jaxvae.runs.workdir import write_json
@@ -77,10 +78,24 @@ def write_samples(workdir: Path, config: Mapping[str, Any], spec: DataSpec, x: A
 
 def write_reconstructions(experiment: Experiment, workdir: Path, params: Params) -> None:
     """Write `reconstructions.npz`, "x" and "reconstruction" as `viewed`, and a picture (`--mode=reconstruct`)."""
-    raw = experiment.dataset.test.x[: experiment.config["sample"]["num"]]
-    rows, names = reconstructions(experiment, params, raw), ("x", "reconstruction")
+    rows, names = reconstructions(experiment, params, experiment.config["sample"]["num"]), ("x", "reconstruction")
     title = TITLES["reconstructions"]
     _write_arrays(workdir, "reconstructions", experiment.config, experiment.spec, rows, title, names)
+
+
+def write_codes(run: TrainedRun, workdir: Path) -> None:
+    """Write the codes of `encode.split` to `codes-SPLIT.npz`, `.csv` or `.parquet` (`--mode=encode`)."""
+    settings = run.config["encode"]
+    which, kind = settings["split"], settings["format"]
+    codes.check_format(kind)
+    found = codes.encode(run, codes.SPLITS if which == "all" else (which,))
+    if jax.process_index() != 0:
+        return
+    workdir.mkdir(parents=True, exist_ok=True)
+    path = workdir / f"codes-{which}.{kind}"
+    codes.FORMATS[kind](path, found)
+    num, dim = found.mean.shape
+    print(f"wrote {path}: {num} rows, {dim} dimensions of z{'' if found.sd is None else ' with their sd'}")
 
 
 def write_tool(run: TrainedRun, workdir: Path) -> None:

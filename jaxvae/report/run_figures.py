@@ -14,6 +14,7 @@ from jaxvae.data.spec import viewed
 from jaxvae.experiment.setup import Experiment
 from jaxvae.latent.arithmetic import latent_grid
 from jaxvae.models.base import Model
+from jaxvae.models.facts import Batch
 from jaxvae.models.sampling import reconstruct, sample
 from jaxvae.report import figures, plots, views
 from jaxvae.report.style import save
@@ -28,10 +29,10 @@ _sample = jax.jit(sample, static_argnums=(0, 3))
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _reconstruct(
-    model: Model, preprocess: Callable[[Key, Array], Array], params: Params, root: Key, raw: Array
+    model: Model, preprocess: Callable[[Key, Array], Array], params: Params, root: Key, batch: Batch
 ) -> tuple[Array, Array]:
-    x = preprocess(jax.random.fold_in(root, 0), raw)
-    return x, reconstruct(model, params, x)
+    x = preprocess(jax.random.fold_in(root, 0), batch["x"])
+    return x, reconstruct(model, params, x, context=batch.get("context"), mask=batch.get("mask"))
 
 
 TITLES = {"samples": "samples from the prior", "reconstructions": "test data, each row above its reconstructions"}
@@ -47,17 +48,19 @@ def samples(experiment: Experiment, params: Params) -> np.ndarray:
     return viewed(experiment.config, experiment.spec, drawn)[:, None]
 
 
-def reconstructions(experiment: Experiment, params: Params, raw: np.ndarray | None = None) -> np.ndarray:
-    """Return examples beside their reconstructions, `[N, 2, *data_shape]`, as `viewed`.
+def reconstructions(experiment: Experiment, params: Params, num: int = 0) -> np.ndarray:
+    """Return test examples beside their reconstructions, `[N, 2, *data_shape]`, as `viewed`.
 
     Args:
       experiment: the experiment.
       params: the model's parameters.
-      raw: examples as stored; by default the first of the test set.
+      num: number of examples, the first ones; 0 for the usual number.
     """
-    raw = experiment.dataset.test.x[: _num_examples(experiment)] if raw is None else raw
+    num = num or _num_examples(experiment)
+    batch = {name: np.asarray(array[:num]) for name, array in experiment.dataset.test.arrays.items()}
+    batch.pop("label", None)
     root = train.streams(jax.random.key(experiment.config["seed"]))["test"]
-    both = _reconstruct(experiment.shown, experiment.preprocess, params, root, np.asarray(raw))
+    both = _reconstruct(experiment.model, experiment.preprocess, params, root, batch)
     return np.stack([viewed(experiment.config, experiment.spec, values) for values in both], axis=1)
 
 

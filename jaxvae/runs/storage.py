@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Tree
+from jaxvae.runs import going_on
 from jaxvae.runs.checkpoint_reader import Reader
 from jaxvae.runs.checkpoints import Checkpoints
 from jaxvae.runs.log import MetricsLog, row_of
@@ -63,6 +64,8 @@ class Disk:
         first_host = jax.process_index() == 0
         claim(self._folder, config, write=first_host)
         with lock(self._folder) if first_host else contextlib.nullcontext():
+            if first_host:
+                going_on.record(self._folder, config)
             yield
 
     def checkpoints(self) -> Checkpoints:

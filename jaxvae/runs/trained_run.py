@@ -59,7 +59,7 @@ class TrainedRun:
         return some_rows(len(self.split(split).x), num)
 
     def batches(self, split: str, which: int | np.ndarray | None = None) -> Iterator[Batch]:
-        """Yield batches of at most BATCH preprocessed examples "x", with their "context" and "mask" where there are any.
+        """Yield batches of at most BATCH preprocessed examples "x", with their "context" and "mask" if there are any.
 
         `which` selects all (None), the first ones (a number), or rows by index.
         """

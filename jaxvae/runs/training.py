@@ -14,6 +14,7 @@ from jaxvae.common.types import Params
 from jaxvae.experiment import build
 from jaxvae.experiment.objects import with_objects
 from jaxvae.experiment.setup import Experiment
+from jaxvae.runs import going_on
 from jaxvae.runs.initial import other_weights, start
 from jaxvae.runs.recorder import Recorder, make_validation
 from jaxvae.runs.restore import restored
@@ -70,10 +71,13 @@ def train_run(
             "evaluate.checkpoint must be 'best' or 'last' while training; a step can be named with --mode=evaluate."
         )
     validate = make_validation(experiment)
+    going_on.check(experiment, optimizer, workdir)
     with storage.claimed(config):
         sharding.wait_for_all("claimed")
         checkpoints = storage.checkpoints()
         state, step, before = start(experiment, optimizer, checkpoints, workdir)
+        if jax.process_index() == 0 and (sentence := going_on.finished(step, experiment)):
+            print(sentence, file=sys.stderr)
         recorder = Recorder(
             experiment, storage, checkpoints, parallel, validate, pictures,
             feed.steps_per_epoch, step, before, started, progress,

@@ -2,37 +2,44 @@
 
 import fcntl
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.files import read_json, require_regular
-from jaxvae.experiment.plain import completed, flatten, load_config
-
-# Settings of one machine, paths, reading and the format of figures, which may differ when a run is resumed.
-MACHINE = {"data.data_dir", "data.cache_dir", "data.stream", "data.workers", "figures.format"}
+from jaxvae.experiment.changes import GOING_ON, Changes, changes, may_change
+from jaxvae.experiment.plain import load_config
 
 
 def claim(workdir: Path, config: Mapping[str, Any], write: bool = True) -> None:
-    """Create the folder and write `config.json`, unless it holds another run. Every host checks; one writes.
+    """Create the folder and write `config.json`, unless it holds a run. Every host checks; one writes.
 
     Raises:
-      UserError: the folder holds a run with a different config; the message lists the differing keys.
+      UserError: see `changed`.
     """
-    config = json.loads(json.dumps(config))
     if (workdir / "config.json").exists():
-        old, new = flatten(load_config(workdir)), flatten(completed(config))
-        keys = sorted(key for key in (old.keys() | new.keys()) - MACHINE if old.get(key) != new.get(key))
-        if keys:
-            lines = "; ".join(f"{key}: {old.get(key)!r} there, {new.get(key)!r} now" for key in keys)
-            raise UserError(
-                f"'{workdir}' holds a run with a different config ({lines}). Nothing was changed. Give another "
-                "--workdir, or the same settings to resume that run."
-            )
+        changed(workdir, config)
     elif write:
         workdir.mkdir(parents=True, exist_ok=True)
         write_json(workdir / "config.json", config)
+
+
+def changed(workdir: Path, config: Mapping[str, Any], allowed: Sequence[str] = GOING_ON) -> Changes:
+    """Return the settings that differ from those of the run in `workdir`, all of them in `allowed`.
+
+    Raises:
+      UserError: the folder holds no run, or a run whose config differs in other settings; the message lists these, and
+        those that may change.
+    """
+    found = changes(load_config(workdir), json.loads(json.dumps(config)))
+    if refused := {key: pair for key, pair in found.items() if not may_change(key, allowed)}:
+        lines = "; ".join(f"{key}: {old!r} there, {new!r} now" for key, (old, new) in refused.items())
+        raise UserError(
+            f"'{workdir}' holds a run with a different config ({lines}). Nothing was changed. Give another --workdir, "
+            f"or the same settings to resume that run. Of a run, these may change: {', '.join(allowed)}."
+        )
+    return found
 
 
 def lock(workdir: Path) -> IO:

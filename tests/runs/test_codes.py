@@ -1,0 +1,108 @@
+"""`--mode=encode` and `evaluate.data`: codes of any split or file, with their rows, labels and own contexts."""
+
+import csv
+import json
+import time
+
+import numpy as np
+import pytest
+
+import launch
+from jaxvae import restore
+
+SMALL = (
+    "--config.network.hidden=(8,)", "--config.model.latent_dim=2", "--config.train.num_epochs=1",
+    "--config.train.batch_size=16", "--config.evaluate.report=False", "--config.evaluate.nll_samples=2",
+    "--config.evaluate.metrics=collapse",
+)  # fmt: skip
+RNG = np.random.default_rng(0)
+X = RNG.uniform(size=(90, 4)).astype(np.float32)
+MASK = RNG.uniform(size=X.shape) < 0.7
+CONTEXT = RNG.normal(size=(90, 1)).astype(np.float32)
+LABEL = np.arange(90) % 3
+
+
+def launched(workdir, *argv):
+    assert launch.main(["launch.py", f"--workdir={workdir}", *argv], time.time()) == 0
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A conditional run on incomplete rows."""
+    folder = tmp_path_factory.mktemp("codes")
+    np.savez(folder / "rows.npz", x=np.where(MASK, X, np.nan), mask=MASK, context=CONTEXT, y=LABEL)
+    launched(folder / "run", "--config=vae", f"--config.data.path={folder}/rows.npz", *SMALL)
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def expected(run):
+    model, params = restore(run)
+    q = model.encode(params, np.where(MASK, X, 0), CONTEXT, mask=MASK)
+    return q.mean, q.base_dist.scale
+
+
+def test_each_row_of_each_split_is_encoded_with_its_own_context_and_mask(run, expected):
+    launched(run, "--mode=encode", "--config.encode.split=all")
+    with np.load(run / "codes-all.npz", allow_pickle=False) as found:
+        rows = found["row"]
+        assert sorted(rows) == list(range(90))
+        np.testing.assert_allclose(found["mean"], expected[0][rows], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found["sd"], expected[1][rows], rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(found["label"], LABEL[rows])
+        splits, counts = np.unique(found["split"], return_counts=True)
+    assert dict(zip(splits, counts, strict=True)) == {"test": 18, "train": 65, "validation": 7}
+
+
+def test_a_table_is_read_back_to_the_same_numbers(run):
+    for kind in ("npz", "csv"):
+        launched(run, "--mode=encode", f"--config.encode.format={kind}")
+    with (run / "codes-test.csv").open() as file:
+        head, *rows = csv.reader(file)
+    assert head == ["split", "row", "label", "z0", "z1", "sd0", "sd1"]
+    with np.load(run / "codes-test.npz", allow_pickle=False) as found:
+        numbers = np.asarray([row[3:] for row in rows], np.float32)
+        np.testing.assert_array_equal(numbers, np.concatenate([found["mean"], found["sd"]], axis=1))
+        assert [row[1] for row in rows] == list(map(str, found["row"]))
+
+
+def test_other_data_is_encoded_and_judged_beside_the_run_and_needs_no_own_data_to_encode(run, expected, tmp_path):
+    own = run.parent / "rows.npz"
+    before = (run / "results.json").read_bytes()
+    other = tmp_path / "others.npz"
+    np.savez(other, x=np.where(MASK, X, np.nan)[5:50], mask=MASK[5:50], context=CONTEXT[5:50])
+    launched(run, "--mode=evaluate", f"--config.evaluate.data={other}")
+    away = own.rename(tmp_path / "moved.npz")
+    try:
+        launched(run, "--mode=encode", f"--config.evaluate.data={other}")
+        launched(run, "--mode=reconstruct", f"--config.evaluate.data={other}", "--config.sample.num=3")
+        launched(run, "--mode=evaluate", f"--config.data.path={away}", "--config.evaluate.nll_samples=2")
+    finally:
+        away.rename(own)
+    (folder,) = (run / "other").iterdir()
+    assert folder.name.startswith("others-")
+    with np.load(folder / "codes-test.npz", allow_pickle=False) as found:
+        assert list(found["row"]) == list(range(45))
+        np.testing.assert_allclose(found["mean"], expected[0][5:50], rtol=1e-4, atol=1e-5)
+    with np.load(folder / "reconstructions.npz", allow_pickle=False) as found:
+        model, params = restore(run)
+        back = model.decode(params, expected[0][5:8], CONTEXT[5:8]).mean
+        np.testing.assert_allclose(found["reconstruction"], back, rtol=1e-4, atol=1e-4)
+    results = json.loads((folder / "results.json").read_text())
+    assert results["data"]["examples"]["test"] == 45
+    assert json.loads((run / "results.json").read_text())["test"] == json.loads(before)["test"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--mode=encode", "--config.evaluate.data=digits"], "whose shape is [8, 8, 1]"),
+        (
+            ["--mode=encode", "--config.evaluate.data=nowhere.npz"],
+            "evaluate.data is 'nowhere.npz', which cannot be used",
+        ),
+        (["--mode=encode", "--config.encode.format=xlsx"], "csv, npz, parquet"),
+    ],
+)
+def test_data_that_does_not_fit_is_refused(run, refused, argv, said):
+    assert said in refused(f"--workdir={run}", *argv)
