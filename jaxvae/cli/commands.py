@@ -48,7 +48,7 @@ def run_train(config: Mapping[str, Any], workdir: Path, started: float) -> None:
 
 
 def run_evaluate(config: Mapping[str, Any], workdir: Path, started: float) -> None:
-    """Compute the test metrics of a trained run again, with the current `evaluate` settings.
+    """Add test metrics of a trained run to `results.json`, with the current `evaluate` settings.
 
     With `evaluate.data` the metrics are of other data, and go to the folder `other/DATA/` of the run.
     """

@@ -1,14 +1,17 @@
 """Average the objective's own metrics and the importance-weighted likelihood over the test set."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
+from tqdm import tqdm
 
 from jaxvae import train
 from jaxvae.distributions.spaces import Space
+from jaxvae.evaluation.progress import progress
 from jaxvae.metrics.likelihood import nll_metrics
 from jaxvae.runs.trained_run import TrainedRun
 from jaxvae.train import sharding
@@ -23,7 +26,9 @@ def objective_means(run: TrainedRun) -> dict[str, float]:
     per_example = partial(
         objective_metrics, experiment.objective, experiment.preprocess, len(experiment.dataset.train.x)
     )
-    means = mean_over(experiment.dataset.test, per_example, parallel, _keys(run)[0], settings["batch_size"])
+    means = mean_over(
+        experiment.dataset.test, per_example, parallel, _keys(run)[0], settings["batch_size"], _bar("loss")
+    )
     return means(*trees)
 
 
@@ -32,7 +37,14 @@ def nll(run: TrainedRun) -> dict[str, Any]:
     experiment, settings, parallel = run.experiment, run.config["evaluate"], sharding.global_view()
     count = settings["nll_samples"]
     per_example = partial(nll_metrics, experiment.model, experiment.preprocess, count, settings["memory_mb"])
-    means = mean_over(experiment.dataset.test, per_example, parallel, _keys(run)[1], settings["batch_size"])
+    means = mean_over(
+        experiment.dataset.test,
+        per_example,
+        parallel,
+        _keys(run)[1],
+        settings["batch_size"],
+        _bar(f"nll, {count} samples"),
+    )
     return means(parallel.replicate(run.params)) | {"nll_samples": count}
 
 
@@ -63,6 +75,10 @@ def has_grey_bernoulli(run: TrainedRun) -> bool:
         return False
     parts = (dataset.test.x[i : i + 1024] for i in range(0, len(dataset.test.x), 1024))  # stops at the first grey one
     return not all(bool(((part == 0) | (part == dataset.max_value)).all()) for part in parts)
+
+
+def _bar(name: str) -> Callable[[list[int]], tqdm]:
+    return lambda batches: progress(name, batches, "batch")
 
 
 def _keys(run: TrainedRun) -> tuple[Any, Any]:

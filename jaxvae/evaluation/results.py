@@ -10,10 +10,11 @@ import numpy as np
 
 import jaxvae
 from jaxvae.data.buckets import lengths
+from jaxvae.evaluation.adding import made_with
 from jaxvae.evaluation.bounds import bits_per_dim, has_grey_bernoulli, leave_out_edge
 from jaxvae.evaluation.labels import label
 from jaxvae.evaluation.own_units import to_own_units
-from jaxvae.evaluation.table import compute
+from jaxvae.evaluation.table import compute, find
 from jaxvae.runs.attempts import Failure
 from jaxvae.runs.trained_run import TrainedRun
 
@@ -92,6 +93,7 @@ def evaluate(run: TrainedRun) -> Evaluation:
     results = {
         "test": test,
         "metrics": found,
+        "made_with": {name: made_with(config, restored.step, find(name).settings) for name in found},
         "unit": "nats per example",
         "notes": notes,
         "checkpoint": {

@@ -12,6 +12,7 @@ from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.threads import one_thread
 from jaxvae.common.types import Params
 from jaxvae.evaluation import bounds, of_data, of_factors, of_run
+from jaxvae.evaluation.progress import progress
 from jaxvae.experiment import own
 from jaxvae.experiment.setup import Experiment
 from jaxvae.metrics.paths import prior_is_density
@@ -28,12 +29,14 @@ class Metric(NamedTuple):
       needs: its requirements, keys of NEEDS.
       check: `config -> None`, raises UserError where a setting of the metric names something that does not exist.
       enough: `experiment -> None`, raises UserError where the data has too few examples, or a package is missing.
+      settings: keys and sections of the settings that it depends on, recorded with it.
     """
 
     compute: Callable[[TrainedRun], dict[str, Any]]
     needs: tuple[str, ...] = ()
     check: Callable[[Mapping[str, Any]], None] = lambda config: None
     enough: Callable[[Experiment], None] = lambda experiment: None
+    settings: tuple[str, ...] = ("evaluate",)
 
 
 class Computed(NamedTuple):
@@ -76,23 +79,29 @@ NEEDS: dict[str, tuple[Callable[[Experiment], bool], str]] = {
     "outliers": (lambda e: bool(e.config["evaluate"]["outliers"]), "another data set in evaluate.outliers"),
 }
 
+NUM = ("evaluate.max_examples",)
+ANNEALED = ("evaluate.ais_examples", "evaluate.ais_chains", "evaluate.ais_temperatures")
+GENERATED = ("evaluate.features", *NUM, "sample.sampler", "sample.temperature")
+
 METRICS: dict[str, Metric] = {
-    "collapse": Metric(of_run.collapse),
-    "aggregate_kl": Metric(of_run.aggregate_kl, ("density",)),
-    "ais": Metric(of_run.ais, ("likelihood", "euclidean", "prior")),
-    "rate_distortion": Metric(of_run.rate_distortion, ("euclidean", "prior")),
-    "linear_probe": Metric(of_run.linear_probe, ("labels",), enough=of_run.check_classes),
-    "knn": Metric(of_run.knn, ("labels",), enough=of_run.check_knn_rows),
-    "few_labels": Metric(of_run.few_labels, ("labels",), enough=of_run.check_classes),
-    "clustering": Metric(of_run.clustering, ("labels",)),
+    "collapse": Metric(of_run.collapse, settings=NUM),
+    "aggregate_kl": Metric(of_run.aggregate_kl, ("density",), settings=NUM),
+    "ais": Metric(of_run.ais, ("likelihood", "euclidean", "prior"), settings=ANNEALED),
+    "rate_distortion": Metric(of_run.rate_distortion, ("euclidean", "prior"), settings=ANNEALED),
+    "linear_probe": Metric(of_run.linear_probe, ("labels",), enough=of_run.check_classes, settings=()),
+    "knn": Metric(of_run.knn, ("labels",), enough=of_run.check_knn_rows, settings=()),
+    "few_labels": Metric(of_run.few_labels, ("labels",), enough=of_run.check_classes, settings=()),
+    "clustering": Metric(of_run.clustering, ("labels",), settings=NUM),
     **{
-        name: Metric(score, needs, enough=of_factors.check_rows)
+        name: Metric(score, needs, enough=of_factors.check_rows, settings=NUM)
         for name, (score, needs) in of_factors.FACTOR_SCORES.items()
     },
-    "frechet": Metric(of_data.frechet, ("values",), check=of_data.check_features),
-    "prdc": Metric(of_data.prdc, ("values",), check=of_data.check_features, enough=of_data.check_prdc_rows),
-    "fidelity": Metric(of_data.reconstruction_fidelity, ("images",), enough=of_data.check_ssim_installed),
-    "outliers": Metric(of_data.outliers, ("outliers", "values"), of_data.check_outliers),
+    "frechet": Metric(of_data.frechet, ("values",), of_data.check_features, settings=GENERATED),
+    "prdc": Metric(of_data.prdc, ("values",), of_data.check_features, of_data.check_prdc_rows, GENERATED),
+    "fidelity": Metric(of_data.reconstruction_fidelity, ("images",), enough=of_data.check_ssim_installed, settings=NUM),
+    "outliers": Metric(
+        of_data.outliers, ("outliers", "values"), of_data.check_outliers, settings=("evaluate.outliers", *NUM)
+    ),
 }
 
 
@@ -144,7 +153,8 @@ def compute(run: TrainedRun, asked: str) -> Computed:
     always = {"objective": bounds.objective_means} | ({"nll": bounds.nll} if run.model.has_likelihood else {})
     for name, compute_ in always.items():
         add(name, partial(compute_, run), lambda failure: f"The test set's {failure.note}", refused)
-    for name in names:
+    for name in (bar := progress("metrics", names, "metric")):
+        bar.set_description(name)
         if _asked(asked) == ["all"]:
             add(name, partial(of_metric, name), lambda failure: failure.note, notes)
         else:

@@ -12,6 +12,7 @@ from jaxvae import tools
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Params
 from jaxvae.data.spec import DataSpec, viewed
+from jaxvae.evaluation.adding import added, is_sound
 from jaxvae.evaluation.results import evaluate, table
 from jaxvae.experiment.own import short
 from jaxvae.experiment.setup import Experiment
@@ -21,11 +22,11 @@ from jaxvae.report.run_figures import TITLES, draw, reconstructions
 from jaxvae.runs import codes
 from jaxvae.runs.attempts import Failure, attempt, write_traces
 from jaxvae.runs.trained_run import TrainedRun
-from jaxvae.runs.workdir import write_json
+from jaxvae.runs.workdir import read_results, write_json
 
 
 def finish(run: TrainedRun, workdir: Path, timing: Mapping[str, Any]) -> None:
-    """Evaluate on the test set; write `results.json`, `figures/` and `report.html`.
+    """Evaluate on the test set; add to `results.json`, write, `figures/` and `report.html`.
 
     A failure of one number, figure or section leaves the others intact. It is named in the notes of `results.json` and
     on the terminal, and its stack trace is in `errors.log`.
@@ -41,7 +42,9 @@ def finish(run: TrainedRun, workdir: Path, timing: Mapping[str, Any]) -> None:
     clock = time.perf_counter()
     evaluation = evaluate(run)
     if jax.process_index() == 0:
-        results = evaluation.results | {**timing, "evaluate_seconds": time.perf_counter() - clock}
+        before = read_results(workdir)
+        results = added(before if is_sound(before) else {}, evaluation.results)
+        results |= {**timing, "evaluate_seconds": time.perf_counter() - clock}
         write_json(workdir / "results.json", results)  # before the pictures, so a kill while drawing loses no number
         print(table(results))
         _illustrate(run, workdir, results, evaluation.failures)

@@ -25,8 +25,8 @@ class Codes(NamedTuple):
     Attributes:
       mean: `[N, D]` float32, the mean of q(z|x), or its centre where q has no mean, flattened.
       sd: `[N, D]` float32, the standard deviations of a Gaussian q(z|x); None for other posteriors.
-      beside: `{name: [N]}`: "split" and "row" of each example, and "label" (the name of the class, where it has one) and
-        the factors where there are any.
+      beside: `{name: [N]}`: "split" and "row" of each example, and where there are any "label" (the name of the class
+        where it has one) and the factors.
     """
 
     mean: np.ndarray

@@ -1,7 +1,7 @@
 """Likelihood bounds and test metrics: pure functions, and a loop over a data set."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import jax
 import jax.numpy as jnp
@@ -42,14 +42,20 @@ def check_batch_size(batch_size: int, num_devices: int) -> None:
 
 
 def mean_over(
-    split: Split, per_example: Callable[..., dict[str, Array]], parallel: Parallel, key: Key, batch_size: int
+    split: Split,
+    per_example: Callable[..., dict[str, Array]],
+    parallel: Parallel,
+    key: Key,
+    batch_size: int,
+    progress: Callable[[list[int]], Iterable[int]] = iter,
 ) -> Callable[..., dict[str, float]]:
     """Make `(*trees) -> {name: mean over the split}` from `per_example(*trees, key, batch) -> {name: [B]}`.
 
     Batch i draws from `fold_in(key, i)`. All batches have one size, so that the function is compiled once: where it
     does not divide the split, the last batch begins earlier, and its overlap with the previous one has weight 0. (Rows
     repeated within a batch would distort statistics of the batch; only splits of less than ROUND_TO rows have them.)
-    The results are the same, to rounding, on any number of devices that divides ROUND_TO.
+    The results are the same, to rounding, on any number of devices that divides ROUND_TO. `progress` passes on the
+    first rows of the batches; it is asked for the next one when the one before the last is done.
 
     Raises:
       UserError: the devices cannot share `batch_size` equally.
@@ -70,7 +76,8 @@ def mean_over(
 
     def means(*trees):
         totals = []
-        for index, start in enumerate(range(0, num, batch_size)):
+        for index, start in enumerate(progress(list(range(0, num, batch_size)))):
+            jax.block_until_ready(totals[-2:-1])
             rows = np.arange(batch_size) + max(min(start, num - batch_size), 0)
             weight = ((rows >= start) & (rows < num)).astype(np.float32)
             batch = {name: array[rows % num][None] for name, array in split.arrays.items()}

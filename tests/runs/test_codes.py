@@ -96,7 +96,7 @@ def test_other_data_is_encoded_and_judged_beside_the_run_and_needs_no_own_data_t
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["--mode=encode", "--config.evaluate.data=digits"], "whose shape is [8, 8, 1]"),
+        (["--mode=encode", "--config.evaluate.data=digits"], "its length of the context is 0"),
         (
             ["--mode=encode", "--config.evaluate.data=nowhere.npz"],
             "evaluate.data is 'nowhere.npz', which cannot be used",
