@@ -15,7 +15,7 @@ PLACES = ("data.name", "data.path", "data.data_dir", "data.cache_dir", "data.str
 ASKED = ("name", "evaluate", "sample", "encode", "tool", "figures", "parallel")
 # How training goes on.
 TRAINING = (
-    "train.num_epochs", "train.eval_every_epochs", "train.steps_per_call", "optimizer.learning_rate",
+    "train.num_epochs", "train.patience", "train.eval_every_epochs", "train.steps_per_call", "optimizer.learning_rate",
     "optimizer.schedule", "optimizer.warmup_steps", "optimizer.clip_norm",
 )  # fmt: skip
 GOING_ON = TRAINING + ASKED + PLACES

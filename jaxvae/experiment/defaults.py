@@ -93,6 +93,7 @@ SETTINGS: dict[str, Setting | Part] = {
     "train.start_from": Setting("", "warm start: folder of a run whose parameters training starts from"),
     "train.freeze": Setting((), "parameters that keep their initial values: a group, or model.encoder,model.prior"),
     "train.select": Setting("loss", "validation metric that the best checkpoint minimises; -elbo: maximises elbo"),
+    "train.patience": Setting(0, "above 0: stop after so many validations without a better train.select", NOT_NEGATIVE),
     "train.batch_size": Setting(128, "examples in a batch, over all devices", AT_LEAST_1),
     "train.accumulate": Setting(1, "gradient accumulation: microbatches per batch, all of one size", AT_LEAST_1),
     "train.compute_dtype": Setting("float32", "dtype of network computations; parameters and losses stay float32",

@@ -23,6 +23,7 @@ ADDED = {
     "train.start_from": "",
     "train.freeze": [],
     "train.select": "loss",
+    "train.patience": 0,
     "optimizer.ema_decay": 0.0,
     "optimizer.skip_norm": 0.0,
     "optimizer.every": 1,

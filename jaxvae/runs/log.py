@@ -41,6 +41,11 @@ class MetricsLog:
             log = require("tensorboardX.proto.event_pb2").SessionLog
             self._event(first_step + 1, session_log=log(status=log.SessionStatus.Value("START")))
 
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of the file, read from it: a long run has too many to keep them in memory."""
+        return read_metrics(self._path.parent)
+
     def row(self, step: int, epoch: float, split: str, metrics: Mapping[str, float]) -> None:
         """Write one row of scalars; values that are not finite are null, but NaN or infinite in TensorBoard."""
         self.write(row_of(step, epoch, split, metrics), metrics)

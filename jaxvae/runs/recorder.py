@@ -12,9 +12,10 @@ import jax
 import numpy as np
 from tqdm.auto import tqdm
 
-from jaxvae.common.errors import NonFiniteLoss
+from jaxvae.common.errors import NonFiniteLoss, UserError
 from jaxvae.common.types import Params, Tree
 from jaxvae.experiment.setup import Experiment
+from jaxvae.runs import stopping
 from jaxvae.runs.attempts import Failure, attempt, write_traces
 from jaxvae.runs.storage import Storage
 from jaxvae.train import sharding
@@ -49,7 +50,9 @@ class Recorder:
             experiment, checkpoints, parallel, validate
         )  # fmt: skip
         self._pictures, self._workdir = pictures, storage.workdir
+        self._settings = experiment.config["train"]
         self._steps_per_epoch, self._before, self._started = steps_per_epoch, saved_seconds(before), started
+        self._progress = stopping.read(before)
         self._of_data = {
             "data": experiment.spec._asdict(),
             "data_checksum": experiment.data_checksum,
@@ -93,7 +96,8 @@ class Recorder:
                 f"A parameter became NaN or infinite by step {step}. The last good checkpoint is kept. Try a smaller "
                 "optimizer.learning_rate or optimizer.clip_norm=1, with another --workdir."
             )
-        self._checkpoints.save(step, *split_state(host), {**self._of_data, **self.timing()}, score)
+        info = {**self._of_data, **self.timing(), "progress": self._progress._asdict()}
+        self._checkpoints.save(step, *split_state(host), info, score)
 
     def wait(self) -> None:
         """Wait until the saved states are on the disk."""
@@ -111,8 +115,8 @@ class Recorder:
         self._bar.set_postfix(shown, refresh=False)
         self._row(end, "train", means)
 
-    def on_epoch(self, state: TrainState, step: int) -> None:
-        """Validate, draw pictures, save a checkpoint."""
+    def on_epoch(self, state: TrainState, step: int) -> bool:
+        """Validate, draw pictures, save a checkpoint; return whether training stops early."""
         # Through the host: under pmap the collected state lives on this host's devices alone.
         weights, _ = split_state(jax.device_get(self._parallel.collect(state)))
         seen = sharding.global_view().replicate(weights)
@@ -127,7 +131,25 @@ class Recorder:
             self._row(step, "validation", metrics)
         if self._log:
             self._draw(self._log, seen, step)
-        self.save(state, step, selected(self._experiment.config["train"]["select"], metrics))
+        score = selected(self._settings["select"], metrics)
+        self._progress = self._progress.after(score, step) if metrics else self._progress
+        self.save(state, step, score)
+        return self.is_over()
+
+    def is_over(self) -> bool:
+        """Return whether `train.patience` ends training."""
+        return self._progress.is_over(self._settings["patience"])
+
+    def conclude(self, step: int) -> None:
+        """Print why training stopped early; or, beside a progress bar, that the validation metric still improves."""
+        if not self._log:
+            return
+        select = self._settings["select"]
+        rows = [(row["step"], selected(select, row)) for row in self._log.rows if row.get("split") == "validation"]
+        scores = [(at, score) for at, score in rows if score is not None]
+        sentence = stopping.conclusion(self._progress, scores, select, self._settings["patience"], step)
+        if sentence and (self.is_over() or not self._bar.disable):
+            self._bar.write(sentence, file=sys.stderr)
 
     def _draw(self, log: Any, weights: Tree, step: int) -> None:
         """Write pictures to TensorBoard; after a failure print a note and draw no more."""
@@ -168,8 +190,10 @@ def selected(select: str, metrics: Mapping[str, float]) -> float | None:
 
     None where there is no validation set, or the metric is not finite.
     """
-    value = metrics.get(select.removeprefix("-"), math.nan)
-    return (-value if select.startswith("-") else value) if math.isfinite(value) else None
+    value = metrics.get(select.removeprefix("-"))
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return -value if select.startswith("-") else value
 
 
 def make_validation(experiment: Experiment) -> Callable[..., dict[str, float]]:
@@ -179,6 +203,11 @@ def make_validation(experiment: Experiment) -> Callable[..., dict[str, float]]:
     batch_size, parallel = experiment.config["evaluate"]["batch_size"], sharding.global_view()
     check_batch_size(batch_size, parallel.num_devices)  # also for the test set, which comes last
     if not len(dataset.validation.x):
+        if patience := experiment.config["train"]["patience"]:
+            raise UserError(
+                f"train.patience is {patience}, but there is no validation set: set data.validation_fraction above 0, "
+                "or train.patience to 0."
+            )
         return lambda *_: {}
     per_example = partial(objective_metrics, experiment.objective, experiment.preprocess, len(dataset.train.x))
     return mean_over(dataset.validation, per_example, parallel, key, batch_size)

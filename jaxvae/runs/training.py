@@ -124,6 +124,10 @@ def _loop(
         settings["accumulate"],
         experiment.model.loops,
     )
+    if recorder.is_over() and step < total:
+        recorder.conclude(step)
+        return
+    first = step
     if step == 0:  # fail now on a disk that cannot be written, not in an hour
         recorder.save(parallel.replicate(state), 0, None)
     with Signals() as signals:
@@ -139,8 +143,10 @@ def _loop(
             on_epoch=recorder.on_epoch,
             should_stop=signals.received_by_any,
         )
-        if step < total:
+        if step < total and (signals.number or not recorder.is_over()):
             recorder.save(state, step, None)
             recorder.wait()  # inside `signals`, so a second Ctrl-C does not interrupt it
             message = f"Stopped by {signals.name} at step {step} of {total}; the state is saved."
             raise Stopped(signals.number, f"{message} The same command resumes the run.")
+    if step > first:
+        recorder.conclude(step)

@@ -19,7 +19,7 @@ def fit(
     steps_per_call: int,
     eval_every_epochs: int,
     on_steps: Callable[[int, dict[str, np.ndarray]], None],
-    on_epoch: Callable[[TrainState, int], None],
+    on_epoch: Callable[[TrainState, int], bool | None],
     should_stop: Callable[[], bool] = lambda: False,
 ) -> tuple[TrainState, int]:
     """Train to the end; return the last state and its step.
@@ -36,7 +36,7 @@ def fit(
       steps_per_call: steps in one call of the devices.
       eval_every_epochs: how often `on_epoch` is called; always at the end.
       on_steps: callback after each call, `(last_step, metrics [n])` on the host.
-      on_epoch: callback after an epoch that is due, `(state, step)`.
+      on_epoch: callback after an epoch that is due, `(state, step)`; True ends the loop.
       should_stop: asked after each call; True ends the loop.
 
     Raises:
@@ -67,7 +67,7 @@ def fit(
         if due or stop:
             read()
         if due:
-            on_epoch(state, step)
+            stop = on_epoch(state, step) or stop
         if stop:
             break
     return state, step
