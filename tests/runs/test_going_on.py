@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import time
 
 import numpy as np
@@ -58,8 +59,6 @@ def test_a_change_is_recorded(prolonged):
 
 @pytest.fixture
 def copy(prolonged, workdir):
-    import shutil
-
     shutil.copytree(prolonged, workdir)
     return workdir
 
@@ -75,6 +74,17 @@ def test_the_learning_rate_and_its_schedule_change_and_the_moments_stay(copy, ca
     assert step == 7 * STEPS
     moved = {key: np.abs(after[key] - before[key]).max() for key in before}
     assert 1e-3 < max(moved.values()) < 0.5  # with a rate of 0.1 at most, far down the cosine of 7 epochs
+
+
+def test_another_schedule_of_equal_rates_takes_the_same_steps_with_the_moments_that_were_kept(copy, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(copy, other)
+    assert launched(copy, "--config.train.num_epochs=7") == 0
+    level = "--config.optimizer.schedule=cosine", "--config.optimizer.schedule.final_fraction=1.0"
+    assert launched(other, "--config.train.num_epochs=7", *level) == 0
+    (step, found, _), (_, expected, _) = weights(other), weights(copy)
+    assert step == 7 * STEPS
+    assert all(np.allclose(found[key], expected[key], rtol=1e-5, atol=1e-6) for key in expected)
 
 
 def test_fewer_epochs_than_are_done_are_a_finished_run(copy, capsys):
