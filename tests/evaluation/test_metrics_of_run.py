@@ -347,11 +347,13 @@ def test_a_metric_that_fails_in_the_middle_takes_no_other_with_it(digits, tiny, 
         ("outliers", f"outliers={tmp_path / 'small.npz'}", ["[5, 5, 1]", "[8, 8, 1]"]),
     ):
         argv = f"--workdir={digits}", "--mode=evaluate", f"--config.evaluate.{option}"
+        before = results(digits)["metrics"]
         message = fails_in_the_middle(capsys, *argv, f"--config.evaluate.metrics={name},collapse")
         assert all(words in message for words in said)
         assert f" {name}" not in message.partition("Metrics that fit this run:")[2]
         found = results(digits)
-        assert found["metrics"].keys() == {"collapse"}
+        assert found["metrics"].keys() == {*before, "collapse"}  # a failed metric keeps its former value
+        assert found["metrics"].get(name) == before.get(name)
         note = next(note for note in found["notes"] if note.startswith(f"The metric '{name}' cannot be computed"))
         assert note in message
         assert f"  note: {note}" in table(found).splitlines()
