@@ -172,6 +172,7 @@ def results(workdir):
     return json.loads((workdir / "results.json").read_text())["test"]
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_evaluated_without_a_config(finished, capsys):
     before = {name: (finished / name).read_bytes() for name in ("config.json", "metrics.jsonl")}
     assert results(finished)["nll_samples"] == 2

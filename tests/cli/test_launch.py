@@ -221,6 +221,7 @@ def test_other_latents_and_likelihoods_from_start_to_end(options, tmp_path, caps
         assert 0 <= arrays["x"].min() < arrays["x"].max() <= 1
 
 
+@pytest.mark.slow
 def test_own_data_trains(tmp_path):
     x = (np.random.default_rng(0).random((200, 6, 9)) * 255).astype(np.uint8)
     np.savez(tmp_path / "mine.npz", x=x)

@@ -162,6 +162,7 @@ def test_negative_binomial_gradients_are_those_of_float64():
     np.testing.assert_allclose(single[1], double[1], rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_samples_and_moments_of_the_negative_binomials(assert_mean):
     counts = np.arange(400)[:, None]
     log_mean, log_r = f32(-1.0, 0.5, 2.0), f32(1.0, 0.0, 1.5)

@@ -234,6 +234,7 @@ def test_without_curvature_it_is_the_normal_of_half_the_scale(c):
     np.testing.assert_allclose(d.sample(jax.random.key(0), (4,)), loc + scale / 2 * noise, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_shapes_and_transformations():
     loc = jnp.asarray(ball_points(5, 3, 1.0, 3.0))
     d = WrappedNormal(loc, jnp.full((2, 1, 1), 0.5))

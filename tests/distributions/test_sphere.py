@@ -195,6 +195,7 @@ def test_uniform_samples(dim, assert_mean):
     assert jax.tree.map(jax.lax.stop_gradient, d).log_prob(z[:5]).shape == (5,)
 
 
+@pytest.mark.slow
 def test_shapes_and_transformations():
     loc = jnp.asarray([direction(3), -direction(3), [1.0, 0, 0], [-1.0, 0, 0], [0, 0, 1.0]], jnp.float32)
     d = VonMisesFisher(loc, jnp.full((2, 1), 5.0))

@@ -125,6 +125,7 @@ def everything(digits):
     return found, before, contents(digits)
 
 
+@pytest.mark.slow
 def test_all_on_digits_is_what_fits(everything):
     found, *_ = everything
     assert set(found["metrics"]) == set(METRICS) - set(FACTOR_SCORES) - OTHER
@@ -134,6 +135,7 @@ def test_all_on_digits_is_what_fits(everything):
     assert not any("left out" in note for note in found["notes"])
 
 
+@pytest.mark.slow
 def test_evaluation_leaves_the_run_as_it_was(everything):
     _, before, after = everything
     assert len(before) > 5
@@ -222,6 +224,7 @@ def test_one_device_gives_of_all_metrics_what_eight_give(digits, everything):
     assert_same_on_one_device(digits, "all", everything[0])
 
 
+@pytest.mark.slow
 def test_the_linear_probe_is_scikit_learns_on_restored_codes(digits, everything):
     model, params = jaxvae.restore(digits)
     data = jaxvae.data.load()
@@ -235,6 +238,7 @@ def test_the_linear_probe_is_scikit_learns_on_restored_codes(digits, everything)
     assert found["knn"]["accuracy"] == pytest.approx(np.mean(votes == data.test.label), abs=1.1 / 359)
 
 
+@pytest.mark.slow
 def test_kls_agree_with_each_other(everything):
     found, *_ = everything
     collapse, split = found["metrics"]["collapse"], found["metrics"]["aggregate_kl"]
@@ -245,6 +249,7 @@ def test_kls_agree_with_each_other(everything):
     assert split["total_correlation"] + split["dimension_wise_kl"] == pytest.approx(split["marginal_kl"], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_fidelity_is_that_of_the_reconstructions_that_are_written(digits, everything):
     launched(f"--workdir={digits}", "--mode=reconstruct", "--config.sample.num=1000")
     with np.load(digits / "reconstructions.npz") as arrays:

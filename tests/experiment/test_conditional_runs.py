@@ -65,6 +65,7 @@ def test_every_mode_takes_a_conditional_run(conditional, mode):
     assert launch.main(["launch.py", f"--workdir={conditional}", *mode], time.time()) == 0
 
 
+@pytest.mark.slow
 def test_a_run_on_incomplete_rows(tmp_path):
     mask = np.random.default_rng(1).uniform(size=X.shape) < 0.7
     np.savez(tmp_path / "holes.npz", x=np.where(mask, X, np.nan).astype(np.float32), mask=mask)

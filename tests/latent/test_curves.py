@@ -121,6 +121,7 @@ def test_the_geodesic_of_an_isometric_decoder_is_the_straight_line():
     np.testing.assert_allclose(latent.curve_length(decoded), jnp.linalg.norm(z_b - z_a, axis=-1), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_interpolation_joins_the_centres_on_the_line_of_the_space(random_like):
     for small, path in ((tools.small, "linear"), (SPHERE, "linear"), (SPHERE, "spherical"), (BALL, "linear")):
         model = small()
@@ -157,6 +158,7 @@ def hyperbolic(a, b):
     return np.arccosh(1 + 2 * square / (1 - np.sum(a**2, axis=-1)) / (1 - np.sum(b**2, axis=-1)))
 
 
+@pytest.mark.slow
 def test_geodesics_stay_on_the_sphere_and_in_the_ball(random_like):
     """The ball is decoded by its logarithm, so that geodesics are straight there; the sphere as it is."""
     rng = np.random.default_rng(0)

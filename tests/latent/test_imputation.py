@@ -79,6 +79,7 @@ def test_pseudo_gibbs_is_wrong_where_the_posterior_is():
     assert np.max(np.abs(away)) > 20.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [metropolis_within_gibbs, pytest.param(pseudo_gibbs, marks=pytest.mark.slow)])
 def test_the_mean_of_many_chains_is_nearer_and_they_do_not_all_fit_at_once(method, monkeypatch):
     """Chains of 10 steps that are independent: the error falls as their number grows; 4 go side by side, not 12."""
@@ -127,6 +128,7 @@ def bernoulli(random_like):
     return model, params, x, special.logsumexp(log_weight[:, None] + log_likelihood, axis=0)
 
 
+@pytest.mark.slow
 def test_metropolis_visits_binary_values_as_often_as_enumeration_says(random_like, assert_mean):
     model, params, states, log_px = bernoulli(random_like)
     np.testing.assert_allclose(special.logsumexp(log_px), 0.0, atol=1e-4)

@@ -57,7 +57,7 @@ def estimates(model, params, num_samples, num):
 
 
 @pytest.mark.parametrize("prior", fast(PRIORS, "autoregressive"))
-@pytest.mark.parametrize("straight_through", [False, True])
+@pytest.mark.parametrize("straight_through", fast([False, True], True))
 def test_the_weights_of_a_gumbel_softmax_have_the_moments_that_the_sum_over_codes_gives(
     straight_through, prior, random_like, assert_mean
 ):

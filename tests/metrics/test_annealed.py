@@ -48,7 +48,7 @@ def test_simulated_data_have_the_moments_of_the_model(assert_mean):
     assert_mean(np.einsum("ni,nj->nij", x - lg.BIAS, x - lg.BIAS), lg.MARGINAL.cov)
 
 
-@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("start", fast(STARTS, "posterior"))
 def test_weights_are_unbiased_however_short_the_path(start, assert_mean):
     """The mean of w / p(x) is 1, forwards, and that of the reverse chain's p(x) / w as well."""
     for gap in gaps(80, start):
@@ -64,6 +64,7 @@ def test_bounds_bracket_the_truth_and_close_with_the_temperatures(start):
         assert many.mean() < few.mean() / 3
 
 
+@pytest.mark.slow
 def test_from_the_exact_posterior_both_bounds_are_exact():
     options = {"num_temperatures": 7, "num_chains": 2, "num_leapfrog": 3, "start": "posterior"}
     params = lg.params()

@@ -86,6 +86,7 @@ def test_a_random_rotation_scores_lower():
         assert turned[name] < straight[name] - 0.1, name
 
 
+@pytest.mark.slow
 def test_codes_independent_of_the_factors_score_by_chance():
     rng, rows = np.random.default_rng(3), 20_000
     values = np.array([2, 4, 5])

@@ -108,7 +108,7 @@ def test_information_is_the_logarithm_of_the_number_of_codes(apart, different):
     [
         pytest.param(posteriors.planar_flow, priors.standard_normal, marks=pytest.mark.slow),
         (posteriors.diagonal_gaussian, lambda dim: priors.mixture_of_gaussians(dim, 3)),
-        (posteriors.von_mises_fisher, priors.uniform_sphere),
+        pytest.param(posteriors.von_mises_fisher, priors.uniform_sphere, marks=pytest.mark.slow),
         (posteriors.wrapped_normal, priors.wrapped_normal),
         (posteriors.gumbel_softmax, lambda dim: priors.uniform_categorical(dim, 10)),
     ],
@@ -351,7 +351,7 @@ def test_codes_of_a_book_are_judged_by_what_the_decoder_makes_of_them(scale, dec
     [
         (posteriors.delta, priors.standard_normal, False, False),
         (posteriors.hamiltonian, priors.standard_normal, True, False),
-        (posteriors.planar_flow, priors.standard_normal, True, True),
+        pytest.param(posteriors.planar_flow, priors.standard_normal, True, True, marks=pytest.mark.slow),
         (
             lambda dim: posteriors.finite_scalar(dim, (3, 3)),
             lambda dim: priors.uniform_categorical(dim, 9),

@@ -100,7 +100,8 @@ def test_the_likelihood_of_a_conditional_model_is_the_integral_over_z():
     np.testing.assert_allclose(-estimate, wanted, atol=0.05)
 
 
-SLOW = ("ciwae", "dip_vae", "info_vae", "miwae", "piwae", "swae")  # others have their way to context and mask
+# the others have their way to context and mask
+SLOW = ("beta_tcvae", "ciwae", "dip_vae", "info_vae", "miwae", "piwae", "rae", "reconstruction", "swae")
 CASES = fast(sorted(objectives.OBJECTIVES), *sorted(objectives.OBJECTIVES.keys() - set(SLOW)))
 
 
@@ -146,6 +147,7 @@ def test_a_missing_or_wrong_context_is_refused():
         conditional(prior=lambda dim: priors.vamp((SIZE,), (0.0, 1.0), 3))
 
 
+@pytest.mark.slow
 def test_metrics_samplers_and_tools_take_the_model_at_one_context():
     one, x, key = given(MODEL, CONTEXT[1]), BATCH["x"], jax.random.key
     mean, other = (

@@ -230,6 +230,7 @@ def test_what_follows_the_whole_batch_says_so():
     assert elbo(model_of(stateless)).whole_batch == ""
 
 
+@pytest.mark.slow
 def test_devices_average_over_the_whole_batch():
     found = []
     for devices in (jax.devices()[:1], jax.devices()):

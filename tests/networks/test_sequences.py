@@ -180,6 +180,7 @@ def test_longer_sequences_than_the_models_own_are_scored(random_like):
     np.testing.assert_array_equal(log_prob(longer)[1:], log_prob(padded)[1:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "network"), [("text", "lstm"), pytest.param("music", "hierarchical", marks=pytest.mark.slow)]
 )

@@ -121,7 +121,7 @@ def test_dreg_has_the_mean_of_the_plain_gradient_at_any_beta_and_stl_has_not(bet
     assert away.max() > 8
 
 
-@pytest.mark.parametrize("gradient", ["stl", "dreg"])
+@pytest.mark.parametrize("gradient", [pytest.param("stl", marks=pytest.mark.slow), "dreg"])
 def test_the_estimators_leave_all_but_the_encoders_gradient_alone(gradient):
     model, kl = tools.mixture_model(), KL_WEIGHTS["constant"](0.7)
     params = jax.jit(model.init)(jax.random.key(3))

@@ -17,6 +17,7 @@ from jaxvae.train.state import init_state
 from jaxvae.train.step import make_step
 
 
+@pytest.mark.slow
 def test_training_has_noise_and_judging_has_none(random_like):
     noisy, plain = (
         objectives.OBJECTIVES["reconstruction"](small(posterior=posteriors.delta, **options)) for options in (NOISY, {})
@@ -49,7 +50,7 @@ def test_training_has_noise_and_judging_has_none(random_like):
 POINTS = ("wae_mmd", "swae", "rae", "reconstruction", "contractive")
 
 
-LIKE_OTHERS = {"ciwae", "dip_vae", "info_vae", "miwae", "piwae", "swae"}
+LIKE_OTHERS = {"beta_tcvae", "ciwae", "dip_vae", "info_vae", "miwae", "piwae", "swae", "wae_mmd"}
 SEQUENTIAL = sorted(objectives.OBJECTIVES.keys() - {"denoising"})  # which takes no sequences
 
 
@@ -71,7 +72,7 @@ def test_every_objective_trains_with_the_decoders_noise(name):
 
 @pytest.mark.parametrize(("kind", "options"), [
     pytest.param("text", {"name": "elbo", "num_samples": 3}, marks=pytest.mark.slow),
-    ("music", {"name": "elbo", "kl_estimate": "monte_carlo", "gradient": "stl"}),
+    pytest.param("music", {"name": "elbo", "kl_estimate": "monte_carlo", "gradient": "stl"}, marks=pytest.mark.slow),
     ("text", {"name": "iwae", "num_samples": 3, "gradient": "dreg"}),
     pytest.param("music", {"name": "iwae", "num_samples": 3}, marks=pytest.mark.slow),
 ])  # fmt: skip
@@ -113,6 +114,7 @@ def test_likelihoods_of_all_sentences_are_integrals_over_z(assert_mean, random_l
     assert_mean(np.exp(-np.asarray(estimates)), evidence)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["text", pytest.param("music", marks=pytest.mark.slow)])
 def test_a_language_model_does_not_see_z(kind, random_like):
     model, x = small(kind, use_latent=False), batch(kind)

@@ -12,6 +12,7 @@ import numpyro.distributions as dist
 import objective_tools as tools
 import pytest
 from scipy import special, stats
+from slow_cases import fast
 
 from jaxvae import posteriors, priors
 from jaxvae.common.errors import UserError
@@ -134,7 +135,7 @@ def test_ema_codebook_is_the_running_mean_and_dead_codes_restart_at_outputs_of_t
     assert 3 < restarts < 30
 
 
-@pytest.mark.parametrize("grid", [(4, 3), (2, 5), pytest.param((7,), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("grid", fast([(4, 3), (2, 5), (7,)], (2, 5)))
 def test_finite_scalar_values_are_on_the_grid_and_every_code_can_be_reached(grid):
     part = posteriors.finite_scalar(1, grid)
     outputs = np.array(list(itertools.product(np.linspace(-4, 4, 41), repeat=len(grid))), np.float32)

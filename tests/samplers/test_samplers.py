@@ -136,6 +136,7 @@ def test_at_temperature_zero_a_learned_density_draws_its_centre_only(name):
     assert np.all(np.abs(half.std(axis=0) / whole.std(axis=0) - 0.5) < 0.2)
 
 
+@pytest.mark.slow
 def test_autoregressive_recovers_a_markov_chain_of_codes():
     """Codes of 3 kinds, each the next of the one before it with probability 0.8, else itself; the first is 0 or 1."""
     rng, length = np.random.default_rng(0), 5
@@ -160,7 +161,7 @@ def test_autoregressive_recovers_a_markov_chain_of_codes():
     assert_array_equal(cold, np.broadcast_to(np.arange(length) % 3, cold.shape))
 
 
-MORE = ("R^n with a flow", "R^n with vamp", "sphere", "one-hot")
+MORE = ("R^n with a flow", "R^n with vamp", "sphere", "ball", "one-hot")
 
 
 @pytest.fixture(scope="module", params=[pytest.param(m, marks=[pytest.mark.slow] * (m in MORE)) for m in MODELS])
@@ -215,6 +216,7 @@ def test_each_sampler_draws_in_the_models_space_or_is_refused(encoded, name):
         assert lies_in_space(model, params, np.asarray(draw(key(4), 30, 0.5)))
 
 
+@pytest.mark.slow
 def test_prior_and_pseudo_inputs_of_a_vamp_are_one_distribution(assert_mean):
     model, params, _ = of_space("R^n with vamp")
     params["encoder"]["Dense_1"]["kernel"] = 5 * params["encoder"]["Dense_1"]["kernel"]

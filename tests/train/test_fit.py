@@ -25,6 +25,7 @@ SHORT = ("--config=configs/vae.py", "--config.train.num_epochs=2", "--config.tra
          "--config.evaluate.report=False", "--config.train.batch_size=64")  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_command_line_trains_to_the_same_bits(tmp_path):
     assert launch.main(["launch.py", *SHORT, f"--workdir={tmp_path}"], time.time()) == 0
     config = load_config(tmp_path)
