@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 
 from jaxvae.api.suggestions import unknown_key
 from jaxvae.common.errors import UserError
-from jaxvae.experiment.checks import check_ranges
+from jaxvae.experiment.checks import check_metrics, check_ranges
 from jaxvae.experiment.defaults import KEYS, PARTS, Part, is_option, shared
 from jaxvae.experiment.plain import flatten
 
@@ -79,3 +79,4 @@ def check(config: Mapping[str, Any]) -> None:
         if not isinstance(given[key], wanted) or isinstance(given[key], bool) != isinstance(default, bool):
             raise UserError(f"{key} is {given[key]!r}; it must be of type {type(default).__name__}.")
     check_ranges(config)
+    check_metrics(config)

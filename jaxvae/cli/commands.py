@@ -56,9 +56,9 @@ def run_evaluate(config: Mapping[str, Any], workdir: Path, started: float) -> No
     restored = _restored(config, workdir)
     experiment = _same_data(setup(config), restored, workdir)
     if config["evaluate"]["data"]:
-        other = other_data.load_other(config, restored)
+        other = other_data.load_other(config, restored.spec)
         experiment = other_data.judged_on(experiment, other)
-        workdir = workdir / "other" / other_data.folder_name(config, other)
+        workdir = workdir / "other" / other_data.folder_name(other)
     check_metrics(experiment, config["evaluate"]["metrics"])
     workdir.mkdir(parents=True, exist_ok=True)
     trained = {**restored.info, **read_results(workdir)}  # no results where training has not finished
@@ -141,6 +141,6 @@ def _asked_data(config: Mapping[str, Any], restored: Restored, workdir: Path) ->
         return _same_data(setup(config), restored, workdir), workdir
     if config["encode"]["split"] != "test":
         raise UserError("encode.split is of the run's own data: leave it out with evaluate.data.")
-    other = other_data.load_other(config, restored)
-    folder = workdir / "other" / other_data.folder_name(config, other)
+    other = other_data.load_other(config, restored.spec)
+    folder = workdir / "other" / other_data.folder_name(other)
     return other_data.without_own(config, restored, other), folder

@@ -18,6 +18,24 @@ ON_REQUEST = {
     "jsb": "the JSB chorales, an .npz with train, valid and test, [N, T, 88] of 0 and 1",
 }
 
+# Names of `evaluation.table.METRICS`, which imports JAX.
+METRICS = (
+    "collapse", "aggregate_kl", "ais", "rate_distortion", "linear_probe", "knn", "few_labels", "clustering", "mig",
+    "mig_bins", "modularity", "irs", "sap", "dci", "explicitness", "factor_vae_score", "beta_vae_score", "frechet",
+    "prdc", "fidelity", "outliers",
+)  # fmt: skip
+
+
+def check_metrics(config: Mapping[str, Any]) -> None:
+    """Check the names in `evaluate.metrics`; whether they fit the run is checked later.
+
+    Raises:
+      UserError: an unknown name.
+    """
+    for name in config["evaluate"]["metrics"].replace(" ", "").split(","):
+        if name and name not in (*METRICS, "all") and not own.is_own(name):
+            raise unknown("metric", name, (*METRICS, "all"))
+
 
 def check_ranges(config: Mapping[str, Any]) -> None:
     """Check the values of the settings in a config, complete or not; parts check their own options.

@@ -14,6 +14,7 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.files import require_regular
 from jaxvae.common.types import Tree
 from jaxvae.experiment import build
+from jaxvae.experiment.objects import with_objects
 from jaxvae.experiment.plain import load_config
 from jaxvae.experiment.setup import Experiment
 from jaxvae.runs.checkpoint_reader import is_step, read_info
@@ -42,7 +43,8 @@ def check(experiment: Experiment, optimizer: optax.GradientTransformation, workd
     before, now = load_config(workdir), experiment.config
     per_epoch = experiment.total_steps // now["train"]["num_epochs"]
     total = per_epoch * before["train"]["num_epochs"]
-    was = build.optimizer({**now, "optimizer": before["optimizer"]}, experiment.objective, total)
+    building = with_objects({**now, "optimizer": before["optimizer"]}, experiment.objects)
+    was = build.optimizer(building, experiment.objective, total)
     if _structure(experiment, was) != _structure(experiment, optimizer):
         raise UserError(
             f"The run in '{workdir}' cannot go on with these optimizer settings: the state of its optimiser would have "

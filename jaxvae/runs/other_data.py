@@ -8,107 +8,119 @@ import numpy as np
 
 from jaxvae import data
 from jaxvae.common.errors import UserError
-from jaxvae.data.incoming import as_stored
-from jaxvae.data.spec import preprocess_of
-from jaxvae.data.split import Dataset, Split
+from jaxvae.data import checks, files
+from jaxvae.data.spec import FIXED, DataSpec
+from jaxvae.data.split import Dataset, Found, Split
 from jaxvae.experiment import build, own, sources
 from jaxvae.experiment.setup import Experiment
 from jaxvae.models.context import given
 from jaxvae.runs.restore import Restored
 
 
-def load_other(config: Mapping[str, Any], restored: Restored) -> Dataset:
-    """Load the data of `evaluate.data`; its split "test" holds the examples to judge.
+def load_other(config: Mapping[str, Any], spec: DataSpec) -> Dataset:
+    """Load the data of `evaluate.data`; its split "test" holds the examples to judge, the others are empty.
 
-    These are its test set, where the source has one, and else all its rows, in their order.
+    These are the test set of the source, where it has one, and else all its rows, in their order.
 
     Raises:
-      UserError: the data does not exist, or differs in form from the data that the run was trained on.
+      UserError: the data does not exist, or does not fit the data that the run was trained on.
     """
-    name, settings, spec = config["evaluate"]["data"], config["data"], restored.spec
-    path = Path(name).expanduser()
-    label = settings["label"] if path.exists() else ""
-    where = {"path": str(path), "name": path.stem} if path.exists() else {"path": "", "name": name, "options": {}}
-    asked = {**settings, **where, "stream": False, "label": label, "binarization": "none"}
+    name, settings = config["evaluate"]["data"], config["data"]
     try:
-        other = _judged(_in_order(sources.load(asked), spec.columns))
-        words = other.vocabulary
-        for fact, there, here in (
-            ("kind of sequence", other.sequence or "none", spec.sequence or "none"),
-            ("length of the context", other.context_dim, spec.context_dim),
-            ("vocabulary", f"{len(words)} words", f"{len(words)} words" if words == spec.vocabulary else "another"),
-        ):
-            if there != here:
-                raise UserError(
-                    f"its {fact} is {there}; of the data that the run was trained on it is {here}. Give data of the "
-                    "same form."
-                )
-        return other._replace(test=other.test._replace(x=as_stored(spec, settings, other.test.x)))
+        found = _read(name, settings, spec)
+        split = _ordered(_judged(found.splits), found.columns, spec.columns)
+        labels, classes = _labels(split.label, found.class_names, spec.class_names)
+        x = split.x if split.mask is None else np.where(split.mask, split.x, split.x.dtype.type(0))  # NaN where missing
+        x = data.as_stored(spec, {**settings, "image_size": 0}, x)  # resized already
+        split = split._replace(x=x, label=labels)
+        checks.check("test", split, x, -1 if spec.sequence else 0, spec.columns)
+        if (dim := 0 if split.context is None else split.context.shape[1]) != spec.context_dim:
+            raise UserError(f"It has a context of {dim} values; the run was trained with {spec.context_dim}.")
     except UserError as error:
         raise UserError(f"evaluate.data is '{name}', which cannot be used: {error}") from error
+    none: list[Any] = [None if array is None else array[:0] for array in split]
+    empty = Split(*none)
+    label = own.short(name) if own.is_own(name) else Path(name).stem
+    return Dataset(
+        label, empty, empty, split, spec.max_value, found.factor_names, spec.sequence, spec.vocabulary, found.notes,
+        classes, spec.columns,
+    )  # fmt: skip
 
 
-def _in_order(other: Dataset, columns: Sequence[str]) -> Dataset:
-    """Select the columns that the run was trained on, in their order, where both have names."""
-    if not columns or not other.columns or other.columns == tuple(columns):
-        return other
-    if missing := [name for name in columns if name not in other.columns]:
+def _read(name: str, settings: Mapping[str, Any], spec: DataSpec) -> Found:
+    """Read the splits of a file, a folder or a named set as they came, before `data.binarization`."""
+    path = Path(name).expanduser()
+    if path.exists() and settings["kind"] == "images":
+        how = {"image_size": settings["image_size"], "cache_dir": settings["cache_dir"]}
+        try:
+            return files.read(path, **how, label=settings["label"])
+        except UserError:
+            if not settings["label"]:
+                raise
+            return files.read(path, **how)  # new data may have no labels
+    where = {"path": str(path), "name": path.stem} if path.exists() else {"path": "", "name": name, "options": {}}
+    as_it_came = {"binarization": "none"} if settings["binarization"] in FIXED else {}
+    other = sources.load({**settings, **where, **as_it_came, "stream": False})
+    if other.vocabulary != spec.vocabulary:
+        raise UserError(f"Its vocabulary, of {len(other.vocabulary)} words, is not that of the run.")
+    return Found({"test": other.test}, other.factor_names, other.class_names, other.columns, other.notes)
+
+
+def _judged(splits: Mapping[str, Split]) -> Split:
+    """Return the test set, or all rows."""
+    if "test" in splits:
+        return splits["test"]
+    fields = zip(*splits.values(), strict=True)
+    joined: list[Any] = [None if any(one is None for one in field) else np.concatenate(field) for field in fields]
+    return Split(*joined)
+
+
+def _ordered(split: Split, columns: Sequence[str], wanted: Sequence[str]) -> Split:
+    """Put the columns of a table into the order of the run's; unchanged where either has no names."""
+    if not columns or not wanted:
+        return split
+    if missing := [name for name in wanted if name not in columns]:
         raise UserError(
-            f"it lacks {len(missing)} of the {len(columns)} columns that the run was trained on: "
+            f"It lacks {len(missing)} of the {len(wanted)} columns that the run was trained on: "
             f"{', '.join(missing[:10])}."
         )
-    which = [other.columns.index(name) for name in columns]
-
-    def selected(split: Split) -> Split:
-        mask = None if split.mask is None else split.mask[:, which]
-        return split._replace(x=split.x[:, which], mask=mask)
-
-    splits = {name: selected(getattr(other, name)) for name in ("train", "validation", "test")}
-    return other._replace(columns=tuple(columns), **splits)
+    which = [list(columns).index(name) for name in wanted]
+    return split._replace(x=split.x[:, which], mask=None if split.mask is None else split.mask[:, which])
 
 
-def _judged(other: Dataset) -> Dataset:
-    """Put all rows of a source into "test", unless it has a test set."""
-    if other.rows["test"][0] == "test":
-        return other
-    parts = [getattr(other, name) for name in other.rows]
-    sources_of, rows = zip(*((np.full(len(rows), source), rows) for source, rows in other.rows.values()), strict=True)
-    order = np.lexsort((np.concatenate(rows), np.concatenate(sources_of)))
-    arrays = (None if field[0] is None else np.concatenate(field)[order] for field in zip(*parts, strict=True))
-    test = Split(*arrays)
-    return other._replace(test=test, rows={**other.rows, "test": ("train", np.arange(len(test.x)))})
+def _labels(label: Any, names: Sequence[str], known: Sequence[str]) -> tuple[Any, tuple[str, ...]]:
+    """Number the classes as the run does, new ones after them; return the labels and all names."""
+    if label is None or not names:
+        return label, ()
+    every = [*known, *(name for name in names if name not in known)]
+    return np.asarray([every.index(name) for name in names], np.int32)[label], tuple(every)
 
 
-def folder_name(config: Mapping[str, Any], other: Dataset) -> str:
+def folder_name(other: Dataset) -> str:
     """Return a folder for the results on other data: "digits-1a2b3c4d", its name and a checksum of the examples."""
-    name = config["evaluate"]["data"]
-    label = Path(name).stem if Path(name).expanduser().exists() else own.short(name)
-    return f"{label}-{data.checksum(other.test, other.vocabulary):08x}"
+    return f"{other.name}-{data.checksum(other.test, other.vocabulary):08x}"
 
 
 def judged_on(experiment: Experiment, other: Dataset) -> Experiment:
     """Return a run's experiment with other data as its test set; its training set stays."""
-    own_data = experiment.dataset
-    names = (*own_data.class_names, *(name for name in other.class_names if name not in own_data.class_names))
-    label = other.test.label
-    if bool(own_data.class_names) != bool(other.class_names):
-        label = None  # numbers on one side and names on the other
-    elif label is not None and names:
-        label = np.asarray([names.index(name) for name in other.class_names], np.int32)[label]
-    dataset = own_data._replace(
-        test=other.test._replace(label=label), class_names=names, rows={**own_data.rows, "test": other.rows["test"]}
-    )
+    mine = experiment.dataset
+    test, names = other.test, other.class_names or mine.class_names
+    if bool(mine.class_names) != bool(other.class_names):
+        test = test._replace(label=None)  # classes with names here and numbers there cannot be compared
+    if other.factor_names != mine.factor_names:
+        test = test._replace(factors=None)
+    rows = {name: place for name, place in mine.rows.items() if name != "test"}
+    dataset = mine._replace(test=test, rows=rows, class_names=names)
     return experiment._replace(dataset=dataset, shown=_shown(experiment.model, other))
 
 
 def without_own(config: Mapping[str, Any], restored: Restored, other: Dataset) -> Experiment:
     """Return an experiment to encode and reconstruct other data, without the data that the run was trained on."""
     model, spec = restored.model, restored.spec
-    return Experiment(
-        config, other, model, _shown(model, other), build.objective(config, model, spec, total_steps=1),
-        preprocess_of(config, spec), 1, spec,
-        data.checksum(other.test, other.vocabulary),
-    )  # fmt: skip
+    objective = build.objective(config, model, spec, total_steps=1)
+    preprocess = data.preprocess_of(config, spec)
+    checksum = data.checksum(other.test, other.vocabulary)
+    return Experiment(config, other, model, _shown(model, other), objective, preprocess, 1, spec, checksum)
 
 
 def _shown(model: Any, other: Dataset) -> Any:

@@ -10,11 +10,12 @@ import numpy as np
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Tree
+from jaxvae.experiment.changes import PLACES
 from jaxvae.runs import going_on
 from jaxvae.runs.checkpoint_reader import Reader
 from jaxvae.runs.checkpoints import Checkpoints
 from jaxvae.runs.log import MetricsLog, row_of
-from jaxvae.runs.workdir import claim, lock
+from jaxvae.runs.workdir import changed, claim, lock
 
 Weights = tuple[int, Tree, dict[str, Any]]  # step, {"params": ..., "extra": ...}, info
 
@@ -142,6 +143,8 @@ def write_run(memory: Memory, folder: Path, config: Mapping[str, Any]) -> None:
     Raises:
       UserError: the folder holds another run, or cannot be written.
     """
+    if (folder / "config.json").exists():
+        changed(folder, config, PLACES)  # a run in memory is not the going on of another
     disk = Disk(folder)
     with disk.claimed(config):
         with contextlib.closing(disk.checkpoints()) as checkpoints:

@@ -8,6 +8,7 @@ import pytest
 import launch
 from jaxvae.evaluation.adding import added, is_sound, made_with
 from jaxvae.evaluation.table import METRICS
+from jaxvae.experiment.checks import METRICS as NAMES
 from jaxvae.experiment.defaults import KEYS, get_config, is_option
 from jaxvae.experiment.plain import flatten
 
@@ -74,6 +75,10 @@ def test_a_metric_is_recorded_with_the_settings_that_it_depends_on():
     known = [key for key in flatten(config) if key in KEYS or is_option(key)]
     for metric in METRICS.values():
         assert all(any(f"{key}.".startswith(f"{name}.") for key in known) for name in metric.settings)
+
+
+def test_the_names_that_are_checked_before_jax_is_imported_are_those_of_the_table():
+    assert tuple(METRICS) == NAMES
 
 
 def test_two_evaluations_of_a_run_add_up(workdir):

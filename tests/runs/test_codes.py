@@ -9,6 +9,9 @@ import pytest
 
 import launch
 from jaxvae import restore
+from jaxvae.data import DataSpec
+from jaxvae.experiment.defaults import get_config
+from jaxvae.runs.other_data import load_other
 
 SMALL = (
     "--config.network.hidden=(8,)", "--config.model.latent_dim=2", "--config.train.num_epochs=1",
@@ -96,7 +99,7 @@ def test_other_data_is_encoded_and_judged_beside_the_run_and_needs_no_own_data_t
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["--mode=encode", "--config.evaluate.data=digits"], "its length of the context is 0"),
+        (["--mode=encode", "--config.evaluate.data=digits"], "The data has shape (359, 8, 8, 1)"),
         (
             ["--mode=encode", "--config.evaluate.data=nowhere.npz"],
             "evaluate.data is 'nowhere.npz', which cannot be used",
@@ -106,3 +109,22 @@ def test_other_data_is_encoded_and_judged_beside_the_run_and_needs_no_own_data_t
 )
 def test_data_that_does_not_fit_is_refused(run, refused, argv, said):
     assert said in refused(f"--workdir={run}", *argv)
+
+
+def test_a_table_is_ordered_by_the_columns_of_the_run_and_its_classes_are_numbered_as_there(tmp_path):
+    (tmp_path / "other.csv").write_text("b,label,a\n0.25,pear,0.5\n0.75,apple,1.0\n0.125,kiwi,0.0\n")
+    config = get_config("vae").to_dict()
+    config["evaluate"]["data"] = str(tmp_path / "other.csv")
+    spec = DataSpec(
+        (2,), is_float=True, dtype="float32", max_value=1.0, columns=("a", "b"), class_names=("kiwi", "pear")
+    )
+    other = load_other(config, spec)
+    np.testing.assert_array_equal(other.test.x, np.asarray([[0.5, 0.25], [1.0, 0.75], [0.0, 0.125]], np.float32))
+    assert other.class_names == ("kiwi", "pear", "apple")
+    np.testing.assert_array_equal(other.test.label, [1, 2, 0])
+    (tmp_path / "other.csv").write_text("a,b\n0.5,0.25\n")
+    config["data"]["label"] = "label"
+    other = load_other(config, spec)  # one row without a label
+    assert (other.test.x.tolist(), other.test.label) == ([[0.5, 0.25]], None)
+    with pytest.raises(ValueError, match="lacks 1 of the 3 columns that the run was trained on: c"):
+        load_other(config, spec._replace(shape=(3,), columns=("a", "b", "c")))

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 import launch
+from jaxvae.common.errors import UserError
 from jaxvae.experiment.changes import GOING_ON, changes, may_change
 from jaxvae.experiment.defaults import get_config
 from jaxvae.experiment.plain import flatten, load_config
 from jaxvae.runs.checkpoint_reader import Reader
+from jaxvae.runs.storage import Memory, write_run
 
 SMALL = (
     "--config=vae_2d", "--config.network.hidden=(8,)", "--config.train.eval_every_epochs=2",
@@ -108,6 +110,14 @@ def test_what_changes_the_model_or_the_data_is_refused(prolonged, refused, argv,
     before = {path: path.read_bytes() for path in prolonged.rglob("*") if path.is_file()}
     assert said in refused(f"--workdir={prolonged}", *argv)
     assert {path: path.read_bytes() for path in prolonged.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_in_memory_is_not_saved_over_another_run(prolonged):
+    config = load_config(prolonged)
+    config["train"]["num_epochs"] = 9
+    with pytest.raises(UserError, match="num_epochs: 6 there, 9 now"):
+        write_run(Memory(), prolonged, config)
+    assert load_config(prolonged)["train"]["num_epochs"] == 6
 
 
 def test_a_folder_without_a_run_needs_a_config(workdir, refused):
