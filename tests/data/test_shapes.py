@@ -10,7 +10,9 @@ from jaxvae import UserError, data
 from jaxvae.data import shapes
 from jaxvae.data.shapes import COLOR_SHAPES, SHAPES, make_shapes, render
 
-GRIDS = pytest.mark.parametrize(("name", "grid"), [("shapes", SHAPES), ("color_shapes", COLOR_SHAPES)])
+GRIDS = pytest.mark.parametrize(
+    ("name", "grid"), [("shapes", SHAPES), pytest.param("color_shapes", COLOR_SHAPES, marks=pytest.mark.slow)]
+)
 
 
 @pytest.fixture(scope="module")

@@ -107,7 +107,7 @@ def searched(probabilities, width):
 
 
 @pytest.mark.parametrize("network", ["lstm", "hierarchical"])
-@pytest.mark.parametrize("width", [1, 2, 3, LEVELS**T])
+@pytest.mark.parametrize("width", [*(pytest.param(few, marks=pytest.mark.slow) for few in (1, 2)), 3, LEVELS**T])
 def test_beam_search_keeps_the_likeliest_beginnings(network, width):
     found = write(decoding.beam(width), network)
     for x, probabilities in zip(found, toy(network)[2], strict=True):
@@ -122,7 +122,7 @@ def test_the_likeliest_sentence_is_not_the_greedy_one():
 
 
 @pytest.mark.parametrize("how", [decoding.greedy(), decoding.random(0.7), decoding.beam(3)])
-@pytest.mark.parametrize("batch", [(), (2, 4)])
+@pytest.mark.parametrize("batch", [pytest.param((), marks=pytest.mark.slow), (2, 4)])
 def test_what_is_written_has_the_shape_of_the_data_and_padding_after_its_end(how, batch):
     model = small(write=how)
     rng = np.random.default_rng(2)

@@ -277,6 +277,7 @@ def test_sample_quality_is_that_of_the_sampler_and_the_features_of_the_settings(
     assert own["frechet_distance"] != prior["frechet_distance"]
 
 
+@pytest.mark.slow
 def test_inverted_digits_are_outliers_and_digits_are_none(digits, tmp_path):
     np.savez(tmp_path / "inverted.npz", x=1 - jaxvae.data.load().test.x / np.float32(16))
     found = evaluated(digits, "outliers", f"--config.evaluate.outliers={tmp_path / 'inverted.npz'}")["metrics"]

@@ -350,7 +350,7 @@ def test_codes_of_a_book_are_judged_by_what_the_decoder_makes_of_them(scale, dec
     ("posterior", "prior", "has_kl", "has_information"),
     [
         (posteriors.delta, priors.standard_normal, False, False),
-        (posteriors.hamiltonian, priors.standard_normal, True, False),
+        pytest.param(posteriors.hamiltonian, priors.standard_normal, True, False, marks=pytest.mark.slow),
         pytest.param(posteriors.planar_flow, priors.standard_normal, True, True, marks=pytest.mark.slow),
         (
             lambda dim: posteriors.finite_scalar(dim, (3, 3)),

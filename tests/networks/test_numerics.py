@@ -56,7 +56,7 @@ def test_steps_outside_a_loop_give_the_same_numbers(way):
     assert_same({name: np.concatenate([first[name], second[name]]) for name in first}, metrics)
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("accumulate", [pytest.param(1, marks=pytest.mark.slow), 2])
 @pytest.mark.parametrize("loops", [True, False])
 def test_without_loops_nothing_is_compiled_into_one(loops, accumulate):
     parallel, programs = sharding.global_view(jax.devices()[:1]), []

@@ -43,7 +43,7 @@ REFERENCES = {
 }
 
 
-@pytest.mark.parametrize("beta", [1.0, 0.5])
+@pytest.mark.parametrize("beta", [pytest.param(1.0, marks=pytest.mark.slow), 0.5])
 @pytest.mark.parametrize("name", REFERENCES)
 def test_bounds_are_those_of_float64(name, beta):
     options, reference = REFERENCES[name]

@@ -80,6 +80,7 @@ def test_its_rows_count_the_skipped_updates(with_all, tmp_path):
     assert first == last
 
 
+@pytest.mark.slow
 def test_it_goes_on_from_a_checkpoint_to_the_same_bits(with_all, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(with_all, workdir)

@@ -133,6 +133,7 @@ def test_a_signal_saves_within_an_epoch_and_the_run_goes_on_to_the_same_bits(num
     assert_same_end(tmp_path, whole)
 
 
+@pytest.mark.slow
 def test_a_finished_run_started_again_trains_no_further(whole):
     before, log = end_state(whole)[1], (whole / "metrics.jsonl").read_text()
     assert launch.main(["launch.py", *COMMAND[2:], f"--workdir={whole}"], time.time()) == 0

@@ -78,6 +78,7 @@ def test_a_loss_that_is_not_finite_ends_it():
         train.fit(mean_of_data(np.nan), optax.sgd(0.5), feed, jax.random.key(0), 3)
 
 
+@pytest.mark.slow
 def test_the_example_learns():
     spec = importlib.util.spec_from_file_location("fit_arrays", ROOT / "examples" / "fit_arrays.py")
     module = importlib.util.module_from_spec(spec)
