@@ -9,7 +9,7 @@ from jaxvae.distributions.spaces import EUCLIDEAN, Space
 Batch = dict[str, Array]  # "x" [B, *data_shape]; optional: "label" [B], "context" [B, C], "mask" as x
 
 
-def as_batch(given: Array | Batch) -> Batch:
+def as_batch(given: Any) -> Batch:
     """Return a batch; an array `[B, *data_shape]` is a batch of x alone."""
     return given if isinstance(given, dict) else {"x": given}
 

@@ -68,7 +68,7 @@ class TrainedRun:
         rows = which if isinstance(which, np.ndarray) else np.arange(len(arrays["x"]))[:which]
         key = self.key(f"data/{split}")
         for i in range(0, len(rows), BATCH):  # a streamed split is never read as a whole
-            batch = {name: np.asarray(array[rows[i : i + BATCH]]) for name, array in arrays.items()}
+            batch: Any = {name: np.asarray(array[rows[i : i + BATCH]]) for name, array in arrays.items()}
             yield {**batch, "x": self._preprocess(key, i, batch["x"])}
 
     def x(self, split: str, which: int | np.ndarray | None = None) -> np.ndarray:
