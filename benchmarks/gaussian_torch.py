@@ -11,7 +11,7 @@ differ. NLL by 500 importance samples, in nats per row of the standardised data,
 import math
 
 import numpy as np
-import torch
+import torch  # pyright: ignore[reportMissingImports]
 from sklearn.datasets import load_wine
 
 import jaxvae
@@ -27,7 +27,7 @@ def data() -> dict[str, np.ndarray]:
     centres, heights = rng.uniform(0.2, 0.8, (800, 2, 1)), rng.gamma(3.0, 1.0, (800, 2, 1))
     spectra = (heights * np.exp(-0.5 * ((place - centres) / 0.08) ** 2)).sum(axis=1) + rng.normal(0, 0.05, (800, 60))
     rates = np.exp(rng.normal(size=(800, 3)) @ rng.normal(size=(3, 40)) * 0.7 + rng.normal(2.0, 1.0, 40))
-    found = {"wine": load_wine().data, "spectra": spectra, "log-expression": np.log1p(rng.poisson(rates))}
+    found = {"wine": load_wine(return_X_y=True)[0], "spectra": spectra, "log-expression": np.log1p(rng.poisson(rates))}
     return {name: x.astype(np.float32) for name, x in found.items()}
 
 
