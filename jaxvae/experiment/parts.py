@@ -10,11 +10,12 @@ from typing import Any
 
 import optax
 
-from jaxvae import likelihoods, networks, objectives, posteriors, priors, samplers
+from jaxvae import likelihoods, networks, objectives, posteriors, priors
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.distributions import decoding
 from jaxvae.experiment import own
 from jaxvae.experiment.objects import GIVEN as GIVEN_NAME
+from jaxvae.latent import samplers
 from jaxvae.models.base import Model
 from jaxvae.models.vae import make_model
 from jaxvae.train import optimizers
@@ -63,7 +64,7 @@ RETURNS: dict[str, dict[str, Any]] = {
     "kl": {"jaxvae.objectives.KLWeight": objectives.KLWeight},
     "optimizer": {"optax.GradientTransformation": optax.GradientTransformation},
     "schedule": {"optax.Schedule": optax.Schedule},
-    "sampler": {"jaxvae.samplers.Sampler": samplers.Sampler},
+    "sampler": {"jaxvae.latent.samplers.Sampler": samplers.Sampler},
     "decoding": {"jaxvae.distributions.decoding.Write": decoding.Write},
 }
 PLAIN = (bool, int, float, str)

@@ -8,9 +8,9 @@ import numpy as np
 
 from jaxvae.common.types import Key, Params
 from jaxvae.experiment.parts import part
+from jaxvae.latent.samplers import Draw, sample_with
 from jaxvae.models.base import Model
 from jaxvae.models.sampling import sample
-from jaxvae.samplers import Draw, sample_with
 
 _sample = jax.jit(sample, static_argnums=(0, 3, 4))
 

@@ -15,10 +15,10 @@ from jaxvae.data.load import Split
 from jaxvae.data.spec import shown, viewed
 from jaxvae.experiment.parts import part
 from jaxvae.experiment.setup import Experiment
+from jaxvae.latent.samplers import encode_all, sample_with
 from jaxvae.models.base import centre, encode_batch
 from jaxvae.models.facts import Batch
 from jaxvae.runs.restore import Restored
-from jaxvae.samplers import encode_all, sample_with
 
 BATCH = 1024
 

@@ -4,7 +4,7 @@ import pytest
 
 from jaxvae.common.errors import UserError
 from jaxvae.experiment.parts import part
-from jaxvae.samplers import SAMPLERS
+from jaxvae.latent.samplers import SAMPLERS
 from jaxvae.tools import TOOLS
 
 WHOLE, NOT_NEGATIVE = "must be 1 or more", "must be 0 or more"

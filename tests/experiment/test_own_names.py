@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxvae import Model, data, likelihoods, make_model, networks, objectives, posteriors, priors, samplers, tools
+from jaxvae import Model, data, likelihoods, make_model, networks, objectives, posteriors, priors, tools
 from jaxvae.cli.modules import bring, trusted
 from jaxvae.common.errors import UserError
 from jaxvae.data.text import SPECIAL
@@ -16,6 +16,7 @@ from jaxvae.distributions import decoding
 from jaxvae.evaluation import table
 from jaxvae.experiment import defaults, own, sources
 from jaxvae.experiment.parts import PARTS, RETURNS, part
+from jaxvae.latent import samplers
 from jaxvae.likelihoods import Likelihood, bernoulli
 from jaxvae.networks import Network, mlp
 

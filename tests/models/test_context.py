@@ -12,10 +12,10 @@ import pytest
 from scipy import stats
 from slow_cases import fast
 
-from jaxvae import data, latent, likelihoods, networks, objectives, posteriors, priors, samplers
+from jaxvae import data, latent, likelihoods, networks, objectives, posteriors, priors
 from jaxvae.common.errors import UserError
 from jaxvae.distributions.structure import observed_log_prob
-from jaxvae.latent import imputation
+from jaxvae.latent import imputation, samplers
 from jaxvae.metrics.annealed import ais
 from jaxvae.metrics.latent_use import collapse
 from jaxvae.metrics.likelihood import importance_nll

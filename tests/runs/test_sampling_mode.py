@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import launch
-from jaxvae.samplers import SAMPLERS
+from jaxvae.latent.samplers import SAMPLERS
 
 SHORT = ("--config.train.eval_every_epochs=100", "--config.evaluate.report=False", "--config.evaluate.nll_samples=2",
          "--config.evaluate.metrics=", "--config.train.batch_size=16")  # fmt: skip

@@ -17,12 +17,12 @@ from jaxvae.common.optional import require
 from jaxvae.common.ranges import check, within
 from jaxvae.common.threads import one_thread
 from jaxvae.common.types import Key, Params
+from jaxvae.latent.samplers.base import Codes, Draw, Sampler, compiled
+from jaxvae.latent.samplers.fitting import check_fits, check_training, coordinates, minimise
 from jaxvae.models.base import Model
 from jaxvae.models.vae import make_model
 from jaxvae.objectives import KL_WEIGHTS, StepContext
 from jaxvae.objectives.elbo import elbo
-from jaxvae.samplers.base import Codes, Draw, Sampler, compiled
-from jaxvae.samplers.fitting import check_fits, check_training, coordinates, minimise
 
 COVARIANCES = {"full": "full", "diagonal": "diag"}  # and their names in scikit-learn
 FIRST_VARIANCE = 0.5  # initial, of codes of variance 1; from 1 on, the second VAE could stay collapsed

@@ -11,11 +11,11 @@ from jaxvae import priors
 from jaxvae.common.errors import unknown
 from jaxvae.common.types import Key, Params
 from jaxvae.distributions.autoregressive import with_network
+from jaxvae.latent.samplers.base import Codes, Draw, Sampler, compiled
+from jaxvae.latent.samplers.fitting import check_fits, check_training, coordinates, minimise
 from jaxvae.models.base import Model
 from jaxvae.networks import Pure
 from jaxvae.priors.flows import KINDS
-from jaxvae.samplers.base import Codes, Draw, Sampler, compiled
-from jaxvae.samplers.fitting import check_fits, check_training, coordinates, minimise
 
 HEADROOM = 4.0  # scale of the fitted codes: the flow only contracts towards its Gaussian, so the codes must be wider
 REACH = 4 * HEADROOM  # bound on a network's inputs: 4 standard deviations of the codes

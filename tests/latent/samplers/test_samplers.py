@@ -7,14 +7,15 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from objective_tools import X, small
 
-from jaxvae import likelihoods, networks, posteriors, priors, samplers
+from jaxvae import likelihoods, networks, posteriors, priors
 from jaxvae.common.errors import UserError
 from jaxvae.distributions import nearest_code, spaces
 from jaxvae.distributions.poincare import expmap0, logmap0
+from jaxvae.latent import samplers
+from jaxvae.latent.samplers.base import CHUNK
 from jaxvae.losses import mmd
 from jaxvae.models.base import centre, with_state
 from jaxvae.models.vae import make_model
-from jaxvae.samplers.base import CHUNK
 
 CURVATURE = 0.7
 FEW = {"steps": 2}

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jaxvae import likelihoods, networks, posteriors, priors, samplers
+from jaxvae import likelihoods, networks, posteriors, priors
 from jaxvae.common.errors import UserError
+from jaxvae.latent import samplers
+from jaxvae.latent.samplers import densities, fitting, flows
+from jaxvae.latent.samplers.base import compiled
 from jaxvae.models.vae import make_model
-from jaxvae.samplers import densities, fitting, flows
-from jaxvae.samplers.base import compiled
 
 
 # A coupling needs more codes: with 200 it stays 0.7 nats below a normal distribution fitted to them, and too wide.

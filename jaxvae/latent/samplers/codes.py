@@ -8,10 +8,10 @@ import jax.numpy as jnp
 
 from jaxvae.common.types import Key, Params
 from jaxvae.distributions import AutoregressiveCodes, Coded, nearest_code
+from jaxvae.latent.samplers.base import Codes, Draw, Sampler, compiled
+from jaxvae.latent.samplers.fitting import check_fits, check_training, minimise
 from jaxvae.models.base import Model
 from jaxvae.priors import autoregressive_codes
-from jaxvae.samplers.base import Codes, Draw, Sampler, compiled
-from jaxvae.samplers.fitting import check_fits, check_training, minimise
 
 AT_A_TIME = 64  # examples whose codes are compared with the whole codebook
 COLDEST = 1e-6  # replaces a temperature of 0: always the most likely code

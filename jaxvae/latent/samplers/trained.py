@@ -9,9 +9,9 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.ranges import check, within
 from jaxvae.common.types import Key, Params
 from jaxvae.distributions.spaces import Space
+from jaxvae.latent.samplers.base import Codes, Draw, Sampler, compiled
 from jaxvae.models.base import Model, centre
 from jaxvae.models.sampling import draw_prior
-from jaxvae.samplers.base import Codes, Draw, Sampler, compiled
 
 AT_A_TIME = 64  # draws from posteriors; under a VampPrior each draws from all components
 
