@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import numpy as np
-import optax
 
 from jaxvae import data
 from jaxvae.common.errors import UserError
@@ -78,12 +77,21 @@ def train_run(
         state, step, before = start(experiment, optimizer, checkpoints, workdir)
         if jax.process_index() == 0 and (sentence := going_on.finished(step, experiment)):
             print(sentence, file=sys.stderr)
+        trainer = make_trainer(
+            experiment.objective,
+            optimizer,
+            experiment.preprocess,
+            feed,
+            parallel,
+            settings["accumulate"],
+            experiment.model.loops,
+        )
         recorder = Recorder(
             experiment, storage, checkpoints, parallel, validate, pictures,
             feed.steps_per_epoch, step, before, started, progress,
         )  # fmt: skip
         with recorder:
-            _loop(experiment, optimizer, feed, parallel, recorder, state, step)
+            _loop(experiment, trainer, feed, parallel, recorder, state, step)
             timing = recorder.timing()
         sharding.wait_for_all("trained")
         run = trained(experiment, storage, which)
@@ -106,7 +114,7 @@ def _make_feed(experiment: Experiment) -> data.Feed:
 
 def _loop(
     experiment: Experiment,
-    optimizer: optax.GradientTransformation,
+    run: Callable,
     feed: data.Feed,
     parallel: Parallel,
     recorder: Recorder,
@@ -115,15 +123,6 @@ def _loop(
 ) -> None:
     """Train from `step` on; where a signal stops it, save the state and raise Stopped."""
     settings, total = experiment.config["train"], experiment.total_steps
-    run = make_trainer(
-        experiment.objective,
-        optimizer,
-        experiment.preprocess,
-        feed,
-        parallel,
-        settings["accumulate"],
-        experiment.model.loops,
-    )
     if recorder.is_over() and step < total:
         recorder.conclude(step)
         return

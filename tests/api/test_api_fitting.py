@@ -5,6 +5,7 @@ import pickle
 import shutil
 import signal
 import time
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -75,6 +76,17 @@ def test_data_that_does_not_fit_is_refused_with_what_was_expected(images, run):
         run.encode(images / 1000)
     with pytest.raises(UserError, match="120 examples, but 3 rows of mask"):
         run.encode(images, mask=np.ones((3, 4, 4, 1), bool))
+
+
+def test_the_five_lines_of_the_readme_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("mine.npy", np.random.default_rng(0).normal(3.0, 2.0, (200, 4)))
+    code = (Path(__file__).parents[2] / "README.md").read_text().partition("## Your own array in five lines")[2]
+    names = {}
+    exec(code.partition("```python\n")[2].partition("```")[0], names)
+    assert names["codes"].shape == (200, 2)
+    assert names["new"].mean() == pytest.approx(3.0, abs=0.5)
+    assert (tmp_path / "runs/mine/config.json").exists()
 
 
 def test_the_log_likelihood_of_the_test_set_is_that_of_the_evaluation():

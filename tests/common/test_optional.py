@@ -60,7 +60,7 @@ def test_a_missing_package_is_named_with_what_installs_it(monkeypatch, module, c
 def test_each_extra_is_in_pyproject_and_in_the_extra_of_the_tests():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for name, extra in EXTRAS.items():
-        assert re.split("[<>=]", extras[extra][0])[0] == PACKAGES.get(name, name)
+        assert PACKAGES.get(name, name) in [re.split("[<>=]", each)[0] for each in extras[extra]]
     assert set(re.findall(r"\w+", extras["all"][0])) == {"jaxvae", *EXTRAS.values()}
     assert "jaxvae[all]" in extras["test"]
 

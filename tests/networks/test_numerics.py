@@ -32,6 +32,7 @@ from jaxvae.common.errors import UserError
 from jaxvae.experiment.parts import PARTS
 from jaxvae.networks.precision import computed
 from jaxvae.objectives import Loss, Objective
+from jaxvae.runs import training
 from jaxvae.train import sharding
 from jaxvae.train.gradients import check_accumulate
 
@@ -96,7 +97,7 @@ def test_a_run_tells_its_trainer_what_suits_its_network(unlooped, refused, monke
         given.extend(args[5:])
         raise UserError("that is all")
 
-    monkeypatch.setattr(train, "make_trainer", make_trainer)
+    monkeypatch.setattr(training, "make_trainer", make_trainer)
     config = f"--config={Path(__file__).parents[2]}/configs/vae.py"
     assert "that is all" in refused(config, "--config.train.accumulate=2")
     assert given == [2, False]
