@@ -38,7 +38,7 @@ def moments(distribution: Any) -> tuple[Array, Array] | None:
     else:
         return None
     loc: Any = base.loc
-    return loc, factor @ jnp.swapaxes(factor, -2, -1)
+    return loc, jnp.matmul(factor, jnp.swapaxes(factor, -2, -1), precision="highest")
 
 
 def value_log_probs(likelihood: Any, x: Array) -> Array:

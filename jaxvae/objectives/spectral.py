@@ -1,5 +1,7 @@
 """Spectral normalisation: divide kernels by their largest singular value."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 
@@ -7,6 +9,7 @@ from jaxvae.common.types import Array, Key, Params, Tree
 from jaxvae.objectives.base import Transform
 
 TINY = 1e-12
+product = partial(jnp.matmul, precision="highest")
 
 
 def spectral_normalisation(part: str) -> Transform:
@@ -30,9 +33,9 @@ def spectral_normalisation(part: str) -> Transform:
             matrix = kernel.reshape(-1, kernel.shape[-1])
             # The gradient passes through sigma = u'W v but not through u and v, in which sigma is stationary.
             fixed = jax.lax.stop_gradient(matrix)
-            left = _unit(fixed @ vector)
-            following[index] = _unit(left @ fixed)
-            leaves[int(index)] = kernel / jnp.maximum(left @ matrix @ following[index], TINY)
+            left = _unit(product(fixed, vector))
+            following[index] = _unit(product(left, fixed))
+            leaves[int(index)] = kernel / jnp.maximum(product(product(left, matrix), following[index]), TINY)
         return {**params, part: structure.unflatten(leaves)}, following
 
     return Transform(init, apply)
