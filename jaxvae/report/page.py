@@ -12,7 +12,7 @@ from jaxvae.evaluation.labels import label
 from jaxvae.report.made_by import section
 from jaxvae.report.pictures import png_uri
 from jaxvae.report.sections import Shown, latent_space, titled, walks
-from jaxvae.report.text import asset, paragraphs
+from jaxvae.report.text import asset, left_out, page, paragraphs
 from jaxvae.runs.attempts import Failure
 from jaxvae.runs.trained_run import TrainedRun
 
@@ -49,13 +49,11 @@ def write_report(
     shown += [titled(p.read_text(encoding="utf-8")) for p in pictures if p.suffix == ".txt"]
     shown += walks(run, failures)
     data = latent_space(run, failures)
-    left_out = [failure.note for failure in failures[before:]]
     warnings = [str(values["warning"]) for values in results["metrics"].values() if values.get("warning")]
     notes = [note for note in results["notes"] if note not in warnings]  # no duplicates
-    page = asset(
+    text = page(
         "template.html",
-        name=html.escape(config["name"]),
-        style=asset("style.css"),
+        title=config["name"],
         parts=html.escape(" · ".join(parts)) + f" · {int(np.prod(model.latent_shape))} latent variables",
         origin=html.escape(
             f"data {run.dataset.name}, {len(run.dataset.train.x):,} training and "
@@ -69,13 +67,13 @@ def write_report(
         map=asset("map.html") if "map" in data else "",
         figures=_figures(shown),
         settings=section(config, results),
-        left_out=f"<section><h2>Left out</h2>{paragraphs('quiet', left_out)}</section>" if left_out else "",
+        left_out=left_out([failure.note for failure in failures[before:]]),
         # "</script" would end the script early, and "<!--" would hide its end
         data=json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
         script=asset("explorer.js"),
     )
     scratch = path.with_suffix(".tmp")
-    scratch.write_text(page, encoding="utf-8", errors="backslashreplace")  # a path need not be UTF-8
+    scratch.write_text(text, encoding="utf-8", errors="backslashreplace")  # a path need not be UTF-8
     scratch.replace(path)
     return True
 

@@ -12,7 +12,7 @@ from jaxvae.report.comparison.table import Comparison, as_text, cells, compare, 
 from jaxvae.report.palette import MOST_CURVES
 from jaxvae.report.pictures import png_uri
 from jaxvae.report.style import encode, save
-from jaxvae.report.text import asset, paragraphs
+from jaxvae.report.text import left_out, page, paragraphs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -100,12 +100,11 @@ def _page(comparison: Comparison, refused: Sequence[str], pictures: Sequence[tup
     if any(len(group.names) > 1 for group in comparison.groups):
         notes.append("Mean ± standard deviation over runs that differ by seed alone, with the divisor n - 1.")
     image = '<figure><img alt="{0}" src="{1}"><figcaption>{0}</figcaption></figure>'
-    return asset(
+    return page(
         "comparison.html",
-        style=asset("style.css"),
         title=f"{len(comparison.entries)} runs compared",
         table=f"<table><thead><tr>{row('th', head)}</tr></thead><tbody>{body}</tbody></table>",
         notes=paragraphs("quiet", notes),
         figures="".join(image.format(html.escape(text), png_uri(data)) for data, text in pictures),
-        left_out=f"<section><h2>Left out</h2>{paragraphs('quiet', refused)}</section>" if refused else "",
+        left_out=left_out(refused),
     )
