@@ -12,7 +12,8 @@ from jaxvae.common.types import Array, Params
 from jaxvae.data.incoming import as_stored
 from jaxvae.data.spec import DataSpec, preprocess_of
 from jaxvae.metrics.likelihood import importance_nll
-from jaxvae.models.base import Model, centre, context_args, encode_batch
+from jaxvae.models.base import Model, centre, encode_batch
+from jaxvae.models.sampling import reconstruct
 
 BATCH = 1024
 
@@ -82,8 +83,4 @@ class Applied:
 
     @cached_property
     def _reconstruct(self):
-        def through(params: Params, batch: dict[str, Array]) -> Array:
-            z = centre(encode_batch(self._model, params, batch))
-            return self._model.decode(params, z, *context_args(batch.get("context"))).mean
-
-        return jax.jit(through)
+        return jax.jit(lambda params, batch: reconstruct(self._model, params, **batch))

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from jaxvae.api import configs
 from jaxvae.api.run import Run
-from jaxvae.api.settings import changed, check
+from jaxvae.api.settings import changed, check, named_after
 from jaxvae.common.errors import UserError
 from jaxvae.common.platform import avoid_wrong_sums
 from jaxvae.data.incoming import IN_MEMORY, as_dataset
@@ -23,7 +23,6 @@ from jaxvae.experiment.parts import PARTS
 from jaxvae.experiment.setup import setup
 from jaxvae.models import Model
 from jaxvae.objectives import Objective
-from jaxvae.runs.log import read_metrics
 from jaxvae.runs.signals import Stopped
 from jaxvae.runs.storage import Disk, Memory
 from jaxvae.runs.training import train_run, trained
@@ -78,17 +77,16 @@ def fit(
     check(config)
     dataset = None if data is None or isinstance(data, str | os.PathLike) else as_dataset(data, config["data"])
     experiment = setup(config, dataset, objects)
-    storage = Memory() if workdir is None else Disk(Path(workdir))
+    memory = Memory() if workdir is None else None
+    storage = memory or Disk(Path(str(workdir)))
     try:
         run, timing = train_run(experiment, storage, started, progress=progress)
     except Stopped as stopped:
-        if not isinstance(storage, Memory):
+        if memory is None:
             raise
         print(f"{str(stopped).partition(';')[0]}; the run is at that step.", file=sys.stderr)
         run, timing = trained(experiment, storage, "last"), {}
-    rows = storage.rows if isinstance(storage, Memory) else read_metrics(Path(str(workdir)))
-    kept = storage if isinstance(storage, Memory) else None
-    return Run(run.restored, rows, storage.workdir, kept, experiment, objects=objects, timing=timing)
+    return Run(run.restored, storage.rows, storage.workdir, memory, experiment, objects=objects, timing=timing)
 
 
 def _named(what: Any, data: Any) -> dict[str, Any]:
@@ -101,9 +99,8 @@ def _named(what: Any, data: Any) -> dict[str, Any]:
     if data is None:
         return config
     config = sized_for_own(config) if of_user and isinstance(what, str | os.PathLike) else config
-    old = config["data"]["name"]
+    config["name"] = named_after(config["name"], config["data"]["name"], name)
     config["data"] |= {"name": name, "path": str(data) if is_path else ""}
-    config["name"] = config["name"].removesuffix(f"-{old}").removesuffix(f"-{name}") + f"-{name}"
     return config
 
 

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Mapping
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from jaxvae.common.types import Params
 from jaxvae.data.incoming import as_dataset
 from jaxvae.data.spec import DataSpec, viewed
 from jaxvae.evaluation.results import evaluate
+from jaxvae.experiment.parts import part
 from jaxvae.experiment.setup import Experiment, setup
 from jaxvae.models.base import Model
 from jaxvae.models.context import given
@@ -120,10 +121,10 @@ class Run:
         if self.model.context_dim and context is None:
             raise UserError(f"The model is conditional: give sample(context=...), {self.model.context_dim} numbers.")
         model = self.model if context is None else given(self.model, jnp.asarray(context, jnp.float32))
-        settings = self.config["sample"]["sampler"]
+        needs_codes = part("sampler", self.config["sample"]["sampler"])().needs_codes
         key = train.streams(jax.random.key(self.config["seed"] if seed is None else seed))["sample"]
-        draw = partial(draw_samples, model, self.params, settings, key, num, temperature)
-        return viewed(self.config, self.spec, draw(lambda: self._trained.draw()))
+        draw = self._trained.draw() if needs_codes else None
+        return viewed(self.config, self.spec, draw_samples(model, self.params, key, num, temperature, draw))
 
     def log_likelihood(
         self, x: Any, num_samples: int = 100, seed: int = 0, context: Any = None, mask: Any = None

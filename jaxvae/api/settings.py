@@ -9,6 +9,7 @@ from jaxvae.api.suggestions import unknown_key
 from jaxvae.common.errors import UserError
 from jaxvae.experiment.checks import check_metrics, check_ranges
 from jaxvae.experiment.defaults import KEYS, PARTS, Part, is_option, shared
+from jaxvae.experiment.own import short
 from jaxvae.experiment.plain import flatten
 
 
@@ -55,6 +56,11 @@ def changed(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
             node = node.setdefault(section, {})
         node[last] = value
     return made
+
+
+def named_after(name: str, before: str, data: str) -> str:
+    """Return the name of a run, `name` of the data set `before`, on another data set."""
+    return f"{name.removesuffix(short(before)).removesuffix('-')}-{short(data)}"
 
 
 def check(config: Mapping[str, Any]) -> None:

@@ -77,11 +77,11 @@ def run_sample(config: Mapping[str, Any], workdir: Path, started: float) -> None
     needs_codes = build.part("sampler", sampler)().needs_codes  # fails before anything is read
     model = build.model(config, spec)  # decodes sequences with the current `sample.decoding`
     key = train.streams(jax.random.key(config["seed"] if settings["seed"] < 0 else settings["seed"]))["sample"]
-    run = None
+    draw = None
     if needs_codes or model.context_dim:
         run = TrainedRun(_same_data(setup(config), restored, workdir), restored)
-        model = run.model
-    x = draw_samples(model, restored.params, sampler, key, settings["num"], settings["temperature"], run and run.draw)
+        model, draw = run.model, run.draw() if needs_codes else None
+    x = draw_samples(model, restored.params, key, settings["num"], settings["temperature"], draw)
     outputs.write_samples(workdir, config, restored.spec, x, settings["sampler"]["name"])
 
 

@@ -9,12 +9,11 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from jaxvae.api import configs
-from jaxvae.api.settings import check, spelled
+from jaxvae.api.settings import check, named_after, spelled
 from jaxvae.api.suggestions import nearest_key
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.experiment import defaults
 from jaxvae.experiment.defaults import SETTINGS
-from jaxvae.experiment.own import short
 from jaxvae.experiment.plain import load_config
 
 
@@ -69,7 +68,7 @@ def _name_after_data(config: dict[str, Any], was: Mapping[str, Any]) -> None:
     if name != before["name"]:
         data["name"] = name
         if config["name"] == was["name"]:
-            config["name"] = f"{was['name'].removesuffix(short(before['name'])).removesuffix('-')}-{short(name)}"
+            config["name"] = named_after(was["name"], before["name"], name)
 
 
 def _load(argv: list[str]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from jaxvae.experiment.changes import PLACES
 from jaxvae.runs import going_on
 from jaxvae.runs.checkpoint_reader import Reader
 from jaxvae.runs.checkpoints import Checkpoints
-from jaxvae.runs.log import MetricsLog, row_of
+from jaxvae.runs.log import MetricsLog, read_metrics, row_of
 from jaxvae.runs.workdir import changed, claim, lock
 
 Weights = tuple[int, Tree, dict[str, Any]]  # step, {"params": ..., "extra": ...}, info
@@ -51,6 +51,11 @@ class Storage(Protocol):
         """Return one checkpoint, "best", "last" or a step."""
         ...
 
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of the log."""
+        ...
+
 
 class Disk:
     """Keep a run in a folder."""
@@ -78,6 +83,10 @@ class Disk:
     def weights(self, which: str) -> Weights:
         with contextlib.closing(Reader(self._folder / "checkpoints")) as reader:
             return reader.weights(which)
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        return read_metrics(self._folder)
 
 
 class Memory:
