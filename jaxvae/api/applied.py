@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Params
-from jaxvae.data.incoming import as_stored
+from jaxvae.data.incoming import as_stored, with_mask
 from jaxvae.data.spec import DataSpec, preprocess_of
 from jaxvae.metrics.likelihood import importance_nll
 from jaxvae.models.base import Model, centre, encode_batch
@@ -50,12 +50,16 @@ class Applied:
             key = jax.random.fold_in(root, index)
             return -importance_nll(self._model, params, key, num_samples=num_samples, memory_mb=memory_mb, **batch)
 
-        found = [of_batch(self._params, batch, i) for i, batch in enumerate(self._batches(x, context, mask))]
-        jacobian: Any = self._spec.log_scale if mask is None else self._spec.observed_log_scale(np.asarray(mask))
-        return np.concatenate(found) - jacobian
+        found = []
+        for i, batch in enumerate(self._batches(x, context, mask)):
+            jacobian: Any = self._spec.log_scale
+            if "mask" in batch:
+                jacobian = self._spec.observed_log_scale(np.asarray(batch["mask"]))
+            found.append(of_batch(self._params, batch, i) - jacobian)
+        return np.concatenate(found)
 
     def _batches(self, x: Any, context: Any, mask: Any) -> Iterator[dict[str, Any]]:
-        stored = as_stored(self._spec, self._config["data"], x)
+        stored, mask = self._stored(x, mask)
         beside = {"context": None if context is None else np.asarray(context, np.float32), "mask": mask}
         arrays = {name: np.asarray(array) for name, array in beside.items() if array is not None}
         for name, array in arrays.items():
@@ -65,6 +69,13 @@ class Applied:
             rows = slice(start, start + BATCH)
             key = jax.random.fold_in(jax.random.key(self._config["seed"]), i)
             yield {"x": self._preprocess(key, stored[rows])} | {name: array[rows] for name, array in arrays.items()}
+
+    def _stored(self, x: Any, mask: Any) -> tuple[np.ndarray, Any]:
+        """Return stored values and the mask: that given, without the values that are NaN."""
+        if not self._spec.has_missing and mask is None:
+            return as_stored(self._spec, self._config["data"], x), None
+        stored, observed = with_mask(self._spec, self._config["data"], x)
+        return stored, mask if observed is None else observed if mask is None else observed & np.asarray(mask)
 
     def _by_batch(self, function: Any, x: Any, context: Any, mask: Any) -> np.ndarray:
         return np.concatenate([np.asarray(function(self._params, b)) for b in self._batches(x, context, mask)])

@@ -111,8 +111,8 @@ def _check_values(key: str, x: np.ndarray, least: int, columns: Sequence[str]) -
         )
     if bad := int(x.size - np.isfinite(x).sum()):
         raise UserError(
-            f"The {key} data holds {bad} values that are NaN or infinite, {where_not_finite(x, columns)}. Clean the "
-            "data first, or give a bool array 'mask' that is False there."
+            f"The {key} data holds {bad} infinite values, {where_not_finite(x, columns)}. Clean the data first, or "
+            "store NaN there, for a missing value."
         )
 
 

@@ -75,12 +75,12 @@ def make_feed(split: Split, batch_size: int, seed: int, resident_bytes: int = RE
         items = make_items(lambda step: gather(arrays, rows(step, 1)[0]), workers)
         return Feed({}, items, lambda _, item: item, num // batch_size, num)
     if split.x.nbytes <= resident_bytes:
-        shape = split.x.shape[1:]
-        flat = {**arrays, "x": split.x.reshape(num, -1)}  # XLA on CPU gathers rows faster than images
+        shapes = {name: array.shape[1:] for name, array in arrays.items()}
+        # XLA on CPU gathers rows faster than images.
+        flat = {name: array.reshape(num, -1) if array.ndim > 2 else array for name, array in arrays.items()}
 
         def fetch(resident, indices):
-            batch = gather(resident, indices)
-            return {**batch, "x": batch["x"].reshape(-1, *shape)}
+            return {name: array.reshape(-1, *shapes[name]) for name, array in gather(resident, indices).items()}
 
         return Feed(flat, rows, fetch, num // batch_size, num)
     return Feed({}, lambda *span: gather(arrays, rows(*span)), lambda _, item: item, num // batch_size, num)

@@ -73,6 +73,8 @@ def _named(x: Any, name: str, label: str) -> tuple[dict[str, np.ndarray], tuple[
 
 
 def _array(x: Any) -> np.ndarray:
+    if isinstance(x, np.ma.MaskedArray):
+        return np.ma.filled(x.astype(np.float32), np.nan) if np.ma.is_masked(x) else x.data
     try:
         return np.asarray(x)
     except ValueError as error:
@@ -94,10 +96,30 @@ def as_stored(spec: DataSpec, settings: Mapping[str, Any], x: Any) -> np.ndarray
       `[N, *spec.shape]`, uint8, int32 or float32.
 
     Raises:
-      UserError: another shape, type or range, or missing columns; the message says what was expected.
+      UserError: another shape, type or range, missing values or columns; the message says what was expected.
+    """
+    stored, mask = with_mask(spec, settings, x)
+    if mask is not None:
+        places = np.where(mask, np.float32(0.0), np.float32(np.nan))
+        raise UserError(
+            f"The data holds {int((~mask).sum())} values that are NaN, {where_not_finite(places, spec.columns)}; the "
+            "run was trained on data without missing values."
+        )
+    return stored
+
+
+def with_mask(spec: DataSpec, settings: Mapping[str, Any], x: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    """Convert data like `as_stored`, where NaN is a missing value.
+
+    Returns:
+      The stored values, 0 where they are missing, and a bool array of their shape, True where a value is observed; None
+      where no value is NaN.
+
+    Raises:
+      UserError: see `as_stored`.
     """
     if spec.sequence:
-        return _sequences(spec, settings, x)
+        return _sequences(spec, settings, x), None
     found = _columns(spec, x)
     if found.dtype.kind not in "biuf":
         raise UserError(f"The data has type {found.dtype}; {_expected(spec)}.")
@@ -113,9 +135,14 @@ def as_stored(spec: DataSpec, settings: Mapping[str, Any], x: Any) -> np.ndarray
             "The run was trained by an earlier version, which did not record how its data was prepared. Train it "
             "again, or preprocess the data yourself and use jaxvae.restore."
         )
+    mask = ~np.isnan(found) if found.dtype.kind == "f" else None
+    if mask is None or mask.all():
+        mask = None
+    else:
+        found = np.where(mask, found, found.dtype.type(0))
     stored = _floats(spec, found) if spec.dtype == "float32" else _whole(spec, settings, found)
     mode = settings["binarization"]
-    return binarize(stored, spec.max_value, mode)[0] if mode in FIXED else stored
+    return binarize(stored, spec.max_value, mode)[0] if mode in FIXED else stored, mask
 
 
 def _expected(spec: DataSpec) -> str:
@@ -146,7 +173,7 @@ def _floats(spec: DataSpec, x: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
         x = x.astype(np.float32)
     if bad := int(x.size - np.isfinite(x).sum()):
-        raise UserError(f"The data holds {bad} values that are NaN or infinite, {where_not_finite(x, spec.columns)}.")
+        raise UserError(f"The data holds {bad} infinite values, {where_not_finite(x, spec.columns)}.")
     if not spec.is_real and x.size and (x.min() < 0 or x.max() > 1):
         raise UserError(f"The data holds values from {x.min():.4g} to {x.max():.4g}; {_expected(spec)}.")
     return x
@@ -159,7 +186,7 @@ def _whole(spec: DataSpec, settings: Mapping[str, Any], x: np.ndarray) -> np.nda
     # Unlike those of pixels, the greatest count of the training data bounds no others.
     is_counts = spec.dtype == "int32" and (spec.scale or not settings["pixel_range"])
     bound = np.inf if is_counts else spec.max_value
-    if not is_whole or least < 0 or greatest > bound or np.isnan(greatest):
+    if not is_whole or least < 0 or greatest > bound:
         kind = "" if is_whole or x.dtype.kind != "f" else "floats "
         raise UserError(f"The data holds {kind}values from {least:.4g} to {greatest:.4g}; {_expected(spec)}.")
     return x.astype(spec.dtype)

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.optional import require
-from jaxvae.data import cache, files, shapes, tfds_images
+from jaxvae.data import cache, files, missing, shapes, tfds_images
 from jaxvae.data.checks import check, check_names
 from jaxvae.data.preprocess import binarize
 from jaxvae.data.resize import resize
@@ -105,7 +105,7 @@ def prepare_found(
     made = prepare(
         name, found.splits, greatest, validation_fraction, binarization, found.factor_names, columns=found.columns
     )
-    return made._replace(class_names=found.class_names, notes=found.notes)
+    return made._replace(class_names=found.class_names, notes=(*found.notes, *made.notes))
 
 
 def prepare(
@@ -120,11 +120,14 @@ def prepare(
 ) -> Dataset:
     """Check the arrays, take missing splits out of "train", and binarise by "threshold" or "static".
 
+    NaN in floats is a missing value, see `missing.without_nan`.
+
     Raises:
       UserError: the arrays are not usable data, or cannot be split or binarised.
     """
     if "train" not in splits:
         raise UserError(f"'{name}' has no split 'train', but {', '.join(splits) or 'nothing'}.")
+    splits = {key: missing.without_nan(split) for key, split in splits.items()}
     for key, split in splits.items():
         check(key, split, splits["train"].x, -1 if is_sequence else 0, columns)
     factor_names = check_names(splits, factor_names)
@@ -146,13 +149,14 @@ def prepare(
         _check_binarization(key, split, binarization)
         x, new_max = binarize(split.x, max_value, binarization)
         if split.mask is not None:
-            x = np.where(split.mask, x, x.dtype.type(0))  # missing values may be anything, NaN too
+            x = np.where(split.mask, x, x.dtype.type(0))  # missing values may be anything
         factors = None if split.factors is None else split.factors.astype(np.int32, copy=False)
         done[key] = split._replace(x=x, factors=factors)
+    missing.check_columns(done["train"], columns)
     given = (splits["train"].x.dtype.name, float(max_value)) if binarization in ("threshold", "static") else ()
     return Dataset(
-        name, done["train"], done["validation"], done["test"], new_max, factor_names, columns=tuple(columns),
-        given=given, rows=places,
+        name, done["train"], done["validation"], done["test"], new_max, factor_names, notes=missing.notes(done),
+        columns=tuple(columns), given=given, rows=places,
     )  # fmt: skip
 
 

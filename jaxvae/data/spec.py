@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxvae.data.missing import has_missing
 from jaxvae.data.preprocess import make_preprocess, to_unit_range
 from jaxvae.data.scaling import fit
 from jaxvae.data.split import Dataset
@@ -35,6 +36,7 @@ class DataSpec(NamedTuple):
       columns: names of the features of x `[N, F]`; () for none.
       class_names: names of the labels 0, 1 ...; () for labels that are numbers themselves.
       factor_names: names of the known generative factors.
+      has_missing: whether entries of the training data are missing, so that the encoder gets the mask too.
     """
 
     shape: tuple[int, ...]
@@ -52,6 +54,7 @@ class DataSpec(NamedTuple):
     columns: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
     factor_names: tuple[str, ...] = ()
+    has_missing: bool = False
 
     @property
     def stored_range(self) -> tuple[float, float]:
@@ -104,6 +107,7 @@ def describe(dataset: Dataset, settings: Mapping[str, Any]) -> tuple[DataSpec, t
         dataset.shape, levels, bool(scaling.scale) or (x.dtype == np.float32 and levels > 2), dataset.sequence,
         dataset.vocabulary, dataset.context_dim, dtype, max_value, scaling.value_range, scaling.shift, scaling.scale,
         columns=dataset.columns, class_names=dataset.class_names, factor_names=dataset.factor_names,
+        has_missing=has_missing(dataset.train),
     )  # fmt: skip
     return spec, scaling.notes
 

@@ -55,7 +55,7 @@ def from_table(frame: Any, source: str, label: str = "") -> Found:
 
     Returns:
       One split "train" with the names of the columns. Columns of text and dates are not used; the notes name them. A
-      missing value becomes NaN, which later checks refuse.
+      missing value becomes NaN.
 
     Raises:
       UserError: there is no such column, no column of numbers, a column of another type, or a missing label.

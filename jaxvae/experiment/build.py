@@ -1,7 +1,7 @@
 """Build a model, an objective and an optimiser from a config's plain dictionaries."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -45,6 +45,8 @@ def model(config: Mapping[str, Any], data: DataSpec) -> Model:
         _check_step(specs["likelihood"]["name"], given, data)
     likelihood = part("likelihood", specs["likelihood"], given)()
     _check_support(specs["likelihood"]["name"], likelihood, given["pixel_range"], data)
+    if data.has_missing:
+        check_missing(specs["likelihood"]["name"], likelihood, given)
     posterior = part("posterior", specs["posterior"], given)()
     given["num_codes"] = posterior.num_codes
     prior = part("prior", specs["prior"], given)()
@@ -63,6 +65,7 @@ def model(config: Mapping[str, Any], data: DataSpec) -> Model:
     pieces = {
         "posterior": posterior, "prior": prior, "likelihood": likelihood, "network": network,
         "data_shape": data.shape, "write": write, "context_dim": data.context_dim,
+        "mask_input": data.has_missing,
     }  # fmt: skip
     options = {key: value for key, value in specs.items() if key not in (*pieces, "latent_dim")}
     spec = {"name": "vae", **options}
@@ -111,6 +114,18 @@ def _check_support(name: str, likelihood: Likelihood, pixel_range: tuple[float, 
         )
 
 
+def check_missing(name: str, likelihood: Likelihood, given: Mapping[str, Any]) -> None:
+    """Raise UserError for missing values with a likelihood that is not a product over values."""
+    if likelihood.is_product:
+        return
+    fitting = [other for other in PARTS["likelihood"] if _by_default(other, given, lambda made: made.is_product)]
+    raise UserError(
+        f"Values of the data are missing, but the likelihood '{name}' compares whole examples, so that the observed "
+        f"values have no likelihood without the others. Likelihoods that are products over values: "
+        f"{', '.join(fitting)}."
+    )
+
+
 def _check_sequence(config: Mapping[str, Any], network: Network, prior: Prior, data: DataSpec) -> None:
     """Raise UserError where only one of data and network is sequential, or the prior cannot learn from tokens."""
     name = config["network"]["name"]
@@ -126,15 +141,17 @@ def _check_sequence(config: Mapping[str, Any], network: Network, prior: Prior, d
 
 def _check_step(name: str, given: Mapping[str, Any], data: DataSpec) -> None:
     """Raise UserError where a built-in likelihood cannot be the distribution of the next step of a sequence."""
-    fitting = [other for other in PARTS["likelihood"] if _is_of_steps(other, given, data.sequence)]
+    is_of_steps = lambda made: data.sequence in made.steps_of  # noqa: E731
+    fitting = [other for other in PARTS["likelihood"] if _by_default(other, given, is_of_steps)]
     if name in PARTS["likelihood"] and name not in fitting:
         allowed = " or ".join(map(repr, fitting))
         raise UserError(f"The likelihood '{name}' does not fit a step of {data.sequence}: take {allowed}.")
 
 
-def _is_of_steps(name: str, given: Mapping[str, Any], sequence: str) -> bool:
+def _by_default(name: str, given: Mapping[str, Any], holds: Callable[[Likelihood], bool]) -> bool:
+    """Return whether a fact holds for a built-in likelihood with its default options."""
     try:
-        return sequence in part("likelihood", {"name": name}, given)().steps_of
+        return holds(part("likelihood", {"name": name}, given)())
     except UserError:  # it does not fit the data at all
         return False
 

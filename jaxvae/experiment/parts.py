@@ -72,7 +72,7 @@ PLAIN = (bool, int, float, str)
 GIVEN = {"latent_dim", "num_codes", "data_shape", "levels", "pixel_range", "model", "kl", "learning_rate", "peak",
          "total_steps", "run"}  # fmt: skip
 # Further such arguments of the kind "model".
-PIECES = ("posterior", "prior", "likelihood", "network", "write", "context_dim")
+PIECES = ("posterior", "prior", "likelihood", "network", "write", "context_dim", "mask_input")
 
 
 def options_of(kind: str, builder: Callable, given: Iterable[str] = ()) -> dict[str, inspect.Parameter]:

@@ -69,4 +69,4 @@ def _checked(name: str, found: Dataset, image_size: int, validation_fraction: fl
     greatest = max((float(s.x.max()) for s in splits.values() if not isinstance(s.x, Rows)), default=0.0)
     if greatest > found.max_value:
         raise UserError(f"The data '{name}' has max_value={found.max_value}, but its greatest value is {greatest}.")
-    return made._replace(sequence=found.sequence, vocabulary=found.vocabulary, notes=found.notes)
+    return made._replace(sequence=found.sequence, vocabulary=found.vocabulary, notes=(*found.notes, *made.notes))

@@ -31,6 +31,7 @@ class Likelihood(NamedTuple):
       support: the closed interval of valid data, None for the whole line.
       is_discrete: whether it is a probability mass function, so that bits/dim are a code length.
       is_binary: whether its support is {0, 1}, so that grey values have a cross-entropy but no likelihood.
+      is_product: whether it is a product over values, so that the observed ones have a likelihood without the others.
       steps_of: kinds of sequence, "text" or "music", that it can model step by step.
       encoder_input: elementwise map from x to the encoder's input.
     """
@@ -42,6 +43,7 @@ class Likelihood(NamedTuple):
     support: tuple[float, float] | None = None
     is_discrete: bool = False
     is_binary: bool = False
+    is_product: bool = True
     steps_of: tuple[str, ...] = ()
     encoder_input: Callable[[Array], Array] = _identity
 

@@ -30,5 +30,6 @@ def ms_ssim(
             f"with at least {MIN_WINDOW} x {MIN_WINDOW} pixels, but an example has shape {list(data_shape)}."
         )
     return Likelihood(
-        no_params, lambda _, outputs: MsSsim(mean(outputs), data_shape, *pixel_range, weight), is_density=False
-    )
+        no_params, lambda _, outputs: MsSsim(mean(outputs), data_shape, *pixel_range, weight),
+        is_density=False, is_product=False,
+    )  # fmt: skip

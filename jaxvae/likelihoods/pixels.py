@@ -63,7 +63,9 @@ def gaussian(activation: str = "identity", variance: float = 1.0, learn: str = "
             lambda params, outputs: dist.Normal(mean(outputs), scale(params["log_variance"])),
         ),
         "pixel": Likelihood(no_params, per_pixel, outputs_per_value=2),
-        "optimal": Likelihood(no_params, lambda _, outputs: OptimalGaussian(mean(outputs)), is_density=False),
+        "optimal": Likelihood(
+            no_params, lambda _, outputs: OptimalGaussian(mean(outputs)), is_density=False, is_product=False
+        ),
     }
     return _choose(kinds, learn)
 

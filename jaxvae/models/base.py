@@ -41,6 +41,7 @@ class Model(NamedTuple):
       data: facts about x.
       likelihood: the part p(x|z) and its facts.
       context_dim: C where the model is conditional on a context `[..., C]`, else 0; see `models.context.given`.
+      mask_input: whether the encoder gets the mask of observed values beside x; ones where no mask is given.
       state: parameters that gradients do not own.
       penalty: `pass -> [B]`, the posterior's term of the loss (a commitment loss); None without one.
       metrics: `pass -> {name: [B] or []}`, metrics of the posterior.
@@ -57,6 +58,7 @@ class Model(NamedTuple):
     data: Data
     likelihood: Likelihood
     context_dim: int = 0
+    mask_input: bool = False
     state: State = State()
     penalty: Callable[["Pass"], Array] | None = None
     metrics: Callable[["Pass"], dict[str, Array]] = lambda out: {}
@@ -242,5 +244,7 @@ def encoder_key(key: Key) -> Key:
 
 def example_batch(model: Model, size: int) -> Batch:
     """Return a batch of zeros with the model's shapes, for tracing."""
-    context = {"context": jnp.zeros((size, model.context_dim))} if model.context_dim else {}
-    return {"x": jnp.zeros((size, *model.data_shape)), "label": jnp.zeros(size, jnp.int32), **context}
+    shape = size, *model.data_shape
+    beside = {"context": jnp.zeros((size, model.context_dim))} if model.context_dim else {}
+    beside |= {"mask": jnp.ones(shape, bool)} if model.mask_input else {}
+    return {"x": jnp.zeros(shape), "label": jnp.zeros(size, jnp.int32), **beside}

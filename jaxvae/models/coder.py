@@ -100,12 +100,14 @@ def make_coders(
     latent_shape: tuple[int, ...],
     output_shape: tuple[int, ...],
     context_dim: int,
+    mask_input: bool = False,
 ) -> tuple[Coder, Coder]:
-    """Build encoder and decoder with these sizes."""
+    """Build encoder and decoder with these sizes; with `mask_input` the encoder's last axis is twice as long."""
     reads = (data_shape,) if network.is_sequential else ()  # the previous steps
-    encoder, decoder = network.encoder(data_shape, num_outputs), network.decoder(latent_shape, output_shape)
+    input_shape = (*data_shape[:-1], 2 * data_shape[-1]) if mask_input else data_shape
+    encoder, decoder = network.encoder(input_shape, num_outputs), network.decoder(latent_shape, output_shape)
     return (
-        Coder("encoder", functions(encoder), (data_shape,), (num_outputs,), context_dim),
+        Coder("encoder", functions(encoder), (input_shape,), (num_outputs,), context_dim),
         Coder("decoder", functions(decoder), (latent_shape, *reads), output_shape, context_dim, network.is_sequential),
     )
 

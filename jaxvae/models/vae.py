@@ -31,6 +31,7 @@ def make_model(
     data_shape: tuple[int, ...],
     write: Write | None = None,
     context_dim: int = 0,
+    mask_input: bool = False,
 ) -> Model:
     """Build a model with one latent from its parts, with network sizes from the data.
 
@@ -42,9 +43,13 @@ def make_model(
       data_shape: the shape of one example.
       write: decoding of sequences; greedy by default.
       context_dim: C for a model conditional on a context `[..., C]`: encoder, decoder, and the prior if it takes one.
+      mask_input: for data with missing values: the encoder gets the mask of observed values after x, whose missing
+        values are 0, on the last axis: features `[2 F]`, images `[H, W, 2 C]` (zero imputation with the mask, Ma et
+        al. 2018, arXiv:1809.11142).
 
     Raises:
-      UserError: prior and posterior have different spaces, or a prior of encoded pseudo-inputs would need a context.
+      UserError: prior and posterior have different spaces, a prior of encoded pseudo-inputs would need a context, or
+        `mask_input` for sequences.
     """
     if not fits(prior, posterior):
         raise UserError(f"The prior's latents live in {prior.space}, the posterior's in {posterior.space}.")
@@ -53,9 +58,12 @@ def make_model(
             "This prior encodes pseudo-inputs, which have no context, and the model is conditional: take "
             "'standard_normal' or another prior that encodes nothing."
         )
+    if mask_input and network.is_sequential:
+        raise UserError("Values of sequences cannot be missing: take data without missing values, or another network.")
     per_value, num_values = likelihood.outputs_per_value, math.prod(data_shape)
     output_shape = data_shape if per_value == 1 else (*data_shape, per_value)
-    coders = make_coders(network, data_shape, posterior.num_outputs, posterior.latent_shape, output_shape, context_dim)
+    sizes = posterior.num_outputs, posterior.latent_shape, output_shape
+    coders = make_coders(network, data_shape, *sizes, context_dim, mask_input)
     encoder, decoder = coders
     data = Data(tuple(data_shape), network.is_sequential)
     write = write or greedy()
@@ -80,6 +88,9 @@ def make_model(
         chex.assert_shape(x, (..., *data.given_shape))
         require_context(context_dim, context)
         inputs = likelihood.encoder_input(x if mask is None else jnp.where(mask, x, 0.0))
+        if mask_input:
+            observed = jnp.ones(x.shape, bool) if mask is None else jnp.broadcast_to(mask, x.shape)
+            inputs = jnp.concatenate([inputs, observed.astype(inputs.dtype)], axis=-1)
         outputs, state = encoder(params, inputs, context, key)
         log_joint = jax.tree_util.Partial(joint, params, x, context, mask)  # a pytree: distributions are
         return posterior.build(params.get("posterior", {}), outputs, log_joint), state
@@ -139,6 +150,7 @@ def make_model(
         data=data,
         likelihood=likelihood,
         context_dim=context_dim,
+        mask_input=mask_input,
         state=State(init_state, update_state, whole_batch),
         penalty=None if penalty is None else lambda out: penalty(out.posterior),
         metrics=lambda out: posterior.metrics(out.posterior),

@@ -9,6 +9,7 @@ import numpy as np
 from jaxvae import data
 from jaxvae.common.errors import UserError
 from jaxvae.data import checks, files
+from jaxvae.data.missing import without_nan
 from jaxvae.data.spec import FIXED, DataSpec
 from jaxvae.data.split import Dataset, Found, Split
 from jaxvae.experiment import build, own, sources
@@ -30,7 +31,8 @@ def load_other(config: Mapping[str, Any], spec: DataSpec) -> Dataset:
         found = _read(name, settings, spec)
         split = _ordered(_judged(found.splits), found.columns, spec.columns)
         labels, classes = _labels(split.label, found.class_names, spec.class_names)
-        x = split.x if split.mask is None else np.where(split.mask, split.x, split.x.dtype.type(0))  # NaN where missing
+        split = without_nan(split)
+        x = split.x if split.mask is None else np.where(split.mask, split.x, split.x.dtype.type(0))
         x = data.as_stored(spec, {**settings, "image_size": 0}, x)  # resized already
         split = split._replace(x=x, label=labels)
         checks.check("test", split, x, -1 if spec.sequence else 0, spec.columns)

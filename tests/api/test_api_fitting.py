@@ -100,7 +100,7 @@ def test_the_log_likelihood_of_the_test_set_is_that_of_the_evaluation():
     assert -mine.mean() == pytest.approx(found["test"]["nll"], abs=0.02)
     # The density of the data itself, from which it was drawn, is the best there is; in standardised units it is 4 away.
     assert run.sample(200).mean(axis=0) == pytest.approx([100, 100, 100], rel=0.1)
-    with pytest.raises(UserError, match="NaN"):
+    with pytest.raises(UserError, match=r"3 values that are NaN.*trained on data without missing values"):
         run.encode(np.full((1, 3), np.nan))
 
 

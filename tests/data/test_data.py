@@ -117,9 +117,9 @@ NAN = np.where(PIXELS == 7, np.nan, PIXELS / 255)
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [
-        ({"x": NAN}, f"holds {np.isnan(NAN).sum()} values that are NaN or infinite"),
-        ({"x": np.where(PIXELS == 7, np.inf, PIXELS / 255)}, "NaN or infinite"),
-        ({"x": np.full((40, 3), 1e300)}, "NaN or infinite"),
+        ({"x": np.where(PIXELS == 7, np.inf, NAN)}, f"holds {np.isnan(NAN).sum()} infinite values, the first in row"),
+        ({"x": np.full((40, 3), 1e300)}, "120 infinite values"),
+        ({"x": np.full((40, 3), np.nan)}, "All training values are missing in the columns 0, 1, 2: a model"),
         ({"x": PIXELS[:, 0, 0]}, r"shape \(40,\)"),
         ({"x": np.uint8(3)}, r"shape \(\)"),
         ({"x": PIXELS[:, :0]}, r"shape \(40, 0, 5, 1\)"),

@@ -49,7 +49,7 @@ def test_images_are_resized_and_binarised_as_in_training():
         (PIXELS, PIXELS.astype(str), "type <U3"),
         (PIXELS / 255, PIXELS, "values from 0 to 255; the run was trained on floats in"),
         (TABLE, TABLE[:, :2], r"shape \(40, 2\); the run was trained on real values of shape \[N, 3\]"),
-        (TABLE, np.where(TABLE > 20, np.nan, TABLE), "NaN or infinite, the first in row"),
+        (TABLE, np.where(TABLE > 20, np.nan, TABLE), "values that are NaN, the first in row"),
         (TABLE, [[1.0, 2.0], [3.0]], "different shapes"),
     ],
 )
