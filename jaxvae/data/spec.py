@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxvae.common.columns import Column
 from jaxvae.data.missing import has_missing
 from jaxvae.data.preprocess import make_preprocess, to_unit_range
 from jaxvae.data.scaling import fit
@@ -37,6 +38,7 @@ class DataSpec(NamedTuple):
       class_names: names of the labels 0, 1 ...; () for labels that are numbers themselves.
       factor_names: names of the known generative factors.
       has_missing: whether entries of the training data are missing, so that the encoder gets the mask too.
+      table: the columns of a table, with their kinds and categories; () for other data.
     """
 
     shape: tuple[int, ...]
@@ -55,6 +57,7 @@ class DataSpec(NamedTuple):
     class_names: tuple[str, ...] = ()
     factor_names: tuple[str, ...] = ()
     has_missing: bool = False
+    table: tuple[Column, ...] = ()
 
     @property
     def stored_range(self) -> tuple[float, float]:

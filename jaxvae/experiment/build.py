@@ -40,7 +40,7 @@ def model(config: Mapping[str, Any], data: DataSpec) -> Model:
     if isinstance(specs.get("name"), Model):
         return _of_data(specs["name"], data)
     given = {"latent_dim": latent_dim, "data_shape": data.shape, "levels": data.levels}
-    given["pixel_range"] = data.pixel_range(config)
+    given |= {"pixel_range": data.pixel_range(config), "table": data.table}
     if data.sequence:
         _check_step(specs["likelihood"]["name"], given, data)
     likelihood = part("likelihood", specs["likelihood"], given)()
@@ -85,6 +85,11 @@ def _of_data(model: Model, data: DataSpec) -> Model:
 
 
 def _check_support(name: str, likelihood: Likelihood, pixel_range: tuple[float, ...], data: DataSpec) -> None:
+    if data.table and not likelihood.of_columns:
+        raise UserError(
+            f"The likelihood '{name}' is not made for columns of several kinds: take 'columns', or, for a table of "
+            "real numbers alone, data.kind='images' with data.scaling='standardize'."
+        )
     low, high = likelihood.support or (-math.inf, math.inf)
     others = "or take a likelihood for such data: 'gaussian' or 'squared_error', for example."
     if data.is_real and likelihood.is_of_levels:

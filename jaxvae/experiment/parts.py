@@ -41,7 +41,7 @@ PARTS: dict[str, dict[str, Callable]] = {
         likelihoods.bernoulli, likelihoods.continuous_bernoulli, likelihoods.gaussian, likelihoods.laplace,
         likelihoods.squared_error, likelihoods.log_cosh, likelihoods.ms_ssim, likelihoods.categorical,
         likelihoods.discretized_logistic, likelihoods.discretized_logistic_mixture, likelihoods.poisson,
-        likelihoods.negative_binomial,
+        likelihoods.negative_binomial, likelihoods.columns,
     ),
     "network": _named(
         networks.conv, networks.conv_pool, networks.hierarchical, networks.lstm, networks.mlp, networks.resnet
@@ -70,7 +70,7 @@ RETURNS: dict[str, dict[str, Any]] = {
 PLAIN = (bool, int, float, str)
 # Arguments that come from other parts or the data, not from a config.
 GIVEN = {"latent_dim", "num_codes", "data_shape", "levels", "pixel_range", "model", "kl", "learning_rate", "peak",
-         "total_steps", "run"}  # fmt: skip
+         "total_steps", "run", "table"}  # fmt: skip
 # Further such arguments of the kind "model".
 PIECES = ("posterior", "prior", "likelihood", "network", "write", "context_dim", "mask_input")
 

@@ -24,8 +24,8 @@ class Likelihood(NamedTuple):
     Attributes:
       init: `key -> params`, the likelihood's own parameters (a learned variance, say); `{}` for none.
       build: `(params, outputs) -> Distribution`. The outputs are `[..., D]` for the D values of an example, or
-        `[..., D, outputs_per_value]` if that is more than one. The distribution has batch shape `[..., D]`, or event
-        shape `[D]` where its log_prob is not a sum over values.
+        `[..., D, outputs_per_value]` if that is more than one, or `[..., output_size]`. The distribution has batch
+        shape `[..., D]`, or event shape `[D]` where its log_prob is not a sum over values.
       outputs_per_value: decoder outputs for each value of the data.
       is_density: False for a reconstruction loss that is not a normalised density or mass, without a bound on log p(x).
       support: the closed interval of valid data, None for the whole line.
@@ -33,7 +33,12 @@ class Likelihood(NamedTuple):
       is_binary: whether its support is {0, 1}, so that grey values have a cross-entropy but no likelihood.
       is_product: whether it is a product over values, so that the observed ones have a likelihood without the others.
       steps_of: kinds of sequence, "text" or "music", that it can model step by step.
-      encoder_input: elementwise map from x to the encoder's input.
+      encoder_input: map from x to the encoder's input, elementwise unless `input_size` is given.
+      output_size: number of decoder outputs of an example, where it does not follow from `outputs_per_value`; else 0.
+      input_size: length of the encoder's input, where it differs from x; 0 where it has x's shape.
+      fill: value of x, or D values, that `encoder_input` maps to 0: the encoder gets them in place of missing ones.
+      samples_draw: whether samples are draws from p(x|z) instead of its means, which categories do not have.
+      of_columns: whether it is built for the columns of a table.
     """
 
     init: Callable[[Key], Params]
@@ -46,6 +51,32 @@ class Likelihood(NamedTuple):
     is_product: bool = True
     steps_of: tuple[str, ...] = ()
     encoder_input: Callable[[Array], Array] = _identity
+    output_size: int = 0
+    input_size: int = 0
+    fill: float | tuple[float, ...] = 0.0
+    samples_draw: bool = False
+    of_columns: bool = False
+
+    def input_shape(self, data_shape: tuple[int, ...], mask_input: bool = False) -> tuple[int, ...]:
+        """Return the shape of the encoder's input, with the mask after x on the last axis where `mask_input`."""
+        *rest, last = (self.input_size,) if self.input_size else data_shape
+        return *rest, last + mask_input * data_shape[-1]
+
+    def output_shape(self, data_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the decoder's outputs."""
+        if self.output_size:
+            return (self.output_size,)
+        return data_shape if self.outputs_per_value == 1 else (*data_shape, self.outputs_per_value)
+
+    def flat_shape(self, data_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the outputs that `build` takes, with the axes of the data joined."""
+        if self.output_size:
+            return (self.output_size,)
+        return math.prod(data_shape), *self.output_shape(data_shape)[len(data_shape) :]
+
+    def num_outputs(self, data_shape: tuple[int, ...]) -> int:
+        """Return the number of decoder outputs of an example."""
+        return math.prod(self.output_shape(data_shape))
 
     @property
     def is_of_counts(self) -> bool:

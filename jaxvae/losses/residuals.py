@@ -22,6 +22,33 @@ def gaussian_log_prob(mean: Array, logvar: Array, x: Array) -> Array:
     return _gaussian_log_prob((x - mean) * jnp.exp(-0.5 * logvar), logvar)
 
 
+def log_normal_log_prob(mean: Array, logvar: Array, x: Array) -> Array:
+    """Log-density of x whose logarithm is N(mean, exp(logvar)), elementwise in nats; -inf where x is not above 0."""
+    mean, logvar, x = wide(mean, logvar, x)
+    log_x = jnp.log(jnp.where(x > 0, x, 1.0))  # finite derivatives there too
+    return jnp.where(x > 0, gaussian_log_prob(mean, logvar, log_x) - log_x, -jnp.inf)
+
+
+def log_normal_nll(mean: Array, logvar: Array, x: Array) -> Array:
+    """-log p(x) where log x is N(mean, diag(exp(logvar))): the Gaussian's plus the sum of log x, the Jacobian.
+
+    Args:
+      mean: `[B, ...]`, of log x.
+      logvar: `[B, ...]`, the log-variance of log x.
+      x: `[B, ...]`, above 0; infinite elsewhere.
+
+    Returns:
+      `[B]` nats (Nazabal et al. 2020, HI-VAE, arXiv:1807.03653, section 3.1).
+
+    Raises:
+      AssertionError: the shapes differ.
+      ValueError: integers.
+    """
+    mean, logvar, x = floats(mean=mean, logvar=logvar, x=x)
+    chex.assert_equal_shape([mean, logvar, x])
+    return -sum_per_example(log_normal_log_prob(mean, logvar, x))
+
+
 def gaussian_nll(mean: Array, x: Array, variance: float | Array = 1.0) -> Array:
     """-log N(x; mean, variance I), with its constant: a proper negative log-likelihood.
 

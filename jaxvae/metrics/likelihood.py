@@ -1,6 +1,5 @@
 """Importance-weighted likelihood of a model."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -51,7 +50,7 @@ def importance_nll(
         raise UserError("An importance-weighted likelihood needs a posterior and a likelihood that are densities.")
     if num_samples < 1:
         raise UserError(f"evaluate.nll_samples is {num_samples}; the estimate needs at least 1 sample.")
-    example_bytes = 4 * math.prod(x.shape[1:]) * model.likelihood.outputs_per_value
+    example_bytes = 4 * model.likelihood.num_outputs(x.shape[1:])
     group, chunk = _fitting(len(x), example_bytes, num_samples, memory_mb * 1e6)
     batch = {name: array for name, array in {"x": x, "context": context, "mask": mask}.items() if array is not None}
     posterior, prior = encode_batch(model, params, batch), model.prior(params, *context_args(context))

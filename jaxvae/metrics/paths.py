@@ -1,6 +1,5 @@
 """Annealing paths from p(z), or from q(z|x), to p(x, z) of a model, and the chains along them."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -132,4 +131,4 @@ def backward(
 
 def chains_at_once(model: Model, memory_mb: float) -> int:
     """Number of chains whose decoder outputs fit into `memory_mb`, at least 1."""
-    return max(1, int(memory_mb * 1e6 / (4 * math.prod(model.data_shape) * model.likelihood.outputs_per_value)))
+    return max(1, int(memory_mb * 1e6 / (4 * model.likelihood.num_outputs(model.data_shape))))

@@ -95,16 +95,14 @@ class Coder(NamedTuple):
 
 def make_coders(
     network: Network,
-    data_shape: tuple[int, ...],
+    input_shape: tuple[int, ...],
     num_outputs: int,
     latent_shape: tuple[int, ...],
     output_shape: tuple[int, ...],
     context_dim: int,
-    mask_input: bool = False,
 ) -> tuple[Coder, Coder]:
-    """Build encoder and decoder with these sizes; with `mask_input` the encoder's last axis is twice as long."""
-    reads = (data_shape,) if network.is_sequential else ()  # the previous steps
-    input_shape = (*data_shape[:-1], 2 * data_shape[-1]) if mask_input else data_shape
+    """Build encoder and decoder with these sizes."""
+    reads = (input_shape,) if network.is_sequential else ()  # the previous steps
     encoder, decoder = network.encoder(input_shape, num_outputs), network.decoder(latent_shape, output_shape)
     return (
         Coder("encoder", functions(encoder), (input_shape,), (num_outputs,), context_dim),

@@ -15,7 +15,7 @@ def draw_prior(model: Model, params: Params, key: Key, num: int, temperature: fl
 
 
 def sample(model: Model, params: Params, key: Key, num: int, temperature: float = 1.0) -> Array:
-    """Sample new data: draw z from the prior and decode point estimates of x, `[num, *data_shape]`.
+    """Sample new data: draw z from the prior and decode point estimates of x, or draws, `[num, *data_shape]`.
 
     `temperature` scales z about the prior's mean: below 1 gives more typical, less varied samples.
 
@@ -24,12 +24,17 @@ def sample(model: Model, params: Params, key: Key, num: int, temperature: float 
     """
     if not model.latent.space.is_linear and temperature != 1.0:
         raise UserError(f"sample.temperature is {temperature}, but latents in {model.latent.space} take only 1.")
-    return point_estimate(model, key, model.decode(params, draw_prior(model, params, key, num, temperature)))
+    return decoded_sample(model, key, model.decode(params, draw_prior(model, params, key, num, temperature)))
 
 
-def point_estimate(model: Model, key: Key, likelihood: Any) -> Array:
-    """Return a point estimate of x: the mean of p(x|z), or a decoded sequence; random decodings use `key`."""
-    return likelihood.write(noise_key(key), likelihood) if model.data.is_sequential else likelihood.mean
+def decoded_sample(model: Model, key: Key, likelihood: Any) -> Array:
+    """Return x for a sample of z: the mean of p(x|z), a decoded sequence, or a draw where the likelihood says so.
+
+    Random decodings and draws use `key`.
+    """
+    if model.data.is_sequential:
+        return likelihood.write(noise_key(key), likelihood)
+    return likelihood.sample(noise_key(key)) if model.likelihood.samples_draw else likelihood.mean
 
 
 def reconstruct(

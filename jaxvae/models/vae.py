@@ -1,6 +1,5 @@
 """Build a model with one latent from posterior, prior, likelihood and network."""
 
-import math
 from typing import Any
 
 import chex
@@ -60,10 +59,9 @@ def make_model(
         )
     if mask_input and network.is_sequential:
         raise UserError("Values of sequences cannot be missing: take data without missing values, or another network.")
-    per_value, num_values = likelihood.outputs_per_value, math.prod(data_shape)
-    output_shape = data_shape if per_value == 1 else (*data_shape, per_value)
+    input_shape, output_shape = likelihood.input_shape(data_shape, mask_input), likelihood.output_shape(data_shape)
     sizes = posterior.num_outputs, posterior.latent_shape, output_shape
-    coders = make_coders(network, data_shape, *sizes, context_dim, mask_input)
+    coders = make_coders(network, input_shape, *sizes, context_dim)
     encoder, decoder = coders
     data = Data(tuple(data_shape), network.is_sequential)
     write = write or greedy()
@@ -87,7 +85,7 @@ def make_model(
     ) -> tuple[Distribution, Tree]:
         chex.assert_shape(x, (..., *data.given_shape))
         require_context(context_dim, context)
-        inputs = likelihood.encoder_input(x if mask is None else jnp.where(mask, x, 0.0))
+        inputs = likelihood.encoder_input(x if mask is None else jnp.where(mask, x, jnp.asarray(likelihood.fill)))
         if mask_input:
             observed = jnp.ones(x.shape, bool) if mask is None else jnp.broadcast_to(mask, x.shape)
             inputs = jnp.concatenate([inputs, observed.astype(inputs.dtype)], axis=-1)
@@ -108,7 +106,7 @@ def make_model(
             own = decoder.variables(params), params.get("likelihood", {})
             return Sequence(*own, z, context, key, written, likelihood.build, write, batch, data_shape), {}
         outputs, state = decoder(params, z, context, key)
-        flat = outputs.reshape(*batch, num_values, *(() if per_value == 1 else (per_value,)))
+        flat = outputs.reshape(*batch, *likelihood.flat_shape(data_shape))
         return Shaped(likelihood.build(params.get("likelihood", {}), flat), data_shape), state
 
     def make_prior(params: Params, context: Array | None = None) -> Distribution:

@@ -50,7 +50,7 @@ LOGITS, IMAGES = normal(B, 2, 4), uniform(2, B, 5, 5, 1)
 PARTS, TRIL = normal(B, B, 2), np.float32(np.tril(0.3 * normal(B, 2, 2)) + np.eye(2))
 COUNTS, SOME = np.float32(RNG.integers(1, 9, (B, 2))), np.int32([[0, 3], [2, 0], [0, 7]])
 CODES, LAYERS = np.int32(RNG.integers(0, 4, (B, 2))), (normal(B, 4), normal(B, 2, 3))
-WEIGHT = normal(2, 3)
+WEIGHT, THRESHOLDS = normal(2, 3), np.float32([-1, 0, 2])
 HUGE, TINY, ZERO, LARGE = values(-1e4, 1e4, 0), values(1e-12, 1e-6, 1e-3), values(0), values(0, 1, 1e3, 1e6, 1e6)
 MEANS, RATES = values(-20, 14, 7, 0, 14), values(-100, 100, 0, -10, 14, 60)
 
@@ -75,6 +75,12 @@ ROWS = {
     "diagonal_gaussian_nll": Row(losses.diagonal_gaussian_nll, (M, N, U), extremes=((M, values(-60, 60), U),)),
     "gaussian_log_prob": Elementwise(losses.gaussian_log_prob, (M, N, U), extremes=((M, values(-60, 60), U),)),
     "optimal_gaussian_nll": Row(losses.optimal_gaussian_nll, (M, FAR), extremes=((M, M), (M, HUGE))),
+    "log_normal_nll": Row(losses.log_normal_nll, (M, N, U), extremes=((M, values(-20, 60), TINY),)),
+    "log_normal_log_prob": Elementwise(losses.log_normal_log_prob, (M, N, U), extremes=((M, N, TINY),)),
+    "ordinal_nll": Row(
+        losses.ordinal_nll, (M, THRESHOLDS, CODES), whole=(2,), extremes=((HUGE, THRESHOLDS, CODES),)
+    ),
+    "ordinal_log_prob": Elementwise(losses.ordinal_log_prob, (M, THRESHOLDS, CODES), whole=(2,)),
     "laplace_nll": Row(losses.laplace_nll, (M, FAR, U), extremes=((M, M, TINY), (M, HUGE, TINY))),
     "laplace_log_prob": Elementwise(losses.laplace_log_prob, (M, U, FAR), extremes=((M, TINY, HUGE),)),
     "squared_error": Row(losses.squared_error, (M, N), extremes=((M, HUGE), (M, M))),

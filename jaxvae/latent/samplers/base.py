@@ -12,7 +12,7 @@ from jaxvae.common.types import Array, Key, Params, Tree
 from jaxvae.distributions.spaces import Space
 from jaxvae.models.base import Model, centre, encode_batch
 from jaxvae.models.facts import Batch, as_batch
-from jaxvae.models.sampling import point_estimate
+from jaxvae.models.sampling import decoded_sample
 
 CHUNK = 512  # latents drawn and decoded at a time: one compilation, and the first samples do not depend on `num`
 
@@ -96,7 +96,7 @@ def sample_with(model: Model, params: Params, draw: Draw, key: Key, num: int, te
     """
     if num < 1:
         raise UserError(f"sample.num is {num}; it must be at least 1.")
-    decode = jax.jit(lambda params, key, z: point_estimate(model, key, model.decode(params, z)))
+    decode = jax.jit(lambda params, key, z: decoded_sample(model, key, model.decode(params, z)))
     keys = (jax.random.fold_in(key, i) for i in range(-(-num // CHUNK)))
     return np.concatenate([np.asarray(decode(params, k, draw(k, CHUNK, temperature))) for k in keys])[:num]
 
