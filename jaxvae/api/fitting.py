@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxvae.api import configs
 from jaxvae.api.run import Run
-from jaxvae.api.settings import changed, check, named_after
+from jaxvae.api.settings import changed, check
 from jaxvae.common.errors import UserError
 from jaxvae.common.platform import avoid_wrong_sums
 from jaxvae.data.incoming import IN_MEMORY, as_dataset
+from jaxvae.experiment import configs
 from jaxvae.experiment.defaults import PARTS as PATHS
 from jaxvae.experiment.defaults import get_config, shared, sized_for_own
 from jaxvae.experiment.objects import described
@@ -99,7 +99,7 @@ def _named(what: Any, data: Any) -> dict[str, Any]:
     if data is None:
         return config
     config = sized_for_own(config) if of_user and isinstance(what, str | os.PathLike) else config
-    config["name"] = named_after(config["name"], config["data"]["name"], name)
+    config["name"] = configs.named_after(config["name"], config["data"]["name"], name)
     config["data"] |= {"name": name, "path": str(data) if is_path else ""}
     return config
 

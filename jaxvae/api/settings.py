@@ -9,7 +9,6 @@ from jaxvae.api.suggestions import unknown_key
 from jaxvae.common.errors import UserError
 from jaxvae.experiment.checks import check_metrics, check_ranges
 from jaxvae.experiment.defaults import KEYS, PARTS, Part, is_option, shared
-from jaxvae.experiment.own import short
 from jaxvae.experiment.plain import flatten
 
 
@@ -31,7 +30,7 @@ def spelled(path: str, value: Any, config: dict[str, Any]) -> str:
         node = config
         for name in part.split("."):
             if of_group and name not in node:  # ml_collections needs an existing section
-                node[name] = ConfigDict()
+                node[name] = {}
             node = node[name]
         if last == "name" and node.get("name") != value:
             for option in [key for key in node if is_option(f"{part}.{key}")]:
@@ -56,11 +55,6 @@ def changed(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
             node = node.setdefault(section, {})
         node[last] = value
     return made
-
-
-def named_after(name: str, before: str, data: str) -> str:
-    """Return the name of a run, `name` of the data set `before`, on another data set."""
-    return f"{name.removesuffix(short(before)).removesuffix('-')}-{short(data)}"
 
 
 def check(config: Mapping[str, Any]) -> None:

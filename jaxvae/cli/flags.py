@@ -8,13 +8,12 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from jaxvae.api import configs
-from jaxvae.api.settings import check, named_after, spelled
+from jaxvae.api.settings import check, spelled
 from jaxvae.api.suggestions import nearest_key
 from jaxvae.common.errors import UserError, unknown
-from jaxvae.experiment import defaults
+from jaxvae.experiment import configs, defaults
 from jaxvae.experiment.defaults import SETTINGS
-from jaxvae.experiment.plain import load_config
+from jaxvae.experiment.plain import load_config, with_tuples
 
 
 def parse(argv: list[str], values: flags.FlagValues) -> ConfigDict:
@@ -68,7 +67,7 @@ def _name_after_data(config: dict[str, Any], was: Mapping[str, Any]) -> None:
     if name != before["name"]:
         data["name"] = name
         if config["name"] == was["name"]:
-            config["name"] = named_after(was["name"], before["name"], name)
+            config["name"] = configs.named_after(was["name"], before["name"], name)
 
 
 def _load(argv: list[str]) -> dict[str, Any]:
@@ -83,7 +82,7 @@ def _load(argv: list[str]) -> dict[str, Any]:
             f"{configs.listing()}"
         )
     # These sections may have settings that are newer than the run.
-    old, new = _with_tuples(load_config(workdir)), defaults.get_config("").to_dict()
+    old, new = with_tuples(load_config(workdir)), defaults.get_config("").to_dict()
     newer = ("evaluate", "sample", "encode", "tool", "figures")
     asked = {section: {**new[section], **old.get(section, {})} for section in newer}
     return {**old, **asked}
@@ -111,10 +110,3 @@ def _joined(argv: list[str]) -> list[str]:
         else:
             out.append(arg)
     return list({arg.partition("=")[0] if arg.startswith("--") else arg: arg for arg in out}.values())
-
-
-def _with_tuples(value: Any) -> Any:
-    """Convert the lists of JSON to the tuples of a config."""
-    if isinstance(value, dict):
-        return {key: _with_tuples(v) for key, v in value.items()}
-    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from absl import flags
 
-from jaxvae.api import configs
 from jaxvae.cli import compare
 from jaxvae.common.errors import UserError
+from jaxvae.experiment import configs
 from jaxvae.experiment.defaults import PARTS, SETTINGS, Part, Setting
 
 USAGE = """Train, evaluate, sample from or reconstruct with a variational autoencoder.

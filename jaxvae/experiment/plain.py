@@ -72,3 +72,10 @@ def flatten(nested: Any, prefix: str = "") -> dict[str, Any]:
     for key, value in nested.items():
         flat |= flatten(value, f"{prefix}{key}.") if hasattr(value, "items") else {f"{prefix}{key}": value}
     return flat
+
+
+def with_tuples(value: Any) -> Any:
+    """Convert the lists of JSON to the tuples of a config."""
+    if isinstance(value, Mapping):
+        return {key: with_tuples(each) for key, each in value.items()}
+    return tuple(map(with_tuples, value)) if isinstance(value, (list, tuple)) else value

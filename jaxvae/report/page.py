@@ -13,6 +13,7 @@ from jaxvae.report.made_by import section
 from jaxvae.report.pictures import png_uri
 from jaxvae.report.sections import Shown, latent_space, titled, walks
 from jaxvae.report.text import asset, left_out, page, paragraphs
+from jaxvae.runs import going_on
 from jaxvae.runs.attempts import Failure
 from jaxvae.runs.trained_run import TrainedRun
 
@@ -66,7 +67,7 @@ def write_report(
         explorer=asset("explorer.html") if "explorer" in data else "",
         map=asset("map.html") if "map" in data else "",
         figures=_figures(shown),
-        settings=section(config, results),
+        settings=section(run, results, going_on.times(path.parent)),
         left_out=left_out([failure.note for failure in failures[before:]]),
         # "</script" would end the script early, and "<!--" would hide its end
         data=json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),

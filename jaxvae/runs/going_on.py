@@ -69,6 +69,12 @@ def record(workdir: Path, config: Mapping[str, Any]) -> None:
     write_json(workdir / "config.json", config)
 
 
+def times(workdir: Path) -> int:
+    """Return how often the run went on with other settings."""
+    path = workdir / HISTORY
+    return len(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else 0
+
+
 def finished(step: int, experiment: Experiment) -> str:
     """Return a sentence where a run of `step` steps has nothing left to train; else ""."""
     epochs, total = experiment.config["train"]["num_epochs"], experiment.total_steps

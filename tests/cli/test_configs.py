@@ -9,11 +9,11 @@ import jax
 import pytest
 from absl import flags
 
-from jaxvae.api import configs
 from jaxvae.cli import devices
 from jaxvae.cli.flags import parse
 from jaxvae.cli.main import command
 from jaxvae.common.errors import UserError
+from jaxvae.experiment import configs
 
 ROOT = Path(__file__).parents[2]
 # Runs the command line and says which modules of weight were imported.

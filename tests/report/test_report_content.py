@@ -5,14 +5,17 @@ import html
 import io
 import json
 import re
+import shlex
 import time
 
 import jax
 import numpy as np
 import pytest
+from absl import flags
 from PIL import Image
 
 import launch
+from jaxvae.cli.flags import parse
 from jaxvae.common.errors import UserError
 from jaxvae.evaluation.results import label
 from jaxvae.experiment.setup import setup
@@ -252,6 +255,31 @@ def test_the_settings_that_made_the_run_are_shown(workdir):
     assert made_by.changed(json.loads((workdir / "config.json").read_text())).keys() == {
         "network.hidden", "train.num_epochs", "train.eval_every_epochs", "evaluate.nll_samples", "evaluate.metrics",
     }  # fmt: skip
+
+
+def test_the_page_says_how_to_repeat_the_run(workdir):
+    text, _ = read(workdir / "report.html")
+    codes = dict(re.findall(r'<pre class="code" tabindex="0" aria-label="(.*?)">(.*?)</pre>', text, re.S))
+    assert codes.keys() == {"on the command line", "in Python"}
+    line = html.unescape(codes["on the command line"])
+    _, *argv, workdir_flag = shlex.split(line.replace("\\\n", " "))
+    config = parse(["jaxvae", *argv], flags.FlagValues())
+    assert json.loads(config.to_json()) == json.loads((workdir / "config.json").read_text())
+    assert workdir_flag == "--workdir=runs/vae-digits-again"
+    assert line.count("--config.") == 5
+    info = subject_of(workdir).restored.info
+    assert f"checksum {info['data_checksum']:08x}," in text
+    assert f"jax {jax.__version__}" in text
+
+
+@pytest.mark.slow
+def test_a_repeated_run_has_the_same_settings_and_the_same_loss(workdir, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = re.search(r'aria-label="on the command line">(.*?)</pre>', (workdir / "report.html").read_text(), re.S)
+    assert launch.main(shlex.split(html.unescape(text.group(1)).replace("\\\n", " ")), time.time()) == 0
+    again = tmp_path / "runs/vae-digits-again"
+    assert (again / "config.json").read_text() == (workdir / "config.json").read_text()
+    assert results_of(again)["test"] == results_of(workdir)["test"]
 
 
 def test_maps_have_axes_and_no_two_classes_look_the_same(workdir):

@@ -8,6 +8,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from jaxvae.common.errors import UserError
+from jaxvae.experiment.own import short
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -34,6 +35,11 @@ def load(given: str) -> dict[str, Any]:
         return config.to_dict()
     except (Exception, SystemExit) as error:  # any exception is a mistake in the file
         raise UserError(f"The config file '{path}' does not load: {type(error).__name__}: {error}") from error
+
+
+def named_after(name: str, before: str, data: str) -> str:
+    """Return the name of a run, `name` of the data set `before`, on another data set."""
+    return f"{name.removesuffix(short(before)).removesuffix('-')}-{short(data)}"
 
 
 def listing() -> str:
