@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from jaxvae import data, likelihoods, losses, metrics, models, networks, objectives, posteriors, priors, train
     from jaxvae.api.fitting import fit
-    from jaxvae.api.run import Run, load
+    from jaxvae.api.loading import load
+    from jaxvae.api.run import Run
     from jaxvae.common.errors import UserError
     from jaxvae.common.platform import avoid_wrong_sums
     from jaxvae.models import Model, given, make_model, reconstruct, reparameterize, sample
@@ -26,7 +27,7 @@ __all__ = [
 _HOME = {
     **dict.fromkeys(("Model", "given", "make_model", "reconstruct", "reparameterize", "sample"), "models"),
     "Objective": "objectives", "UserError": "common.errors", "avoid_wrong_sums": "common.platform",
-    "restore": "runs.restore", "fit": "api.fitting", "Run": "api.run", "load": "api.run",
+    "restore": "runs.restore", "fit": "api.fitting", "Run": "api.run", "load": "api.loading",
 }  # fmt: skip
 
 

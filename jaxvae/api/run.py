@@ -1,4 +1,7 @@
-"""A trained model as one object: encode, sample, judge, draw, save and load it."""
+"""A trained model as one object: encode, sample, judge, draw, save and load it.
+
+Metrics and figures are imported where they are used, so that the import of `jaxvae.fit` is fast.
+"""
 
 import os
 import shutil
@@ -19,20 +22,15 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.types import Params
 from jaxvae.data.incoming import as_dataset
 from jaxvae.data.spec import DataSpec, viewed
-from jaxvae.evaluation.results import evaluate
 from jaxvae.experiment.parts import part
 from jaxvae.experiment.setup import Experiment, setup
 from jaxvae.models.base import Model
 from jaxvae.models.context import given
-from jaxvae.report import outputs, plots
-from jaxvae.report.maps import plane
-from jaxvae.runs.log import read_metrics
-from jaxvae.runs.recorder import saved_seconds
-from jaxvae.runs.restore import Restored, rebuilt, restore_run, restored
+from jaxvae.runs.initial import check_data
+from jaxvae.runs.restore import Restored, rebuilt, restored
 from jaxvae.runs.sampling import draw_samples
 from jaxvae.runs.storage import Memory, write_run
 from jaxvae.runs.trained_run import TrainedRun
-from jaxvae.runs.workdir import read_results
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -152,6 +150,8 @@ class Run:
         Raises:
           UserError: a metric cannot be computed.
         """
+        from jaxvae.evaluation.results import evaluate
+
         changes = {"evaluate.metrics": metrics} | {f"evaluate.{name}": value for name, value in settings.items()}
         run = TrainedRun(self._experiment._replace(config=changed(self.config, changes)), self._restored)
         found = evaluate(run)
@@ -161,6 +161,8 @@ class Run:
 
     def plot_curves(self) -> "Figure":
         """Draw the loss and its terms by epoch; save the figure with `figure.savefig(path)`."""
+        from jaxvae.report import plots
+
         figure = plots.curves(self.history)
         if figure is None:
             raise UserError("There are no curves to draw: the run has no history.")
@@ -172,6 +174,9 @@ class Run:
         Raises:
           UserError: the latents have one dimension, or are no points of R^n.
         """
+        from jaxvae.report import plots
+        from jaxvae.report.maps import plane
+
         run = self._trained
         codes, labels = run.codes(split), run.split(split).label
         if codes.shape[1] != 2:
@@ -184,6 +189,8 @@ class Run:
 
         A run in memory is saved to `folder` first.
         """
+        from jaxvae.report import outputs
+
         if folder is not None and self.workdir is None:
             self.save(folder)
         workdir = self.workdir if folder is None else Path(folder)
@@ -211,29 +218,13 @@ class Run:
         if self._known is not None:
             return self._known
         dataset = None if self._data is None else as_dataset(self._data, self.config["data"])
-        return setup(self.config, dataset, self._objects)
+        experiment = setup(self.config, dataset, self._objects)
+        check_data(self._restored.info, experiment.data_checksum, self.workdir)
+        return experiment
 
     @cached_property
     def _trained(self) -> TrainedRun:
         return TrainedRun(self._experiment, self._restored)
-
-
-def load(folder: str | os.PathLike, checkpoint: str = "best", data: Any = None, **objects: Any) -> Run:
-    """Load a run from its folder, wherever that was moved; no code in it is executed.
-
-    Args:
-      folder: of the run.
-      checkpoint: "best" by `train.select`, "last", or a step.
-      data: where evaluation needs the run's data and finds it no more at its former path: as for `jaxvae.fit`.
-      objects: parts that were given as built Python objects, as for `jaxvae.fit`.
-
-    Raises:
-      UserError: the folder holds no run, or one with a part that must be handed over.
-    """
-    paths = {name.replace("__", "."): part for name, part in objects.items()}
-    restored = restore_run(folder, checkpoint, paths)
-    timing = saved_seconds({**restored.info, **read_results(Path(folder))})
-    return Run(restored, read_metrics(Path(folder)), Path(folder), data=data, objects=paths, timing=timing)
 
 
 def _assembled(

@@ -4,7 +4,6 @@ Labels are integers; their values and their order do not matter.
 """
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.optional import require
@@ -133,7 +132,7 @@ def clustering(codes: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, fl
         found = require("sklearn.cluster").KMeans(classes, n_init=10, random_state=seed).fit_predict(codes)
     scorers = require("sklearn.metrics")
     table = scorers.cluster.contingency_matrix(labels, found)
-    matched = linear_sum_assignment(table, maximize=True)
+    matched = require("scipy.optimize").linear_sum_assignment(table, maximize=True)
     rows = np.random.default_rng(seed).permutation(len(codes))[:SILHOUETTE_ROWS]
     if not 2 <= len(np.unique(found[rows])) < len(rows):
         rows = np.arange(len(codes))

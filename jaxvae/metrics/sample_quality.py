@@ -4,10 +4,9 @@ Numbers are comparable only for the same features and the same numbers of rows.
 """
 
 import numpy as np
-from scipy.linalg import orthogonal_procrustes
-from scipy.spatial.distance import cdist
 
 from jaxvae.common.errors import UserError
+from jaxvae.common.optional import require
 from jaxvae.metrics.arrays import check_rows, same_width
 
 
@@ -37,7 +36,7 @@ def frechet_of_moments(mean_a: np.ndarray, cov_a: np.ndarray, mean_b: np.ndarray
     exact to rounding where both are alike.
     """
     root_a, root_b = _root(cov_a), _root(cov_b)
-    rotation, _ = orthogonal_procrustes(root_b, root_a)
+    rotation, _ = require("scipy.linalg").orthogonal_procrustes(root_b, root_a)
     return float(np.sum((mean_a - mean_b) ** 2) + np.sum((root_b @ rotation - root_a) ** 2))
 
 
@@ -77,7 +76,7 @@ def precision_recall_density_coverage(
     real_radius, fake_radius = _radii(real, k, memory_mb), _radii(fake, k, memory_mb)
     inside, recalled, covered = np.zeros(len(fake), np.int64), 0, 0
     for rows in _chunks(len(real), len(fake), memory_mb):
-        distance = cdist(real[rows], fake)
+        distance = _distances(real[rows], fake)
         in_real = distance <= real_radius[rows, None]
         inside += in_real.sum(axis=0)
         covered += in_real.any(axis=1).sum()
@@ -94,7 +93,12 @@ def precision_recall_density_coverage(
 def _radii(x: np.ndarray, k: int, memory_mb: float) -> np.ndarray:
     """Distance `[N]` of each row of `[N, D]` to its kth neighbour; the 0th is the row itself."""
     chunks = _chunks(len(x), len(x), memory_mb)
-    return np.concatenate([np.partition(cdist(x[rows], x), k, axis=1)[:, k] for rows in chunks])
+    return np.concatenate([np.partition(_distances(x[rows], x), k, axis=1)[:, k] for rows in chunks])
+
+
+def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Euclidean distances `[N, M]` of the rows of a and b."""
+    return require("scipy.spatial.distance").cdist(a, b)
 
 
 def _chunks(num: int, width: int, memory_mb: float) -> list[slice]:

@@ -10,10 +10,10 @@ from typing import Any
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
 from jaxvae.common.errors import UserError, first_line
 from jaxvae.common.files import check_regular, read_json
+from jaxvae.common.optional import require
 from jaxvae.common.types import Tree
 from jaxvae.experiment.plain import flatten
 
@@ -29,7 +29,8 @@ class Reader:
         if not folder.is_dir():
             raise UserError(f"There are no checkpoints in '{folder}'. Give the --workdir of a run that was trained.")
         self.folder = folder.absolute()
-        me = jax.process_index()
+        me, ocp = jax.process_index(), require("orbax.checkpoint")  # late: a run in memory does without it
+        self._args = ocp.args
         alone = ocp.options.MultiprocessingOptions(
             primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"reader{me}"
         )
@@ -57,7 +58,7 @@ class Reader:
           ValueError: a checksum or a shape is wrong. Orbax, TensorStore and JSON raise other types too.
         """
         info = self.info(step)
-        args = {name: ocp.args.StandardRestore(tree) for name, tree in targets.items()}
+        args = {name: self._args.StandardRestore(tree) for name, tree in targets.items()}
         found = self._read(step, **args)
         for name, target in targets.items():
             read, expected = ([np.shape(leaf) for leaf in jax.tree.leaves(tree)] for tree in (found[name], target))
@@ -97,7 +98,7 @@ class Reader:
         self._checkpointer.close()
 
     def _read(self, step: int, **args: Any) -> dict[str, Any]:
-        found: Any = self._checkpointer.restore(self.folder / str(step), args=ocp.args.Composite(**args))
+        found: Any = self._checkpointer.restore(self.folder / str(step), args=self._args.Composite(**args))
         return dict(found.items())
 
     def _score(self, step: int) -> float:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import orbax.checkpoint as ocp
-from orbax.checkpoint import checkpoint_managers as policies
 
 from jaxvae.common.errors import UserError, advice, first_line
+from jaxvae.common.optional import require
 from jaxvae.common.types import Tree
 from jaxvae.runs.checkpoint_reader import (
     NOT_MEASURED,
@@ -47,10 +46,13 @@ class Checkpoints:
             self._clear_removed()
             self._set_aside_unreadable()
         sharding.wait_for_all("looked for damage")
+        self._orbax = require("orbax.checkpoint")  # late: a run in memory does without it
         self._manager = self._make_manager()
         self._reader = Reader(self.folder)
 
-    def _make_manager(self) -> ocp.CheckpointManager:
+    def _make_manager(self) -> Any:
+        ocp = self._orbax
+        policies = ocp.checkpoint_managers
         best = policies.BestN(get_metric_fn=_loss, reverse=True, n=1, keep_checkpoints_without_metrics=False)
         return ocp.CheckpointManager(
             self.folder,
@@ -85,8 +87,9 @@ class Checkpoints:
             "shapes": shapes(weights),
             "rest": sorted(rest),
         }
-        args = ocp.args.Composite(
-            weights=ocp.args.StandardSave(weights), rest=ocp.args.StandardSave(rest), info=ocp.args.JsonSave(info)
+        orbax = self._orbax.args
+        args = orbax.Composite(
+            weights=orbax.StandardSave(weights), rest=orbax.StandardSave(rest), info=orbax.JsonSave(info)
         )
         with self._writing():
             self._manager.wait_until_finished()

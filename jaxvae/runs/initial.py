@@ -30,7 +30,7 @@ def start(
     """
 
     def check(info: dict[str, Any]) -> None:
-        check_data(info, experiment.data_checksum, workdir or Path())
+        check_data(info, experiment.data_checksum, workdir)
 
     seed = experiment.config["seed"]
     init = partial(init_state, experiment.objective, optimizer)
@@ -102,15 +102,21 @@ def _common(group: str, here: Tree, there: Tree, folder: str) -> Tree:
     return there
 
 
-def check_data(info: Mapping[str, Any], checksum: int, workdir: Path) -> None:
-    """Raise UserError where a run was trained on other data than the current, or lacks the data's checksum."""
+def check_data(info: Mapping[str, Any], checksum: int, workdir: Path | None) -> None:
+    """Check the checksum of the current training data against that of a checkpoint; `workdir` is None in memory.
+
+    Raises:
+      UserError: the run was trained on other data, or lacks the checksum of its data.
+    """
+    which = "This run" if workdir is None else f"The run in '{workdir}'"
     if "data_checksum" not in info:
         raise UserError(
-            f"A checkpoint of the run in '{workdir}' lacks the checksum of its training data. Nothing was changed "
-            "there. Restore the folder from a copy, or give another --workdir."
+            f"{which} lacks the checksum of its training data in a checkpoint. Nothing was changed there. Restore the "
+            "folder from a copy, or give another --workdir."
         )
     if info["data_checksum"] != checksum:
         raise UserError(
-            f"The run in '{workdir}' was trained on other data so far: its values, its labels or its size changed. "
-            "Nothing was changed there. Give the former data, or another --workdir."
+            f"{which} was trained on other data so far: its values, its labels or its size changed. Nothing was "
+            "changed there. Give the former data (--config.data.path=..., or jaxvae.load(folder, data=...) in Python), "
+            "or another --workdir."
         )

@@ -112,6 +112,8 @@ def test_it_is_saved_moved_loaded_and_pickled(tmp_path, images, run):
         assert other.history == run.history
     other = jaxvae.load(tmp_path / "moved", data=images)
     assert other.evaluate()["test"] == run.evaluate()["test"]
+    with pytest.raises(UserError, match=r"moved' was trained on other data so far: .* jaxvae.load\(folder, data="):
+        jaxvae.load(tmp_path / "moved", data=images[::-1]).evaluate()
     other.save(tmp_path / "copy")
     np.testing.assert_array_equal(jaxvae.load(tmp_path / "copy").sample(2), run.sample(2))
     with pytest.raises(UserError, match="is not empty"):
