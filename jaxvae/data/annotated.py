@@ -1,5 +1,6 @@
 """Annotated matrices of the package anndata: `.h5ad` files and `AnnData` objects, such as gene expression."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from jaxvae.common.errors import UserError, first_line, unknown
 from jaxvae.common.optional import require
+from jaxvae.data.context import beside
 from jaxvae.data.split import LABEL_NAMES, Found, Split
 
 
@@ -15,7 +17,7 @@ def is_annotated(x: Any) -> bool:
     return all(hasattr(x, name) for name in ("X", "obs", "var_names"))
 
 
-def read(path: Path, label: str = "") -> Found:
+def read(path: Path, label: str = "", context: Sequence[str] = ()) -> Found:
     """Read an `.h5ad` file, see `from_annotated`.
 
     Raises:
@@ -26,10 +28,10 @@ def read(path: Path, label: str = "") -> Found:
         annotated = anndata.read_h5ad(path)
     except Exception as error:  # HDF5's and anndata's errors have many types
         raise UserError(f"'{path}' cannot be read by anndata: {first_line(error)}.") from error
-    return from_annotated(annotated, str(path), label)
+    return from_annotated(annotated, str(path), label, context)
 
 
-def from_annotated(annotated: Any, source: str, label: str = "") -> Found:
+def from_annotated(annotated: Any, source: str, label: str = "", context: Sequence[str] = ()) -> Found:
     """Take the matrix X, dense or sparse, as data, and an annotation of its rows as labels.
 
     Floats that are all whole numbers from 0 on become counts.
@@ -38,6 +40,7 @@ def from_annotated(annotated: Any, source: str, label: str = "") -> Found:
       annotated: an `AnnData` object.
       source: its name, for messages.
       label: key of `obs`; "" for one with a usual name, if there is one.
+      context: keys of `obs` that are kept beside x.
 
     Raises:
       UserError: no X, or no such annotation.
@@ -48,17 +51,24 @@ def from_annotated(annotated: Any, source: str, label: str = "") -> Found:
     if label and label not in keys:
         raise unknown("annotation", label, keys, f" for data.label in '{source}'")
     label = label or next((name for name in LABEL_NAMES if name in keys), "")
-    y = None
-    if label:
-        column = annotated.obs[label]
+    if unmet := [name for name in context if name not in keys]:
+        raise unknown("annotation", unmet[0], keys, f"data.context in '{source}'")
+
+    def values(name: str) -> np.ndarray:
+        column = annotated.obs[name]
         if missing := int(column.isna().sum()):
-            raise UserError(f"The annotation '{label}' of '{source}' lacks {missing} labels. Remove these rows.")
-        y = np.array(column.tolist())
-    unused = [f"obs '{key}'" for key in keys if key != label] + [f"layer '{key}'" for key in annotated.layers]
+            raise UserError(f"The annotation '{name}' of '{source}' lacks {missing} values. Remove these rows.")
+        return np.array(column.tolist())
+
+    unused = [f"obs '{key}'" for key in keys if key != label and key not in context] + [
+        f"layer '{key}'" for key in annotated.layers
+    ]
     note = f"'{source}': x is X {list(annotated.shape)}{label and f', labels are obs {label!r}'}"
+    note += f"; the context is {', '.join(map(repr, context))}" if context else ""
     note += f"; not used: {', '.join(unused)}" if unused else ""
     columns = tuple(map(str, annotated.var_names))
-    return Found({"train": Split(matrix(annotated), y)}, columns=columns, notes=(note,))
+    y, own = values(label) if label else None, beside({name: values(name) for name in context})
+    return Found({"train": Split(matrix(annotated), y, beside=own)}, columns=columns, notes=(note,))
 
 
 def matrix(annotated: Any) -> np.ndarray:

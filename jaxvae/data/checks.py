@@ -57,6 +57,8 @@ def _check_beside(key: str, split: Split) -> None:
         )
     if context is not None and not np.isfinite(context).all():
         raise UserError(f"The {key} context holds values that are NaN or infinite. Clean the data first.")
+    if split.beside is not None and len(split.beside) != num:
+        raise UserError(f"The {key} data has {num} examples, but the context {len(split.beside)} rows.")
     if mask is not None and (mask.shape != split.x.shape or mask.dtype != bool):
         raise UserError(
             f"The {key} mask is {mask.dtype} {mask.shape}; it must be bool and have the shape of x, "

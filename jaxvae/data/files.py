@@ -9,6 +9,7 @@ import numpy as np
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.places import SUFFIXES, check_own
 from jaxvae.data import annotated, containers, folders, tables
+from jaxvae.data.context import beside
 from jaxvae.data.labels import encode_labels
 from jaxvae.data.resize import resize
 from jaxvae.data.split import LABEL_NAMES, SPLIT_NAMES, Found, Split
@@ -17,7 +18,14 @@ DATA_NAMES = ("x", "X", "images", "image", "data")
 BESIDE = (LABEL_NAMES, ("factors",), ("context",), ("mask",))  # in the order of the fields of a Split
 
 
-def read(path: Path, image_size: int = 0, stream: bool = False, cache_dir: str = "", label: str = "") -> Found:
+def read(
+    path: Path,
+    image_size: int = 0,
+    stream: bool = False,
+    cache_dir: str = "",
+    label: str = "",
+    context: Sequence[str] = (),
+) -> Found:
     """Read the splits of a file or folder; a single array, a table or a folder of images is all "train".
 
     Args:
@@ -27,9 +35,10 @@ def read(path: Path, image_size: int = 0, stream: bool = False, cache_dir: str =
       stream: leave the images of a folder there, as in `folders.read`.
       cache_dir: as in `folders.read`.
       label: name of the array, column or annotation that holds the labels; "" for the usual names.
+      context: names of arrays, columns or annotations that are kept beside x.
 
     Raises:
-      UserError: the path is missing, unreadable, or holds no data of a known form; or there is no such label.
+      UserError: the path is missing, unreadable, or holds no data of a known form; or there is no such name.
     """
     check_own(path)
     suffix = next((end for end in SUFFIXES["images"] if path.name.lower().endswith(end)), "")
@@ -39,17 +48,25 @@ def read(path: Path, image_size: int = 0, stream: bool = False, cache_dir: str =
                 f"data.label is '{label}', but '{path}' is a folder of images, whose labels are its subfolders. Leave "
                 "data.label empty."
             )
+        if context:
+            raise unknown("context", context[0], ("label",), f"the folder of images '{path}', in data.context")
         return folders.read(path, image_size, stream, cache_dir)
     if suffix in tables.SUFFIXES:
-        return finished(tables.read(path, suffix, label), str(path), image_size)
+        return finished(tables.read(path, suffix, label, context), str(path), image_size)
     if suffix == ".h5ad":
-        return finished(annotated.read(path, label), str(path), image_size)
+        return finished(annotated.read(path, label, context), str(path), image_size)
     arrays, notes = containers.read(path, suffix)
-    found = from_arrays(arrays, str(path), image_size, label)
+    found = from_arrays(arrays, str(path), image_size, label, context)
     return found._replace(notes=(*notes, *found.notes))
 
 
-def from_arrays(arrays: Mapping[str, np.ndarray], source: str, image_size: int = 0, label: str = "") -> Found:
+def from_arrays(
+    arrays: Mapping[str, np.ndarray],
+    source: str,
+    image_size: int = 0,
+    label: str = "",
+    context: Sequence[str] = (),
+) -> Found:
     """Find the splits among named arrays, as in an `.npz` file, and the names of their factors.
 
     Args:
@@ -57,17 +74,21 @@ def from_arrays(arrays: Mapping[str, np.ndarray], source: str, image_size: int =
       source: where the arrays come from, for messages.
       image_size: as in `resize`.
       label: name of the array of labels; "" for the usual names.
+      context: names of arrays that are kept beside x; names of factors are left out.
 
     Raises:
-      UserError: no array has a name of data, or the labels do not exist.
+      UserError: no array has a name of data, or the labels or the context do not exist.
     """
     arrays = dict(arrays)
     names = _names(arrays.pop("factor_names", None), source)
-    chooser = _Chooser(arrays, label)
+    chooser = _Chooser(arrays, label, [name for name in context if name not in names])
     splits = chooser.splits(source)
     if label and all(split.label is None for split in splits.values()):
         others = [key for key in arrays if key not in chooser.data]
         raise unknown("array", label, others, f" for data.label in '{source}'")
+    if missing := chooser.missing(splits):
+        others = [key for key in arrays if key not in chooser.data]
+        raise unknown("array", missing[0], others, f"data.context in '{source}'")
     return finished(Found(splits, names, notes=chooser.notes(source)), source, image_size)
 
 
@@ -82,8 +103,8 @@ def finished(found: Found, source: str, image_size: int) -> Found:
 class _Chooser:
     """Choose arrays by their names, and remember which were used."""
 
-    def __init__(self, arrays: Mapping[str, np.ndarray], label: str) -> None:
-        self._arrays, self._is_named = arrays, bool(label)
+    def __init__(self, arrays: Mapping[str, np.ndarray], label: str, context: Sequence[str]) -> None:
+        self._arrays, self._is_named, self._context = arrays, bool(label or context), context
         self._beside = ((label,) if label else LABEL_NAMES, *BESIDE[1:])
         self._guessed = ""
         self._used: set[str] = set()
@@ -96,7 +117,8 @@ class _Chooser:
                 x = self._data([s, *(form for n in DATA_NAMES for form in (f"{n}_{s}", f"{s}_{n}"))])
                 if x is not None:
                     forms = [[form for n in names for form in (f"{n}_{s}", f"{s}_{n}")] for names in self._beside]
-                    found[split] = Split(x, *map(self._first, forms))
+                    own = {n: self._first((f"{n}_{s}", f"{s}_{n}")) for n in self._context}
+                    found[split] = Split(x, *map(self._first, forms), _beside(own))
         if "train" in found:
             return found
         x = self._data(DATA_NAMES)
@@ -107,7 +129,15 @@ class _Chooser:
             raise UserError(
                 f"'{source}' holds {listed}. Name the data 'x' (and labels 'y'), or 'x_train', 'x_test' and so on."
             )
-        return {"train": Split(x, *map(self._first, self._beside)), **found}
+        own = _beside({name: self._first((name,)) for name in self._context})
+        return {"train": Split(x, *map(self._first, self._beside), own), **found}
+
+    def missing(self, splits: Mapping[str, Split]) -> list[str]:
+        """Return the names of the context that not every split has; default names of factors are left out."""
+        there = [() if s.beside is None else s.beside.dtype.names or () for s in splits.values()]
+        factors = splits["train"].factors
+        known = [f"factor_{i}" for i in range(0 if factors is None or factors.ndim != 2 else factors.shape[1])]
+        return [name for name in self._context if name not in known and not all(name in names for names in there)]
 
     def notes(self, source: str) -> tuple[str, ...]:
         """Say which arrays were used, unless all have the usual names."""
@@ -140,6 +170,10 @@ class _Chooser:
             return None
         self._used.add(name)
         return self._arrays[name]
+
+
+def _beside(arrays: Mapping[str, np.ndarray | None]) -> np.ndarray | None:
+    return beside({name: array for name, array in arrays.items() if array is not None})
 
 
 def _prepared(split: Split, x: np.ndarray, image_size: int) -> Split:

@@ -1,6 +1,6 @@
 """Take data as it came: as a data set to train on, or checked against what a run was trained on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.sequences import PADDING
 from jaxvae.data import annotated, tables
 from jaxvae.data.checks import where_not_finite
+from jaxvae.data.context import own_names
 from jaxvae.data.files import finished
 from jaxvae.data.kinds import load_data
 from jaxvae.data.load import from_arrays, prepare_found
@@ -41,17 +42,19 @@ def as_dataset(x: Any, settings: Mapping[str, Any], name: str = IN_MEMORY) -> Da
         where = {"path": str(x)} if Path(x).expanduser().exists() else {"name": str(x), "path": ""}
         return load_data({**settings, **where})
     label, size = settings.get("label", ""), settings["image_size"]
+    context = settings.get("context", "")
+    own = own_names(context)
     how = settings["validation_fraction"], settings["binarization"]
     if tables.is_table(x):
-        return prepare_found(name, finished(tables.from_table(x, name, label), name, size), *how)
+        return prepare_found(name, finished(tables.from_table(x, name, label, own), name, size), *how)
     if annotated.is_annotated(x):
-        return prepare_found(name, finished(annotated.from_annotated(x, name, label), name, size), *how)
-    arrays, columns = _named(x, name, label)
-    made = from_arrays(name, arrays, size, *how, "" if columns else label)
+        return prepare_found(name, finished(annotated.from_annotated(x, name, label, own), name, size), *how)
+    arrays, columns = _named(x, name, label, own)
+    made = from_arrays(name, arrays, size, *how, "" if columns else label, context)
     return made._replace(columns=columns)
 
 
-def _named(x: Any, name: str, label: str) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+def _named(x: Any, name: str, label: str, own: Sequence[str]) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     """Return named arrays, and the columns of the data frames among them."""
     if not isinstance(x, Mapping):
         return {"x": _array(x)}, ()
@@ -60,15 +63,16 @@ def _named(x: Any, name: str, label: str) -> tuple[dict[str, np.ndarray], tuple[
         if not tables.is_table(value) or not hasattr(value, "columns"):
             arrays[key] = _array(value)
             continue
-        found = tables.from_table(value, f"{name}, {key}", label)
+        within = [each for each in own if each in list(getattr(value, "column_names", value.columns))]
+        found = tables.from_table(value, f"{name}, {key}", label, within)
         if columns and found.columns != columns:
             value, found = tables.columns_of(value, columns, key), found._replace(columns=columns)
             found = found._replace(splits={"train": found.splits["train"]._replace(x=value)})
         split, columns = found.splits["train"], found.columns
         arrays[key] = split.x
-        beside = key.replace("x", "y", 1) if "x" in key else f"{key}_y"
-        if split.label is not None and beside not in x:
-            arrays[beside] = split.label
+        found = {"y": split.label} | {each: split.beside[each] for each in within if split.beside is not None}
+        named = {key.replace("x", each, 1) if "x" in key else f"{key}_{each}": array for each, array in found.items()}
+        arrays |= {each: array for each, array in named.items() if array is not None and each not in x}
     return arrays, columns
 
 

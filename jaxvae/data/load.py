@@ -13,6 +13,7 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.optional import require
 from jaxvae.data import cache, files, missing, shapes, tfds_images
 from jaxvae.data.checks import check, check_names
+from jaxvae.data.context import own_names
 from jaxvae.data.preprocess import binarize
 from jaxvae.data.resize import resize
 from jaxvae.data.split import Dataset, Found, Split, rows_of_splits
@@ -32,6 +33,7 @@ def load(
     binarization: str = "none",
     stream: bool = False,
     label: str = "",
+    context: str = "",
 ) -> Dataset:
     """Load a data set and split it the same way every time.
 
@@ -46,9 +48,10 @@ def load(
       binarization: as in `binarize`; "dynamic" is applied later, inside the training step.
       stream: leave the images of a TFDS set or of a folder in place, and decode them whenever they are needed.
       label: name of the array, column or annotation of a file that holds the labels; "" for the usual names.
+      context: names, separated by commas, of what a file holds for the context of a model: see `context.conditioned`.
 
     Raises:
-      UserError: there is no data, no usable data, or no such label.
+      UserError: there is no data, no usable data, or no such label or context.
     """
     if not 0 <= validation_fraction < 1:
         raise UserError(f"data.validation_fraction is {validation_fraction}; it must be in [0, 1).")
@@ -63,7 +66,7 @@ def load(
             f"data.label is '{label}', but '{name}' has its own labels. Leave it empty, except with data.path."
         )
     if path:
-        found = files.read(place, image_size, stream, cache_dir, label)
+        found = files.read(place, image_size, stream, cache_dir, label, own_names(context))
     elif name in BUNDLED:
         whole, factor_names = BUNDLED[name]()
         found = Found({"train": whole._replace(x=resize(whole.x, image_size))}, factor_names)
@@ -79,6 +82,7 @@ def from_arrays(
     validation_fraction: float = 0.1,
     binarization: str = "none",
     label: str = "",
+    context: str = "",
 ) -> Dataset:
     """Make a data set from named arrays, as in an `.npz` file.
 
@@ -89,11 +93,13 @@ def from_arrays(
       validation_fraction: as in `load`.
       binarization: as in `load`.
       label: as in `load`.
+      context: as in `load`.
 
     Raises:
       UserError: the arrays are not usable data.
     """
-    found = files.from_arrays({key: np.asarray(a) for key, a in arrays.items()}, name, image_size, label)
+    arrays = {key: np.asarray(a) for key, a in arrays.items()}
+    found = files.from_arrays(arrays, name, image_size, label, own_names(context))
     return prepare_found(name, found, validation_fraction, binarization)
 
 

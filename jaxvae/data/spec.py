@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxvae.common.columns import Column
+from jaxvae.data.context import Field
 from jaxvae.data.missing import has_missing
 from jaxvae.data.preprocess import make_preprocess, to_unit_range
 from jaxvae.data.scaling import fit
@@ -39,6 +40,7 @@ class DataSpec(NamedTuple):
       factor_names: names of the known generative factors.
       has_missing: whether entries of the training data are missing, so that the encoder gets the mask too.
       table: the columns of a table, with their kinds and categories; () for other data.
+      context: what the context is made of, in this order, `context_dim` numbers in all.
     """
 
     shape: tuple[int, ...]
@@ -58,6 +60,7 @@ class DataSpec(NamedTuple):
     factor_names: tuple[str, ...] = ()
     has_missing: bool = False
     table: tuple[Column, ...] = ()
+    context: tuple[Field, ...] = ()
 
     @property
     def stored_range(self) -> tuple[float, float]:

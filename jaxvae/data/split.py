@@ -21,6 +21,7 @@ class Split(NamedTuple):
         training.
       context: `[N, C]` float32, the context of each example for a conditional model, or None.
       mask: bool of the shape of x, True where a value is observed, or None where all are.
+      beside: structured `[N]`, the user's own arrays or columns that `data.context` names, as stored, or None.
     """
 
     x: np.ndarray
@@ -28,6 +29,7 @@ class Split(NamedTuple):
     factors: np.ndarray | None = None
     context: np.ndarray | None = None
     mask: np.ndarray | None = None
+    beside: np.ndarray | None = None
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxvae.common.errors import UserError, first_line, unknown
 from jaxvae.common.optional import require
+from jaxvae.data.context import beside
 from jaxvae.data.split import LABEL_NAMES, Found, Split
 
 DELIMITERS = (",", ";", "\t")
@@ -23,7 +24,7 @@ def is_table(x: Any) -> bool:
     return hasattr(x, "__arrow_c_stream__")
 
 
-def read(path: Path, suffix: str, label: str = "") -> Found:
+def read(path: Path, suffix: str, label: str = "", context: Sequence[str] = ()) -> Found:
     """Read a table from a file, see `from_table`.
 
     The first line of a CSV or TSV file is its header where it holds `label`, or no numbers, or a word above a column of
@@ -41,17 +42,18 @@ def read(path: Path, suffix: str, label: str = "") -> Found:
             notes = () if has_header else (f"'{path}' has no header: its columns are called 0, 1 ...",)
     except (arrow.ArrowException, OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"'{path}' cannot be read as a table: {first_line(error)}.") from error
-    found = from_table(table, str(path), label)
+    found = from_table(table, str(path), label, context)
     return found._replace(notes=(*notes, *found.notes))
 
 
-def from_table(frame: Any, source: str, label: str = "") -> Found:
+def from_table(frame: Any, source: str, label: str = "", context: Sequence[str] = ()) -> Found:
     """Take the columns of numbers as features, and one column as labels.
 
     Args:
       frame: a data frame of pandas, Polars, Arrow or any other with Arrow's interface.
       source: its name, for messages.
       label: column of the labels; "" for one with a usual name (y, label, target ...), if there is one.
+      context: columns that are kept beside x, and are no features.
 
     Returns:
       One split "train" with the names of the columns. Columns of text and dates are not used; the notes name them. A
@@ -65,23 +67,28 @@ def from_table(frame: Any, source: str, label: str = "") -> Found:
     if label and label not in names:
         raise unknown("column", label, names, f" for data.label in '{source}'")
     label = label or next((name for name in LABEL_NAMES if name in names), "")
+    if missing := [name for name in context if name not in names]:
+        raise unknown("column", missing[0], names, f"data.context in '{source}'")
+    taken = {label, *context}
     kinds = {name: _kind(table.schema.field(i).type) for i, name in enumerate(names)}
-    if others := [name for name, kind in kinds.items() if not kind and name != label]:
+    if others := [name for name, kind in kinds.items() if not kind and name not in taken]:
         listed = ", ".join(f"'{name}' ({table.schema.field(names.index(name)).type})" for name in others[:5])
         raise UserError(
             f"The table '{source}' has columns that are neither numbers nor text: {listed}. Convert them to numbers, "
             "or drop them."
         )
-    features = [name for name, kind in kinds.items() if kind == "number" and name != label]
+    features = [name for name, kind in kinds.items() if kind == "number" and name not in taken]
     if not features:
         raise UserError(f"The table '{source}' has no column of numbers besides labels, but {', '.join(names)}.")
     x = np.column_stack([_numbers(table.column(names.index(name))) for name in features])
-    y = _labels(table.column(names.index(label)), source, label) if label else None
-    unused = ", ".join(f"'{name}'" for name in names if name not in features and name != label)
+    y = _values(table.column(names.index(label)), source, label) if label else None
+    own = {name: _values(table.column(names.index(name)), source, name) for name in context}
+    unused = ", ".join(f"'{name}'" for name in names if name not in features and name not in taken)
     notes = [f"'{source}': {len(features)} columns of numbers are the features"]
     notes += [f"labels are the column '{label}'"] if label else []
     notes += [f"not used, since they are no numbers: {unused}"] if unused else []
-    return Found({"train": Split(x, y)}, columns=tuple(features), notes=("; ".join(notes),))
+    notes[1:1] = [f"the context is {', '.join(map(repr, context))}"] if context else []
+    return Found({"train": Split(x, y, beside=beside(own))}, columns=tuple(features), notes=("; ".join(notes),))
 
 
 def columns_of(frame: Any, columns: Sequence[str], source: str) -> np.ndarray:
@@ -137,13 +144,13 @@ def _numbers(column: Any) -> np.ndarray:
     return column.to_numpy()  # NaN where a value is missing
 
 
-def _labels(column: Any, source: str, label: str) -> np.ndarray:
+def _values(column: Any, source: str, name: str) -> np.ndarray:
     values = column.to_pylist()
     missing = [i for i, value in enumerate(values) if value is None or value != value]
     if missing:
         raise UserError(
-            f"The column '{label}' of '{source}' lacks {len(missing)} labels, the first in row {missing[0]}. Remove "
-            "these rows, or give each a label."
+            f"The column '{name}' of '{source}' lacks {len(missing)} values, the first in row {missing[0]}. Remove "
+            "these rows, or give each a value."
         )
     return np.array(values)
 

@@ -1,5 +1,6 @@
 """Build a model, an objective and an optimiser from a config's plain dictionaries."""
 
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -45,13 +46,15 @@ def model(config: Mapping[str, Any], data: DataSpec) -> Model:
         _check_step(specs["likelihood"]["name"], given, data)
     likelihood = part("likelihood", specs["likelihood"], given)()
     _check_support(specs["likelihood"]["name"], likelihood, given["pixel_range"], data)
-    if data.has_missing:
+    if data.has_missing or any(field.kind == "pixels" for field in data.context):
         check_missing(specs["likelihood"]["name"], likelihood, given)
     posterior = part("posterior", specs["posterior"], given)()
     given["num_codes"] = posterior.num_codes
-    prior = part("prior", specs["prior"], given)()
+    enters = {"encoder": True, "decoder": True, "prior": False} | dict(config.get("context", {}))
+    prior = _prior(specs["prior"], given, enters, data)
     if not fits(prior, posterior):
-        fitting = [name for name in PARTS["prior"] if _fits_by_default(name, given, posterior)]
+        sized = {**given, "context_size": data.context_dim}
+        fitting = [name for name in PARTS["prior"] if _fits_by_default(name, sized, posterior)]
         raise UserError(
             f"The posterior '{specs['posterior']['name']}' has its latents in {posterior.space}, but the prior "
             f"'{specs['prior']['name']}' in {prior.space}. Priors that fit this posterior: {', '.join(fitting)}."
@@ -66,6 +69,7 @@ def model(config: Mapping[str, Any], data: DataSpec) -> Model:
         "posterior": posterior, "prior": prior, "likelihood": likelihood, "network": network,
         "data_shape": data.shape, "write": write, "context_dim": data.context_dim,
         "mask_input": data.has_missing,
+        "context_to": tuple(name for name in ("encoder", "decoder") if enters[name]),
     }  # fmt: skip
     options = {key: value for key, value in specs.items() if key not in (*pieces, "latent_dim")}
     spec = {"name": "vae", **options}
@@ -82,6 +86,31 @@ def _of_data(model: Model, data: DataSpec) -> Model:
     if tuple(model.data_shape) != data.shape:
         raise UserError(f"The model is of data {list(model.data_shape)}, but the examples are {list(data.shape)}.")
     return model
+
+
+def _prior(spec: Mapping[str, Any], given: Mapping[str, Any], enters: Mapping[str, bool], data: DataSpec) -> Prior:
+    """Build the prior: p(z|context) where it always is, or where `context.prior` is True."""
+    if not data.context_dim and (enters["prior"] or not enters["encoder"] or not enters["decoder"]):
+        raise UserError(
+            f"The settings of the section context are {dict(enters)}, but the data has no context: set data.context, "
+            "to 'label' for example."
+        )
+    builder = part("prior", spec, given)
+    asked = inspect.signature(builder).parameters.get("context_size")
+    takes = asked is not None and (enters["prior"] or asked.default is asked.empty)
+    made = builder(context_size=data.context_dim) if takes else builder()
+    if enters["prior"] and not made.takes_context:
+        able = [name for name, each in PARTS["prior"].items() if "context_size" in inspect.signature(each).parameters]
+        raise UserError(
+            f"context.prior is True, but the prior '{spec['name']}' does not take a context. Priors that do: "
+            f"{', '.join(able)}."
+        )
+    if data.context_dim and not (enters["encoder"] or enters["decoder"] or made.takes_context):
+        raise UserError(
+            "context.encoder, context.decoder and context.prior are all False, so that nothing would take the context: "
+            "leave data.context empty, or set one of them to True."
+        )
+    return made
 
 
 def _check_support(name: str, likelihood: Likelihood, pixel_range: tuple[float, ...], data: DataSpec) -> None:

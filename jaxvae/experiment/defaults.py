@@ -66,6 +66,8 @@ SETTINGS: dict[str, Setting | Part] = {
     "data.scaling": Setting("none", "of real values, by the training data: unit (to data.pixel_range), standardize",
                             choices=("none", "unit", "standardize")),
     "data.label": Setting("", "array, column or annotation of your own file that holds the labels"),
+    "data.context": Setting("", "what the model is conditional on: label, factors, names of factors, of own arrays or "
+                                "columns, or of quadrants (bottom_left), with commas"),
     "data.pixel_range": Setting((0.0, 1.0), "range of x; () for counts and sequences", PIXELS),
     "data.sequence.max_length": Setting(0, "above 0: drop longer sentences, cut longer pieces of music", NOT_NEGATIVE),
     "data.sequence.unit": Setting("word", "token of a text", choices=("word", "character")),
@@ -77,6 +79,9 @@ SETTINGS: dict[str, Setting | Part] = {
     "model.posterior": Part({"name": "diagonal_gaussian"}, "approximate posterior q(z|x)"),
     "model.prior": Part({"name": "standard_normal"}, "prior p(z)"),
     "model.likelihood": Part({"name": "bernoulli"}, "likelihood p(x|z), or a reconstruction loss"),
+    "context.encoder": Setting(True, "whether the encoder takes the context, see data.context"),
+    "context.decoder": Setting(True, "whether the decoder takes it"),
+    "context.prior": Setting(False, "whether a mixture, Vamp or flow prior does; conditional_normal always does"),
     "network": Part({"name": "mlp", "hidden": (400,), "activation": "relu"}, "encoder and decoder"),
     "objective": Part({"name": "elbo", "num_samples": 1}, "loss to minimise"),
     "kl": Part({"name": "constant", "beta": 1.0}, "weight of the KL in the objective"),

@@ -34,8 +34,8 @@ PARTS: dict[str, dict[str, Callable]] = {
         posteriors.wrapped_normal,
     ),
     "prior": _named(
-        priors.standard_normal, priors.mixture_of_gaussians, priors.vamp, priors.flow, priors.uniform_sphere,
-        priors.wrapped_normal, priors.uniform_categorical, priors.autoregressive_codes,
+        priors.standard_normal, priors.conditional_normal, priors.mixture_of_gaussians, priors.vamp, priors.flow,
+        priors.uniform_sphere, priors.wrapped_normal, priors.uniform_categorical, priors.autoregressive_codes,
     ),
     "likelihood": _named(
         likelihoods.bernoulli, likelihoods.continuous_bernoulli, likelihoods.gaussian, likelihoods.laplace,
@@ -70,9 +70,9 @@ RETURNS: dict[str, dict[str, Any]] = {
 PLAIN = (bool, int, float, str)
 # Arguments that come from other parts or the data, not from a config.
 GIVEN = {"latent_dim", "num_codes", "data_shape", "levels", "pixel_range", "model", "kl", "learning_rate", "peak",
-         "total_steps", "run", "table"}  # fmt: skip
+         "total_steps", "run", "table", "context_size"}  # fmt: skip
 # Further such arguments of the kind "model".
-PIECES = ("posterior", "prior", "likelihood", "network", "write", "context_dim", "mask_input")
+PIECES = ("posterior", "prior", "likelihood", "network", "write", "context_dim", "context_to", "mask_input")
 
 
 def options_of(kind: str, builder: Callable, given: Iterable[str] = ()) -> dict[str, inspect.Parameter]:

@@ -14,6 +14,7 @@ ADDED = {
     "data.options": {},
     "data.scaling": "none",
     "data.label": "",
+    "data.context": "",
     "data.stream": False,
     "data.workers": 0,
     "model.name": "vae",
@@ -30,6 +31,7 @@ ADDED = {
     "optimizer.groups": {},
     "sample.decoding": {"name": "greedy"},
     "figures": {"format": "png"},
+    "context": {"encoder": True, "decoder": True, "prior": False},
 }
 
 

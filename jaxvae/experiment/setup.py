@@ -5,6 +5,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from jaxvae import data
+from jaxvae.data.context import conditioned
+from jaxvae.data.missing import has_missing
 from jaxvae.data.spec import DataSpec, describe, fitted, preprocess_of
 from jaxvae.experiment import build, sources
 from jaxvae.experiment.checks import check_ranges
@@ -51,7 +53,10 @@ def setup(
     check_ranges(config)
     data.make_preprocess(1.0, "none", config["data"]["pixel_range"])  # fails before data is read
     dataset = sources.load(config["data"]) if dataset is None else dataset
+    incomplete = has_missing(dataset.train)  # before the pixels of a context are masked
+    dataset, fields = conditioned(dataset, config["data"].get("context", ""))
     spec, notes = describe(dataset, config["data"])
+    spec = spec._replace(context=fields, has_missing=incomplete)
     building = with_objects(config, objects)
     model = build.model(building, spec)
     spec, more = fitted(spec, dataset, model.likelihood.support)

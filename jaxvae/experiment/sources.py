@@ -37,7 +37,8 @@ def load(settings: Mapping[str, Any]) -> Dataset:
     image_size = 0 if "image_size" in inspect.signature(build).parameters else settings["image_size"]
     found, how = build(), (image_size, settings["validation_fraction"], settings["binarization"])
     to_dataset: Callable = from_arrays if isinstance(found, dict) else _checked
-    made = to_dataset(own.short(name), found, *how)
+    more = {"context": settings.get("context", "")} if isinstance(found, dict) else {}
+    made = to_dataset(own.short(name), found, *how, **more)
     if (made.sequence or "images") != settings["kind"]:
         raise UserError(
             f"data.kind is '{settings['kind']}', but '{name}' returned {made.sequence or 'images (or other arrays)'}: "

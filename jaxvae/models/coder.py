@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key, Params, Tree
+from jaxvae.models.base import require_context
 from jaxvae.networks import Functions, Network, functions
 
 STATE = "network_state"  # the part of a model's parameters that holds the state of its networks, by network
@@ -31,6 +32,16 @@ class Coder(NamedTuple):
     out_shape: tuple[int, ...]
     context_dim: int = 0
     is_sequential: bool = False
+
+    def context(self, given: Array | None, dim: int) -> Array | None:
+        """Return the context of a conditional model for this network, None where the network takes none.
+
+        Raises:
+          UserError: a context that is missing, or not of length `dim`, that of the model.
+        """
+        if self.context_dim or given is not None:
+            require_context(dim, given)
+        return given if self.context_dim else None
 
     def init(self, key: Key) -> dict[str, Tree]:
         """Initialise the variables: "params", and the collections of the network's state.
@@ -99,14 +110,13 @@ def make_coders(
     num_outputs: int,
     latent_shape: tuple[int, ...],
     output_shape: tuple[int, ...],
-    context_dim: int,
 ) -> tuple[Coder, Coder]:
     """Build encoder and decoder with these sizes."""
     reads = (input_shape,) if network.is_sequential else ()  # the previous steps
     encoder, decoder = network.encoder(input_shape, num_outputs), network.decoder(latent_shape, output_shape)
     return (
-        Coder("encoder", functions(encoder), (input_shape,), (num_outputs,), context_dim),
-        Coder("decoder", functions(decoder), (latent_shape, *reads), output_shape, context_dim, network.is_sequential),
+        Coder("encoder", functions(encoder), (input_shape,), (num_outputs,)),
+        Coder("decoder", functions(decoder), (latent_shape, *reads), output_shape, is_sequential=network.is_sequential),
     )
 
 

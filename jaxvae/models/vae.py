@@ -1,5 +1,6 @@
 """Build a model with one latent from posterior, prior, likelihood and network."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import chex
@@ -8,7 +9,8 @@ import jax.numpy as jnp
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Distribution, Key, Params, Tree
-from jaxvae.distributions import Coded, Sequence, Shaped
+from jaxvae.distributions import Coded, Shaped
+from jaxvae.distributions import Sequence as SequenceDistribution
 from jaxvae.distributions.decoding import Write, greedy
 from jaxvae.distributions.structure import observed_log_prob
 from jaxvae.likelihoods import Likelihood
@@ -30,6 +32,7 @@ def make_model(
     data_shape: tuple[int, ...],
     write: Write | None = None,
     context_dim: int = 0,
+    context_to: Sequence[str] = ("encoder", "decoder"),
     mask_input: bool = False,
 ) -> Model:
     """Build a model with one latent from its parts, with network sizes from the data.
@@ -41,27 +44,35 @@ def make_model(
       network: builders of encoder and decoder.
       data_shape: the shape of one example.
       write: decoding of sequences; greedy by default.
-      context_dim: C for a model conditional on a context `[..., C]`: encoder, decoder, and the prior if it takes one.
+      context_dim: C for a model conditional on a context `[..., C]`.
+      context_to: the networks that get the context, "encoder" and "decoder"; a prior with `takes_context` gets it too.
       mask_input: for data with missing values: the encoder gets the mask of observed values after x, whose missing
         values are 0, on the last axis: features `[2 F]`, images `[H, W, 2 C]` (zero imputation with the mask, Ma et
         al. 2018, arXiv:1809.11142).
 
     Raises:
-      UserError: prior and posterior have different spaces, a prior of encoded pseudo-inputs would need a context, or
-        `mask_input` for sequences.
+      UserError: prior and posterior have different spaces, a prior of encoded pseudo-inputs would need a context,
+        nothing takes the context, or `mask_input` for sequences.
     """
     if not fits(prior, posterior):
         raise UserError(f"The prior's latents live in {prior.space}, the posterior's in {posterior.space}.")
-    if context_dim and prior.learns_inputs:
+    if context_dim and not context_to and not prior.takes_context:
+        raise UserError("The model has a context, but no part of it takes one: see `context_to`, or leave it out.")
+    if context_dim and prior.learns_inputs and "encoder" in context_to and not prior.takes_context:
         raise UserError(
-            "This prior encodes pseudo-inputs, which have no context, and the model is conditional: take "
+            "This prior encodes pseudo-inputs, which have no context, and the encoder needs one: set context.prior to "
+            "True, so that they are encoded at the context of each example, or context.encoder to False, or take "
             "'standard_normal' or another prior that encodes nothing."
         )
     if mask_input and network.is_sequential:
         raise UserError("Values of sequences cannot be missing: take data without missing values, or another network.")
+    with_context = prior.takes_context and not (prior.learns_inputs and "encoder" not in context_to)
     input_shape, output_shape = likelihood.input_shape(data_shape, mask_input), likelihood.output_shape(data_shape)
     sizes = posterior.num_outputs, posterior.latent_shape, output_shape
-    coders = make_coders(network, input_shape, *sizes, context_dim)
+    coders = tuple(
+        each._replace(context_dim=context_dim * (each.name in context_to))
+        for each in make_coders(network, input_shape, *sizes)
+    )
     encoder, decoder = coders
     data = Data(tuple(data_shape), network.is_sequential)
     write = write or greedy()
@@ -84,7 +95,7 @@ def make_model(
         params: Params, key: Key | None, x: Array, context: Array | None = None, mask: Array | None = None
     ) -> tuple[Distribution, Tree]:
         chex.assert_shape(x, (..., *data.given_shape))
-        require_context(context_dim, context)
+        context = encoder.context(context, context_dim)
         inputs = likelihood.encoder_input(x if mask is None else jnp.where(mask, x, jnp.asarray(likelihood.fill)))
         if mask_input:
             observed = jnp.ones(x.shape, bool) if mask is None else jnp.broadcast_to(mask, x.shape)
@@ -100,20 +111,20 @@ def make_model(
         params: Params, key: Key | None, z: Array, context: Array | None = None
     ) -> tuple[Distribution, Tree]:
         chex.assert_shape(z, (..., *posterior.latent_shape))
-        require_context(context_dim, context)
+        context = decoder.context(context, context_dim)
         batch = z.shape[: z.ndim - len(posterior.latent_shape)]
         if network.is_sequential:
             own = decoder.variables(params), params.get("likelihood", {})
-            return Sequence(*own, z, context, key, written, likelihood.build, write, batch, data_shape), {}
+            return SequenceDistribution(*own, z, context, key, written, likelihood.build, write, batch, data_shape), {}
         outputs, state = decoder(params, z, context, key)
         flat = outputs.reshape(*batch, *likelihood.flat_shape(data_shape))
         return Shaped(likelihood.build(params.get("likelihood", {}), flat), data_shape), state
 
     def make_prior(params: Params, context: Array | None = None) -> Distribution:
-        if prior.takes_context:
+        if with_context:
             require_context(context_dim, context)
-        options = {"context": context} if prior.takes_context else {}
-        built = prior.build(params.get("prior", {}), lambda x: encode(params, x), **options)
+        options = {"context": context} if with_context else {}
+        built = prior.build(params.get("prior", {}), lambda x, *given: encode(params, x, *given), **options)
         return built if posterior.codebook is None else Coded(built, posterior.codebook(params.get("posterior", {})))
 
     def joint(params: Params, x: Array, context: Array | None, mask: Array | None, z: Array) -> Array:

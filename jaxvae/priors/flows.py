@@ -15,7 +15,11 @@ KINDS = ("autoregressive", "coupling")
 
 
 def flow(
-    latent_dim: int, kind: str = "autoregressive", num_flows: int = 4, hidden: Sequence[int] = (128, 128)
+    latent_dim: int,
+    kind: str = "autoregressive",
+    num_flows: int = 4,
+    hidden: Sequence[int] = (128, 128),
+    context_size: int = 0,
 ) -> Prior:
     """Normalizing flow of N(0, I) (arXiv:1611.02731, section 3.2).
 
@@ -25,6 +29,7 @@ def flow(
         its inverse is an IAF. "coupling": both take one pass (arXiv:1605.08803).
       num_flows: number of layers, with the dimensions reversed between them.
       hidden: widths of the layers' networks.
+      context_size: C of a conditional model, whose layers see the context too; 0 for p(z).
 
     Raises:
       UserError: an unknown kind, no layer, or coupling in 1 dimension, where it has no effect.
@@ -36,20 +41,22 @@ def flow(
     if kind == "coupling" and latent_dim < 2:
         raise UserError("A coupling flow needs model.latent_dim of 2 or more: one part of z changes given the other.")
     check_widths(hidden=hidden)
-    net = Pure((Made if kind == "autoregressive" else CouplingNet)(tuple(hidden)))
+    is_autoregressive = kind == "autoregressive"
+    net = Pure((Made if is_autoregressive else CouplingNet)(tuple(hidden)))
     mask = tuple(i < latent_dim // 2 for i in range(latent_dim))
 
     def init(key):
         keys = jax.random.split(key, num_flows)
-        return {f"flow_{i}": net.init(k, jnp.zeros(latent_dim), None) for i, k in enumerate(keys)}
+        context = jnp.zeros(context_size) if context_size else None
+        return {f"flow_{i}": net.init(k, jnp.zeros(latent_dim), context) for i, k in enumerate(keys)}
 
-    def build(params, encode):
+    def build(params, encode, context=None):
         del encode
         layers = []
         for i in range(num_flows):
             one = params[f"flow_{i}"]
-            layer = Autoregressive(net, one).inv if kind == "autoregressive" else Coupling(net, one, mask)
+            layer = Autoregressive(net, one, context).inv if is_autoregressive else Coupling(net, one, mask, context)
             layers += [Reverse()] * bool(i) + [layer]
         return FlowDistribution(dist.Normal(jnp.zeros(latent_dim), jnp.ones(latent_dim)).to_event(1), layers)
 
-    return Prior(build, init)
+    return Prior(build, init, takes_context=bool(context_size))

@@ -1,13 +1,18 @@
-"""The standard normal, and mixtures."""
+"""The standard normal, mixtures, and their conditional forms p(z|context)."""
 
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
 from jaxvae.common.errors import UserError
+from jaxvae.networks import MLP, Pure, check_widths
+from jaxvae.networks.mlp import ACTIVATIONS
 from jaxvae.priors.base import ANY, Prior
+
+HIDDEN = (64,)  # widths of a network from the context to a prior
 
 
 def standard_normal(latent_dim: int) -> Prior:
@@ -15,8 +20,38 @@ def standard_normal(latent_dim: int) -> Prior:
     return Prior(lambda params, encode: dist.Normal(jnp.zeros(latent_dim), jnp.ones(latent_dim)).to_event(1))
 
 
-def mixture_of_gaussians(latent_dim: int, components: int = 10, spread: float = 1.0) -> Prior:
+def conditional_normal(latent_dim: int, context_size: int, hidden: Sequence[int] = HIDDEN) -> Prior:
+    """Diagonal Gaussian p(z|context), whose mean and variance are a network's (Sohn et al. 2015, section 4.1).
+
+    Args:
+      latent_dim: the length of z.
+      context_size: the length of the context.
+      hidden: widths of the network.
+
+    Raises:
+      UserError: the model has no context.
+    """
+    if not context_size:
+        raise UserError(
+            "The prior 'conditional_normal' is p(z|context): set data.context, to 'label' for example. Without a "
+            "context take 'standard_normal'."
+        )
+    check_widths(hidden=hidden)
+    net = Pure(MLP((context_size,), tuple(hidden), (2, latent_dim), ACTIVATIONS["relu"]))
+
+    def build(params, encode, context):
+        del encode
+        mean, logvar = jnp.moveaxis(net(params, context), -2, 0)
+        return dist.Normal(mean, jnp.exp(0.5 * logvar)).to_event(1)
+
+    return Prior(build, lambda key: net.init(key, jnp.zeros(context_size)), takes_context=True)
+
+
+def mixture_of_gaussians(latent_dim: int, components: int = 10, spread: float = 1.0, context_size: int = 0) -> Prior:
     """Learned mixture of diagonal Gaussians, with initial means from N(0, spread^2).
+
+    In a conditional model, with `context_size` above 0, a network adds to the means, log-variances and logits what the
+    context changes.
 
     Raises:
       UserError: fewer than 1 component, or a spread that is not above 0.
@@ -25,22 +60,35 @@ def mixture_of_gaussians(latent_dim: int, components: int = 10, spread: float = 
     if not spread > 0:  # equal components would stay equal
         raise UserError(f"The prior 'mixture_of_gaussians' got spread={spread}; it must be above 0.")
 
+    sizes = (components, 2 * latent_dim + 1)
+    net = Pure(MLP((context_size,), HIDDEN, sizes, ACTIVATIONS["relu"])) if context_size else None
+
     def init(key):
         mean = spread * jax.random.normal(key, (components, latent_dim))
-        return {"mean": mean, "logvar": jnp.zeros_like(mean), "logits": jnp.zeros(components)}
+        own = {"mean": mean, "logvar": jnp.zeros_like(mean), "logits": jnp.zeros(components)}
+        return own if net is None else {**own, "context": net.init(jax.random.fold_in(key, 1), jnp.zeros(context_size))}
 
-    def build(params, encode):
+    def build(params, encode, context=None):
         del encode
-        parts = dist.Normal(params["mean"], jnp.exp(0.5 * params["logvar"])).to_event(1)
-        return dist.MixtureSameFamily(dist.Categorical(logits=params["logits"]), parts)
+        mean, logvar, logits = params["mean"], params["logvar"], params["logits"]
+        if net is not None:
+            change = net(params["context"], context)
+            mean, logvar = mean + change[..., :latent_dim], logvar + change[..., latent_dim : 2 * latent_dim]
+            logits = logits + change[..., -1]
+        parts = dist.Normal(mean, jnp.exp(0.5 * logvar)).to_event(1)
+        return dist.MixtureSameFamily(dist.Categorical(logits=logits), parts)
 
-    return Prior(build, init)
+    return Prior(build, init, takes_context=net is not None)
 
 
-def vamp(data_shape: tuple[int, ...], pixel_range: tuple[float, float], components: int = 500) -> Prior:
+def vamp(
+    data_shape: tuple[int, ...], pixel_range: tuple[float, float], components: int = 500, context_size: int = 0
+) -> Prior:
     """VampPrior: mixture of the posteriors of learned pseudo-inputs (arXiv:1705.07120, equation 9).
 
-    A sigmoid keeps pseudo-inputs within the data's range; they are initialised as grey noise.
+    A sigmoid keeps pseudo-inputs within the data's range; they are initialised as grey noise. In a conditional model,
+    with `context_size` above 0, each example has the mixture of q(z|u, context) at its own context, which takes
+    `components` passes of the encoder for each example.
 
     Raises:
       UserError: fewer than 1 component.
@@ -51,12 +99,16 @@ def vamp(data_shape: tuple[int, ...], pixel_range: tuple[float, float], componen
     def init(key):
         return {"pseudo_inputs": jax.random.normal(key, (components, *data_shape))}
 
-    def build(params, encode):
+    def build(params, encode, context=None):
         inputs = params["pseudo_inputs"]
         inputs = low + (high - low) * jax.nn.sigmoid(inputs) if math.isfinite(high) else jax.nn.softplus(inputs)
-        return dist.MixtureSameFamily(dist.Categorical(logits=jnp.zeros(components)), encode(inputs))
+        if context is None:
+            return dist.MixtureSameFamily(dist.Categorical(logits=jnp.zeros(components)), encode(inputs))
+        inputs = jnp.broadcast_to(inputs, (*context.shape[:-1], *inputs.shape))
+        parts = encode(inputs, context[..., None, :])
+        return dist.MixtureSameFamily(dist.Categorical(logits=jnp.zeros(parts.batch_shape)), parts)
 
-    return Prior(build, init, space=ANY, learns_inputs=True)
+    return Prior(build, init, space=ANY, learns_inputs=True, takes_context=bool(context_size))
 
 
 def _check_components(name: str, components: int) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxvae import data
 from jaxvae.common.errors import UserError
 from jaxvae.data import checks, files
+from jaxvae.data.context import of_split, own_names
 from jaxvae.data.missing import without_nan
 from jaxvae.data.spec import FIXED, DataSpec
 from jaxvae.data.split import Dataset, Found, Split
@@ -36,8 +37,11 @@ def load_other(config: Mapping[str, Any], spec: DataSpec) -> Dataset:
         x = data.as_stored(spec, {**settings, "image_size": 0}, x)  # resized already
         split = split._replace(x=x, label=labels)
         checks.check("test", split, x, -1 if spec.sequence else 0, spec.columns)
-        if (dim := 0 if split.context is None else split.context.shape[1]) != spec.context_dim:
-            raise UserError(f"It has a context of {dim} values; the run was trained with {spec.context_dim}.")
+        if not spec.context and split.context is not None:
+            raise UserError(f"It has a context of {split.context.shape[1]} values; the run was trained without one.")
+        greatest = 1.0 if settings["binarization"] in FIXED else spec.max_value
+        whole = Dataset(name, split, split, split, greatest, found.factor_names, spec.sequence)
+        split = of_split(spec.context, split, whole)
     except UserError as error:
         raise UserError(f"evaluate.data is '{name}', which cannot be used: {error}") from error
     none: list[Any] = [None if array is None else array[:0] for array in split]
@@ -53,7 +57,7 @@ def _read(name: str, settings: Mapping[str, Any], spec: DataSpec) -> Found:
     """Read the splits of a file, a folder or a named set as they came, before `data.binarization`."""
     path = Path(name).expanduser()
     if path.exists() and settings["kind"] == "images":
-        how = {"image_size": settings["image_size"], "cache_dir": settings["cache_dir"]}
+        how = {key: settings[key] for key in ("image_size", "cache_dir")} | {"context": own_names(settings["context"])}
         try:
             return files.read(path, **how, label=settings["label"])
         except UserError:

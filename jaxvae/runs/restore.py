@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from jaxvae.common.errors import UserError, first_line
 from jaxvae.common.types import Tree
+from jaxvae.data.context import Field
 from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import build
 from jaxvae.experiment.objects import with_objects
@@ -114,4 +115,7 @@ def _check_layout(objective: Objective, weights: dict[str, Tree], workdir: str |
 def _spec(info: dict[str, Any]) -> DataSpec:
     data = info["data"]
     of_json = {key: tuple(value) for key, value in data.items() if isinstance(value, list)}  # JSON has no tuples
-    return DataSpec(**{**data, **of_json})
+    fields = [Field(*(tuple(v) if isinstance(v, list) else v for v in field)) for field in data.get("context", ())]
+    if data.get("context_dim") and not fields:  # of an earlier version
+        fields = [Field("context", "array", data["context_dim"])]
+    return DataSpec(**{**data, **of_json, "context": tuple(fields)})

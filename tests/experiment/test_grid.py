@@ -50,6 +50,7 @@ EXAMPLES = {
     ),
     "music": (sequences(6, 5, num_levels=2), DataSpec((6, 5), 2, sequence="music")),
 }
+CONTEXT = np.eye(3, dtype=np.float32)[np.arange(32) % 3]
 # Options that keep every part small here; they change no code path.
 SMALL = {
     "gumbel_softmax": {"categories": 3},
@@ -79,10 +80,10 @@ ANALYTIC = {"diagonal_gaussian", "full_covariance", "gumbel_softmax", "vector_qu
             "von_mises_fisher"}  # fmt: skip
 COUNTS = {"poisson", "negative_binomial"}
 LEGAL = {
-    ("posterior", "prior"): 33,  # of 96
+    ("posterior", "prior"): 39,  # of 108
     ("posterior", "objective"): 115,  # of 168
     ("posterior", "likelihood"): 144,
-    ("prior", "objective"): 63,  # of 112
+    ("prior", "objective"): 74,  # of 126
     ("likelihood", "objective"): 168,
     ("kl", "objective"): 36,  # of 70
 }
@@ -110,7 +111,19 @@ def config_of(**parts):
     if objective == "elbo" and (posterior not in ANALYTIC or prior not in (*PRIOR_OF.values(), "standard_normal")):
         config["objective"]["kl_estimate"] = "monte_carlo"
     config["data"]["pixel_range"] = () if likelihood in COUNTS else (0.0, 1.0)
+    return conditional(config) if prior == "conditional_normal" else config
+
+
+def conditional(config):
+    """The same with a context, and priors that take it: pseudo-inputs are encoded at the context of each example."""
+    config["data"]["context"] = "context"
+    config["context"]["prior"] = config["model"]["prior"]["name"] in ("mixture_of_gaussians", "flow", "vamp")
     return config
+
+
+def batch_of(config, rows):
+    x = jnp.asarray(EXAMPLES[config["data"]["kind"]][0])[rows]
+    return {"x": x} | ({"context": jnp.asarray(CONTEXT)[rows]} if config["data"]["context"] else {})
 
 
 def small(config):
@@ -141,6 +154,8 @@ def loaded(name):
 
 def setup(config):
     spec = EXAMPLES[config["data"]["kind"]][1]
+    if config["data"]["context"]:
+        spec = spec._replace(context_dim=CONTEXT.shape[1])
     model = build.model(config, spec)
     return model, build.objective(config, model, spec, total_steps=10)
 
@@ -158,7 +173,7 @@ def check(config):
     preprocess = data.make_preprocess(16.0, config["data"]["binarization"], config["data"]["pixel_range"])
     examples = EXAMPLES[config["data"]["kind"]][0]
     step = train.make_step(objective._replace(loss=counted), optimizer, preprocess, len(examples))
-    many = jax.jit(train.make_many_steps(step, lambda resident, rows: {"x": resident[rows]}))
+    many = jax.jit(train.make_many_steps(step, lambda resident, rows: batch_of(config, rows)))
     start = jax.jit(functools.partial(train.init_state, objective, optimizer))(jax.random.key(0))
     rows = np.random.default_rng(1).integers(0, len(examples), (2, STEPS, BATCH)).astype(np.int32)
 
@@ -200,16 +215,31 @@ TRAINED = ("ae", "hvae", "vq_vae")
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_config_has_a_loss(name):
     """Nothing is compiled."""
-    config = small(loaded(name))
+    has_a_loss(small(loaded(name)))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_config_has_a_loss_given_a_context(name):
+    """Nothing is compiled."""
+    has_a_loss(conditional(small(loaded(name))))
+
+
+def has_a_loss(config):
     _, objective = setup(config)
-    x = jnp.asarray(EXAMPLES[config["data"]["kind"]][0][:BATCH], jnp.float32)
+    batch = batch_of(config, np.arange(BATCH))
+    batch["x"] = batch["x"].astype(jnp.float32)
 
     def loss(key):
-        return objective.loss(*objective.init(key), {"x": x}, jax.random.fold_in(key, 1), CTX)
+        return objective.loss(*objective.init(key), batch, jax.random.fold_in(key, 1), CTX)
 
     found = jax.eval_shape(loss, jax.random.key(0))
     assert all(loss.shape == (BATCH,) for loss in found.losses.values())
     assert {"loss", "reconstruction"} <= found.metrics.keys()
+
+
+@pytest.mark.parametrize("name", fast(CONFIGS, "flow_prior"))
+def test_every_config_trains_on_a_context(name):
+    check(conditional(small(loaded(name))))
 
 
 @pytest.mark.parametrize("name", fast(CONFIGS, *TRAINED))
@@ -236,11 +266,12 @@ def ids(pair):
     return "-".join(pair.values())
 
 
-EUCLIDEAN = ("standard_normal", "mixture_of_gaussians", "vamp", "flow")
+EUCLIDEAN = ("standard_normal", "conditional_normal", "mixture_of_gaussians", "vamp", "flow")
 CODES = ("uniform_categorical", "autoregressive_codes")
 FITTING = {
     "delta": ("standard_normal",),  # nothing would train another
-    "hamiltonian": ("standard_normal", "mixture_of_gaussians", "flow"),  # has no density to mix for a VampPrior
+    # It has no density to mix for a VampPrior.
+    "hamiltonian": ("standard_normal", "conditional_normal", "mixture_of_gaussians", "flow"),
     "gumbel_softmax": ("uniform_categorical",),  # no gradient would pass through the other
     "vector_quantized": CODES,
     "finite_scalar": CODES,

@@ -1,0 +1,21 @@
+"""Conditional VAE: encoder, decoder and prior p(z|label) see the label (Sohn, Lee & Yan 2015).
+
+python launch.py --config=configs/cvae.py            # 8x8 digits, bundled
+python launch.py --config=configs/cvae.py:mnist
+
+Samples of one class: --workdir=RUN --mode=sample --config.sample.context=3
+"""
+
+from jaxvae.experiment import defaults
+
+
+def get_config(dataset=""):
+    config = defaults.get_config("cvae", dataset)
+    config.data.context = "label"
+    config.model.latent_dim = 20
+    config.model.prior = {"name": "conditional_normal", "hidden": (64,)}
+    config.network = {"name": "mlp", "hidden": (400,), "activation": "relu"}
+    if config.data.name == "digits":  # as configs/vae.py
+        config.train.num_epochs = 1000
+        config.train.eval_every_epochs = 50
+    return config

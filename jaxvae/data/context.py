@@ -1,0 +1,219 @@
+"""The context of a conditional model: which facts about an example it is made of, and how they become numbers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxvae.common.errors import UserError, unknown
+from jaxvae.data.split import Dataset, Split
+
+MAX_CLASSES = 100  # whole numbers of more values are scaled instead of one-hot
+# Rows and columns of an image, in halves.
+QUADRANTS = {"top_left": (0, 0), "top_right": (0, 1), "bottom_left": (1, 0), "bottom_right": (1, 1)}
+RESERVED = ("label", "factors", "context", *QUADRANTS)  # names that are not looked up in the user's own files
+
+
+class Field(NamedTuple):
+    """One of the facts that a context `[N, C]` is made of, and its encoding as `size` of the C numbers.
+
+    Attributes:
+      name: of the labels, a factor, an array or a column.
+      kind: "class", one-hot over `values`; "number", (value - shift) / scale; "array", numbers as they are; "pixels", a
+        quadrant of the image, in [0, 1].
+      size: length of the encoding.
+      values: the classes as stored, in ascending order.
+      names: names of the classes, where they have any.
+      shift, scale: mean and standard deviation of the training data.
+    """
+
+    name: str
+    kind: str
+    size: int = 1
+    values: tuple[Any, ...] = ()
+    names: tuple[str, ...] = ()
+    shift: float = 0.0
+    scale: float = 1.0
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Return the classes in the user's terms: their names, or their values."""
+        return self.names or tuple(map(str, self.values))
+
+    def encode(self, stored: np.ndarray) -> np.ndarray:
+        """Encode stored values `[N]` (of an "array" `[N, size]`): `[N, size]` float32.
+
+        Raises:
+          UserError: an unknown class, a value that is not finite, or another size.
+        """
+        if self.kind == "class":
+            found, index = np.unique(stored, return_inverse=True)
+            known = {value: i for i, value in enumerate(self.values)}
+            if missing := [value for value in found.tolist() if value not in known]:
+                raise unknown("class", missing[0], self.classes, f"the context '{self.name}'")
+            return np.eye(self.size, dtype=np.float32)[[known[value] for value in found.tolist()]][index.reshape(-1)]
+        rows = np.asarray(stored)
+        if rows.dtype.kind not in "biuf" or not np.isfinite(rows).all():
+            raise UserError(f"The context '{self.name}' must be finite numbers, but some are not.")
+        rows = rows.astype(np.float32).reshape(len(rows), -1)
+        if rows.shape[1] != self.size:
+            raise UserError(f"The context '{self.name}' is {self.size} numbers, but {rows.shape[1]} were given.")
+        return (rows - np.float32(self.shift)) / np.float32(self.scale)
+
+
+def names_of(asked: str) -> tuple[str, ...]:
+    """Split the setting `data.context`, names separated by commas."""
+    return tuple(name for name in asked.replace(" ", "").split(",") if name)
+
+
+def own_names(asked: str) -> tuple[str, ...]:
+    """Return the names in `data.context` that can be arrays, columns or annotations of the user's own file."""
+    return tuple(name for name in names_of(asked) if name not in RESERVED)
+
+
+def beside(arrays: Mapping[str, Any]) -> np.ndarray | None:
+    """Join arrays `[N, ...]` as the columns of one structured array `[N]`; None without any.
+
+    Raises:
+      UserError: arrays of different lengths.
+    """
+    if not arrays:
+        return None
+    columns = {name: np.asarray(array) for name, array in arrays.items()}
+    columns = {name: a.reshape(len(a)) if a.shape[1:] == (1,) else a for name, a in columns.items()}
+    if len({len(a) for a in columns.values()}) > 1:
+        sizes = ", ".join(f"'{name}' {list(a.shape)}" for name, a in columns.items())
+        raise UserError(f"The arrays of data.context have different numbers of rows: {sizes}.")
+    joined = np.empty(len(next(iter(columns.values()))), [(name, a.dtype, a.shape[1:]) for name, a in columns.items()])
+    for name, array in columns.items():
+        joined[name] = array
+    return joined
+
+
+def conditioned(dataset: Dataset, asked: str) -> tuple[Dataset, tuple[Field, ...]]:
+    """Give each example its context.
+
+    Args:
+      dataset: the data.
+      asked: `data.context`: names separated by commas, of "label", "factors", single factors, own arrays or columns, or
+        quadrants of the image; "" for the array "context" of the data, if there is one.
+
+    Returns:
+      The data with a context, and its fields. Of the quadrants of an image, the others are what is modelled: the mask
+      of each example leaves out those in the context.
+
+    Raises:
+      UserError: the data lacks something, or it is the same in all examples.
+    """
+    names = names_of(asked)
+    if not names and not dataset.context_dim:
+        return dataset, ()
+    splits = {name: getattr(dataset, name) for name in ("train", "validation", "test")}
+    names = [
+        each for name in names or ("context",) for each in (dataset.factor_names if name == "factors" else (name,))
+    ]
+    if "factors" in names_of(asked) and not dataset.factor_names:
+        raise _lacks(dataset, "factors")
+    fields = tuple(_field(dataset, splits, name) for name in names)
+    encoded = {name: of_split(fields, split, dataset) for name, split in splits.items()}
+    notes = tuple(
+        f"No training example has the context {field.name} = {field.classes[i]}: the model learns nothing about it."
+        for field, rows in zip(fields, _parts(fields, encoded["train"].context), strict=True)
+        if field.kind == "class"
+        for i in np.flatnonzero(~rows.any(axis=0))
+    )
+    return dataset._replace(**encoded, notes=(*dataset.notes, *notes)), fields
+
+
+def of_split(fields: Sequence[Field], split: Split, dataset: Dataset) -> Split:
+    """Encode the context of a split, `[N, C]`, by fields that are known; `dataset` has the names of its factors.
+
+    Raises:
+      UserError: the split lacks a field, or holds an unknown class.
+    """
+    if not fields:
+        return split._replace(context=None)
+    parts = [field.encode(_stored(dataset, split, field.name)) for field in fields]
+    return split._replace(context=np.concatenate(parts, axis=1), mask=_mask(fields, split))
+
+
+def pixels(x: np.ndarray, name: str, max_value: float) -> np.ndarray:
+    """Cut a quadrant out of stored images `[N, H, W, ...]`: `[N, pixels]` in [0, 1]."""
+    return np.asarray(x[:, *_slices(name, x.shape[1:3])], np.float32).reshape(len(x), -1) / np.float32(max_value)
+
+
+def _field(dataset: Dataset, splits: Mapping[str, Split], name: str) -> Field:
+    stored = [_stored(dataset, split, name) for split in splits.values() if len(split.x)]
+    train = stored[0]
+    if name in QUADRANTS:
+        return Field(name, "pixels", train.shape[1])
+    if train.ndim > 1:
+        return Field(name, "array", int(np.prod(train.shape[1:])))
+    every = np.unique(np.concatenate(stored))
+    if len(every) < 2:
+        raise UserError(
+            f"data.context has '{name}', which is {every.tolist()[0]!r} in every example: there is nothing to be "
+            "conditional on. Leave it out."
+        )
+    if every.dtype.kind not in "biufUS":
+        raise UserError(f"data.context has '{name}', which is of type {every.dtype}: give numbers or strings.")
+    if every.dtype.kind != "f" and len(every) <= MAX_CLASSES:
+        names = dataset.class_names if name == "label" else ()
+        values = tuple(every.tolist())
+        return Field(name, "class", len(every), values, tuple(names[value] for value in values) if names else ())
+    if every.dtype.kind in "US":
+        raise UserError(
+            f"data.context has '{name}', strings of {len(every)} different values; one-hot classes are at most "
+            f"{MAX_CLASSES}. Join the rare ones, or give numbers."
+        )
+    if not np.isfinite(every).all():
+        raise UserError(f"data.context has '{name}', which holds values that are NaN or infinite: fill or drop them.")
+    values = train.astype(np.float64)
+    return Field(name, "number", shift=float(values.mean()), scale=float(values.std()) or 1.0)
+
+
+def _stored(dataset: Dataset, split: Split, name: str) -> np.ndarray:
+    """Return the values of a field as stored."""
+    if split.beside is not None and name in (split.beside.dtype.names or ()):
+        return split.beside[name]
+    if name in QUADRANTS and not dataset.sequence and len(dataset.shape) == 3 and isinstance(split.x, np.ndarray):
+        return pixels(split.x, name, dataset.max_value)
+    if name in dataset.factor_names and split.factors is not None:
+        return split.factors[:, dataset.factor_names.index(name)]
+    found = {"label": split.label, "context": split.context}.get(name)
+    if found is None:
+        raise _lacks(dataset, name)
+    return found
+
+
+def _lacks(dataset: Dataset, name: str) -> UserError:
+    train = dataset.train
+    there = [key for key in ("label", "context") if getattr(train, key) is not None]
+    there += [*(train.beside.dtype.names or ())] if train.beside is not None else []
+    there += ["factors", *dataset.factor_names] if train.factors is not None else []
+    if len(dataset.shape) == 3 and not dataset.sequence and isinstance(train.x, np.ndarray):
+        there += QUADRANTS
+    return unknown("context", name, there, f"the data '{dataset.name}', in data.context")
+
+
+def _mask(fields: Sequence[Field], split: Split) -> np.ndarray | None:
+    """Return what is modelled of each image: all but the quadrants in the context, and what was missing before."""
+    seen = [field.name for field in fields if field.kind == "pixels"]
+    if not seen:
+        return split.mask
+    if len(set(seen)) == len(QUADRANTS):
+        raise UserError("data.context has all four quadrants of the image, so that nothing is left to model.")
+    mask = np.ones(split.x.shape, bool) if split.mask is None else split.mask.copy()
+    for name in seen:
+        mask[:, *_slices(name, split.x.shape[1:3])] = False
+    return mask
+
+
+def _slices(name: str, size: Sequence[int]) -> tuple[slice, slice]:
+    lower, right = QUADRANTS[name]
+    rows, columns = (side // 2 for side in size)
+    return (slice(rows, None) if lower else slice(rows)), (slice(columns, None) if right else slice(columns))
+
+
+def _parts(fields: Sequence[Field], context: Any) -> list[np.ndarray]:
+    return np.split(context, np.cumsum([field.size for field in fields])[:-1], axis=1)

@@ -1,0 +1,149 @@
+"""Encode a context that a user gives in their own terms: class names, numbers, lists, images, a file."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxvae.common.errors import UserError, unknown
+from jaxvae.data import containers
+from jaxvae.data.context import Field, pixels
+from jaxvae.data.incoming import as_stored
+from jaxvae.data.spec import FIXED, DataSpec
+
+
+def wanted(spec: DataSpec, settings: Mapping[str, Any], given: Any) -> np.ndarray:
+    """Encode contexts, `[M, C]` float32, as those of the training data were.
+
+    Args:
+      spec: of the run, whose `context` has the fields.
+      settings: the section `data` of the run's config.
+      given: of a single field a class (its name or number), a number, or a list of them. Of several fields a
+        dictionary by name, or a list in the order of the fields; a list of lists has a row for each context. Of
+        quadrants images as the training data came. Numbers `[M, C]` are used as they are. A string is a file (`.npz`
+        with an array for each field, `.npy`), or "3", "cat,dog", or "shape=0,scale=2; shape=1,scale=2".
+
+    Raises:
+      UserError: an unknown class, a missing field, or another size; the message lists what there is.
+    """
+    fields = spec.context
+    if not fields:
+        raise UserError("A context was given, but the run is not conditional: it was trained without data.context.")
+    if isinstance(given, str):
+        given = _read(given) if given.endswith((".npz", ".npy")) else _parsed(fields, given)
+    if isinstance(given, Mapping) or hasattr(given, "columns"):
+        columns = {str(key): given[key] for key in getattr(given, "columns", given)}
+    else:
+        array = np.asarray(given)
+        if array.dtype.kind == "f" and array.ndim == 2 and array.shape[1] == spec.context_dim != len(fields):
+            return _finite(array)
+        columns = _by_field(fields, array)
+    return _joined(fields, columns, lambda images: _stored(spec, settings, images))
+
+
+def described(fields: Sequence[Field]) -> str:
+    """Describe a context for messages: "label (0, 1, 2), scale (a number)"."""
+    kinds = {"number": "a number", "pixels": "of the image x"}
+
+    def one(field: Field) -> str:
+        return ", ".join(field.classes) if field.kind == "class" else kinds.get(field.kind, f"{field.size} numbers")
+
+    return "; ".join(f"{field.name} ({one(field)})" for field in fields)
+
+
+def _by_field(fields: Sequence[Field], array: np.ndarray) -> dict[str, Any]:
+    """Assign the values of an array to fields: all to a single one, else a column to each."""
+    if all(field.kind == "pixels" for field in fields):
+        return {"x": array}
+    if len(fields) == 1:
+        return {fields[0].name: array}
+    rows = array[None] if array.ndim == 1 else array
+    if rows.ndim != 2 or rows.shape[1] != len(fields):
+        raise UserError(
+            f"The context was given as {list(array.shape)} values; it has {len(fields)} fields: {described(fields)}. "
+            "Give a dictionary by name, or a value for each in this order."
+        )
+    return {field.name: rows[:, i] for i, field in enumerate(fields)}
+
+
+def _joined(fields: Sequence[Field], columns: Mapping[str, Any], stored: Callable[[Any], np.ndarray]) -> np.ndarray:
+    parts = []
+    for field in fields:
+        name = "x" if field.kind == "pixels" and "x" in columns else field.name
+        if name not in columns:
+            raise UserError(
+                f"The context lacks '{name}'; it has {', '.join(columns) or 'nothing'}. The run is conditional on: "
+                f"{described(fields)}."
+            )
+        parts.append(_encoded(field, columns[name], stored))
+    length = max(map(len, parts))
+    if wrong := [f"'{field.name}' {len(part)}" for field, part in zip(fields, parts, strict=True)
+                 if len(part) not in (1, length)]:  # fmt: skip
+        raise UserError(f"The fields of a context need one length, here {length}, or 1: {', '.join(wrong)}.")
+    return np.concatenate([np.broadcast_to(part, (length, part.shape[1])) for part in parts], axis=1)
+
+
+def _encoded(field: Field, value: Any, stored: Callable[[Any], np.ndarray]) -> np.ndarray:
+    """Encode the values of one field, `[M, size]`."""
+    if field.kind == "pixels":
+        return field.encode(pixels(stored(value), field.name, 1.0))
+    array = np.asarray(value)
+    if field.kind == "array" and array.ndim < 2:
+        array = array.reshape(1, -1)
+    elif field.kind in ("class", "number"):
+        array = array.reshape(-1)
+    if field.kind == "class":
+        return field.encode(np.asarray([_class(field, each) for each in array.tolist()]))
+    try:
+        numbers = array.astype(np.float32)
+    except ValueError as error:
+        raise UserError(f"The context '{field.name}' takes numbers, not {array.ravel()[0].item()!r}.") from error
+    return field.encode(numbers)
+
+
+def _class(field: Field, given: Any) -> Any:
+    """Find the stored value of a class by its name, or by its value."""
+    if isinstance(given, float) and given.is_integer():
+        given = int(given)
+    text = str(given).strip()
+    for known in (field.classes, tuple(map(str, field.values))):
+        if text in known:
+            return field.values[known.index(text)]
+    raise unknown("class", text, field.classes, f"the context '{field.name}'")
+
+
+def _stored(spec: DataSpec, settings: Mapping[str, Any], images: Any) -> np.ndarray:
+    """Return images in [0, 1], binarised as those of the training data."""
+    greatest = 1.0 if settings["binarization"] in FIXED else spec.max_value
+    return np.asarray(as_stored(spec, settings, images), np.float32) / np.float32(greatest)
+
+
+def _read(path: str) -> Any:
+    place = Path(path).expanduser()
+    if not place.exists():
+        raise UserError(f"The context '{path}' does not exist.")
+    arrays = containers.read(place, place.suffix)[0]
+    return arrays["x"] if place.suffix == ".npy" else arrays
+
+
+def _parsed(fields: Sequence[Field], text: str) -> Any:
+    """Parse "3", "cat,dog", "0.5,1.5" of a single field; "shape=0,scale=2; shape=1,scale=2" of several."""
+    rows = [[each.strip() for each in row.split(",")] for row in text.split(";")]
+    if all("=" in each for row in rows for each in row):
+        pairs = [dict(map(str.strip, each.split("=", 1)) for each in row) for row in rows]
+        names = dict.fromkeys(name for row in pairs for name in row)
+        if any(row.keys() != pairs[0].keys() for row in pairs):
+            raise UserError(f"The contexts of '{text}' do not all have the same fields.")
+        return {name: [row[name] for row in pairs] for name in names}
+    if len(fields) == 1 and fields[0].kind in ("class", "number"):
+        return [each for row in rows for each in row]
+    if len({len(row) for row in rows}) > 1:
+        raise UserError(f"The contexts of '{text}' do not all have the same number of values.")
+    return rows
+
+
+def _finite(array: np.ndarray) -> np.ndarray:
+    if not np.isfinite(array).all():
+        raise UserError("The context holds values that are NaN or infinite.")
+    return array.astype(np.float32)
