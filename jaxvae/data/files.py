@@ -118,7 +118,7 @@ class _Chooser:
                 if x is not None:
                     forms = [[form for n in names for form in (f"{n}_{s}", f"{s}_{n}")] for names in self._beside]
                     own = {n: self._first((f"{n}_{s}", f"{s}_{n}")) for n in self._context}
-                    found[split] = Split(x, *map(self._first, forms), _beside(own))
+                    found[split] = Split(x, *map(self._first, forms))._replace(beside=_beside(own))
         if "train" in found:
             return found
         x = self._data(DATA_NAMES)
@@ -130,7 +130,7 @@ class _Chooser:
                 f"'{source}' holds {listed}. Name the data 'x' (and labels 'y'), or 'x_train', 'x_test' and so on."
             )
         own = _beside({name: self._first((name,)) for name in self._context})
-        return {"train": Split(x, *map(self._first, self._beside), own), **found}
+        return {"train": Split(x, *map(self._first, self._beside))._replace(beside=own), **found}
 
     def missing(self, splits: Mapping[str, Split]) -> list[str]:
         """Return the names of the context that not every split has; default names of factors are left out."""

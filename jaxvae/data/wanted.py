@@ -131,7 +131,8 @@ def _parsed(fields: Sequence[Field], text: str) -> Any:
     """Parse "3", "cat,dog", "0.5,1.5" of a single field; "shape=0,scale=2; shape=1,scale=2" of several."""
     rows = [[each.strip() for each in row.split(",")] for row in text.split(";")]
     if all("=" in each for row in rows for each in row):
-        pairs = [dict(map(str.strip, each.split("=", 1)) for each in row) for row in rows]
+        halves = [[each.partition("=") for each in row] for row in rows]
+        pairs = [{name.strip(): value.strip() for name, _, value in row} for row in halves]
         names = dict.fromkeys(name for row in pairs for name in row)
         if any(row.keys() != pairs[0].keys() for row in pairs):
             raise UserError(f"The contexts of '{text}' do not all have the same fields.")

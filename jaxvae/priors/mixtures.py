@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -41,7 +42,8 @@ def conditional_normal(latent_dim: int, context_size: int, hidden: Sequence[int]
 
     def build(params, encode, context):
         del encode
-        mean, logvar = jnp.moveaxis(net(params, context), -2, 0)
+        outputs: Any = net(params, context)
+        mean, logvar = jnp.moveaxis(outputs, -2, 0)
         return dist.Normal(mean, jnp.exp(0.5 * logvar)).to_event(1)
 
     return Prior(build, lambda key: net.init(key, jnp.zeros(context_size)), takes_context=True)
@@ -72,7 +74,7 @@ def mixture_of_gaussians(latent_dim: int, components: int = 10, spread: float = 
         del encode
         mean, logvar, logits = params["mean"], params["logvar"], params["logits"]
         if net is not None:
-            change = net(params["context"], context)
+            change: Any = net(params["context"], context)
             mean, logvar = mean + change[..., :latent_dim], logvar + change[..., latent_dim : 2 * latent_dim]
             logits = logits + change[..., -1]
         parts = dist.Normal(mean, jnp.exp(0.5 * logvar)).to_event(1)

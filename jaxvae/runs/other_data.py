@@ -57,7 +57,8 @@ def _read(name: str, settings: Mapping[str, Any], spec: DataSpec) -> Found:
     """Read the splits of a file, a folder or a named set as they came, before `data.binarization`."""
     path = Path(name).expanduser()
     if path.exists() and settings["kind"] == "images":
-        how = {key: settings[key] for key in ("image_size", "cache_dir")} | {"context": own_names(settings["context"])}
+        how: dict[str, Any] = {key: settings[key] for key in ("image_size", "cache_dir")}
+        how["context"] = own_names(settings["context"])
         try:
             return files.read(path, **how, label=settings["label"])
         except UserError:

@@ -115,7 +115,8 @@ def _check_layout(objective: Objective, weights: dict[str, Tree], workdir: str |
 def _spec(info: dict[str, Any]) -> DataSpec:
     data = info["data"]
     of_json = {key: tuple(value) for key, value in data.items() if isinstance(value, list)}  # JSON has no tuples
-    fields = [Field(*(tuple(v) if isinstance(v, list) else v for v in field)) for field in data.get("context", ())]
+    plain: Any = [[tuple(v) if isinstance(v, list) else v for v in field] for field in data.get("context", ())]
+    fields = [Field(*field) for field in plain]
     if data.get("context_dim") and not fields:  # of an earlier version
         fields = [Field("context", "array", data["context_dim"])]
     return DataSpec(**{**data, **of_json, "context": tuple(fields)})
