@@ -95,12 +95,12 @@ def make_model(
         params: Params, key: Key | None, x: Array, context: Array | None = None, mask: Array | None = None
     ) -> tuple[Distribution, Tree]:
         chex.assert_shape(x, (..., *data.given_shape))
-        context = encoder.context(context, context_dim)
+        seen = encoder.context(context, context_dim)
         inputs = likelihood.encoder_input(x if mask is None else jnp.where(mask, x, jnp.asarray(likelihood.fill)))
         if mask_input:
             observed = jnp.ones(x.shape, bool) if mask is None else jnp.broadcast_to(mask, x.shape)
             inputs = jnp.concatenate([inputs, observed.astype(inputs.dtype)], axis=-1)
-        outputs, state = encoder(params, inputs, context, key)
+        outputs, state = encoder(params, inputs, seen, key)
         log_joint = jax.tree_util.Partial(joint, params, x, context, mask)  # a pytree: distributions are
         return posterior.build(params.get("posterior", {}), outputs, log_joint), state
 
