@@ -122,20 +122,29 @@ def make_items(batch: Callable[[int], Tree], workers: int) -> Callable[[int, int
     """
     iterator, following = None, -1
 
+    def close() -> None:
+        nonlocal iterator
+        if iterator is not None:
+            iterator.close()
+        iterator = None
+
     def items(step: int, num_steps: int) -> Tree:
         nonlocal iterator, following
-        goes_on, following = step == following, -1  # after any error from here on, the next call restarts
-        batches = []
-        if iterator is None or not goes_on:
-            if iterator is not None:
-                iterator.close()
-            with _signals_held():
-                iterator = _iterate(batch, step, workers)
-                batches = [next(iterator)]
-        batches += [next(iterator) for _ in range(num_steps - len(batches))]
-        for error in batches:
-            if isinstance(error, UserError):
-                raise error
+        if step != following:
+            close()
+        try:
+            batches = []
+            if iterator is None:
+                with _signals_held():
+                    iterator = _iterate(batch, step, workers)
+                    batches = [next(iterator)]
+            batches += [next(iterator) for _ in range(num_steps - len(batches))]
+            for error in batches:
+                if isinstance(error, UserError):
+                    raise error
+        except BaseException:
+            close()  # at once: a garbage collection within a thread of Grain could not join that thread
+            raise
         following = step + num_steps
         return jax.tree.map(lambda *arrays: np.stack(arrays), *batches)
 

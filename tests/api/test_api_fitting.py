@@ -170,6 +170,7 @@ def test_a_part_of_jaxvae_given_as_a_function_has_its_plain_name(images):
     assert run.config["model"]["likelihood"] == given["model.likelihood"]
 
 
+@pytest.mark.slow
 def test_a_built_part_is_handed_over_again(tmp_path, images):
     network = networks.mlp((6,))
     run = jaxvae.fit("vae", images, {**TINY, "network": network}, optimizer=optax.sgd(1e-3), progress=False)

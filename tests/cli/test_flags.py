@@ -184,6 +184,7 @@ def test_a_finished_run_is_evaluated_without_a_config(finished, capsys):
     assert before == {name: (finished / name).read_bytes() for name in before}
 
 
+@pytest.mark.slow
 def test_the_config_of_a_run_is_the_one_it_was_started_with(finished):
     values = flags.FlagValues()
     flags.DEFINE_string("workdir", "", "", flag_values=values)

@@ -92,6 +92,7 @@ def test_the_log_has_train_and_validation_rows_and_falls(finished):
     assert all(row["seconds"] > 0 and np.isfinite(row["reconstruction"]) for row in rows)
 
 
+@pytest.mark.slow
 def test_validation_weighs_the_kl_as_at_the_end_of_the_run(tmp_path):
     options = *SHORT, "--config.train.num_epochs=2", "--config.train.eval_every_epochs=1"
     linear = "--config.kl=linear", "--config.kl.beta=2", "--config.kl.fraction=1"

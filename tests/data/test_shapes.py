@@ -163,6 +163,7 @@ def test_splits_keep_factors_with_their_images(name, grid):
     jax.tree.map(np.testing.assert_array_equal, data.load(name)[1:4], loaded[1:4])
 
 
+@pytest.mark.slow
 def test_binarising_resizing_and_no_validation_keep_factors():
     loaded = data.load("shapes", binarization="threshold", image_size=16, validation_fraction=0)
     assert (loaded.shape, loaded.max_value, loaded.validation.factors.shape) == ((16, 16, 1), 1, (0, 5))

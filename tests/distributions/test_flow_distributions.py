@@ -42,7 +42,7 @@ def integrals(flow):
 
 
 @pytest.mark.parametrize("d", fast([1, 2], 2))
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", fast(KINDS, "planar", "coupling"))
 def test_density_integrates_to_one_and_is_the_samples(kind, d, make_layers, assert_mean):
     flow = flow_of(make_layers(kind, d, scale=0.6), d)
     total, expected = integrals(flow)
@@ -83,7 +83,7 @@ def test_log_prob_is_the_same_with_and_without_intermediates(kind, make_layers):
     np.testing.assert_allclose(log_prob(flow, z), expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", fast(KINDS, *(kind for kind in KINDS if kind != "planar")))
+@pytest.mark.parametrize("kind", fast(KINDS, "autoregressive"))
 def test_derivatives_of_the_density(kind, make_layers):
     """By point and by parameters, through the inverse, against finite differences; twice where the root is our own."""
     with jax.enable_x64(True):
@@ -134,6 +134,7 @@ def test_mean_is_the_image_of_the_bases_mean(make_layers):
     np.testing.assert_allclose(tight.sample(jax.random.key(0)), expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_flow_of_a_flow_is_one_flow(make_layers):
     layers = make_layers("planar", 2)
     z = np.random.default_rng(1).normal(size=(4, 2)).astype(np.float32)

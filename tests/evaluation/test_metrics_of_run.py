@@ -435,6 +435,7 @@ def test_the_note_on_grey_pixels_is_for_images(tmp_path_factory):
     assert note.startswith("The data holds values between 0 and 1: ")
 
 
+@pytest.mark.slow
 def test_all_says_what_few_examples_cannot_give(tiny):
     found = evaluated(tiny, "all")
     assert "prdc" not in found["metrics"]

@@ -40,7 +40,11 @@ def evaluated(arrays, metrics="", **changes):
 
 @pytest.mark.parametrize(
     ("mask", "metrics"),
-    [(None, ""), (MASK, ""), pytest.param(None, "ais,rate_distortion", marks=pytest.mark.slow)],
+    [
+        pytest.param(None, "", marks=pytest.mark.slow),
+        (MASK, ""),
+        pytest.param(None, "ais,rate_distortion", marks=pytest.mark.slow),
+    ],
 )
 def test_a_change_of_units_moves_log_likelihoods_by_its_jacobian(mask, metrics):
     """Powers of 2 leave the standardised data the same bits, so only the Jacobian differs."""

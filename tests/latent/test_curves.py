@@ -10,6 +10,7 @@ import objective_tools as tools
 import pytest
 from latent_spaces import BALL, SPHERE, decoding
 from scipy import optimize
+from slow_cases import fast
 
 from jaxvae import latent, posteriors, priors
 from jaxvae.common.errors import UserError
@@ -84,6 +85,7 @@ def test_geodesics_of_a_globe_are_great_circles():
     assert latent.geodesic(model, {}, z_a, z_b, 2).shape == (3, 2, 2)
 
 
+@pytest.mark.slow
 def test_a_geodesic_goes_round_a_hill_as_scipys_does():
     model, fine = decoding(hill), 8 * latent.SUBDIVISIONS + 1
     z_a, z_b = jnp.asarray([[-1.5, 0.2], [-1.0, -0.1]]), jnp.asarray([[1.5, 0.1], [1.2, 0.5]])
@@ -184,7 +186,7 @@ def interpolated(model, path="linear", num=3, x=tools.X):
     return jax.eval_shape(run)  # nothing is computed
 
 
-@pytest.mark.parametrize("path", latent.PATHS)
+@pytest.mark.parametrize("path", fast(latent.PATHS, "linear"))
 def test_paths_in_every_space_exist_or_are_refused(path):
     for name in ("diagonal_gaussian", "full_covariance", "planar_flow", "radial_flow", "hamiltonian",
                  "inverse_autoregressive_flow", "delta"):  # fmt: skip

@@ -60,7 +60,7 @@ def deviations(method, shift, log_ratio):
     [
         (metropolis_within_gibbs, 0.7, 0.5),
         pytest.param(metropolis_within_gibbs, 0.0, 0.0, marks=pytest.mark.slow),
-        (pseudo_gibbs, 0.0, 0.0),
+        pytest.param(pseudo_gibbs, 0.0, 0.0, marks=pytest.mark.slow),
     ],
 )
 def test_the_chains_have_the_conditional_law(method, shift, log_ratio):
@@ -108,6 +108,7 @@ def test_the_likelihood_of_missing_values_is_the_closed_form(assert_mean, shift,
     assert_mean(jax.vmap(lambda key: run(key, lg.X, OBSERVED))(keys), expected)
 
 
+@pytest.mark.slow
 def test_the_likelihood_of_missing_values_at_the_ends():
     """Nothing is missing in the rows 0 and 2, whatever their other estimates are; all in the others."""
     observed = np.asarray([[True], [False], [True], [False]])
@@ -148,6 +149,7 @@ def test_metropolis_visits_binary_values_as_often_as_enumeration_says(random_lik
     np.testing.assert_allclose(estimate, np.log(expected), atol=0.15)
 
 
+@pytest.mark.slow
 def test_log_probs_by_value_sum_to_that_of_the_whole(random_like):
     shape = (2, 3, 1)
     x = np.random.default_rng(0).integers(0, 2, size=(4, *shape)).astype(np.float32)

@@ -56,7 +56,7 @@ def test_weights_are_unbiased_however_short_the_path(start, assert_mean):
         assert_mean(np.exp(-gap), 1)
 
 
-@pytest.mark.parametrize("start", fast(STARTS, "prior"))
+@pytest.mark.parametrize("start", fast(STARTS, "posterior"))
 def test_bounds_bracket_the_truth_and_close_with_the_temperatures(start):
     for few, many in zip(gaps(5, start), gaps(80, start), strict=True):
         assert few.mean() > 4 * few.std() / np.sqrt(len(few))
@@ -123,6 +123,7 @@ def test_pilot_finds_steps_that_are_accepted_as_often_as_they_should_be():
     assert abs(accepted.mean() - annealing.ACCEPTANCE) < 0.1
 
 
+@pytest.mark.slow
 def test_rate_distortion_curve_of_a_gaussian():
     """p(z) exp(-b d) is a Gaussian of precision I + b W'W / s^2, and the columns of W are orthogonal."""
     curve = jax.jit(lambda key: rate_distortion(lg.MODEL, WRONG, key, lg.X, 300, 300, num_leapfrog=5, num_points=7))

@@ -63,6 +63,7 @@ def test_every_weight_of_the_exact_posterior_is_the_evidence():
     np.testing.assert_allclose(jax.jit(nll(EXACT, 10))(jax.random.key(1)), -lg.LOG_PX, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_gradient_of_the_elbo_at_the_exact_posterior_is_that_of_the_evidence(assert_mean):
     gradient = jax.grad(lambda params, key: elbos(params, key).sum())
     got = jax.jit(jax.vmap(lambda key: gradient(lg.params(*EXACT), key)))(jax.random.split(jax.random.key(0), 10_000))
@@ -82,6 +83,7 @@ def test_importance_nll_of_one_sample_is_the_elbo_in_expectation(assert_mean):
     assert_mean(over_keys(nll(WRONG, 1), 10_000), lg.gap(*WRONG) - lg.LOG_PX)
 
 
+@pytest.mark.slow
 def test_importance_nll_falls_with_the_number_of_samples():
     estimates = [over_keys(nll(WRONG, k), 4000).mean(axis=1) for k in (1, 8)]
     for higher, lower in zip(estimates, [*estimates[1:], np.full(4000, -lg.LOG_PX.mean())], strict=True):

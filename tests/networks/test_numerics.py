@@ -287,6 +287,7 @@ def test_what_can_be_accumulated():
 # Rematerialisation.
 
 
+@pytest.mark.slow
 def test_rematerialised_networks_have_the_same_gradients_and_keep_less_for_them():
     again = computed(DEEP, remat=True)
     (params, loss), (params_again, loss_again) = traced(objective_of(DEEP)), traced(objective_of(again))

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from sequence_tools import CASES, NOISY, ONE, SHAPES, TRAINING, V, batch, small
+from slow_cases import fast
 
 from jaxvae import likelihoods, objectives
 from jaxvae.networks.recurrent_cells import LSTM, drop, steps_before
@@ -69,7 +70,7 @@ def test_the_lstm_is_that_of_pytorch(reverse, lengths, random_like):
     )
 
 
-@pytest.mark.parametrize(("kind", "network"), CASES)
+@pytest.mark.parametrize(("kind", "network"), fast(CASES, ("text", "lstm"), ("music", "hierarchical")))
 @pytest.mark.parametrize("num_context", [pytest.param(0, marks=pytest.mark.slow), 3])
 def test_teacher_forcing_is_one_step_after_the_other(kind, network, num_context, random_like):
     model, x, z = small(kind, network, num_context, **NOISY), batch(kind), normal(4, 2)
@@ -100,7 +101,7 @@ def test_teacher_forcing_is_one_step_after_the_other(kind, network, num_context,
     assert np.all(log_prob != np.asarray(run(params, z[::-1], x, context)[0])), "z is not looked at"
 
 
-@pytest.mark.parametrize("likelihood", ["pixel", pytest.param("categorical", marks=pytest.mark.slow), "poisson"])
+@pytest.mark.parametrize("likelihood", fast(["pixel", "categorical", "poisson"], "pixel"))
 def test_frames_take_any_likelihood_of_single_values(likelihood, random_like):
     made = {
         "pixel": likelihoods.gaussian(learn="pixel"),
@@ -236,7 +237,7 @@ def test_words_and_outputs_are_dropped_at_their_rates(assert_mean):
     assert Noise(0.3).apply({}, x, ones)[1] is True
 
 
-@pytest.mark.parametrize("network", ["lstm", "hierarchical"])
+@pytest.mark.parametrize("network", fast(["lstm", "hierarchical"], "lstm"))
 def test_noise_is_only_where_there_is_a_key(network, random_like):
     plain, x, z = small(network=network), batch(), normal(4, 2)
     params = random_like(plain.init, jax.random.key(0))

@@ -34,6 +34,7 @@ def test_the_loss_is_reconstruction_and_the_weighted_distance(name, kind, random
     assert objective.whole_batch
 
 
+@pytest.mark.slow
 def test_the_distance_is_of_the_latents_and_the_priors_samples(random_like):
     model = tools.gumbel_model(straight_through=True)  # latents of shape [2, 3]
     params = {"model": random_like(model.init, jax.random.key(0))}

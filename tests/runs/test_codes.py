@@ -69,6 +69,7 @@ def test_a_table_is_read_back_to_the_same_numbers(run):
         assert [row[1] for row in rows] == list(map(str, found["row"]))
 
 
+@pytest.mark.slow
 def test_other_data_is_encoded_and_judged_beside_the_run_and_needs_no_own_data_to_encode(run, expected, tmp_path):
     own = run.parent / "rows.npz"
     before = (run / "results.json").read_bytes()

@@ -78,6 +78,7 @@ def test_the_learning_rate_and_its_schedule_change_and_the_moments_stay(copy, ca
     assert 1e-3 < max(moved.values()) < 0.5  # with a rate of 0.1 at most, far down the cosine of 7 epochs
 
 
+@pytest.mark.slow
 def test_another_schedule_of_equal_rates_takes_the_same_steps_with_the_moments_that_were_kept(copy, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(copy, other)

@@ -7,6 +7,7 @@ import shutil
 
 import jax
 import numpy as np
+import pytest
 from numerics_tools import assert_same, launched
 
 from jaxvae import train
@@ -31,6 +32,7 @@ def saved(workdir, step):
         return reader.arrays(step, weights=weights, rest=rest)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_without_the_key_takes_it_from_the_seed(tmp_path):
     whole, older = tmp_path / "whole", tmp_path / "older"
     settings = ("train.num_epochs=2", "seed=5", "optimizer.ema_decay=0.9")

@@ -124,9 +124,11 @@ def test_the_prior_needs_no_data_and_others_do(data, vae, capsys, refused):
         ("vae", options("gmm", covariance="round"), "Unknown covariance of the sampler 'gmm' 'round'"),
         ("vae", options("flow", steps=0), "steps=0; it must be 1 or more"),
         ("vae", options("autoregressive"), "'autoregressive' does not fit latents in R^n. Samplers that do: prior"),
-        ("codes", options("gmm"), "'gmm' does not fit latents in "),
-        ("codes", options("flow"), "Samplers that do: prior, pseudo_inputs, autoregressive"),
-        ("codes", ["--config.sample.temperature=0.5"], "0.5"),
+        pytest.param("codes", options("gmm"), "'gmm' does not fit latents in ", marks=pytest.mark.slow),
+        pytest.param(
+            "codes", options("flow"), "Samplers that do: prior, pseudo_inputs, autoregressive", marks=pytest.mark.slow
+        ),
+        pytest.param("codes", ["--config.sample.temperature=0.5"], "0.5", marks=pytest.mark.slow),
         ("vae", ["--config.sample.temperature=-1"], "sample.temperature is -1.0; it must be 0 or more"),
         ("vae", ["--config.sample.temperature=nan"], "sample.temperature is nan"),
         ("vae", ["--config.sample.num=0"], "sample.num is 0; it must be 1 or more"),

@@ -15,7 +15,11 @@ SHORT = ("--config=configs/vae.py", "--config.train.num_epochs=6", "--config.tra
 
 @pytest.mark.parametrize(
     ("select", "pick"),
-    [pytest.param("kl", min, marks=pytest.mark.slow), ("-kl", max), pytest.param("loss", None, marks=pytest.mark.slow)],
+    [
+        pytest.param("kl", min, marks=pytest.mark.slow),
+        pytest.param("-kl", max, marks=pytest.mark.slow),
+        pytest.param("loss", None, marks=pytest.mark.slow),
+    ],
 )
 def test_the_best_checkpoint_has_the_least_value(workdir, select, pick):
     assert (

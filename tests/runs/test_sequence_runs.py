@@ -34,7 +34,7 @@ def sentences(tmp_path_factory):
 @pytest.fixture(scope="module")
 def text(tmp_path_factory, sentences):
     workdir = tmp_path_factory.mktemp("run") / "text"
-    options = "--config.sample.decoding=random", "--config.evaluate.metrics=collapse,aggregate_kl"
+    options = "--config.sample.decoding=random", "--config.evaluate.metrics=", "--config.evaluate.report=False"
     assert run("--config=configs/text_vae.py", *SHORT, *options, f"--config.data.path={sentences}",
                f"--workdir={workdir}") == 0  # fmt: skip
     return workdir
@@ -48,12 +48,20 @@ def test_a_text_run_says_what_became_of_the_text_and_how_likely_it_is(text):
     (note,) = (note for note in found["data"]["notes"] if note.startswith("train: "))
     assert note.startswith("train: 43 sentences")
     assert note.endswith("0 too long, 2 empty")
-    assert not {"frechet", "prdc", "fidelity", "outliers"} & found["metrics"].keys()
-    assert found["metrics"]["collapse"]["decoder_variation"] is None
     lines = (text / "figures/reconstructions.txt").read_text().split("\n\n")[1:]
     words = {word for line in WORDS for word in line.split()} | {"<unk>", "(empty)"}
     assert len(lines) == 12
     assert {word for pair in lines for word in pair.split()} <= words
+
+
+@pytest.mark.slow
+def test_metrics_and_page_of_a_text_run(text):
+    options = "--config.evaluate.report=True", "--config.evaluate.metrics=collapse,aggregate_kl"
+    assert run(f"--workdir={text}", "--mode=evaluate", *options) == 0
+    found = json.loads((text / "results.json").read_text())
+    assert not {"frechet", "prdc", "fidelity", "outliers"} & found["metrics"].keys()
+    assert found["metrics"]["collapse"]["decoder_variation"] is None
+    words = {word for line in WORDS for word in line.split()} | {"<unk>", "(empty)"}
     page = (text / "report.html").read_text()
     assert page.count("<pre ") == page.count("<figcaption>") - page.count("<img ") == 4
     points = json.loads(re.search(r'<script id="data" type="application/json">(.*?)</script>', page, re.S)[1])["map"]
@@ -72,6 +80,7 @@ def test_the_vocabulary_comes_with_the_run_and_the_seed_changes_what_is_written(
     assert model.decode(params, z).mean.shape == (2, *model.data_shape)
 
 
+@pytest.mark.slow
 def test_sampling_writes_as_it_is_told_now(text, capsys):
     written = []
     for options in ("greedy",), ("random",), ("random", "--config.sample.decoding.temperature=20.0"):

@@ -113,6 +113,7 @@ def test_a_run_stops_early_says_so_stays_stopped_and_goes_on_with_more_patience(
     assert last(workdir)[0] == step + PER_EPOCH
 
 
+@pytest.mark.slow
 def test_a_resumed_run_stops_at_the_same_step_with_the_same_bits(rows, stopped, workdir):
     step, checksums, progress = last(stopped)
     until = f"--config.train.num_epochs={step // PER_EPOCH - 1}"  # between the best validation and the end

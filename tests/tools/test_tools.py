@@ -138,6 +138,7 @@ def test_impute_keeps_what_is_known_and_knows_its_error(method, mask, digits):
     assert "log_likelihood_of_missing" not in numbers
 
 
+@pytest.mark.slow
 def test_impute_takes_a_mask_of_ones_own(digits, tmp_path):
     observed = np.random.default_rng(0).random((8, 8, 1)) < 0.8
     np.save(tmp_path / "mask.npy", observed)
@@ -217,6 +218,7 @@ def test_the_ends_of_an_interpolation_are_the_reconstructions(found, posterior):
         np.testing.assert_allclose(arrays["z"][:, end], q.mean[start:16:2], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_interpolation_starts_where_it_is_told(digits, posterior):
     _, reconstruction = posterior
     for path in ("spherical", "geodesic"):
@@ -290,6 +292,7 @@ def test_a_mistake_is_refused(name, given, said, digits, refused):
     assert said in refused(f"--workdir={digits}", "--mode=tool", *options(name, **given))
 
 
+@pytest.mark.slow
 def test_a_mask_that_does_not_fit_is_refused(digits, refused, tmp_path):
     path = tmp_path / "mask.npy"
     for content, said in ((np.ones((7, 8, 1), bool), "[7, 8, 1]"), (np.ones((8, 8, 1)), "float64")):

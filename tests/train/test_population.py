@@ -50,6 +50,7 @@ def test_a_member_equals_the_same_seed_alone(name):
     assert np.abs(kernel[0] - kernel[1]).max() > 0.1
 
 
+@pytest.mark.slow
 def test_members_of_equal_parameters_draw_noise_of_their_own():
     objective, optimizer = objectives()["elbo"], optax.sgd(0.0)
     population = jax.vmap(functools.partial(train.init_state, objective, optimizer))(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from objective_tools import X, small
+from slow_cases import fast
 
 from jaxvae import likelihoods, networks, posteriors, priors
 from jaxvae.common.errors import UserError
@@ -193,7 +194,7 @@ def test_encode_all_gives_centres_draws_and_some_of_the_inputs(encoded):
     assert max(kept) > 9  # not the first ones
 
 
-@pytest.mark.parametrize("name", samplers.SAMPLERS)
+@pytest.mark.parametrize("name", fast(samplers.SAMPLERS, "prior", "gmm", "two_stage"))
 def test_each_sampler_draws_in_the_models_space_or_is_refused(encoded, name):
     model, params, fitting, _, codes = encoded
     sampler = samplers.SAMPLERS[name](**QUICK[name])
@@ -234,6 +235,7 @@ def test_prior_and_pseudo_inputs_of_a_vamp_are_one_distribution(assert_mean):
     assert_allclose(draws["prior"](key(4), 5, 0.0), np.broadcast_to(mixture.mean, (5, 2)), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_pseudo_inputs_of_training_examples_are_their_posteriors(assert_mean):
     codes = samplers.encode_all(EUCLIDEAN, NOTHING, [X], key(2))
     draw = samplers.pseudo_inputs(4).fit(EUCLIDEAN, NOTHING, codes, key(3))
@@ -245,6 +247,7 @@ def test_pseudo_inputs_of_training_examples_are_their_posteriors(assert_mean):
     assert_allclose(np.min(np.linalg.norm(cold[:, None] - q.mean, axis=-1), axis=1), 0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_on_a_ball_the_mixture_is_one_of_tangent_vectors(assert_mean):
     model, params, _ = of_space("ball")
     rng, mean, scale = np.random.default_rng(0), np.asarray([0.4, -0.8]), np.asarray([0.2, 0.5])
