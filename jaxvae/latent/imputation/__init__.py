@@ -5,8 +5,9 @@ p(x|z) must be a product over values, so that x_missing depends on x_observed th
 
 from jaxvae.latent.imputation.checks import check_mask
 from jaxvae.latent.imputation.gibbs import Imputation, metropolis_within_gibbs, pseudo_gibbs
+from jaxvae.latent.imputation.importance import Imputations, importance_imputation
 from jaxvae.latent.imputation.likelihood import missing_log_likelihood
 
 __all__ = [
-    "Imputation", "check_mask", "metropolis_within_gibbs", "missing_log_likelihood", "pseudo_gibbs",
+    "Imputation", "Imputations", "check_mask", "importance_imputation", "metropolis_within_gibbs", "missing_log_likelihood", "pseudo_gibbs",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ import numpy as np
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Params
 from jaxvae.distributions.structure import value_log_probs
-from jaxvae.models.base import Model
+from jaxvae.models.base import Model, context_args
 
 
 def check_mask(x: Array, observed: Array | np.ndarray) -> None:
@@ -23,7 +23,9 @@ def check_mask(x: Array, observed: Array | np.ndarray) -> None:
         )
 
 
-def require_values(model: Model, params: Params, x: Array, observed: Array) -> None:
+def require_values(
+    model: Model, params: Params, x: Array, observed: Array | np.ndarray, context: Array | None = None
+) -> None:
     """Raise UserError for a wrong shape of x or mask, or a likelihood that is not a product of densities of values."""
     if x.shape[1:] != model.data_shape:
         raise UserError(f"Data of shape {list(x.shape)} do not fit a model of examples {list(model.data_shape)}.")
@@ -34,4 +36,5 @@ def require_values(model: Model, params: Params, x: Array, observed: Array) -> N
             "likelihood such as 'bernoulli' or 'gaussian'; the tool 'denoise' works with any."
         )
     z = jnp.zeros((1, *model.latent_shape))
-    jax.eval_shape(lambda: value_log_probs(model.decode(params, z), jnp.zeros((1, *model.data_shape))))
+    one = context_args(None if context is None else context[:1])
+    jax.eval_shape(lambda: value_log_probs(model.decode(params, z, *one), jnp.zeros((1, *model.data_shape))))

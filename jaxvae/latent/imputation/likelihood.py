@@ -54,7 +54,8 @@ def _missing(model, params, key, x, observed, num_samples: int, fillings: int) -
     whole, masks = (jnp.broadcast_to(array, (fillings, *x.shape)) for array in (x, observed))
     start, gibbs, _ = make_chain(model, params, whole.reshape(-1, *x.shape[1:]), masks.reshape(-1, *x.shape[1:]))
     filled, _ = advance(gibbs, start(start_key), fill_key, FILLING_STEPS)
-    q: Any = model.encode(params, jnp.concatenate([whole, filled.reshape(whole.shape)]))
+    seen = {"mask": jnp.concatenate([jnp.ones_like(masks), masks])} if model.mask_input else {}
+    q: Any = model.encode(params, jnp.concatenate([whole, filled.reshape(whole.shape)]), **seen)
     prior: Any = model.prior(params)
     parts = 2 * fillings + 1
     rounds = -(-num_samples // parts)

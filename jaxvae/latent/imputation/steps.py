@@ -15,6 +15,7 @@ Step = Callable[[Any, Key], tuple[Any, tuple[Array, Array]]]
 def make_chain(model: Model, params: Params, x: Array, observed: Array) -> tuple[Callable, Step, Step]:
     """Return `start(key) -> (x, z)` and both steps `((x, z), key) -> (x, z), (decoder's mean, accepted)`."""
     prior = model.prior(params)
+    seen = {"mask": observed} if model.mask_input else {}  # such a posterior was trained on incomplete x
 
     def start(key: Key) -> tuple[Array, Array]:
         z_key, x_key = jax.random.split(key)
@@ -23,14 +24,14 @@ def make_chain(model: Model, params: Params, x: Array, observed: Array) -> tuple
 
     def gibbs(state, key):
         z_key, x_key = jax.random.split(key)
-        z: Any = model.encode(params, state[0]).sample(z_key)
+        z: Any = model.encode(params, state[0], **seen).sample(z_key)
         likelihood = model.decode(params, z)
         return (jnp.where(observed, x, likelihood.sample(x_key)), z), (likelihood.mean, jnp.ones(len(x)))
 
     def metropolis(state, key):
         z_key, x_key, accept_key = jax.random.split(key, 3)
         filled, z = state
-        q: Any = model.encode(params, filled)
+        q: Any = model.encode(params, filled, **seen)
         both = jnp.stack([z, q.sample(z_key)])
         likelihood: Any = model.decode(params, both)
         log_weight = likelihood.log_prob(filled) + prior.log_prob(both) - q.log_prob(both)

@@ -1,0 +1,113 @@
+"""Imputation by importance sampling: the mean, and draws, of p(x_missing | x_observed)."""
+
+import math
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxvae.common.errors import UserError
+from jaxvae.common.types import Array, Key, Params
+from jaxvae.distributions.structure import observed_log_prob
+from jaxvae.latent.imputation.checks import require_values
+from jaxvae.models.base import Model, context_args, draw, encode_batch
+
+AT_A_TIME = 2**21  # decoder outputs
+
+
+class Imputations(NamedTuple):
+    """Imputed values; observed values are unchanged in both arrays.
+
+    Attributes:
+      mean: `[B, *data_shape]`, E[x_missing | x_observed], the single imputation of least squared error.
+      draws: `[M, B, *data_shape]`, draws from p(x_missing | x_observed), for multiple imputation.
+      effective: `[B]`, the effective number of samples of z, from 1 to K.
+    """
+
+    mean: Array
+    draws: Array
+    effective: Array
+
+
+def importance_imputation(
+    model: Model,
+    params: Params,
+    key: Key,
+    x: Array,
+    observed: Array,
+    num_samples: int = 1000,
+    num_draws: int = 0,
+    context: Array | None = None,
+) -> Imputations:
+    """Impute by self-normalised importance sampling (Mattei & Frellsen 2019, arXiv:1812.02633).
+
+    z_k ~ q(z | x_observed) has the weight w_k = p(x_observed | z_k) p(z_k) / q(z_k | x_observed), normalised over k.
+    The mean is that of the decoder's means, sum_k w_k E[x | z_k]; a draw takes z from the z_k by their weights
+    (sampling-importance-resampling), and x from p(x|z). Both are exact as K grows.
+
+    Args:
+      model: posterior and likelihood must be densities, the likelihood a product over values.
+      params: its parameters.
+      key: for all draws.
+      x: `[B, *data_shape]`; missing values may be anything, NaN too.
+      observed: bool mask that broadcasts to x; True where x is observed.
+      num_samples: K; the memory does not grow with it.
+      num_draws: M.
+      context: `[B, C]` of a conditional model.
+
+    Raises:
+      UserError: a mask of another shape or type, K below 1 or M below 0, or a model without such densities.
+    """
+    require_values(model, params, x, observed, context)
+    if not model.has_likelihood:
+        raise UserError("Imputation by importance sampling needs a posterior with a density: take 'diagonal_gaussian'.")
+    if num_samples < 1 or num_draws < 0:
+        raise UserError(f"num_samples is {num_samples} and num_draws {num_draws}; they must be at least 1 and 0.")
+    return _importance(model, params, key, x, jnp.broadcast_to(observed, x.shape), context, num_samples, num_draws)
+
+
+@partial(jax.jit, static_argnames=("model", "num_samples", "num_draws"))
+def _importance(model, params, key, x, observed, context, num_samples: int, num_draws: int) -> Imputations:
+    batch = {"x": x, "mask": observed} | ({} if context is None else {"context": context})
+    posterior, prior = encode_batch(model, params, batch), model.prior(params, *context_args(context))
+    sample_key, choice_key, x_key = jax.random.split(key, 3)
+    outputs = x.size * model.likelihood.outputs_per_value
+    chunk = max(1, min(num_samples, AT_A_TIME // outputs))
+    at_edge = model.latent.space.at_edge
+
+    def add(carry: tuple[Array, ...], start: Array) -> tuple[tuple[Array, ...], None]:
+        total, of_squares, mean, kept = carry
+        z, log_posterior = draw(jax.random.fold_in(sample_key, start), posterior, chunk, exact=True)
+        likelihood: Any = model.decode(params, z, *context_args(context))
+        log_prior: Any = prior.log_prob(z)
+        log_weight = observed_log_prob(likelihood, x, observed) + log_prior - log_posterior
+        if at_edge is not None:
+            log_weight = jnp.where(at_edge(z), -jnp.inf, log_weight)
+        log_weight = jnp.where(start + jnp.arange(chunk)[:, None] < num_samples, log_weight, -jnp.inf)
+        log_weight = jnp.where(jnp.isnan(log_weight), -jnp.inf, log_weight)
+        of_chunk = jax.nn.logsumexp(log_weight, axis=0)
+        following = jnp.logaddexp(total, of_chunk)
+        base = jnp.where(jnp.isfinite(following), following, 0.0)
+        weights = jnp.exp(log_weight - base)
+        mean = _by_row(jnp.exp(total - base), mean) * mean
+        mean += jnp.einsum("kb,kbn->bn", weights, likelihood.mean.reshape(*weights.shape, -1)).reshape(x.shape)
+        pick_key, keep_key = jax.random.split(jax.random.fold_in(choice_key, start))
+        picked = jax.random.categorical(pick_key, log_weight, axis=0, shape=(num_draws, len(x)))
+        candidate = z[picked, jnp.arange(len(x))]
+        is_new = jax.random.uniform(keep_key, picked.shape) < jnp.exp(of_chunk - base)
+        kept = jnp.where(_by_row(is_new, candidate), candidate, kept)
+        return (following, jnp.logaddexp(of_squares, jax.nn.logsumexp(2 * log_weight, axis=0)), mean, kept), None
+
+    empty = jnp.full(len(x), -jnp.inf)
+    start = empty, empty, jnp.zeros(x.shape), jnp.zeros((num_draws, len(x), *model.latent_shape))
+    (total, of_squares, mean, kept), _ = jax.lax.scan(add, start, jnp.arange(0, num_samples, chunk))
+    draws = model.decode(params, kept, *context_args(context)).sample(x_key) if num_draws else kept
+    effective = jnp.exp(2 * total - of_squares)
+    draws = jnp.where(observed, x, draws) if num_draws else jnp.zeros((0, *x.shape))
+    return Imputations(jnp.where(observed, x, mean), draws, effective)
+
+
+def _by_row(values: Array, like: Array) -> Array:
+    """Reshape `[...]` to the rank of an array `[..., *event]`."""
+    return values.reshape(*values.shape, *[1] * (like.ndim - values.ndim))
