@@ -9,5 +9,7 @@ from jaxvae.latent.imputation.importance import Imputations, importance_imputati
 from jaxvae.latent.imputation.likelihood import missing_log_likelihood
 
 __all__ = [
-    "Imputation", "Imputations", "check_mask", "importance_imputation", "metropolis_within_gibbs", "missing_log_likelihood", "pseudo_gibbs",
+    "Imputation", "Imputations", "check_mask", "importance_imputation", "metropolis_within_gibbs",
+    "missing_log_likelihood",
+    "pseudo_gibbs",
 ]  # fmt: skip

@@ -1,6 +1,5 @@
 """Imputation by importance sampling: the mean, and draws, of p(x_missing | x_observed)."""
 
-import math
 from functools import partial
 from typing import Any, NamedTuple
 
