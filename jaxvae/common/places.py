@@ -7,17 +7,20 @@ from pathlib import Path
 
 from jaxvae.common.errors import UserError
 
-BUNDLED = {"images": ("digits", "shapes", "color_shapes"), "text": ("sentences",), "music": ("melodies",)}
+BUNDLED = {"images": ("digits", "shapes", "color_shapes"), "text": ("sentences",), "music": ("melodies",),
+           "table": ("wine", "diabetes", "breast_cancer")}  # fmt: skip
 WANTED = {
     "images": "arrays (.npz, .npy, .mat, .h5), a table (.csv, .tsv, .parquet), an .h5ad file, or a folder of images or "
     "arrays",
     "text": "a text file with one sentence per line, or a folder of such files",
+    "table": "a table (.csv, .tsv, .parquet)",
     "music": "an .npz of frames, a MIDI file (.mid, .midi), or a folder of MIDI files",
 }
 SUFFIXES = {  # (): any
     "images": (".npz", ".npy", ".mat", ".h5", ".hdf5", ".h5ad", ".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet"),
     "text": (),
     "music": (".npz", ".mid", ".midi"),
+    "table": (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet"),
 }
 
 

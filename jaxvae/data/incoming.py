@@ -10,9 +10,10 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.sequences import PADDING
 from jaxvae.data import annotated, tables
 from jaxvae.data.checks import where_not_finite
+from jaxvae.data.columns import encode_like
 from jaxvae.data.context import own_names
 from jaxvae.data.files import finished
-from jaxvae.data.kinds import load_data
+from jaxvae.data.kinds import load_data, load_table
 from jaxvae.data.load import from_arrays, prepare_found
 from jaxvae.data.preprocess import binarize
 from jaxvae.data.resize import resize
@@ -41,6 +42,10 @@ def as_dataset(x: Any, settings: Mapping[str, Any], name: str = IN_MEMORY) -> Da
     if isinstance(x, (str, Path)):
         where = {"path": str(x)} if Path(x).expanduser().exists() else {"name": str(x), "path": ""}
         return load_data({**settings, **where})
+    if settings["kind"] == "table":
+        if not tables.is_table(x):
+            raise UserError(f"data.kind is 'table', but the data is a {type(x).__name__}: give a data frame or a file.")
+        return load_table({**settings, "name": name}, x)
     label, size = settings.get("label", ""), settings["image_size"]
     context = settings.get("context", "")
     own = own_names(context)
@@ -168,6 +173,8 @@ def _columns(spec: DataSpec, x: Any) -> np.ndarray:
                 f"{', '.join(missing[:10])}."
             )
         return annotated.matrix(x[:, list(spec.columns)] if spec.columns else x)
+    if tables.is_table(x) and spec.table:
+        return encode_like(spec.table, x, "x")
     if tables.is_table(x) and hasattr(x, "columns"):
         return tables.columns_of(x, spec.columns, "x") if spec.columns else np.asarray(x)
     return _array(x)

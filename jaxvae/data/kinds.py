@@ -6,14 +6,14 @@ from typing import Any
 
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.optional import require
-from jaxvae.common.places import check_named
-from jaxvae.data import melodies, music, sentences, text
+from jaxvae.common.places import SUFFIXES, check_named, check_own
+from jaxvae.data import bundled_tables, columns, melodies, music, sentences, tables, text
 from jaxvae.data.load import load as load_images
-from jaxvae.data.load import prepare
+from jaxvae.data.load import prepare, prepare_found
 from jaxvae.data.split import Dataset, Split
 
-KINDS = ("images", "text", "music")
-NOT_OF_IMAGES = ("kind", "sequence", "pixel_range", "workers", "options", "scaling")
+KINDS = ("images", "text", "music", "table")
+NOT_OF_IMAGES = ("kind", "sequence", "pixel_range", "workers", "options", "scaling", "columns")
 
 
 def load_sequences(kind: str, name: str, path: str, validation_fraction: float, options: Mapping[str, Any]) -> Dataset:
@@ -52,6 +52,27 @@ def load_sequences(kind: str, name: str, path: str, validation_fraction: float, 
     return whole._replace(sequence=kind, vocabulary=vocabulary, notes=notes)
 
 
+def open_table(settings: Mapping[str, Any]) -> tuple[Any, str, tuple[str, ...]]:
+    """Read the table of the section `data`: an Arrow table, its name, and notes."""
+    if not settings["path"]:
+        check_named(settings["name"], "table")
+        return bundled_tables.load(settings["name"]), settings["name"], ()
+    path = Path(settings["path"]).expanduser()
+    check_own(path, "table")
+    suffix = next((end for end in SUFFIXES["table"] if path.name.lower().endswith(end)), "")
+    table, notes = tables.opened(path, suffix, settings["label"])
+    return table, str(path), notes
+
+
+def load_table(settings: Mapping[str, Any], frame: Any = None) -> Dataset:
+    """Load a table with a kind for each column, see `columns.from_table`: of the settings, or a data frame."""
+    name = settings["name"]
+    table, source, notes = open_table(settings) if frame is None else (frame, name, ())
+    found = columns.from_table(table, source, settings["label"], settings.get("columns", ()))
+    found = found._replace(notes=(*notes, *found.notes))
+    return prepare_found(name, found, settings["validation_fraction"], "none")
+
+
 def load_data(settings: Mapping[str, Any]) -> Dataset:
     """Load the data set of the section `data` of a config.
 
@@ -67,6 +88,8 @@ def load_data(settings: Mapping[str, Any]) -> Dataset:
         )
     if kind == "images":
         return load_images(**{key: value for key, value in settings.items() if key not in NOT_OF_IMAGES})
+    if kind == "table":
+        return load_table(settings)
     return load_sequences(kind, settings["name"], settings["path"], settings["validation_fraction"], sequence)
 
 
@@ -79,16 +102,20 @@ def check_kind(settings: Mapping[str, Any]) -> None:
     kind = settings["kind"]
     if kind not in KINDS:
         raise unknown("data.kind", kind, KINDS)
+    if kind != "table" and settings.get("columns"):
+        raise UserError(f"data.columns sets the kinds of a table's columns, but data.kind is '{kind}': set it to 'table'.")
     if kind == "images":
         if settings["stream"]:
             require("grain")
         return
     unprocessed = {
-        "pixel_range": (), "binarization": "none", "image_size": 0, "stream": False, "scaling": "none", "label": "",
+        "pixel_range": (), "binarization": "none", "image_size": 0, "stream": False, "scaling": "none",
     }  # fmt: skip
+    unprocessed |= {} if kind == "table" else {"label": ""}
+    how = "each column of a table is scaled by its kind" if kind == "table" else f"{kind} is not preprocessed"
     for key, wanted in unprocessed.items():
         given = settings.get(key, wanted)
         if (tuple(given) if key == "pixel_range" else given) != wanted:
-            raise UserError(f"data.{key} is {given!r}, but {kind} is not preprocessed: set it to {wanted!r}.")
+            raise UserError(f"data.{key} is {given!r}, but {how}: set it to {wanted!r}.")
     if kind == "music":
         require("mido")  # the music of a run is written as MIDI files

@@ -111,7 +111,7 @@ def prepare_found(
     made = prepare(
         name, found.splits, greatest, validation_fraction, binarization, found.factor_names, columns=found.columns
     )
-    return made._replace(class_names=found.class_names, notes=(*found.notes, *made.notes))
+    return made._replace(class_names=found.class_names, notes=(*found.notes, *made.notes), table=found.table)
 
 
 def prepare(

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxvae.common.columns import Column
+from jaxvae.data.column_scaling import fit_columns
 from jaxvae.data.context import Field
 from jaxvae.data.missing import has_missing
 from jaxvae.data.preprocess import make_preprocess, to_unit_range
@@ -105,7 +106,7 @@ def describe(dataset: Dataset, settings: Mapping[str, Any]) -> tuple[DataSpec, t
     Raises:
       UserError: the settings do not fit the data.
     """
-    scaling = fit(dataset, settings)
+    scaling, table = fit_columns(dataset) if dataset.table else (fit(dataset, settings), ())
     x = dataset.train.x
     levels = 256 if scaling.scale else 2 if settings["binarization"] == "dynamic" else dataset.levels
     dtype, max_value = dataset.given or (x.dtype.name, float(dataset.max_value))
@@ -113,7 +114,7 @@ def describe(dataset: Dataset, settings: Mapping[str, Any]) -> tuple[DataSpec, t
         dataset.shape, levels, bool(scaling.scale) or (x.dtype == np.float32 and levels > 2), dataset.sequence,
         dataset.vocabulary, dataset.context_dim, dtype, max_value, scaling.value_range, scaling.shift, scaling.scale,
         columns=dataset.columns, class_names=dataset.class_names, factor_names=dataset.factor_names,
-        has_missing=has_missing(dataset.train),
+        has_missing=has_missing(dataset.train), table=table,
     )  # fmt: skip
     return spec, scaling.notes
 

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxvae.common.columns import Column
+
 SPLIT_SEED = 0  # splits are part of the data: the same in every run
 TEST_FRACTION = 0.2  # where the data has no test set of its own
 SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}
@@ -47,6 +49,7 @@ class Found(NamedTuple):
       class_names: names of the labels 0, 1 ...; () for labels that are numbers themselves.
       columns: names of the features of x `[N, F]`; () for none.
       notes: which parts of the source were used, and which were ignored.
+      table: the columns of a table, with kinds and categories; () for other data.
     """
 
     splits: dict[str, Split]
@@ -54,6 +57,7 @@ class Found(NamedTuple):
     class_names: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    table: tuple[Column, ...] = ()
 
 
 class Dataset(NamedTuple):
@@ -71,6 +75,7 @@ class Dataset(NamedTuple):
       columns: names of the features of x `[N, F]`; () for none.
       given: type and greatest possible value of x before `data.binarization`; () where it changed nothing.
       rows: see `rows_of_splits`; {} where each split is as the source has it.
+      table: the columns of a table, with kinds and categories; () for other data.
     """
 
     name: str
@@ -86,6 +91,7 @@ class Dataset(NamedTuple):
     columns: tuple[str, ...] = ()
     given: tuple[str, float] | tuple[()] = ()
     rows: Mapping[str, tuple[str, np.ndarray]] = {}
+    table: tuple[Column, ...] = ()
 
     @property
     def levels(self) -> int:

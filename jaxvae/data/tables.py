@@ -33,6 +33,17 @@ def read(path: Path, suffix: str, label: str = "", context: Sequence[str] = ()) 
     Raises:
       UserError: the file cannot be read, or see `from_table`.
     """
+    table, notes = opened(path, suffix, label)
+    found = from_table(table, str(path), label, context)
+    return found._replace(notes=(*notes, *found.notes))
+
+
+def opened(path: Path, suffix: str, label: str = "") -> tuple[Any, tuple[str, ...]]:
+    """Read a file to an Arrow table, see `read`; return notes too.
+
+    Raises:
+      UserError: the file cannot be read.
+    """
     arrow, notes = require("pyarrow"), ()
     try:
         if suffix == ".parquet":
@@ -42,8 +53,7 @@ def read(path: Path, suffix: str, label: str = "", context: Sequence[str] = ()) 
             notes = () if has_header else (f"'{path}' has no header: its columns are called 0, 1 ...",)
     except (arrow.ArrowException, OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"'{path}' cannot be read as a table: {first_line(error)}.") from error
-    found = from_table(table, str(path), label, context)
-    return found._replace(notes=(*notes, *found.notes))
+    return table, notes
 
 
 def from_table(frame: Any, source: str, label: str = "", context: Sequence[str] = ()) -> Found:
@@ -62,7 +72,7 @@ def from_table(frame: Any, source: str, label: str = "", context: Sequence[str] 
     Raises:
       UserError: there is no such column, no column of numbers, a column of another type, or a missing label.
     """
-    table = _table(frame, source)
+    table = as_arrow(frame, source)
     names = list(map(str, table.column_names))
     if label and label not in names:
         raise unknown("column", label, names, f" for data.label in '{source}'")
@@ -97,7 +107,7 @@ def columns_of(frame: Any, columns: Sequence[str], source: str) -> np.ndarray:
     Raises:
       UserError: a column is missing or holds no numbers.
     """
-    table = _table(frame, source)
+    table = as_arrow(frame, source)
     names = list(map(str, table.column_names))
     if missing := [name for name in columns if name not in names]:
         raise UserError(
@@ -110,7 +120,12 @@ def columns_of(frame: Any, columns: Sequence[str], source: str) -> np.ndarray:
     return np.column_stack(list(map(_numbers, found)))
 
 
-def _table(frame: Any, source: str) -> Any:
+def as_arrow(frame: Any, source: str) -> Any:
+    """Convert a data frame to an Arrow table, without the index of pandas.
+
+    Raises:
+      UserError: a column has mixed or unknown types.
+    """
     arrow = require("pyarrow")
     try:
         table = arrow.table(frame)

@@ -53,7 +53,9 @@ SETTINGS: dict[str, Setting | Part] = {
     "name": Setting("", "name of the run; its folder is runs/NAME"),
     "seed": Setting(0, "seed of the initial weights, the batches and all noise", SEED),
     "data.name": Setting("digits", "digits, shapes, color_shapes, sentences, melodies, a TFDS name or module:function"),
-    "data.kind": Setting("images", "images (or other arrays), text or music", choices=("images", "text", "music")),
+    "data.kind": Setting("images", "images (or other arrays), text, music, or table: columns of several kinds",
+                         choices=("images", "text", "music", "table")),
+    "data.columns": Setting((), "kinds of columns that the rule for tables gets wrong: name=kind,name=kind"),
     "data.options": Part({}, "options of your own data source, data.name=module:function"),
     "data.path": Setting("", "your own file or folder: arrays, images, text or MIDI files"),
     "data.data_dir": Setting("", "folder of TFDS data; else $TFDS_DATA_DIR, else ~/tensorflow_datasets"),
@@ -124,6 +126,7 @@ SETTINGS: dict[str, Setting | Part] = {
     "sample.num": Setting(64, "examples to draw", AT_LEAST_1),
     "sample.temperature": Setting(1.0, "scale of the draws of z", NOT_NEGATIVE),
     "sample.seed": Setting(-1, "seed of the draws; -1: the run's"),
+    "sample.format": Setting("csv", "file of the sampled rows of a table", choices=("csv", "parquet")),
     "sample.decoding": Part({"name": "greedy"}, "decoding of sequences"),
     "sample.sampler": Part({"name": "prior"}, "sampler of z"),
     "encode.split": Setting("test", "examples to encode", choices=("train", "validation", "test", "all")),
@@ -156,6 +159,9 @@ DATASETS = {
     "sentences": _sizes(40, 4, 100, 0.1),
     "ptb": _sizes(8, 1, 5, 0.1),
     "melodies": _sizes(100, 10, 100, 0.1),
+    "wine": _sizes(500, 25, 100, 0.1),
+    "diabetes": _sizes(300, 25, 100, 0.1),
+    "breast_cancer": _sizes(300, 25, 100, 0.1),
     "jsb": _sizes(100, 5, 100, 0.1),
 }
 

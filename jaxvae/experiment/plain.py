@@ -15,6 +15,7 @@ ADDED = {
     "data.scaling": "none",
     "data.label": "",
     "data.context": "",
+    "data.columns": [],
     "data.stream": False,
     "data.workers": 0,
     "model.name": "vae",
@@ -30,6 +31,7 @@ ADDED = {
     "optimizer.every": 1,
     "optimizer.groups": {},
     "sample.decoding": {"name": "greedy"},
+    "sample.format": "csv",
     "figures": {"format": "png"},
     "context": {"encoder": True, "decoder": True, "prior": False},
 }

@@ -1,0 +1,236 @@
+"""Columns of a table: their kinds by a rule, and their values as floats, codes for categories."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxvae.common.columns import KINDS, OF_CATEGORIES, Column
+from jaxvae.common.errors import UserError, unknown
+from jaxvae.common.optional import require
+from jaxvae.data import tables
+from jaxvae.data.split import LABEL_NAMES, Found, Split
+
+IGNORE = "ignore"  # in data.columns: leave the column out
+FEW = 10  # different whole numbers, at most, of an ordinal column
+EXACT = 2**24  # whole numbers below it are exact in float32
+SHOWN = 8  # names in a line
+
+
+class Values(NamedTuple):
+    """Values of a column: their type, as in `Column`, the values, and whether and in what order categories are given.
+
+    Attributes:
+      type: "float", "int", "bool" or "text"; "" where a column cannot be used.
+      values: `[N]`, floats with NaN for missing ones, or objects with None.
+      order: the categories of an ordered column; else ().
+    """
+
+    type: str
+    values: np.ndarray
+    order: tuple[Any, ...] = ()
+
+    @property
+    def present(self) -> np.ndarray:
+        """Return the observed values."""
+        kept = ~np.isnan(self.values) if self.values.dtype.kind == "f" else self.values != None  # noqa: E711 (by element)
+        return self.values[kept]
+
+
+def from_table(frame: Any, source: str, label: str = "", asked: Sequence[str] = ()) -> Found:
+    """Encode a table as floats, with a kind for each column.
+
+    The rule: two different values are binary; text and booleans are categorical, or ordinal where the column's type has
+    an order; whole numbers are ordinal if there are at most 10 different ones (a column of labels is categorical), else
+    counts if none is below 0; other numbers are positive if all are above 0, else real.
+
+    Args:
+      frame: a data frame of pandas, Polars, Arrow or any other with Arrow's interface.
+      source: its name, for messages.
+      label: column whose categories are the labels too; "" for one with a usual name (y, label, target ...).
+      asked: kinds that replace those of the rule, "name=kind"; the kind "ignore" leaves a column out.
+
+    Returns:
+      One split "train", x `[N, D]` float32 with NaN where a cell is empty; the columns; and notes with their kinds.
+
+    Raises:
+      UserError: no such column or kind; a column without a value, with one value only, with more categories than half
+        of its rows, or whose values do not fit the kind that is asked.
+    """
+    table = tables.as_arrow(frame, source)
+    names = list(map(str, table.column_names))
+    kinds = asked_kinds(asked, names, source)
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"The table '{source}' has several columns of the name {', '.join(twice)}. Rename them.")
+    if label and label not in names:
+        raise unknown("column", label, names, f" for data.label in '{source}'")
+    label = label or next((name for name in LABEL_NAMES if name in names), "")
+    found = {name: values_of(table.column(i)) for i, name in enumerate(names) if kinds.get(name) != IGNORE}
+    unused = [name for name, values in found.items() if not values.type] + [n for n in names if n not in found]
+    columns = [
+        _column(name, values, kinds.get(name, ""), name == label) for name, values in found.items() if values.type
+    ]
+    if not columns:
+        raise UserError(f"The table '{source}' has no column to learn from, but {', '.join(names) or 'none at all'}.")
+    x = np.column_stack([encode(column, found[column.name], source) for column in columns]).astype(np.float32)
+    labels, classes = _labels(columns, x, label)
+    return Found(
+        {"train": Split(x, labels)}, class_names=classes, columns=tuple(column.name for column in columns),
+        notes=_notes(columns, unused), table=tuple(columns),
+    )  # fmt: skip
+
+
+def encode_like(table: Sequence[Column], frame: Any, source: str) -> np.ndarray:
+    """Encode a data frame with the columns of a run, `[N, D]` float32 with NaN where a cell is empty.
+
+    Raises:
+      UserError: a column is missing, has another type, or holds a category that the training data lacks.
+    """
+    arrow = tables.as_arrow(frame, source)
+    names = list(map(str, arrow.column_names))
+    if missing := [column.name for column in table if column.name not in names]:
+        raise UserError(
+            f"The table lacks {len(missing)} of the {len(table)} columns that the run was trained on: "
+            f"{', '.join(missing[:10])}. It has {', '.join(names[:20])}."
+        )
+    found = [values_of(arrow.column(names.index(column.name))) for column in table]
+    rows = [encode(column, values, source) for column, values in zip(table, found, strict=True)]
+    return np.column_stack(rows).astype(np.float32)
+
+
+def encode(column: Column, values: Values, source: str) -> np.ndarray:
+    """Encode the values of a column, `[N]` floats with NaN where one is missing.
+
+    Raises:
+      UserError: a value that is not a number, or a category that the column does not have.
+    """
+    if column.has_categories:
+        codes: dict[Any, float] = {category: float(i) for i, category in enumerate(column.categories)}
+        if others := sorted({str(value) for value in values.present.tolist() if value not in codes}):
+            known = ", ".join(map(str, column.categories[:10]))
+            raise UserError(
+                f"The column '{column.name}' of '{source}' has {len(others)} values that are not among its categories: "
+                f"{', '.join(others[:5])}. Known: {known}{' ...' if len(column.categories) > 10 else ''}."
+            )
+        return np.array([codes.get(value, np.nan) for value in values.values.tolist()])
+    if len(values.present) and values.type not in ("int", "float"):
+        raise UserError(f"The column '{column.name}' of '{source}' must be numbers, {column.kind}, but it is not.")
+    numbers = np.array([np.nan if value is None else value for value in values.values.tolist()], np.float64)
+    low = {"positive": np.nextafter(0.0, 1.0), "count": 0.0}.get(column.kind, -np.inf)
+    if (numbers < low).any():
+        raise UserError(
+            f"The column '{column.name}' of '{source}' is {column.kind}, but its least value is {np.nanmin(numbers):g}. "
+            f"Set its kind to real, data.columns={column.name}=real, or mend the table."
+        )
+    return numbers
+
+
+def asked_kinds(asked: Sequence[str], names: Sequence[str], source: str) -> dict[str, str]:
+    """Read `data.columns`, "name=kind" each.
+
+    Raises:
+      UserError: an entry of another form, a column that does not exist, or an unknown kind.
+    """
+    kinds = {}
+    for entry in asked:
+        name, separator, kind = entry.rpartition("=")
+        if not separator:
+            raise UserError(f"data.columns has the entry '{entry}'; an entry is name=kind, 'age=count' for example.")
+        if name not in names:
+            raise unknown("column", name, names, f"'{source}' in data.columns")
+        if kind not in (*KINDS, IGNORE):
+            raise unknown("kind of column", kind, (*KINDS, IGNORE), f"'{name}' in data.columns")
+        kinds[name] = kind
+    return kinds
+
+
+def values_of(column: Any) -> Values:
+    """Return the values of a column of an Arrow table; of the type "" where they are neither numbers nor categories."""
+    types, type_ = require("pyarrow").types, column.type
+    order: tuple[Any, ...] = ()
+    if types.is_dictionary(type_):
+        order = tuple(column.unify_dictionaries().chunk(0).dictionary.to_pylist()) if type_.ordered else ()
+        column = column.cast(type_.value_type)
+        type_ = column.type
+    if types.is_string(type_) or types.is_large_string(type_) or types.is_string_view(type_):
+        texts = [None if value is None or not value.strip() else value for value in column.to_pylist()]
+        return Values("text", np.array(texts, object), order)
+    if types.is_boolean(type_):
+        return Values("bool", np.array(column.to_pylist(), object))
+    if not (types.is_integer(type_) or types.is_floating(type_) or types.is_decimal(type_) or types.is_null(type_)):
+        return Values("", np.zeros(len(column)))
+    numbers = np.asarray(column.cast(require("pyarrow").float64()).to_numpy(), np.float64)
+    seen = numbers[np.isfinite(numbers)]
+    return Values("int" if (seen == np.round(seen)).all() else "float", numbers, order)
+
+
+def _column(name: str, values: Values, asked: str, is_label: bool) -> Column:
+    present = values.present
+    distinct = list(values.order) or sorted(set(present.tolist()))
+    out = f"Leave it out by data.columns={name}={IGNORE}"
+    if not len(present):
+        raise UserError(f"All {len(values.values)} values of the column '{name}' are missing. {out}.")
+    if len(set(present.tolist())) == 1:
+        raise UserError(
+            f"The column '{name}' has one value only, {present[0]}, in all {len(present)} rows that have one: there is "
+            f"nothing to learn. {out}."
+        )
+    kind = asked or _rule(values, distinct, is_label)
+    if kind not in OF_CATEGORIES:
+        made = Column(name, kind, values.type)
+        if kind == "count" and (values.type != "int" or present.max() >= EXACT):
+            raise UserError(f"The column '{name}' cannot be a count: its values are not whole numbers below 2^24. {out}.")
+        encode(made, values, "data.columns" if asked else name)  # refuses values that do not fit
+        return made
+    if kind == "ordinal" and values.type == "text" and not values.order:
+        raise UserError(
+            f"The column '{name}' is text without an order, so it cannot be ordinal: give it an ordered type (of pandas, "
+            "Categorical(ordered=True)), or numbers, or the kind categorical."
+        )
+    if kind == "binary" and len(distinct) != 2:
+        raise UserError(f"The column '{name}' cannot be binary: it has {len(distinct)} different values, not 2.")
+    if len(distinct) > 2 and 2 * len(distinct) > len(present):
+        raise UserError(
+            f"The column '{name}' has {len(distinct)} categories in {len(present)} rows: more than half as many as rows "
+            f"cannot be learned, and a name or a number of a row says nothing about others. {out}."
+        )
+    plain = tuple(int(value) if values.type == "int" else value for value in distinct)
+    return Column(name, kind, values.type, plain)
+
+
+def _rule(values: Values, distinct: Sequence[Any], is_label: bool) -> str:
+    """Return the kind of a column, see `from_table`."""
+    if len(distinct) == 2:
+        return "binary"
+    if values.order:
+        return "ordinal"
+    if values.type not in ("int", "float"):
+        return "categorical"
+    if values.type == "int" and len(distinct) <= FEW:
+        return "categorical" if is_label else "ordinal"
+    if values.type == "int" and distinct[0] >= 0 and distinct[-1] < EXACT:
+        return "count"
+    return "positive" if distinct[0] > 0 else "real"
+
+
+def _labels(columns: Sequence[Column], x: np.ndarray, label: str) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Return the codes of the labels and their names; None where they are numbers, or one is missing."""
+    for i, column in enumerate(columns):
+        if column.name == label and column.has_categories and not np.isnan(x[:, i]).any():
+            return x[:, i].astype(np.int32), tuple(map(str, column.categories))
+    return None, ()
+
+
+def _notes(columns: Sequence[Column], unused: Sequence[str]) -> tuple[str, ...]:
+    by_kind: Mapping[str, list[str]] = {kind: [c.name for c in columns if c.kind == kind] for kind in KINDS}
+    lines = [
+        f"{len(names)} {kind} column{'' if len(names) == 1 else 's'} ({KINDS[kind]}): {_listed(names)}"
+        for kind, names in by_kind.items()
+        if names
+    ]
+    lines += [f"columns that are not used: {_listed(unused)}"] if unused else []
+    return (*lines, "another kind of a column: data.columns=NAME=KIND")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

@@ -1,0 +1,46 @@
+"""Rows of a table in its own terms: names, types, units and categories as they came."""
+
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxvae.common.columns import Column
+from jaxvae.common.optional import require
+
+FORMATS = ("csv", "parquet")
+
+
+def rows_of(table: Sequence[Column], x: np.ndarray) -> dict[str, np.ndarray]:
+    """Decode floats `[N, D]` in the units of a table to its columns, `{name: [N]}`.
+
+    Numbers that were whole in the training data are rounded, codes become the categories nearest to them, and positive
+    numbers and counts stay in their range.
+    """
+    return {column.name: _decoded(column, values) for column, values in zip(table, x.T, strict=True)}
+
+
+def as_frame(columns: Mapping[str, np.ndarray]) -> Any:
+    """Return a data frame of pandas, where it is installed; else the dictionary of columns."""
+    return require("pandas").DataFrame(dict(columns)) if find_spec("pandas") else dict(columns)
+
+
+def write(path: Path, columns: Mapping[str, np.ndarray]) -> None:
+    """Write columns `{name: [N]}` to a `.csv` or `.parquet` file, by the suffix of `path`."""
+    table = require("pyarrow").table({name: np.ascontiguousarray(array) for name, array in columns.items()})
+    if path.suffix == ".parquet":
+        require("pyarrow.parquet").write_table(table, path)
+    else:
+        require("pyarrow.csv").write_csv(table, path)
+
+
+def _decoded(column: Column, values: np.ndarray) -> np.ndarray:
+    values = np.asarray(values, np.float32)
+    if column.has_categories:
+        codes = np.clip(np.rint(values), 0, len(column.categories) - 1).astype(int)
+        return np.asarray(column.categories, object if column.type == "text" else None)[codes]
+    if column.kind in ("positive", "count"):
+        values = np.maximum(values, 0)
+    return np.rint(values).astype(np.int64) if column.type == "int" else values
