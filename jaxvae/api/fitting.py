@@ -122,7 +122,9 @@ def _base(what: Any, dataset: str) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Convert NumPy's scalars, and lists, as in a config."""
+    """Convert NumPy's scalars, lists, and dictionaries (to "name=value" entries), as in a config."""
+    if isinstance(value, Mapping):
+        return tuple(f"{name}={each}" for name, each in value.items())
     if isinstance(value, np.generic):
         return value.item()
     return tuple(value) if isinstance(value, list) else value

@@ -21,6 +21,7 @@ from jaxvae.api.settings import changed
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Params
 from jaxvae.data.incoming import as_dataset
+from jaxvae.data.rows import as_frame, rows_of
 from jaxvae.data.spec import DataSpec, viewed
 from jaxvae.experiment.parts import part
 from jaxvae.experiment.setup import Experiment, setup
@@ -96,11 +97,11 @@ class Run:
 
     def reconstruct(self, x: Any, context: Any = None, mask: Any = None) -> np.ndarray:
         """Reconstruct data from its codes: the means of p(x|z), `[N, *data_shape]`, in the data's own units."""
-        return viewed(self.config, self.spec, self._applied.reconstruct(x, context, mask))
+        return self._shown(self._applied.reconstruct(x, context, mask))
 
     def decode(self, z: Any, context: Any = None) -> np.ndarray:
         """Decode latents `[N, *latent_shape]`: the means of p(x|z), `[N, *data_shape]`, in the data's own units."""
-        return viewed(self.config, self.spec, self._applied.decode(z, context))
+        return self._shown(self._applied.decode(z, context))
 
     def sample(
         self, num: int = 64, seed: int | None = None, temperature: float = 1.0, context: Any = None
@@ -122,7 +123,7 @@ class Run:
         needs_codes = part("sampler", self.config["sample"]["sampler"])().needs_codes
         key = train.streams(jax.random.key(self.config["seed"] if seed is None else seed))["sample"]
         draw = self._trained.draw() if needs_codes else None
-        return viewed(self.config, self.spec, draw_samples(model, self.params, key, num, temperature, draw))
+        return self._shown(draw_samples(model, self.params, key, num, temperature, draw))
 
     def log_likelihood(
         self, x: Any, num_samples: int = 100, seed: int = 0, context: Any = None, mask: Any = None
@@ -136,6 +137,11 @@ class Run:
           UserError: posterior or likelihood is not a density.
         """
         return self._applied.log_likelihood(x, num_samples, seed, context, mask)
+
+    def _shown(self, x: Any) -> Any:
+        """Convert x to the data's own units; rows of a table to a data frame."""
+        found = viewed(self.config, self.spec, x)
+        return as_frame(rows_of(self.spec.table, found)) if self.spec.table else found
 
     def evaluate(self, metrics: str = "", **settings: Any) -> dict[str, Any]:
         """Compute the test loss and log-likelihood, and metrics by name ("collapse,frechet", or "all" that fit).
@@ -219,7 +225,7 @@ class Run:
             return self._known
         dataset = None if self._data is None else as_dataset(self._data, self.config["data"])
         experiment = setup(self.config, dataset, self._objects)
-        check_data(self._restored.info, experiment.data_checksum, self.workdir)
+        check_data(self._restored.info, experiment, self.workdir)
         return experiment
 
     @cached_property

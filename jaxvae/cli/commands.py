@@ -116,7 +116,7 @@ MODES = {
 
 
 def _same_data(experiment: Experiment, restored: Restored, workdir: Path) -> Experiment:
-    check_data(restored.info, experiment.data_checksum, workdir)
+    check_data(restored.info, experiment, workdir)
     return experiment
 
 

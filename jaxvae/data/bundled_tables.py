@@ -8,9 +8,9 @@ TARGET = "target"  # the column of the labels
 
 
 def load(name: str) -> Any:
-    """Return the Arrow table of "wine" (178 rows), "diabetes" (442) or "breast_cancer" (569), the target its last column.
+    """Return the Arrow table of "wine" (178 rows), "diabetes" (442) or "breast_cancer" (569).
 
-    The target is the name of the class; that of "diabetes" is the progression of the disease, a number.
+    The last column is the target: the name of the class, or, of "diabetes", the progression of the disease, a number.
     """
     datasets = require("sklearn.datasets")
     bunch = datasets.load_diabetes(scaled=False) if name == "diabetes" else getattr(datasets, f"load_{name}")()

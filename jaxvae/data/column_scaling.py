@@ -10,8 +10,8 @@ from jaxvae.data.split import Dataset
 def fit_columns(dataset: Dataset) -> tuple[Scaling, tuple[Column, ...]]:
     """Compute the scaling of a table from observed values of the training split, and the statistics of its columns.
 
-    Real columns are mapped to mean 0 and standard deviation 1, positive ones divided by their geometric mean; counts and
-    codes of categories stay as they are. Shares of categories are smoothed: each gets one more row than it has.
+    Real columns are mapped to mean 0 and standard deviation 1, positive ones divided by their geometric mean; counts
+    and codes of categories stay as they are. Shares of categories are smoothed: each gets one more row than it has.
     """
     x, mask = np.asarray(dataset.train.x, np.float64), dataset.train.mask
     mask = np.ones(x.shape, bool) if mask is None else mask

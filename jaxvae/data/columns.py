@@ -64,7 +64,7 @@ def from_table(frame: Any, source: str, label: str = "", asked: Sequence[str] = 
         raise UserError(f"The table '{source}' has several columns of the name {', '.join(twice)}. Rename them.")
     if label and label not in names:
         raise unknown("column", label, names, f" for data.label in '{source}'")
-    label = label or next((name for name in LABEL_NAMES if name in names), "")
+    label = label or _usual(names)
     found = {name: values_of(table.column(i)) for i, name in enumerate(names) if kinds.get(name) != IGNORE}
     unused = [name for name, values in found.items() if not values.type] + [n for n in names if n not in found]
     columns = [
@@ -73,7 +73,7 @@ def from_table(frame: Any, source: str, label: str = "", asked: Sequence[str] = 
     if not columns:
         raise UserError(f"The table '{source}' has no column to learn from, but {', '.join(names) or 'none at all'}.")
     x = np.column_stack([encode(column, found[column.name], source) for column in columns]).astype(np.float32)
-    labels, classes = _labels(columns, x, label)
+    labels, classes = labels_of(columns, x, label)
     return Found(
         {"train": Split(x, labels)}, class_names=classes, columns=tuple(column.name for column in columns),
         notes=_notes(columns, unused), table=tuple(columns),
@@ -119,10 +119,17 @@ def encode(column: Column, values: Values, source: str) -> np.ndarray:
     low = {"positive": np.nextafter(0.0, 1.0), "count": 0.0}.get(column.kind, -np.inf)
     if (numbers < low).any():
         raise UserError(
-            f"The column '{column.name}' of '{source}' is {column.kind}, but its least value is {np.nanmin(numbers):g}. "
-            f"Set its kind to real, data.columns={column.name}=real, or mend the table."
+            f"The column '{column.name}' of '{source}' is {column.kind}, but its least value is "
+            f"{np.nanmin(numbers):g}. Set its kind to real, data.columns={column.name}=real, or mend the table."
         )
     return numbers
+
+
+def describe_columns(table: Sequence[Column]) -> dict[str, str]:
+    """Describe the columns of a table by name: "a count", "categorical (a, b, c)"."""
+    return {
+        column.name: column.kind + (f" ({_listed(column.categories)})" if column.categories else "") for column in table
+    }
 
 
 def asked_kinds(asked: Sequence[str], names: Sequence[str], source: str) -> dict[str, str]:
@@ -179,20 +186,22 @@ def _column(name: str, values: Values, asked: str, is_label: bool) -> Column:
     if kind not in OF_CATEGORIES:
         made = Column(name, kind, values.type)
         if kind == "count" and (values.type != "int" or present.max() >= EXACT):
-            raise UserError(f"The column '{name}' cannot be a count: its values are not whole numbers below 2^24. {out}.")
+            raise UserError(
+                f"The column '{name}' cannot be a count: its values are not whole numbers below 2^24. {out}."
+            )
         encode(made, values, "data.columns" if asked else name)  # refuses values that do not fit
         return made
     if kind == "ordinal" and values.type == "text" and not values.order:
         raise UserError(
-            f"The column '{name}' is text without an order, so it cannot be ordinal: give it an ordered type (of pandas, "
-            "Categorical(ordered=True)), or numbers, or the kind categorical."
+            f"The column '{name}' is text without an order, so it cannot be ordinal: give it an ordered type (of "
+            "pandas, Categorical(ordered=True)), or numbers, or the kind categorical."
         )
     if kind == "binary" and len(distinct) != 2:
         raise UserError(f"The column '{name}' cannot be binary: it has {len(distinct)} different values, not 2.")
     if len(distinct) > 2 and 2 * len(distinct) > len(present):
         raise UserError(
-            f"The column '{name}' has {len(distinct)} categories in {len(present)} rows: more than half as many as rows "
-            f"cannot be learned, and a name or a number of a row says nothing about others. {out}."
+            f"The column '{name}' has {len(distinct)} categories in {len(present)} rows: more than half as many as "
+            f"rows cannot be learned, and a name or a number of a row says nothing about others. {out}."
         )
     plain = tuple(int(value) if values.type == "int" else value for value in distinct)
     return Column(name, kind, values.type, plain)
@@ -213,12 +222,17 @@ def _rule(values: Values, distinct: Sequence[Any], is_label: bool) -> str:
     return "positive" if distinct[0] > 0 else "real"
 
 
-def _labels(columns: Sequence[Column], x: np.ndarray, label: str) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """Return the codes of the labels and their names; None where they are numbers, or one is missing."""
+def labels_of(columns: Sequence[Column], x: np.ndarray, label: str) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Return the codes of the column of labels, `[N]`, and their names; None for numbers, or where one is missing."""
+    label = label or _usual([column.name for column in columns])
     for i, column in enumerate(columns):
         if column.name == label and column.has_categories and not np.isnan(x[:, i]).any():
             return x[:, i].astype(np.int32), tuple(map(str, column.categories))
     return None, ()
+
+
+def _usual(names: Sequence[str]) -> str:
+    return next((name for name in LABEL_NAMES if name in names), "")
 
 
 def _notes(columns: Sequence[Column], unused: Sequence[str]) -> tuple[str, ...]:
@@ -232,5 +246,5 @@ def _notes(columns: Sequence[Column], unused: Sequence[str]) -> tuple[str, ...]:
     return (*lines, "another kind of a column: data.columns=NAME=KIND")
 
 
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+def _listed(names: Sequence[Any]) -> str:
+    return ", ".join(map(str, names[:SHOWN])) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

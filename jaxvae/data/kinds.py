@@ -66,6 +66,7 @@ def open_table(settings: Mapping[str, Any]) -> tuple[Any, str, tuple[str, ...]]:
 
 def load_table(settings: Mapping[str, Any], frame: Any = None) -> Dataset:
     """Load a table with a kind for each column, see `columns.from_table`: of the settings, or a data frame."""
+    check_kind(settings)
     name = settings["name"]
     table, source, notes = open_table(settings) if frame is None else (frame, name, ())
     found = columns.from_table(table, source, settings["label"], settings.get("columns", ()))
@@ -103,7 +104,9 @@ def check_kind(settings: Mapping[str, Any]) -> None:
     if kind not in KINDS:
         raise unknown("data.kind", kind, KINDS)
     if kind != "table" and settings.get("columns"):
-        raise UserError(f"data.columns sets the kinds of a table's columns, but data.kind is '{kind}': set it to 'table'.")
+        raise UserError(
+            f"data.columns sets the kinds of a table's columns, but data.kind is '{kind}': set it to 'table'."
+        )
     if kind == "images":
         if settings["stream"]:
             require("grain")

@@ -27,7 +27,7 @@ def as_frame(columns: Mapping[str, np.ndarray]) -> Any:
     return require("pandas").DataFrame(dict(columns)) if find_spec("pandas") else dict(columns)
 
 
-def write(path: Path, columns: Mapping[str, np.ndarray]) -> None:
+def write_columns(path: Path, columns: Mapping[str, np.ndarray]) -> None:
     """Write columns `{name: [N]}` to a `.csv` or `.parquet` file, by the suffix of `path`."""
     table = require("pyarrow").table({name: np.ascontiguousarray(array) for name, array in columns.items()})
     if path.suffix == ".parquet":

@@ -11,6 +11,7 @@ import numpy as np
 from jaxvae import tools
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Params
+from jaxvae.data.rows import rows_of, write_columns
 from jaxvae.data.spec import DataSpec, viewed
 from jaxvae.evaluation.adding import added, is_sound
 from jaxvae.evaluation.results import evaluate, table
@@ -73,7 +74,13 @@ def _illustrate(run: TrainedRun, workdir: Path, results: dict[str, Any], missing
 
 
 def write_samples(workdir: Path, config: Mapping[str, Any], spec: DataSpec, x: Any, sampler: str) -> None:
-    """Write `samples.npz` with "x" as `viewed`, and its picture, text or music (`--mode=sample`)."""
+    """Write `samples.npz` with "x" as `viewed`, and its picture, text or music (`--mode=sample`).
+
+    The rows of a table become `samples.csv` or `.parquet`, by `sample.format`.
+    """
+    if spec.table:
+        _write_rows(workdir / "samples", config, rows_of(spec.table, viewed(config, spec, x)))
+        return
     title = TITLES["samples"] if sampler == "prior" else f"samples, z by '{sampler}'"
     rows = viewed(config, spec, x)[:, None]
     _write_arrays(workdir, "samples", config, spec, rows, title, ("x",))
@@ -82,6 +89,11 @@ def write_samples(workdir: Path, config: Mapping[str, Any], spec: DataSpec, x: A
 def write_reconstructions(experiment: Experiment, workdir: Path, params: Params) -> None:
     """Write `reconstructions.npz`, "x" and "reconstruction" as `viewed`, and a picture (`--mode=reconstruct`)."""
     rows, names = reconstructions(experiment, params, experiment.config["sample"]["num"]), ("x", "reconstruction")
+    if table := experiment.spec.table:
+        given, made = (rows_of(table, rows[:, i]) for i in range(2))
+        both = given | {f"{name} reconstructed": array for name, array in made.items()}
+        _write_rows(workdir / "reconstructions", experiment.config, both)
+        return
     title = TITLES["reconstructions"]
     _write_arrays(workdir, "reconstructions", experiment.config, experiment.spec, rows, title, names)
 
@@ -117,6 +129,15 @@ def write_tool(run: TrainedRun, workdir: Path) -> None:
     columns = found.rows.shape[1]
     shown = views.save(path, run.config, run.experiment.spec, found.rows, found.title, columns)
     print(f"wrote {path}: {', '.join(['.npz', '.json', *(p.suffix or 'a folder' for p in shown)])}")
+
+
+def _write_rows(path: Path, config: Mapping[str, Any], columns: Mapping[str, np.ndarray]) -> None:
+    if jax.process_index() != 0:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path = path.with_suffix(f".{config['sample']['format']}")
+    write_columns(path, columns)
+    print(f"wrote {path}: {len(next(iter(columns.values())))} rows, {len(columns)} columns")
 
 
 def _write_arrays(

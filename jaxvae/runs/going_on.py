@@ -38,7 +38,7 @@ def check(experiment: Experiment, optimizer: optax.GradientTransformation, workd
             info = read_info(workdir / "checkpoints" / str(step))
         except (OSError, ValueError):  # damaged: said when it is restored
             continue
-        check_data(info, experiment.data_checksum, workdir)
+        check_data(info, experiment, workdir)
         break
     before, now = load_config(workdir), experiment.config
     per_epoch = experiment.total_steps // now["train"]["num_epochs"]

@@ -12,10 +12,11 @@ import optax
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Tree
+from jaxvae.data.columns import describe_columns
 from jaxvae.experiment.plain import flatten
 from jaxvae.experiment.setup import Experiment
 from jaxvae.runs.checkpoint_reader import difference, shapes
-from jaxvae.runs.restore import restore_run
+from jaxvae.runs.restore import restore_run, spec_of
 from jaxvae.train import sharding
 from jaxvae.train.state import TrainState, init_state, join_state, split_state, streams
 
@@ -30,7 +31,7 @@ def start(
     """
 
     def check(info: dict[str, Any]) -> None:
-        check_data(info, experiment.data_checksum, workdir)
+        check_data(info, experiment, workdir)
 
     seed = experiment.config["seed"]
     init = partial(init_state, experiment.objective, optimizer)
@@ -102,11 +103,12 @@ def _common(group: str, here: Tree, there: Tree, folder: str) -> Tree:
     return there
 
 
-def check_data(info: Mapping[str, Any], checksum: int, workdir: Path | None) -> None:
-    """Check the checksum of the current training data against that of a checkpoint; `workdir` is None in memory.
+def check_data(info: Mapping[str, Any], experiment: Experiment, workdir: Path | None) -> None:
+    """Check the current training data against the info of a checkpoint; `workdir` is None in memory.
 
     Raises:
-      UserError: the run was trained on other data, or lacks the checksum of its data.
+      UserError: the run was trained on other data (the columns of a table that changed are named), or lacks the
+        checksum of its data.
     """
     which = "This run" if workdir is None else f"The run in '{workdir}'"
     if "data_checksum" not in info:
@@ -114,7 +116,16 @@ def check_data(info: Mapping[str, Any], checksum: int, workdir: Path | None) -> 
             f"{which} lacks the checksum of its training data in a checkpoint. Nothing was changed there. Restore the "
             "folder from a copy, or give another --workdir."
         )
-    if info["data_checksum"] != checksum:
+    before, now = describe_columns(spec_of(info).table), describe_columns(experiment.spec.table)
+    if changed := sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name)):
+        listed = "; ".join(
+            f"'{name}' was {before.get(name, 'not there')}, now {now.get(name, 'missing')}" for name in changed[:5]
+        )
+        raise UserError(
+            f"{which} was trained on a table with other columns: {listed}{' ...' if len(changed) > 5 else ''}. Nothing "
+            "was changed there. Give the former table, or another --workdir."
+        )
+    if info["data_checksum"] != experiment.data_checksum:
         raise UserError(
             f"{which} was trained on other data so far: its values, its labels or its size changed. Nothing was "
             "changed there. Give the former data (--config.data.path=..., or jaxvae.load(folder, data=...) in Python), "

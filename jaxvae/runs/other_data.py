@@ -9,7 +9,9 @@ import numpy as np
 from jaxvae import data
 from jaxvae.common.errors import UserError
 from jaxvae.data import checks, files
+from jaxvae.data.columns import encode_like, labels_of
 from jaxvae.data.context import of_split, own_names
+from jaxvae.data.kinds import open_table
 from jaxvae.data.missing import without_nan
 from jaxvae.data.spec import FIXED, DataSpec
 from jaxvae.data.split import Dataset, Found, Split
@@ -65,6 +67,10 @@ def _read(name: str, settings: Mapping[str, Any], spec: DataSpec) -> Found:
             if not settings["label"]:
                 raise
             return files.read(path, **how)  # new data may have no labels
+    if spec.table:
+        table, source, notes = open_table({**settings, "path": str(path) if path.exists() else "", "name": name})
+        x = encode_like(spec.table, table, source)
+        return Found({"test": Split(x, labels_of(spec.table, x, settings["label"])[0])}, notes=notes)
     where = {"path": str(path), "name": path.stem} if path.exists() else {"path": "", "name": name, "options": {}}
     as_it_came = {"binarization": "none"} if settings["binarization"] in FIXED else {}
     other = sources.load({**settings, **where, **as_it_came, "stream": False})

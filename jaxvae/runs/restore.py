@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxvae.common.columns import Column
 from jaxvae.common.errors import UserError, first_line
 from jaxvae.common.types import Tree
 from jaxvae.data.context import Field
@@ -69,7 +70,7 @@ def restore_run(
     with contextlib.closing(Reader(Path(workdir) / "checkpoints")) as reader:
         step, weights, info = reader.weights(checkpoint)
     try:
-        spec = _spec(info)
+        spec = spec_of(info)
         model, objective = rebuilt(config, spec, objects)
         _check_layout(objective, weights, workdir)
         return restored(config, spec, model, objective, (step, weights, info))
@@ -112,11 +113,16 @@ def _check_layout(objective: Objective, weights: dict[str, Tree], workdir: str |
         )
 
 
-def _spec(info: dict[str, Any]) -> DataSpec:
+def spec_of(info: Mapping[str, Any]) -> DataSpec:
+    """Return the facts of the data that a checkpoint's info holds."""
     data = info["data"]
-    of_json = {key: tuple(value) for key, value in data.items() if isinstance(value, list)}  # JSON has no tuples
-    plain: Any = [[tuple(v) if isinstance(v, list) else v for v in field] for field in data.get("context", ())]
-    fields = [Field(*field) for field in plain]
+    of_json = {key: _tuple(value) for key, value in data.items() if isinstance(value, list)}  # JSON has no tuples
+    fields = tuple(Field(*_tuple(field)) for field in data.get("context", ()))
     if data.get("context_dim") and not fields:  # of an earlier version
-        fields = [Field("context", "array", data["context_dim"])]
-    return DataSpec(**{**data, **of_json, "context": tuple(fields)})
+        fields = (Field("context", "array", data["context_dim"]),)
+    table = tuple(Column(*_tuple(column)) for column in data.get("table", ()))
+    return DataSpec(**{**data, **of_json, "context": fields, "table": table})
+
+
+def _tuple(values: Any) -> tuple[Any, ...]:
+    return tuple(tuple(value) if isinstance(value, list) else value for value in values)

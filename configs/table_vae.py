@@ -1,0 +1,22 @@
+"""VAE for tables with columns of several kinds, missing cells included (Nazabal et al. 2020, HI-VAE, arXiv:1807.03653).
+
+python launch.py --config=configs/table_vae.py                           # wine, bundled with scikit-learn
+python launch.py --config=configs/table_vae.py:breast_cancer             # or diabetes
+python launch.py --config=configs/table_vae.py --config.data.path=table.csv --config.data.columns=age=count
+"""
+
+from jaxvae.experiment import defaults
+
+
+def get_config(dataset=""):
+    config = defaults.get_config("table_vae", dataset or "wine")
+    config.data.kind = "table"
+    config.data.pixel_range = ()  # each column is scaled by its kind
+    config.model.latent_dim = 8
+    config.model.likelihood = {"name": "columns"}
+    config.network = {"name": "mlp", "hidden": (128, 128), "activation": "relu"}
+    config.train.batch_size = 64
+    config.train.num_epochs = 500
+    config.train.eval_every_epochs = 25
+    config.evaluate.metrics = ""
+    return config
