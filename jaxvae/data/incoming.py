@@ -42,7 +42,7 @@ def as_dataset(x: Any, settings: Mapping[str, Any], name: str = IN_MEMORY) -> Da
     if isinstance(x, (str, Path)):
         where = {"path": str(x)} if Path(x).expanduser().exists() else {"name": str(x), "path": ""}
         return load_data({**settings, **where})
-    if settings["kind"] == "table":
+    if settings.get("kind") == "table":
         if not tables.is_table(x):
             raise UserError(f"data.kind is 'table', but the data is a {type(x).__name__}: give a data frame or a file.")
         return load_table({**settings, "name": name}, x)

@@ -18,6 +18,7 @@ from objective_tools import CTX
 from slow_cases import fast
 
 from jaxvae import data, train
+from jaxvae.common.columns import Column
 from jaxvae.common.errors import UserError
 from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import build, defaults
@@ -41,6 +42,13 @@ def sequences(*shape, num_levels):
     return x
 
 
+RNG = np.random.default_rng(1)
+TABLE = (
+    Column("a", "real"), Column("b", "positive"), Column("c", "count"),
+    Column("d", "ordinal", "int", (1, 2, 3), 0.5, 0.5, (0.4, 0.4, 0.2)),
+    Column("e", "categorical", "text", ("p", "q", "r"), frequencies=(0.5, 0.4, 0.1)),
+    Column("f", "binary", "text", ("n", "y"), 0.5, 0.5, (0.5, 0.5)),
+)  # fmt: skip
 # By data.kind: examples, and what a model must know of them.
 EXAMPLES = {
     "images": (IMAGES, DataSpec((8, 8, 1), 17)),
@@ -49,6 +57,12 @@ EXAMPLES = {
         DataSpec((6,), 9, sequence="text", vocabulary=("<eos>", "<unk>", *"abcdefg")),
     ),
     "music": (sequences(6, 5, num_levels=2), DataSpec((6, 5), 2, sequence="music")),
+    "table": (
+        np.stack([RNG.normal(size=32), RNG.lognormal(size=32), *RNG.integers(0, 2, (4, 32))], axis=1).astype(
+            np.float32
+        ),
+        DataSpec((6,), is_float=True, value_range=(-3.0, 9.0), table=TABLE),
+    ),
 }
 CONTEXT = np.eye(3, dtype=np.float32)[np.arange(32) % 3]
 # Options that keep every part small here; they change no code path.
