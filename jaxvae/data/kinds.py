@@ -13,7 +13,9 @@ from jaxvae.data.load import prepare, prepare_found
 from jaxvae.data.split import Dataset, Split
 
 KINDS = ("images", "text", "music", "table")
-NOT_OF_IMAGES = ("kind", "sequence", "pixel_range", "workers", "options", "scaling", "columns")
+NOT_OF_IMAGES = (
+    "kind", "sequence", "pixel_range", "workers", "options", "scaling", "columns", "missing", "missing_seed",
+)  # fmt: skip
 
 
 def load_sequences(kind: str, name: str, path: str, validation_fraction: float, options: Mapping[str, Any]) -> Dataset:

@@ -1,5 +1,6 @@
-"""Missing values: NaN in floats, and whole columns without a value."""
+"""Missing values: NaN in floats, entries hidden for study (`data.missing`), and columns without a value."""
 
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,7 +8,10 @@ import numpy as np
 
 from jaxvae.common.errors import UserError
 from jaxvae.data.checks import named
-from jaxvae.data.split import Split
+from jaxvae.data.split import SPLIT_NAMES, Dataset, Split
+from jaxvae.data.stream import Rows
+
+CHUNK = 4096  # rows
 
 
 def without_nan(split: Split) -> Split:
@@ -49,3 +53,43 @@ def notes(splits: Mapping[str, Split]) -> tuple[str, ...]:
         return ()
     rows = sum(int((~mask.reshape(len(mask), -1)).any(axis=1).sum()) for mask in masks)
     return (f"{missing:,} of {total:,} values are missing ({missing / total:.1%}), in {rows:,} rows",)
+
+
+def hide(dataset: Dataset, fraction: float, seed: int = 0) -> Dataset:
+    """Hide each entry of x with the probability `fraction`, independently of all values: missing completely at random.
+
+    An example's mask depends on `seed` and its row in the source alone. `complete` keeps the splits as they were. Data
+    whose entries are hidden already is unchanged.
+
+    Raises:
+      UserError: sequences, streamed images, or a column without a value left.
+    """
+    if not fraction or dataset.complete:
+        return dataset
+    if dataset.sequence or isinstance(dataset.train.x, Rows):
+        kind = dataset.sequence or "streamed images: set data.stream to False"
+        raise UserError(f"data.missing is {fraction}, but entries cannot be hidden in {kind}.")
+    complete = {name: getattr(dataset, name) for name in SPLIT_NAMES}
+    hidden = {name: _hidden(dataset, name, split, fraction, seed) for name, split in complete.items()}
+    check_columns(hidden["train"], dataset.columns)
+    seen, left = (sum(_observed(split) for split in splits.values()) for splits in (complete, hidden))
+    note = f"data.missing={fraction}: {seen - left:,} of {seen:,} observed values are hidden, at random"
+    return dataset._replace(**hidden, complete=complete, notes=(*dataset.notes, note))
+
+
+def _hidden(dataset: Dataset, name: str, split: Split, fraction: float, seed: int) -> Split:
+    if not len(split.x):
+        return split
+    source, rows = dataset.rows[name][0] if name in dataset.rows else name, dataset.rows_of(name)
+    rng = np.random.Generator(np.random.PCG64([seed, zlib.crc32(source.encode())]))
+    mask = np.empty(split.x.shape, bool)
+    for start in range(0, int(rows.max()) + 1, CHUNK):  # rows in the order of the source
+        kept = rng.random((CHUNK, *split.x.shape[1:]), np.float32) >= fraction
+        here = (rows >= start) & (rows < start + CHUNK)
+        mask[here] = kept[rows[here] - start]
+    mask = mask if split.mask is None else mask & split.mask
+    return split._replace(x=np.where(mask, split.x, split.x.dtype.type(0)), mask=mask)
+
+
+def _observed(split: Split) -> int:
+    return split.x.size if split.mask is None else int(split.mask.sum())

@@ -76,6 +76,7 @@ class Dataset(NamedTuple):
       given: type and greatest possible value of x before `data.binarization`; () where it changed nothing.
       rows: see `rows_of_splits`; {} where each split is as the source has it.
       table: the columns of a table, with kinds and categories; () for other data.
+      complete: the splits by name before `data.missing` hid entries of x; {} where it hid none.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Dataset(NamedTuple):
     given: tuple[str, float] | tuple[()] = ()
     rows: Mapping[str, tuple[str, np.ndarray]] = {}
     table: tuple[Column, ...] = ()
+    complete: Mapping[str, Split] = {}
 
     @property
     def levels(self) -> int:

@@ -67,6 +67,8 @@ SETTINGS: dict[str, Setting | Part] = {
     "data.binarization": Setting("none", "binarisation of pixels", choices=("none", "threshold", "dynamic", "static")),
     "data.scaling": Setting("none", "of real values, by the training data: unit (to data.pixel_range), standardize",
                             choices=("none", "unit", "standardize")),
+    "data.missing": Setting(0.0, "probability to hide an entry of x, for study; NaN is missing anyway", FRACTION),
+    "data.missing_seed": Setting(0, "seed of the hidden entries", SEED),
     "data.label": Setting("", "array, column or annotation of your own file that holds the labels"),
     "data.context": Setting("", "what the model is conditional on: label, factors, names of factors, of own arrays or "
                                 "columns, or of quadrants (bottom_left), with commas"),

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from jaxvae import data
 from jaxvae.data.context import conditioned
-from jaxvae.data.missing import has_missing
+from jaxvae.data.missing import has_missing, hide
 from jaxvae.data.spec import DataSpec, describe, fitted, preprocess_of
 from jaxvae.experiment import build, sources
 from jaxvae.experiment.checks import check_ranges
@@ -53,6 +53,7 @@ def setup(
     check_ranges(config)
     data.make_preprocess(1.0, "none", config["data"]["pixel_range"])  # fails before data is read
     dataset = sources.load(config["data"]) if dataset is None else dataset
+    dataset = hide(dataset, config["data"].get("missing", 0.0), config["data"].get("missing_seed", 0))
     incomplete = has_missing(dataset.train)  # before the pixels of a context are masked
     dataset, fields = conditioned(dataset, config["data"].get("context", ""))
     spec, notes = describe(dataset, config["data"])
