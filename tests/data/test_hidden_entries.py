@@ -1,4 +1,4 @@
-"""`data.missing`: entries hidden completely at random, the same of an example whatever the split, and kept for study."""
+"""`data.missing`: entries hidden completely at random, the same of an example in any split, and kept for study."""
 
 import numpy as np
 import pytest
