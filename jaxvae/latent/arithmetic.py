@@ -101,20 +101,31 @@ def kl_per_dimension(model: Model, params: Params, x: Array) -> Array:
 
 
 @partial(jax.jit, static_argnums=0)
-def order_dimensions(model: Model, params: Params, x: Array) -> Array:
-    """Order the dimensions of z, `[D]` indices, from the most informative about x `[N, *data_shape]` to the least.
+def information_per_dimension(model: Model, params: Params, x: Array) -> tuple[Array, Array]:
+    """Measure how informative each dimension of z is about x `[N, *data_shape]`: `([D], bool [] whether in nats)`.
 
-    By `kl_per_dimension`, or without a closed form by the variance of the posterior's centres.
+    By `kl_per_dimension` in nats, or without a closed form by the variance of the posterior's centres.
 
     Raises:
       UserError: latents that are not in R^n.
     """
     require_euclidean(model, "An order of dimensions")
     try:
-        told = kl_per_dimension(model, params, x)
+        return kl_per_dimension(model, params, x), jnp.asarray(True)
     except UserError:
-        told = jnp.var(centre(model.encode(params, x)).reshape(len(x), -1), axis=0)
-    return jnp.argsort(-told)
+        return jnp.var(centre(model.encode(params, x)).reshape(len(x), -1), axis=0), jnp.asarray(False)
+
+
+@partial(jax.jit, static_argnums=0)
+def order_dimensions(model: Model, params: Params, x: Array) -> Array:
+    """Order the dimensions of z, `[D]` indices, from the most informative about x `[N, *data_shape]` to the least.
+
+    By `information_per_dimension`.
+
+    Raises:
+      UserError: latents that are not in R^n.
+    """
+    return jnp.argsort(-information_per_dimension(model, params, x)[0])
 
 
 def _prior_scale(prior: Any) -> Array:

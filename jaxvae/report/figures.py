@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxvae.report.style import figure, style
+from jaxvae.tools.base import Labels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHEET_DPI = 300  # so that 900 pixels are 3 inches
 LETTERS = 17  # of a title, in an inch
+BESIDE = 0.85  # inches for the labels of rows
+LABEL = 0.3  # inches for the label of a column
+NO_LABELS = Labels()
 
 
 def are_images(shape: tuple[int, ...]) -> bool:
@@ -44,19 +48,35 @@ def beside(inputs: np.ndarray, outputs: np.ndarray, columns: int = 16) -> np.nda
     return tile(np.concatenate(blocks), min(columns, len(inputs)))
 
 
-def sheet(picture: np.ndarray, title: str, pixels: int = 900, tallest: int = 6000) -> "Figure":
-    """Draw a titled sheet of pictures, enlarged without smoothing to a width of `pixels` or a height of `tallest`.
+def sheet(
+    picture: np.ndarray, title: str, labels: Labels = NO_LABELS, pixels: int = 900, tallest: int = 6000
+) -> "Figure":
+    """Draw a sheet of pictures, enlarged without smoothing to a width of `pixels` or a height of `tallest`.
 
-    Save it with SHEET_DPI dots per inch.
+    Save it with SHEET_DPI dots per inch. Labels stand beside their row and below their column; of narrow columns every
+    second or third has one.
     """
     height, width = picture.shape[:2]
-    scale = min(pixels / width, tallest / height) / SHEET_DPI
-    wide = max(width * scale, 2.2)
-    lines = textwrap.wrap(title, max(int(wide * LETTERS), 1))
+    beside = BESIDE if labels.rows else 0.0
+    scale = min(pixels / SHEET_DPI - beside, tallest / SHEET_DPI * width / height) / width
+    wide = max(width * scale + beside, 2.2)
+    letters = max(int((wide - beside) * LETTERS), 1)
+    lines, axis = textwrap.wrap(title, letters), textwrap.wrap(labels.axis, letters)
+    below = (0.18 if labels.columns else 0) + 0.15 * len(axis)
     with style():
-        made = figure(wide, height * scale + 0.15 * len(lines) + 0.05)
+        made = figure(wide, height * scale + 0.15 * len(lines) + 0.05 + below)
         axes = made.add_subplot()
         axes.imshow(picture, interpolation="nearest")
-        axes.set_axis_off()
+        axes.spines[:].set_visible(False)
+        axes.tick_params(length=0, pad=2)
+        axes.set_yticks(_middles(height, len(labels.rows)), labels.rows)
+        every = math.ceil(LABEL * len(labels.columns) / (width * scale)) or 1
+        axes.set_xticks(_middles(width, len(labels.columns))[::every], labels.columns[::every])
+        axes.set_xlabel("\n".join(axis), fontsize=7)
         axes.set_title("\n".join(lines), fontsize=7)
     return made
+
+
+def _middles(length: int, count: int) -> np.ndarray:
+    """Return the middles of `count` equal parts of `length` pixels, as the axes of `imshow` count them."""
+    return (np.arange(count) + 0.5) * length / max(count, 1) - 0.5

@@ -127,7 +127,7 @@ def write_tool(run: TrainedRun, workdir: Path) -> None:
     for name, value in found.numbers.items():
         print(f"  {name.replace('_', ' '):<40}{value:10.4f}")
     columns = found.rows.shape[1]
-    shown = views.save(path, run.config, run.experiment.spec, found.rows, found.title, columns)
+    shown = views.save(path, run.config, run.experiment.spec, found.rows, found.title, columns, found.labels)
     print(f"wrote {path}: {', '.join(['.npz', '.json', *(p.suffix or 'a folder' for p in shown)])}")
 
 

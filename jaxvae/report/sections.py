@@ -11,8 +11,8 @@ from jaxvae.latent.arithmetic import order_dimensions
 from jaxvae.report import figures
 from jaxvae.report.decoder import export
 from jaxvae.report.maps import POINTS, latent_map, plane
-from jaxvae.report.pictures import png
-from jaxvae.report.views import as_text, sheet
+from jaxvae.report.style import encode
+from jaxvae.report.views import as_text, figure
 from jaxvae.runs.attempts import Failure, attempt
 from jaxvae.runs.trained_run import TrainedRun
 from jaxvae.tools import Outcome
@@ -66,10 +66,11 @@ def titled(text: str) -> tuple[str, str]:
 def _walk(run: TrainedRun, name: str, tool: Callable[[], Outcome]) -> Shown:
     outcome = tool()
     title = f"{name}: {outcome.title}"
-    picture = sheet(run.experiment.spec, outcome.rows, outcome.rows.shape[1])
-    if picture is not None:
-        return title, png(np.kron(picture, np.ones((2, 2, 1), np.uint8)))
-    return titled(as_text(run.config, run.experiment.spec, outcome.rows, title))
+    spec, labels = run.experiment.spec, outcome.labels
+    made = figure(spec, outcome.rows, "", outcome.rows.shape[1], labels)
+    if made is not None:
+        return title, encode(made, dpi=figures.SHEET_DPI)
+    return titled(as_text(run.config, spec, outcome.rows, title, labels))
 
 
 def _impute(run: TrainedRun) -> Outcome:

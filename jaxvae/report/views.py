@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,11 @@ from jaxvae.data.midi import write_midi
 from jaxvae.data.spec import DataSpec, shown
 from jaxvae.data.vocabulary import Vocabulary
 from jaxvae.report import figures, style
+from jaxvae.report.figures import NO_LABELS
+from jaxvae.tools.base import Labels
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ROLL_WIDTH = 240  # frames side by side, at most
 BORDER = 0.7  # grey of a roll's border
@@ -20,7 +25,13 @@ MARGIN = 2  # keys above and below those that sound
 
 
 def save(
-    path: Path, config: Mapping[str, Any], spec: DataSpec, rows: np.ndarray, title: str, columns: int = 0
+    path: Path,
+    config: Mapping[str, Any],
+    spec: DataSpec,
+    rows: np.ndarray,
+    title: str,
+    columns: int = 0,
+    labels: Labels = NO_LABELS,
 ) -> list[Path]:
     """Save `viewed` examples `[rows, columns, *shape]` to `path` with a suffix; return the files, none without a view.
 
@@ -30,13 +41,13 @@ def save(
     """
     if spec.sequence == "text":
         path = path.with_suffix(".txt")
-        path.write_text(as_text(config, spec, rows, title), encoding="utf-8")
+        path.write_text(as_text(config, spec, rows, title, labels), encoding="utf-8")
         return [path]
-    picture = sheet(spec, rows[:MOST_ROWS], columns)
-    if picture is None:
-        return []
     title += f" (the first {MOST_ROWS} of {len(rows):,})" if len(rows) > MOST_ROWS else ""
-    written = style.save(figures.sheet(picture, title), path, config["figures"]["format"], figures.SHEET_DPI)
+    made = figure(spec, rows[:MOST_ROWS], title, columns, labels._replace(rows=labels.rows[:MOST_ROWS]))
+    if made is None:
+        return []
+    written = style.save(made, path, config["figures"]["format"], figures.SHEET_DPI)
     if not spec.sequence:
         return written
     path.mkdir(exist_ok=True)
@@ -49,11 +60,35 @@ def save(
     return [*written, path]
 
 
-def as_text(config: Mapping[str, Any], spec: DataSpec, rows: np.ndarray, title: str) -> str:
-    """Decode tokens `[rows, columns, T]` to text under a title, a line each; rows of several columns become blocks."""
-    blocks = ["\n".join(sentences(config, spec, row)) for row in rows]
+def figure(
+    spec: DataSpec, rows: np.ndarray, title: str, columns: int = 0, labels: Labels = NO_LABELS
+) -> "Figure | None":
+    """Draw `sheet` as a figure with labels; None where there is no picture.
+
+    Columns that do not fit beside one another, of music, have no labels.
+    """
+    picture = sheet(spec, rows, columns)
+    if picture is None:
+        return None
+    fits = not columns or columns == _columns(spec, rows, columns)
+    return figures.sheet(picture, title, labels if fits else Labels(labels.rows))
+
+
+def as_text(config: Mapping[str, Any], spec: DataSpec, rows: np.ndarray, title: str, labels: Labels = NO_LABELS) -> str:
+    """Decode tokens `[rows, columns, T]` to text under a title, a line each; rows of several columns become blocks.
+
+    The label of a row is a line of its own, that of a column stands before its lines.
+    """
+    width = max(map(len, labels.columns), default=0)
+    starts = [f"{name:>{width}}  " for name in labels.columns] or [""] * rows.shape[1]
+    heads = [f"{' '.join(name.split())}\n" for name in labels.rows] or [""] * len(rows)
+    blocks = [
+        head + "\n".join(start + line for start, line in zip(starts, sentences(config, spec, row), strict=True))
+        for head, row in zip(heads, rows, strict=True)
+    ]
     between = "\n" if rows.shape[1] == 1 else "\n\n"
-    return f"{title}\n\n{between.join(blocks)}\n"
+    above = f"{title}; before each line: {labels.axis}" if labels.axis else title
+    return f"{above}\n\n{between.join(blocks)}\n"
 
 
 def sentences(config: Mapping[str, Any], spec: DataSpec, tokens: np.ndarray) -> list[str]:
@@ -66,18 +101,25 @@ def sheet(spec: DataSpec, rows: np.ndarray, columns: int = 0) -> np.ndarray | No
     """Tile the pictures `[rows, columns, *shape]` into one; None for text, and for arrays that are not images.
 
     A row holds `columns` pictures. With 0, pairs are tiled one above the other, and single pictures 8 in a row. Rows of
-    piano rolls are at most `ROLL_WIDTH` frames wide.
+    piano rolls are at most `ROLL_WIDTH` frames wide, and go on below.
     """
     found = pictures(spec, rows.reshape(-1, *rows.shape[2:]))
     if found is None:
         return None
-    most = 8 if rows.shape[1] == 1 else 16
-    if spec.sequence:
-        most = min(most, max(1, ROLL_WIDTH // found.shape[2]))
-        columns = min(columns, most)
+    beside = _columns(spec, rows, columns)
     if not columns and rows.shape[1] == 2:
-        return figures.beside(found[::2], found[1::2], most)
-    return figures.tile(found, columns or most)
+        return figures.beside(found[::2], found[1::2], beside)
+    if columns and beside < columns:  # each row begins on a new line
+        blank = np.full((len(rows), -columns % beside, *found.shape[1:]), 255, found.dtype)
+        found = np.concatenate([found.reshape(len(rows), columns, *found.shape[1:]), blank], axis=1)
+        found = found.reshape(-1, *found.shape[2:])
+    return figures.tile(found, beside)
+
+
+def _columns(spec: DataSpec, rows: np.ndarray, columns: int) -> int:
+    """Return how many pictures stand beside one another."""
+    most = columns or (8 if rows.shape[1] == 1 else 16)
+    return min(most, max(1, ROLL_WIDTH // (rows.shape[2] + 2))) if spec.sequence else most
 
 
 def pictures(spec: DataSpec, x: np.ndarray) -> np.ndarray | None:

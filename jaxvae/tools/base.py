@@ -8,6 +8,14 @@ from jaxvae.common.errors import UserError
 from jaxvae.runs.trained_run import TrainedRun
 
 
+class Labels(NamedTuple):
+    """Labels of the rows and columns of a sheet, `()` for none, and the name of the axis along a row."""
+
+    rows: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    axis: str = ""
+
+
 class Outcome(NamedTuple):
     """Result of a tool.
 
@@ -16,12 +24,14 @@ class Outcome(NamedTuple):
       rows: `[rows, columns, *data_shape]` in [0, 1], drawn as a sheet.
       title: caption of the sheet.
       numbers: `{name: value}`, printed and written as JSON.
+      labels: of the sheet's rows and columns.
     """
 
     arrays: dict[str, np.ndarray]
     rows: np.ndarray
     title: str
     numbers: dict[str, float] = {}  # noqa: RUF012 (never changed)
+    labels: Labels = Labels()
 
 
 def chosen(run: TrainedRun, tool: str, **indices: int) -> list[int]:

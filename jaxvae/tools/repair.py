@@ -12,7 +12,7 @@ from jaxvae.latent import arithmetic, chart, imputation
 from jaxvae.latent.search import class_log_probability
 from jaxvae.latent.search import search as gradient_search
 from jaxvae.runs.trained_run import TrainedRun
-from jaxvae.tools.base import Outcome, refuse_sequences
+from jaxvae.tools.base import Labels, Outcome, refuse_sequences
 from jaxvae.tools.classify import linear_classifier
 
 METHODS = {"metropolis": imputation.metropolis_within_gibbs, "pseudo_gibbs": imputation.pseudo_gibbs}
@@ -90,7 +90,7 @@ def impute(
     title = f"test examples; observed values; mean of the missing ones; a sample of them (by {method})"
     arrays = {"index": rows, "x": true, "observed": np.asarray(observed)}
     arrays |= {"mean": filled, "sample": run.viewed(found.sample)}
-    return Outcome(arrays, shown, title, numbers)
+    return Outcome(arrays, shown, title, numbers, Labels(("test", "observed", "mean", "sample")))
 
 
 def _mask(run: TrainedRun, mask: str, part: float, num: int) -> np.ndarray:
@@ -140,7 +140,8 @@ def denoise(run: TrainedRun, level: float = 0.3, num: int = 16, steps: int = 1) 
         "error": float(np.mean(np.square(seen[2] - seen[0]))),
     }
     arrays = {"index": index, "x": rows[0], "noisy": rows[1], "denoised": rows[2]}
-    return Outcome(arrays, rows, "test examples; with noise; projected on the model", numbers)
+    labels = Labels(("test", "noisy", "denoised"))
+    return Outcome(arrays, rows, "test examples; with noise; projected on the model", numbers, labels)
 
 
 def search(run: TrainedRun, target: int = 0, num: int = 64, steps: int = 300, prior_weight: float = 1.0) -> Outcome:

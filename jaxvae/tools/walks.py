@@ -12,7 +12,7 @@ from jaxvae.common.ranges import NONZERO, POSITIVE, check, within
 from jaxvae.common.types import Array, Params
 from jaxvae.latent import arithmetic
 from jaxvae.runs.trained_run import TrainedRun, some_rows
-from jaxvae.tools.base import Outcome, chosen
+from jaxvae.tools.base import Labels, Outcome, chosen
 from jaxvae.tools.classify import LARGEST, agreement
 
 CODES = 1000  # examples used to order the dimensions
@@ -50,12 +50,14 @@ def interpolate(run: TrainedRun, num: int = 8, steps: int = 9, path: str = "line
 
     curve, length = walk(run.params, x[::2], x[1::2])
     rows = np.concatenate([x[::2, None], curve.mean, x[1::2, None]], axis=1)
-    title = f"between two test examples, the first and the last of each row, {path} path"
+    title = f"between two test examples x and y, {path} path"
+    shares = (f"{round(share, 2):g}" for share in np.linspace(0, 1, steps))
+    labels = Labels((), ("x", *shares, "y"), "share of the way from z of x to z of y")
     arrays = {"z": np.asarray(curve.z), "mean": run.viewed(curve.mean)}
     numbers = {}
     if not run.experiment.spec.sequence:  # sentences have no distance
         numbers["mean_decoded_length"] = float(length)
-    return Outcome(arrays, run.viewed(rows), title, numbers)
+    return Outcome(arrays, run.viewed(rows), title, numbers, labels)
 
 
 def traverse(run: TrainedRun, index: int = 0, num: int = 12, steps: int = 11, span: float = 3.0) -> Outcome:
@@ -77,13 +79,22 @@ def traverse(run: TrainedRun, index: int = 0, num: int = 12, steps: int = 11, sp
     )  # fmt: skip
     chosen(run, "traverse", index=index)
     examples = run.x("test", run.some("test", CODES))
-    order = np.asarray(arithmetic.order_dimensions(run.model, run.params, examples))[:num]
+    measured, in_nats = map(np.asarray, arithmetic.information_per_dimension(run.model, run.params, examples))
+    order, is_kl = np.argsort(-measured, stable=True)[:num], bool(in_nats)
     z = run.codes("test")[index].reshape(run.model.latent_shape)
     walk = partial(arithmetic.traversal, run.model, dims=order.tolist(), span=span, num=steps)
     mean = jax.jit(walk)(run.params, z)
-    title = f"one dimension of z in each row, -{span:g} to {span:g} prior deviations, by their KL"
-    arrays = {"dimension": order, "mean": run.viewed(mean)}
-    return Outcome(arrays, arrays["mean"], title)
+    by = "KL from the prior, in nats" if is_kl else "the variance of the codes"
+    title = f"test example {index}, one dimension of z changed in each row, ordered by {by}"
+    unit, offsets = "nats" if is_kl else "variance", np.linspace(-span, span, steps)
+    labels = Labels(
+        tuple(f"z[{i}]  {measured[i]:.2f} {unit}" for i in order),
+        tuple(f"{round(offset, 2) + 0.0:g}" for offset in offsets),
+        "change of z, in standard deviations of the prior",
+    )
+    arrays = {"dimension": order, "mean": run.viewed(mean), "offset": offsets}
+    arrays["kl" if is_kl else "variance"] = measured[order]
+    return Outcome(arrays, arrays["mean"], title, labels=labels)
 
 
 def attribute(
@@ -130,9 +141,8 @@ def attribute(
         raise UserError(f"There is no test example to move {'from' if strength < 0 else 'to'} class {named}.")
     codes = jnp.asarray(run.codes("test")[start])
     moved = run.decode(codes + strength * vector)
-    names = ("before", "after")
     rows = run.some("train", LARGEST)
-    found = agreement(
+    before, after = agreement(
         run.compared(run.x("train", rows)), labels["train"][rows], positive,
         *(run.compared(x) for x in (run.decode(codes), moved)),
     )  # fmt: skip
@@ -141,7 +151,11 @@ def attribute(
     path = arithmetic.move(codes[shown_rows], vector, jnp.linspace(0.0, strength, steps))
     shown = run.viewed(run.decode(path.reshape(num * steps, -1))).reshape(num, steps, *run.model.data_shape)
     title = f"{'towards' if strength > 0 else 'away from'} {factor or 'class'} {named}, strength 0 to {strength:g}"
-    return Outcome({"vector": np.asarray(vector), "mean": shown}, shown, title, dict(zip(names, found, strict=True)))
+    arrays, numbers = {"vector": np.asarray(vector), "mean": shown}, {"before": before, "after": after}
+    labels = Labels(
+        (), tuple(f"{round(one, 2):g}" for one in np.linspace(0, strength, steps)), "strength of the vector"
+    )
+    return Outcome(arrays, shown, title, numbers, labels)
 
 
 def analogy(run: TrainedRun, a: int = 0, b: int = 1, c: int = 2) -> Outcome:

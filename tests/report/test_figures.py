@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from jaxvae.report import figures, palette, plots, style
+from jaxvae.tools.base import Labels
 
 
 def rows_of(train, validation):
@@ -64,6 +65,25 @@ def test_a_long_title_is_broken_into_lines_that_fit():
     assert extent.height > 20
     assert extent.x0 >= 0
     assert extent.x1 <= made.bbox.x1
+
+
+def test_labels_stand_beside_their_rows_below_their_columns_and_apart():
+    picture = figures.tile(np.zeros((33, 8, 8, 3), np.uint8), 11)
+    labels = Labels(
+        ("z[3]  1.25 nats", "z[12]  0.50 nats", "z[0]  0.10 nats"), tuple(map(str, range(11))), "change " * 20
+    )
+    made = figures.sheet(picture, "a title " * 20, labels)
+    style.encode(made, dpi=100)
+    axes, page = made.axes[0], made.bbox
+    assert [text.get_text() for text in axes.get_yticklabels()] == list(labels.rows)
+    np.testing.assert_allclose(axes.get_yticks(), [4.5, 13.5, 22.5], atol=0.6)  # 8 pixels and a gap
+    shown = [int(text.get_text()) for text in axes.get_xticklabels()]
+    np.testing.assert_allclose(axes.get_xticks(), 4.5 + 9 * np.asarray(shown), atol=0.6)
+    texts = [axes.title, axes.xaxis.label, *axes.get_xticklabels(), *axes.get_yticklabels()]
+    boxes = [text.get_window_extent() for text in texts]
+    assert all(box.x0 >= 0 and box.y0 >= 0 and box.x1 <= page.x1 and box.y1 <= page.y1 for box in boxes)
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert made.get_size_inches()[0] <= 3.3
 
 
 @pytest.mark.parametrize("count", [2, 8, 9, 24, 25, 100])

@@ -9,6 +9,7 @@ from jaxvae.data.midi import read_midi
 from jaxvae.data.spec import DataSpec, viewed
 from jaxvae.experiment import defaults
 from jaxvae.report import views
+from jaxvae.tools.base import Labels
 
 WORDS = DataSpec((4,), 5, False, "text", ("<eos>", "<unk>", "the", "cat", "été"))
 MUSIC = DataSpec((6, 88), 2, False, "music")
@@ -36,6 +37,16 @@ def test_text_stands_in_blocks_of_lines(tmp_path):
         "a title\n\nthe cat\nthe <unk> été cat\n\n(empty)\n(empty)\n\n(empty)\nété\n"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["samples.txt"]
+
+
+def test_labels_of_text_stand_before_its_lines():
+    rows, labels = (
+        np.array([[[2, 3], [3, 2]], [[2, 2], [3, 3]]]),
+        Labels(("z[1]\n2.00 nats", "z[0]"), ("-3", "0.5"), "steps"),
+    )
+    assert views.as_text(config(), WORDS, rows, "t", labels) == (
+        "t; before each line: steps\n\nz[1] 2.00 nats\n -3  the cat\n0.5  cat the\n\nz[0]\n -3  the the\n0.5  cat cat\n"
+    )
 
 
 def test_characters_stand_without_spaces():
@@ -135,6 +146,17 @@ def test_what_the_model_sees_is_kept_as_whole_numbers_or_in_the_unit_range():
     np.testing.assert_allclose(
         viewed(config(pixel_range=(-1.0, 1.0)), DataSpec((8,)), x)[0], np.linspace(0, 1, 8), atol=1e-6
     )
+
+
+def test_each_row_of_rolls_begins_on_a_new_line():
+    rows = np.zeros((2, 3, 100, 88), np.int32)
+    rows[1, 0, :, 40] = 1  # sounds in the first roll of the second row alone
+    high, wide = 1 + 2 * views.MARGIN + 2 + 1, 100 + 2 + 1
+    dark = views.sheet(MUSIC, rows, 3)[..., 0] < 128
+    assert dark.shape == (4 * high + 1, 2 * wide + 1)  # two rolls beside one another, the third below
+    assert dark[2 * high : 3 * high, :wide].sum() == dark.sum() == 100
+    made = views.figure(MUSIC, rows, "t", 3, Labels(("a", "b"), ("0", "1", "2")))
+    assert [len(made.axes[0].get_yticks()), len(made.axes[0].get_xticks())] == [2, 0]
 
 
 def test_rolls_stand_in_a_row_as_far_as_they_can_be_read():

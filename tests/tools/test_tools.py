@@ -32,7 +32,7 @@ SHAPES = {
     "impute": {"index": (20,), **dict.fromkeys(("x", "observed", "mean", "sample"), (20, *IMAGE))},
     "interpolate": {"z": (8, 9, 8), "mean": (8, 9, *IMAGE)},
     "search": {"z": (20, 8), "mean": (20, *IMAGE)},
-    "traverse": {"dimension": (8,), "mean": (8, 11, *IMAGE)},
+    "traverse": {"dimension": (8,), "mean": (8, 11, *IMAGE), "offset": (11,), "kl": (8,)},
 }
 NUMBERS = {
     "attribute": {"before", "after"}, "denoise": {"noisy_error", "error"}, "interpolate": {"mean_decoded_length"},
@@ -249,6 +249,8 @@ def test_a_traversal_orders_the_dimensions_by_kl(digits, found, posterior):
     kl = 0.5 * (np.square(mean) + variance - 1 - np.log(variance)).mean(axis=0)
     arrays, _ = found["traverse"]
     np.testing.assert_array_equal(arrays["dimension"], np.argsort(-kl))
+    np.testing.assert_allclose(arrays["kl"], np.sort(kl)[::-1], rtol=1e-4)
+    np.testing.assert_allclose(arrays["offset"], np.linspace(-3, 3, 11), atol=1e-12)
     np.testing.assert_allclose(arrays["mean"][:, 5], np.broadcast_to(reconstruction[0], (8, *IMAGE)), atol=1e-5)
     three, _ = use(digits, "traverse", num=3, index=7)
     np.testing.assert_array_equal(three["dimension"], arrays["dimension"][:3])
