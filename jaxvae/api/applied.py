@@ -9,8 +9,10 @@ import numpy as np
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Params
+from jaxvae.data.context import modelled
 from jaxvae.data.incoming import as_stored, with_mask
 from jaxvae.data.spec import DataSpec, preprocess_of
+from jaxvae.data.wanted import wanted
 from jaxvae.metrics.likelihood import importance_nll
 from jaxvae.models.base import Model, centre, encode_batch
 from jaxvae.models.sampling import reconstruct
@@ -35,7 +37,7 @@ class Applied:
     def decode(self, z: Any, context: Any) -> np.ndarray:
         """Return the means of p(x|z), in the model's units."""
         z = np.asarray(z, np.float32).reshape(-1, *self._model.latent_shape)
-        beside = () if context is None else (np.asarray(context, np.float32),)
+        beside = () if context is None else (self._context(context, len(z)),)
         parts = (slice(i, i + BATCH) for i in range(0, len(z), BATCH))
         return np.concatenate(
             [self._decode(self._params, z[rows], *(array[rows] for array in beside)) for rows in parts]
@@ -60,7 +62,14 @@ class Applied:
 
     def _batches(self, x: Any, context: Any, mask: Any) -> Iterator[dict[str, Any]]:
         stored, mask = self._stored(x, mask)
-        beside = {"context": None if context is None else np.asarray(context, np.float32), "mask": mask}
+        fields = self._spec.context
+        if context is None and fields and all(field.kind == "pixels" for field in fields):
+            context = x  # the context is a part of the image
+        own = modelled(fields, self._spec.shape)
+        mask = (
+            mask if own is None else np.broadcast_to(own, stored.shape) & (True if mask is None else np.asarray(mask))
+        )
+        beside = {"context": None if context is None else self._context(context, len(stored)), "mask": mask}
         arrays = {name: np.asarray(array) for name, array in beside.items() if array is not None}
         for name, array in arrays.items():
             if len(array) != len(stored):
@@ -69,6 +78,13 @@ class Applied:
             rows = slice(start, start + BATCH)
             key = jax.random.fold_in(jax.random.key(self._config["seed"]), i)
             yield {"x": self._preprocess(key, stored[rows])} | {name: array[rows] for name, array in arrays.items()}
+
+    def _context(self, given: Any, num: int) -> np.ndarray:
+        """Encode a context in the user's terms, `[num, C]`; a single one is that of all examples."""
+        rows = wanted(self._spec, self._config["data"], given)
+        if len(rows) not in (1, num):
+            raise UserError(f"There are {num} examples, but {len(rows)} rows of context: give one for each, or one.")
+        return np.broadcast_to(rows, (num, rows.shape[1]))
 
     def _stored(self, x: Any, mask: Any) -> tuple[np.ndarray, Any]:
         """Return stored values and the mask: that given, without the values that are NaN."""

@@ -12,7 +12,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxvae import train
@@ -23,10 +22,10 @@ from jaxvae.common.types import Params
 from jaxvae.data.incoming import as_dataset
 from jaxvae.data.rows import as_frame, rows_of
 from jaxvae.data.spec import DataSpec, viewed
+from jaxvae.data.wanted import described, wanted
 from jaxvae.experiment.parts import part
 from jaxvae.experiment.setup import Experiment, setup
 from jaxvae.models.base import Model
-from jaxvae.models.context import given
 from jaxvae.runs.initial import check_data
 from jaxvae.runs.restore import Restored, rebuilt, restored
 from jaxvae.runs.sampling import draw_samples
@@ -87,7 +86,8 @@ class Run:
 
         Args:
           x: `[N, ...]`, as the training data came.
-          context: `[N, C]` of a conditional model.
+          context: of a conditional model, for each example or one for all, in your own terms: a class, a list, a
+            dictionary by name; see `jaxvae.data.wanted.wanted`. Left out where it is a quadrant of x.
           mask: bool `[N, *data_shape]`, True where a value is observed.
 
         Raises:
@@ -108,22 +108,24 @@ class Run:
     ) -> np.ndarray:
         """Sample new data `[num, *data_shape]`, in its own units, with the sampler of the settings.
 
+        A conditional model samples `num` examples at each of M contexts, `[M * num, *data_shape]`.
+
         Args:
           num: number of examples.
           seed: of the draws, by default the run's.
           temperature: scale of the draws of z about the prior's mean.
-          context: `[C]`, of a conditional model.
+          context: of a conditional model, one or a list, as for `encode`.
 
         Raises:
           UserError: a conditional model without a context, or the sampler does not fit.
         """
         if self.model.context_dim and context is None:
-            raise UserError(f"The model is conditional: give sample(context=...), {self.model.context_dim} numbers.")
-        model = self.model if context is None else given(self.model, jnp.asarray(context, jnp.float32))
+            raise UserError(f"The model is conditional on {described(self.spec.context)}: give sample(context=...).")
+        rows = None if context is None else wanted(self.spec, self.config["data"], context)
         needs_codes = part("sampler", self.config["sample"]["sampler"])().needs_codes
         key = train.streams(jax.random.key(self.config["seed"] if seed is None else seed))["sample"]
         draw = self._trained.draw() if needs_codes else None
-        return self._shown(draw_samples(model, self.params, key, num, temperature, draw))
+        return self._shown(draw_samples(self.model, self.params, key, num, temperature, draw, rows))
 
     def log_likelihood(
         self, x: Any, num_samples: int = 100, seed: int = 0, context: Any = None, mask: Any = None

@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from jaxvae import tools, train
 from jaxvae.common.errors import UserError
+from jaxvae.data.spec import DataSpec
+from jaxvae.data.wanted import shown_contexts, wanted
 from jaxvae.evaluation.table import check as check_metrics
 from jaxvae.experiment import build
 from jaxvae.experiment.changes import ASKED, PLACES
@@ -68,7 +71,8 @@ def run_evaluate(config: Mapping[str, Any], workdir: Path, started: float) -> No
 def run_sample(config: Mapping[str, Any], workdir: Path, started: float) -> None:
     """Sample new data from a trained run: `samples.npz` and `figures/samples.png`.
 
-    The model's own prior needs no data; other samplers are fitted to the codes of the training set.
+    The model's own prior needs no data; other samplers are fitted to the codes of the training set. A conditional model
+    samples at each context of `sample.context`, by default at every class, or at the first test examples' contexts.
     """
     del started
     restored = _restored(config, workdir)
@@ -77,12 +81,14 @@ def run_sample(config: Mapping[str, Any], workdir: Path, started: float) -> None
     needs_codes = build.part("sampler", sampler)().needs_codes  # fails before anything is read
     model = build.model(config, spec)  # decodes sequences with the current `sample.decoding`
     key = train.streams(jax.random.key(config["seed"] if settings["seed"] < 0 else settings["seed"]))["sample"]
-    draw = None
-    if needs_codes or model.context_dim:
-        run = TrainedRun(_same_data(setup(config), restored, workdir), restored)
-        model, draw = run.model, run.draw() if needs_codes else None
-    x = draw_samples(model, restored.params, key, settings["num"], settings["temperature"], draw)
-    outputs.write_samples(workdir, config, restored.spec, x, settings["sampler"]["name"])
+    context = _sampled(config, spec)
+    needs_data = needs_codes or (context is not None and not len(context))
+    run = TrainedRun(_same_data(setup(config), restored, workdir), restored) if needs_data else None
+    if run is not None and context is not None and not len(context):
+        context = shown_contexts(spec.context, run.dataset.test.context)
+    draw = run.draw() if run is not None and needs_codes else None
+    x = draw_samples(model, restored.params, key, settings["num"], settings["temperature"], draw, context)
+    outputs.write_samples(workdir, config, spec, x, settings["sampler"]["name"], context)
 
 
 def run_reconstruct(config: Mapping[str, Any], workdir: Path, started: float) -> None:
@@ -113,6 +119,13 @@ MODES = {
     "train": run_train, "evaluate": run_evaluate, "sample": run_sample, "reconstruct": run_reconstruct,
     "encode": run_encode, "tool": run_tool,
 }  # fmt: skip
+
+
+def _sampled(config: Mapping[str, Any], spec: DataSpec) -> np.ndarray | None:
+    """Return the contexts to sample at, `[M, C]`: none where they are those of the data; None without a context."""
+    if config["sample"]["context"]:
+        return wanted(spec, config["data"], config["sample"]["context"])
+    return shown_contexts(spec.context, None) if spec.context_dim else None
 
 
 def _same_data(experiment: Experiment, restored: Restored, workdir: Path) -> Experiment:

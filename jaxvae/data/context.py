@@ -118,7 +118,7 @@ def conditioned(dataset: Dataset, asked: str) -> tuple[Dataset, tuple[Field, ...
     encoded = {name: of_split(fields, split, dataset) for name, split in splits.items()}
     notes = tuple(
         f"No training example has the context {field.name} = {field.classes[i]}: the model learns nothing about it."
-        for field, rows in zip(fields, _parts(fields, encoded["train"].context), strict=True)
+        for field, rows in zip(fields, parts(fields, encoded["train"].context), strict=True)
         if field.kind == "class"
         for i in np.flatnonzero(~rows.any(axis=0))
     )
@@ -133,8 +133,19 @@ def of_split(fields: Sequence[Field], split: Split, dataset: Dataset) -> Split:
     """
     if not fields:
         return split._replace(context=None)
-    parts = [field.encode(_stored(dataset, split, field.name)) for field in fields]
-    return split._replace(context=np.concatenate(parts, axis=1), mask=_mask(fields, split))
+    encoded = [field.encode(_stored(dataset, split, field.name)) for field in fields]
+    return split._replace(context=np.concatenate(encoded, axis=1), mask=_mask(fields, split))
+
+
+def modelled(fields: Sequence[Field], shape: Sequence[int]) -> np.ndarray | None:
+    """Return which values of an example are modelled, bool of its shape: no pixels of the context; None for all."""
+    seen = [field.name for field in fields if field.kind == "pixels"]
+    if not seen:
+        return None
+    mask = np.ones(tuple(shape), bool)
+    for name in seen:
+        mask[_slices(name, shape[:2])] = False
+    return mask
 
 
 def pixels(x: np.ndarray, name: str, max_value: float) -> np.ndarray:
@@ -198,15 +209,12 @@ def _lacks(dataset: Dataset, name: str) -> UserError:
 
 def _mask(fields: Sequence[Field], split: Split) -> np.ndarray | None:
     """Return what is modelled of each image: all but the quadrants in the context, and what was missing before."""
-    seen = [field.name for field in fields if field.kind == "pixels"]
-    if not seen:
+    mask = modelled(fields, split.x.shape[1:])
+    if mask is None:
         return split.mask
-    if len(set(seen)) == len(QUADRANTS):
+    if not mask.any():
         raise UserError("data.context has all four quadrants of the image, so that nothing is left to model.")
-    mask = np.ones(split.x.shape, bool) if split.mask is None else split.mask.copy()
-    for name in seen:
-        mask[:, *_slices(name, split.x.shape[1:3])] = False
-    return mask
+    return np.array(np.broadcast_to(mask, split.x.shape)) if split.mask is None else mask & split.mask
 
 
 def _slices(name: str, size: Sequence[int]) -> tuple[slice, slice]:
@@ -215,5 +223,6 @@ def _slices(name: str, size: Sequence[int]) -> tuple[slice, slice]:
     return (slice(rows, None) if lower else slice(rows)), (slice(columns, None) if right else slice(columns))
 
 
-def _parts(fields: Sequence[Field], context: Any) -> list[np.ndarray]:
+def parts(fields: Sequence[Field], context: Any) -> list[np.ndarray]:
+    """Split an encoded context `[N, C]` into those of its fields."""
     return np.split(context, np.cumsum([field.size for field in fields])[:-1], axis=1)

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.data import containers
-from jaxvae.data.context import Field, pixels
+from jaxvae.data.context import Field, parts, pixels
 from jaxvae.data.incoming import as_stored
 from jaxvae.data.spec import FIXED, DataSpec
 
@@ -52,6 +52,26 @@ def described(fields: Sequence[Field]) -> str:
     return "; ".join(f"{field.name} ({one(field)})" for field in fields)
 
 
+def said(fields: Sequence[Field], row: np.ndarray) -> str:
+    """Describe an encoded context `[C]` in the user's terms: "label = 3, age = 40"."""
+
+    def one(field: Field, part: np.ndarray) -> str:
+        if field.kind == "class" and part.max() == part.sum() == 1:
+            return f"{field.name} = {field.classes[int(part.argmax())]}"
+        if field.kind == "number":
+            return f"{field.name} = {float(part[0]) * field.scale + field.shift:.4g}"
+        return field.name if field.size > 4 else f"{field.name} = {', '.join(f'{value:.4g}' for value in part)}"
+
+    return ", ".join(one(field, part[0]) for field, part in zip(fields, parts(fields, row[None]), strict=True))
+
+
+def shown_contexts(fields: Sequence[Field], test: np.ndarray | None, num: int = 8) -> np.ndarray:
+    """Return contexts for figures, `[M, C]`: every class of a single field, else the first `num` test examples'."""
+    if len(fields) == 1 and fields[0].kind == "class":
+        return np.eye(fields[0].size, dtype=np.float32)
+    return np.zeros((0, sum(field.size for field in fields)), np.float32) if test is None else test[:num]
+
+
 def _by_field(fields: Sequence[Field], array: np.ndarray) -> dict[str, Any]:
     """Assign the values of an array to fields: all to a single one, else a column to each."""
     if all(field.kind == "pixels" for field in fields):
@@ -68,7 +88,7 @@ def _by_field(fields: Sequence[Field], array: np.ndarray) -> dict[str, Any]:
 
 
 def _joined(fields: Sequence[Field], columns: Mapping[str, Any], stored: Callable[[Any], np.ndarray]) -> np.ndarray:
-    parts = []
+    encoded = []
     for field in fields:
         name = "x" if field.kind == "pixels" and "x" in columns else field.name
         if name not in columns:
@@ -76,12 +96,12 @@ def _joined(fields: Sequence[Field], columns: Mapping[str, Any], stored: Callabl
                 f"The context lacks '{name}'; it has {', '.join(columns) or 'nothing'}. The run is conditional on: "
                 f"{described(fields)}."
             )
-        parts.append(_encoded(field, columns[name], stored))
-    length = max(map(len, parts))
-    if wrong := [f"'{field.name}' {len(part)}" for field, part in zip(fields, parts, strict=True)
+        encoded.append(_encoded(field, columns[name], stored))
+    length = max(map(len, encoded))
+    if wrong := [f"'{field.name}' {len(part)}" for field, part in zip(fields, encoded, strict=True)
                  if len(part) not in (1, length)]:  # fmt: skip
         raise UserError(f"The fields of a context need one length, here {length}, or 1: {', '.join(wrong)}.")
-    return np.concatenate([np.broadcast_to(part, (length, part.shape[1])) for part in parts], axis=1)
+    return np.concatenate([np.broadcast_to(part, (length, part.shape[1])) for part in encoded], axis=1)
 
 
 def _encoded(field: Field, value: Any, stored: Callable[[Any], np.ndarray]) -> np.ndarray:

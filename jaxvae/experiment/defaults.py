@@ -129,6 +129,8 @@ SETTINGS: dict[str, Setting | Part] = {
     "sample.temperature": Setting(1.0, "scale of the draws of z", NOT_NEGATIVE),
     "sample.seed": Setting(-1, "seed of the draws; -1: the run's"),
     "sample.format": Setting("csv", "file of the sampled rows of a table", choices=("csv", "parquet")),
+    "sample.context": Setting("", "of a conditional model: a class, a list (0,1,2), name=value,name=value, or an .npz; "
+                                  "sample.num examples of each"),
     "sample.decoding": Part({"name": "greedy"}, "decoding of sequences"),
     "sample.sampler": Part({"name": "prior"}, "sampler of z"),
     "encode.split": Setting("test", "examples to encode", choices=("train", "validation", "test", "all")),

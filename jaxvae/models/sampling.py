@@ -7,24 +7,38 @@ from jaxvae.common.types import Array, Key, Params
 from jaxvae.models.base import Model, centre, context_args, noise_key, reparameterize
 
 
-def draw_prior(model: Model, params: Params, key: Key, num: int, temperature: float | Array = 1.0) -> Array:
-    """Draw z ~ p(z), `[num, *latent_shape]`; in R^n `temperature` scales it about the prior's mean."""
-    prior: Any = model.prior(params)
-    z = prior.sample(key, (num,))
+def draw_prior(
+    model: Model, params: Params, key: Key, num: int, temperature: float | Array = 1.0, context: Array | None = None
+) -> Array:
+    """Draw z ~ p(z), `[num, *latent_shape]`; in R^n `temperature` scales it about the prior's mean.
+
+    Of a conditional model each z is drawn from p(z|context) at its own row of the context `[num, C]`.
+    """
+    prior: Any = model.prior(params, *context_args(context))
+    z = prior.sample(key, () if prior.batch_shape else (num,))
     return prior.mean + temperature * (z - prior.mean) if model.latent.space.is_linear else z
 
 
-def sample(model: Model, params: Params, key: Key, num: int, temperature: float = 1.0) -> Array:
+def sample(
+    model: Model, params: Params, key: Key, num: int, temperature: float = 1.0, context: Array | None = None
+) -> Array:
     """Sample new data: draw z from the prior and decode point estimates of x, or draws, `[num, *data_shape]`.
 
-    `temperature` scales z about the prior's mean: below 1 gives more typical, less varied samples.
+    Args:
+      model: the model.
+      params: its parameters.
+      key: of the draws.
+      num: number of examples.
+      temperature: scale of z about the prior's mean: below 1 gives more typical, less varied samples.
+      context: `[num, C]` of a conditional model, a row for each example.
 
     Raises:
-      UserError: a temperature other than 1 for latents outside R^n, or a conditional model.
+      UserError: a temperature other than 1 for latents outside R^n, or a conditional model without a context.
     """
     if not model.latent.space.is_linear and temperature != 1.0:
         raise UserError(f"sample.temperature is {temperature}, but latents in {model.latent.space} take only 1.")
-    return decoded_sample(model, key, model.decode(params, draw_prior(model, params, key, num, temperature)))
+    z = draw_prior(model, params, key, num, temperature, context)
+    return decoded_sample(model, key, model.decode(params, z, *context_args(context)))
 
 
 def decoded_sample(model: Model, key: Key, likelihood: Any) -> Array:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -13,13 +14,14 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.types import Params
 from jaxvae.data.rows import rows_of, write_columns
 from jaxvae.data.spec import DataSpec, viewed
+from jaxvae.data.wanted import said
 from jaxvae.evaluation.adding import added, is_sound
 from jaxvae.evaluation.results import evaluate, table
 from jaxvae.experiment.own import short
 from jaxvae.experiment.setup import Experiment
 from jaxvae.report import views
 from jaxvae.report.page import write_report
-from jaxvae.report.run_figures import TITLES, draw, reconstructions
+from jaxvae.report.run_figures import COLUMNS, TITLES, draw, listed, reconstructions
 from jaxvae.runs import codes
 from jaxvae.runs.attempts import Failure, attempt, write_traces
 from jaxvae.runs.trained_run import TrainedRun
@@ -73,17 +75,31 @@ def _illustrate(run: TrainedRun, workdir: Path, results: dict[str, Any], missing
     print(f"wrote {workdir}/: {files} ({', '.join(drawn)})")
 
 
-def write_samples(workdir: Path, config: Mapping[str, Any], spec: DataSpec, x: Any, sampler: str) -> None:
+def write_samples(
+    workdir: Path, config: Mapping[str, Any], spec: DataSpec, x: Any, sampler: str, context: np.ndarray | None = None
+) -> None:
     """Write `samples.npz` with "x" as `viewed`, and its picture, text or music (`--mode=sample`).
 
-    The rows of a table become `samples.csv` or `.parquet`, by `sample.format`.
+    The rows of a table become `samples.csv` or `.parquet`, by `sample.format`. Of a conditional model the file has the
+    contexts too, "context" as numbers and "given" in words, and the picture has a row for each of the contexts
+    `[M, C]`.
     """
+    names = [] if context is None else [said(spec.context, row) for row in context]
+    given = np.repeat(names, len(x) // max(len(names), 1))
     if spec.table:
-        _write_rows(workdir / "samples", config, rows_of(spec.table, viewed(config, spec, x)))
+        columns = rows_of(spec.table, viewed(config, spec, x)) | ({"given": given} if names else {})
+        _write_rows(workdir / "samples", config, columns)
         return
     title = TITLES["samples"] if sampler == "prior" else f"samples, z by '{sampler}'"
     rows = viewed(config, spec, x)[:, None]
-    _write_arrays(workdir, "samples", config, spec, rows, title, ("x",))
+    if context is None:
+        _write_arrays(workdir, "samples", config, spec, rows, title, ("x",))
+        return
+    num = len(x) // len(context)
+    beside = {"context": np.repeat(context, num, axis=0), "given": given}
+    by_context = rows.reshape(len(context), num, *rows.shape[2:])[:, :COLUMNS]
+    title = f"{title}, a row for each context: {listed(names)}"
+    _write_arrays(workdir, "samples", config, spec, rows, title, ("x",), beside, by_context)
 
 
 def write_reconstructions(experiment: Experiment, workdir: Path, params: Params) -> None:
@@ -148,12 +164,14 @@ def _write_arrays(
     rows: np.ndarray,
     title: str,
     names: tuple[str, ...],
+    beside: Mapping[str, np.ndarray] = MappingProxyType({}),
+    shown: np.ndarray | None = None,
 ) -> None:
-    """Write `rows` to `NAME.npz`, one array for each column, called as in `names`, and a view of them."""
+    """Write `rows` to `NAME.npz`, one array for each column, called as in `names`; draw them, or `shown`."""
     if jax.process_index() != 0:
         return
-    arrays = {column: rows[:, i] for i, column in enumerate(names)}
+    arrays = {column: rows[:, i] for i, column in enumerate(names)} | dict(beside)
     np.savez(workdir / f"{name}.npz", allow_pickle=False, **arrays)
     (workdir / "figures").mkdir(exist_ok=True)
-    shown = views.save(workdir / "figures" / name, config, spec, rows, title)
-    print(f"wrote {', '.join(map(str, [workdir / f'{name}.npz', *shown]))}")
+    files = views.save(workdir / "figures" / name, config, spec, rows if shown is None else shown, title)
+    print(f"wrote {', '.join(map(str, [workdir / f'{name}.npz', *files]))}")

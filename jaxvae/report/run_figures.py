@@ -1,6 +1,6 @@
 """Draw the `figures/` of a run, and the sheets of examples for TensorBoard during training."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 from jaxvae import train
 from jaxvae.common.types import Array, Key, Params
 from jaxvae.data.spec import viewed
+from jaxvae.data.wanted import said, shown_contexts
 from jaxvae.experiment.setup import Experiment
 from jaxvae.latent.arithmetic import latent_grid
 from jaxvae.models.base import Model
@@ -20,9 +21,11 @@ from jaxvae.report import figures, plots, views
 from jaxvae.report.style import save
 from jaxvae.runs.attempts import Failure, attempt
 from jaxvae.runs.log import read_metrics
+from jaxvae.runs.sampling import draw_samples
 from jaxvae.runs.trained_run import TrainedRun
 
 PICTURES, ROLLS = 64, 16
+COLUMNS, MOST_CONTEXTS = 10, 20  # of samples of a conditional model, a row for each context
 # Compiled once for a model, not once for each picture during training.
 _sample = jax.jit(sample, static_argnums=(0, 3))
 
@@ -39,11 +42,16 @@ TITLES = {"samples": "samples from the prior", "reconstructions": "test data, ea
 
 
 def samples(experiment: Experiment, params: Params) -> np.ndarray:
-    """Draw samples `[N, 1, *data_shape]` from the prior, as `viewed`.
+    """Draw samples `[N, 1, *data_shape]` from the prior, as `viewed`; of a conditional model `[contexts, M, ...]`.
 
     The random key is the same at every call, so the pictures of a training run show how the model changes.
     """
     key = train.streams(jax.random.key(experiment.config["seed"]))["sample"]
+    if experiment.model.context_dim:
+        contexts = _contexts(experiment)
+        drawn = draw_samples(experiment.model, params, key, COLUMNS, 1.0, context=contexts)
+        rows = viewed(experiment.config, experiment.spec, drawn)
+        return rows.reshape(len(contexts), COLUMNS, *rows.shape[1:])
     drawn = _sample(experiment.shown, params, key, _num_examples(experiment))
     return viewed(experiment.config, experiment.spec, drawn)[:, None]
 
@@ -105,6 +113,24 @@ def _num_examples(experiment: Experiment) -> int:
     return ROLLS if experiment.spec.sequence == "music" else PICTURES
 
 
+def _contexts(experiment: Experiment) -> np.ndarray:
+    return shown_contexts(experiment.spec.context, experiment.dataset.test.context)[:MOST_CONTEXTS]
+
+
+def listed(names: Sequence[str]) -> str:
+    """List names of contexts, at most MOST_CONTEXTS, "label = 0; label = 1"."""
+    more = f" and {len(names) - MOST_CONTEXTS} more" if len(names) > MOST_CONTEXTS else ""
+    return f"{'; '.join(names[:MOST_CONTEXTS])}{more}"
+
+
+def title(experiment: Experiment, name: str) -> str:
+    """Return the caption of a figure of `EXAMPLES`."""
+    if name != "samples" or not experiment.model.context_dim:
+        return TITLES[name]
+    names = [said(experiment.spec.context, row) for row in _contexts(experiment)]
+    return f"{TITLES[name]}, a row for each context: {listed(names)}"
+
+
 def _curves(workdir: Path, path: Path, kind: str) -> list[Path]:
     made = plots.curves(read_metrics(workdir))
     return [] if made is None else save(made, path, kind)
@@ -112,7 +138,7 @@ def _curves(workdir: Path, path: Path, kind: str) -> list[Path]:
 
 def _examples(run: TrainedRun, path: Path) -> list[Path]:
     rows = EXAMPLES[path.name](run.experiment, run.params)
-    return views.save(path, run.config, run.experiment.spec, rows, TITLES[path.name])
+    return views.save(path, run.config, run.experiment.spec, rows, title(run.experiment, path.name))
 
 
 def _latent_scatter(run: TrainedRun, path: Path, kind: str) -> list[Path]:

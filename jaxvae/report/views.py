@@ -100,12 +100,13 @@ def sentences(config: Mapping[str, Any], spec: DataSpec, tokens: np.ndarray) -> 
 def sheet(spec: DataSpec, rows: np.ndarray, columns: int = 0) -> np.ndarray | None:
     """Tile the pictures `[rows, columns, *shape]` into one; None for text, and for arrays that are not images.
 
-    A row holds `columns` pictures. With 0, pairs are tiled one above the other, and single pictures 8 in a row. Rows of
-    piano rolls are at most `ROLL_WIDTH` frames wide, and go on below.
+    A row holds `columns` pictures. With 0, rows of more than two pictures keep their length, pairs are tiled one above
+    the other, and single pictures 8 in a row. Rows of piano rolls are at most `ROLL_WIDTH` frames wide, and go on below.
     """
     found = pictures(spec, rows.reshape(-1, *rows.shape[2:]))
     if found is None:
         return None
+    columns = columns or (rows.shape[1] if rows.shape[1] > 2 else 0)
     beside = _columns(spec, rows, columns)
     if not columns and rows.shape[1] == 2:
         return figures.beside(found[::2], found[1::2], beside)

@@ -19,6 +19,7 @@ from jaxvae.latent.samplers import encode_all, sample_with
 from jaxvae.models.base import centre, encode_batch
 from jaxvae.models.facts import Batch
 from jaxvae.runs.restore import Restored
+from jaxvae.runs.sampling import draw_samples
 
 BATCH = 1024
 
@@ -118,7 +119,10 @@ class TrainedRun:
         return label
 
     def generated(self, num: int) -> np.ndarray:
-        """Generate data means `[num, *data_shape]` with the configured sampler and temperature."""
+        """Generate data means `[num, *data_shape]` with the configured sampler and temperature.
+
+        A conditional model generates them at the contexts of test examples, drawn at random.
+        """
         return self._cached["generated"](num)
 
     def draw(self) -> Any:
@@ -142,4 +146,10 @@ class TrainedRun:
     def _generated(self, num: int) -> np.ndarray:
         settings = self.config["sample"]
         key = self.key("generated")
+        if self.experiment.model.context_dim:  # contexts as frequent as in the data
+            test: Any = self.dataset.test.context
+            context = test[np.random.default_rng(0).integers(len(test), size=num)]
+            draw = self.draw() if part("sampler", settings["sampler"])().needs_codes else None
+            model = self.experiment.model
+            return draw_samples(model, self.params, key, 1, settings["temperature"], draw, context)
         return np.asarray(sample_with(self.model, self.params, self.draw(), key, num, settings["temperature"]))

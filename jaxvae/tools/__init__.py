@@ -8,10 +8,11 @@ from jaxvae.experiment.parts import part
 from jaxvae.runs.trained_run import TrainedRun
 from jaxvae.tools.base import Outcome
 from jaxvae.tools.repair import denoise, impute, search
+from jaxvae.tools.transfer import transfer
 from jaxvae.tools.walks import analogy, attribute, interpolate, traverse
 
 TOOLS = {
-    tool.__name__: tool for tool in (analogy, attribute, denoise, impute, interpolate, search, traverse)
+    tool.__name__: tool for tool in (analogy, attribute, denoise, impute, interpolate, search, transfer, traverse)
 }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Fit classifiers of scikit-learn for tools: on codes, to guide a search; on images, to evaluate the result."""
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 
@@ -32,9 +33,17 @@ def linear_classifier(codes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray
 
 
 def agreement(x: np.ndarray, labels: np.ndarray, target: int, *sets: np.ndarray) -> list[float]:
-    """For each of `sets`, the share that a classifier fitted to x `[N, ...]` assigns to the class `target`.
+    """For each of `sets`, the share that a `classifier` fitted to x `[N, ...]` assigns to the class `target`.
 
-    The classifier is a neural network on the pixels with one hidden layer.
+    Raises:
+      UserError: fewer than two classes.
+    """
+    predict = classifier(x, labels)
+    return [float(np.mean(predict(one) == target)) for one in sets]
+
+
+def classifier(x: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Fit a neural network with one hidden layer to x `[N, ...]`; return `x [M, ...] -> classes [M]`.
 
     Raises:
       UserError: fewer than two classes.
@@ -45,13 +54,19 @@ def agreement(x: np.ndarray, labels: np.ndarray, target: int, *sets: np.ndarray)
     counts = np.unique(labels, return_counts=True)[1]
     # For early stopping scikit-learn holds out a tenth, with examples of each class.
     holds_out = counts.min() > 1 and len(x) >= 10 * len(counts)
+    fitted = len(x) - holds_out * -(-len(x) // 10)
     network = require("sklearn.neural_network").MLPClassifier(
-        (200,), batch_size=min(200, len(x)), early_stopping=holds_out, max_iter=30, random_state=0
+        (200,), batch_size=min(200, fitted), early_stopping=holds_out, max_iter=30, random_state=0
     )
     with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore", require("sklearn.exceptions").ConvergenceWarning)  # need not be the best
         network.fit(x, labels)
-        return [float(np.mean(network.predict(one.reshape(len(one), -1)) == target)) for one in sets]
+
+    def predict(x: np.ndarray) -> np.ndarray:
+        with one_thread():
+            return network.predict(x.reshape(len(x), -1))
+
+    return predict
 
 
 def _check(labels: np.ndarray) -> None:

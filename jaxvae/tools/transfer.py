@@ -1,0 +1,60 @@
+"""Transfer examples of a conditional model to other contexts."""
+
+import jax
+import numpy as np
+
+from jaxvae.common.errors import UserError
+from jaxvae.common.ranges import check, within
+from jaxvae.data.wanted import said, shown_contexts, wanted
+from jaxvae.runs.trained_run import TrainedRun
+from jaxvae.tools.base import Outcome
+from jaxvae.tools.classify import LARGEST, classifier
+
+CHECKED = 500  # test examples whose transfers are classified
+
+
+def transfer(run: TrainedRun, num: int = 8) -> Outcome:
+    """Encode test examples at their own context, and decode their z at others: what z holds, such as style, is kept.
+
+    The other contexts are those of `sample.context`: by default every class, or the first test examples' contexts.
+
+    Args:
+      run: the run, of a conditional model.
+      num: test examples, a fixed random subset; `index` in the arrays lists them.
+
+    `numbers` holds, where the labels are the context, `agreement`: the share of transferred test examples that a
+    classifier, fitted to the training data, assigns to the class asked for.
+
+    Raises:
+      UserError: the model has no context, or fewer than 1 example.
+    """
+    check("tool", "transfer", num=(num, within(1)))
+    spec, model = run.experiment.spec, run.experiment.model
+    if not spec.context:
+        raise UserError(
+            "The tool 'transfer' needs a conditional model: train one with data.context, 'label' for example."
+        )
+    asked, test = run.config["sample"]["context"], run.dataset.test
+    contexts = wanted(spec, run.config["data"], asked) if asked else shown_contexts(spec.context, test.context)
+    decode = jax.jit(lambda params, z, context: model.decode(params, z, context).mean)
+
+    def moved(rows: np.ndarray) -> np.ndarray:
+        """Return the examples at all contexts, `[M, rows, *data_shape]`."""
+        z = run.codes("test")[rows].reshape(len(rows), *model.latent_shape)
+        return np.stack([decode(run.params, z, np.broadcast_to(row, (len(rows), len(row)))) for row in contexts])
+
+    index = run.some("test", num)
+    mean = run.viewed(moved(index)).swapaxes(0, 1)
+    rows = np.concatenate([run.viewed(run.x("test", index))[:, None], mean], axis=1)
+    names = [said(spec.context, row) for row in contexts]
+    arrays = {"index": index, "context": contexts, "given": np.asarray(names), "mean": mean}
+    numbers = {}
+    if [field.name for field in spec.context] == ["label"] and not spec.sequence:
+        fitted_to = run.some("train", LARGEST)
+        labels = run.labels("train")[fitted_to]
+        predict = classifier(run.compared(run.x("train", fitted_to)), labels)
+        found = [predict(run.compared(x)) for x in moved(run.some("test", CHECKED))]
+        values = np.asarray(spec.context[0].values)[contexts.argmax(axis=1)]
+        numbers["agreement"] = float(np.mean([np.mean(one == value) for one, value in zip(found, values, strict=True)]))
+    title = f"test examples, then the same z at {'; '.join(names[:10])}{' ...' if len(names) > 10 else ''}"
+    return Outcome(arrays, rows, title, numbers)
