@@ -20,12 +20,14 @@ from jaxvae.evaluation.results import evaluate, table
 from jaxvae.experiment.own import short
 from jaxvae.experiment.setup import Experiment
 from jaxvae.report import views
+from jaxvae.report.figures import NO_LABELS
 from jaxvae.report.page import write_report
-from jaxvae.report.run_figures import COLUMNS, TITLES, draw, listed, reconstructions
+from jaxvae.report.run_figures import COLUMNS, TITLES, draw, reconstructions
 from jaxvae.runs import codes
 from jaxvae.runs.attempts import Failure, attempt, write_traces
 from jaxvae.runs.trained_run import TrainedRun
 from jaxvae.runs.workdir import read_results, write_json
+from jaxvae.tools.base import Labels
 
 
 def finish(run: TrainedRun, workdir: Path, timing: Mapping[str, Any]) -> None:
@@ -98,8 +100,7 @@ def write_samples(
     num = len(x) // len(context)
     beside = {"context": np.repeat(context, num, axis=0), "given": given}
     by_context = rows.reshape(len(context), num, *rows.shape[2:])[:, :COLUMNS]
-    title = f"{title}, a row for each context: {listed(names)}"
-    _write_arrays(workdir, "samples", config, spec, rows, title, ("x",), beside, by_context)
+    _write_arrays(workdir, "samples", config, spec, rows, title, ("x",), beside, by_context, Labels(tuple(names)))
 
 
 def write_reconstructions(experiment: Experiment, workdir: Path, params: Params) -> None:
@@ -166,6 +167,7 @@ def _write_arrays(
     names: tuple[str, ...],
     beside: Mapping[str, np.ndarray] = MappingProxyType({}),
     shown: np.ndarray | None = None,
+    labels: Labels = NO_LABELS,
 ) -> None:
     """Write `rows` to `NAME.npz`, one array for each column, called as in `names`; draw them, or `shown`."""
     if jax.process_index() != 0:
@@ -173,5 +175,5 @@ def _write_arrays(
     arrays = {column: rows[:, i] for i, column in enumerate(names)} | dict(beside)
     np.savez(workdir / f"{name}.npz", allow_pickle=False, **arrays)
     (workdir / "figures").mkdir(exist_ok=True)
-    files = views.save(workdir / "figures" / name, config, spec, rows if shown is None else shown, title)
+    files = views.save(workdir / "figures" / name, config, spec, rows if shown is None else shown, title, labels=labels)
     print(f"wrote {', '.join(map(str, [workdir / f'{name}.npz', *files]))}")

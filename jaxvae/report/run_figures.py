@@ -1,6 +1,6 @@
 """Draw the `figures/` of a run, and the sheets of examples for TensorBoard during training."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,13 @@ from jaxvae.models.base import Model
 from jaxvae.models.facts import Batch
 from jaxvae.models.sampling import reconstruct, sample
 from jaxvae.report import figures, plots, views
+from jaxvae.report.figures import NO_LABELS
 from jaxvae.report.style import save
 from jaxvae.runs.attempts import Failure, attempt
 from jaxvae.runs.log import read_metrics
 from jaxvae.runs.sampling import draw_samples
 from jaxvae.runs.trained_run import TrainedRun
+from jaxvae.tools.base import Labels
 
 PICTURES, ROLLS = 64, 16
 COLUMNS, MOST_CONTEXTS = 10, 20  # of samples of a conditional model, a row for each context
@@ -117,18 +119,11 @@ def _contexts(experiment: Experiment) -> np.ndarray:
     return shown_contexts(experiment.spec.context, experiment.dataset.test.context)[:MOST_CONTEXTS]
 
 
-def listed(names: Sequence[str]) -> str:
-    """List names of contexts, at most MOST_CONTEXTS, "label = 0; label = 1"."""
-    more = f" and {len(names) - MOST_CONTEXTS} more" if len(names) > MOST_CONTEXTS else ""
-    return f"{'; '.join(names[:MOST_CONTEXTS])}{more}"
-
-
-def title(experiment: Experiment, name: str) -> str:
-    """Return the caption of a figure of `EXAMPLES`."""
+def _labels(experiment: Experiment, name: str) -> Labels:
+    """Label the rows of samples of a conditional model."""
     if name != "samples" or not experiment.model.context_dim:
-        return TITLES[name]
-    names = [said(experiment.spec.context, row) for row in _contexts(experiment)]
-    return f"{TITLES[name]}, a row for each context: {listed(names)}"
+        return NO_LABELS
+    return Labels(tuple(said(experiment.spec.context, row) for row in _contexts(experiment)))
 
 
 def _curves(workdir: Path, path: Path, kind: str) -> list[Path]:
@@ -138,7 +133,8 @@ def _curves(workdir: Path, path: Path, kind: str) -> list[Path]:
 
 def _examples(run: TrainedRun, path: Path) -> list[Path]:
     rows = EXAMPLES[path.name](run.experiment, run.params)
-    return views.save(path, run.config, run.experiment.spec, rows, title(run.experiment, path.name))
+    labels = _labels(run.experiment, path.name)
+    return views.save(path, run.config, run.experiment.spec, rows, TITLES[path.name], labels=labels)
 
 
 def _latent_scatter(run: TrainedRun, path: Path, kind: str) -> list[Path]:

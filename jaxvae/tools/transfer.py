@@ -7,7 +7,7 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.ranges import check, within
 from jaxvae.data.wanted import said, shown_contexts, wanted
 from jaxvae.runs.trained_run import TrainedRun
-from jaxvae.tools.base import Outcome
+from jaxvae.tools.base import Labels, Outcome
 from jaxvae.tools.classify import LARGEST, classifier
 
 CHECKED = 500  # test examples whose transfers are classified
@@ -56,5 +56,5 @@ def transfer(run: TrainedRun, num: int = 8) -> Outcome:
         found = [predict(run.compared(x)) for x in moved(run.some("test", CHECKED))]
         values = np.asarray(spec.context[0].values)[contexts.argmax(axis=1)]
         numbers["agreement"] = float(np.mean([np.mean(one == value) for one, value in zip(found, values, strict=True)]))
-    title = f"test examples, then the same z at {'; '.join(names[:10])}{' ...' if len(names) > 10 else ''}"
-    return Outcome(arrays, rows, title, numbers)
+    labels = Labels(tuple(f"example {i}" for i in index), ("example", *names))
+    return Outcome(arrays, rows, "test examples, then the same z at other contexts", numbers, labels)
