@@ -184,11 +184,17 @@ def _rule(values: Values, distinct: Sequence[Any], is_label: bool) -> str:
 
 def labels_of(columns: Sequence[Column], x: np.ndarray, label: str) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Return the codes of the column of labels, `[N]`, and their names; None for numbers, or where one is missing."""
-    label = label or _usual([column.name for column in columns])
-    for i, column in enumerate(columns):
-        if column.name == label and column.has_categories and not np.isnan(x[:, i]).any():
-            return x[:, i].astype(np.int32), tuple(map(str, column.categories))
-    return None, ()
+    i = target_of(columns, label)
+    if i is None or not columns[i].has_categories or np.isnan(x[:, i]).any():
+        return None, ()
+    return x[:, i].astype(np.int32), tuple(map(str, columns[i].categories))
+
+
+def target_of(columns: Sequence[Column], label: str) -> int | None:
+    """Return the index of the column of labels, `data.label` or one with a usual name; None where there is none."""
+    names = [column.name for column in columns]
+    name = label or _usual(names)
+    return names.index(name) if name in names else None
 
 
 def _usual(names: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.threads import one_thread
 from jaxvae.common.types import Params
-from jaxvae.evaluation import bounds, of_data, of_factors, of_run
+from jaxvae.evaluation import bounds, of_data, of_factors, of_run, of_tables
 from jaxvae.evaluation.progress import progress
 from jaxvae.experiment import own
 from jaxvae.experiment.setup import Experiment
@@ -76,6 +76,7 @@ NEEDS: dict[str, tuple[Callable[[Experiment], bool], str]] = {
     "factors": (lambda e: e.dataset.test.factors is not None, "true factors, which the data lacks"),
     "values": (lambda e: not e.spec.sequence, "data other than text or music"),
     "images": (lambda e: len(e.dataset.shape) == 3, "images [height, width, channels]"),
+    **of_tables.NEEDS,
     "outliers": (lambda e: bool(e.config["evaluate"]["outliers"]), "another data set in evaluate.outliers"),
 }
 
@@ -98,6 +99,10 @@ METRICS: dict[str, Metric] = {
     },
     "frechet": Metric(of_data.frechet, ("values",), of_data.check_features, settings=GENERATED),
     "prdc": Metric(of_data.prdc, ("values",), of_data.check_features, of_data.check_prdc_rows, GENERATED),
+    **{
+        name: Metric(score, needs, enough=of_tables.check_rows, settings=of_tables.SETTINGS)
+        for name, (score, needs) in of_tables.TABLE_SCORES.items()
+    },
     "fidelity": Metric(of_data.reconstruction_fidelity, ("images",), enough=of_data.check_ssim_installed, settings=NUM),
     "outliers": Metric(
         of_data.outliers, ("outliers", "values"), of_data.check_outliers, settings=("evaluate.outliers", *NUM)

@@ -15,7 +15,7 @@ N = 80
 KIND = RNG.choice(["a", "b"], N)
 FRAME = pd.DataFrame(
     {
-        "kind": KIND,
+        "label": KIND,
         "weight": np.where(KIND == "a", 1.0, 3.0) + RNG.normal(size=N),
         "visits": RNG.poisson(np.where(KIND == "a", 4, 30)),
         "town": RNG.choice(["Rome", "Bern", "Oslo"], N),
@@ -26,13 +26,13 @@ SMALL = {
     "network.hidden": (16,), "model.latent_dim": 2, "train.num_epochs": 4, "train.eval_every_epochs": 2,
     "train.batch_size": 16, "evaluate.nll_samples": 5,
 }  # fmt: skip
-TYPES = {"kind": "O", "weight": "f", "visits": "i", "town": "O", "income": "f"}
+TYPES = {"label": "O", "weight": "f", "visits": "i", "town": "O", "income": "f"}
 
 
 def assert_is_like_the_table(rows):
     assert list(rows) == list(FRAME)
     assert {name: rows[name].dtype.kind for name in rows} == TYPES
-    assert set(rows["kind"]) <= {"a", "b"}
+    assert set(rows["label"]) <= {"a", "b"}
     assert set(rows["town"]) <= {"Rome", "Bern", "Oslo"}
     assert (rows["visits"] >= 0).all()
     assert (rows["income"] > 0).all()
@@ -40,7 +40,7 @@ def assert_is_like_the_table(rows):
 
 @pytest.fixture(scope="module")
 def holed():
-    return FRAME.mask(np.random.default_rng(1).random(FRAME.shape) < 0.1)
+    return FRAME.mask(np.random.default_rng(1).random(FRAME.shape) < 0.05)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_other_rows_are_judged_by_the_columns_of_the_run(run, tmp_path):
     assert main([*where, "--mode=reconstruct"], 0.0) == 0
     (folder,) = (run.workdir / "other").iterdir()
     found = pd.read_csv(folder / "reconstructions.csv")
-    assert found["kind"].tolist() == FRAME["kind"][:7].tolist()
+    assert found["label"].tolist() == FRAME["label"][:7].tolist()
     np.testing.assert_allclose(found["weight"], FRAME["weight"][:7], rtol=1e-5)
 
 
@@ -139,3 +139,11 @@ def test_a_dictionary_sets_kinds_and_other_likelihoods_are_refused():
         jaxvae.fit("table_vae", FRAME, SMALL, data__columns={"weight": "count"}, progress=False)
     with pytest.raises(UserError, match="needs a table"):
         jaxvae.fit("vae", np.zeros((20, 3)), SMALL, model__likelihood="columns", progress=False)
+
+
+def test_synthetic_rows_are_judged_against_the_test_rows(run):
+    found = run.evaluate("two_sample,correlations,train_on_synthetic", max_examples=12)["metrics"]
+    assert found["two_sample"].keys() >= {"auroc_forest", "auroc_linear", "sampler", "examples"}
+    assert 0 <= found["two_sample"]["auroc_forest"] <= 1
+    assert 0 <= found["correlations"]["correlation_error"] <= 2
+    assert found["train_on_synthetic"].keys() >= {"synthetic_accuracy", "real_accuracy"}

@@ -5,12 +5,13 @@ import pytest
 
 from jaxvae.common.errors import UserError
 from jaxvae.evaluation.of_factors import FACTOR_SCORES
+from jaxvae.evaluation.of_tables import TABLE_SCORES
 from jaxvae.evaluation.results import label
 from jaxvae.evaluation.table import METRICS, check
 from jaxvae.experiment import defaults
 from jaxvae.experiment.setup import setup
 
-OF_DIGITS = set(METRICS) - set(FACTOR_SCORES) - {"outliers"}
+OF_DIGITS = set(METRICS) - set(FACTOR_SCORES) - set(TABLE_SCORES) - {"outliers"}
 
 
 def untrained(posterior="diagonal_gaussian", prior="standard_normal", **evaluate):

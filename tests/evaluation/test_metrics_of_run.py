@@ -20,6 +20,7 @@ import jaxvae
 import launch
 from jaxvae import data
 from jaxvae.evaluation.of_factors import FACTOR_SCORES
+from jaxvae.evaluation.of_tables import TABLE_SCORES
 from jaxvae.evaluation.results import label, table
 from jaxvae.evaluation.table import METRICS
 from jaxvae.metrics import information_gap
@@ -38,7 +39,7 @@ SHAPES = ("--config=configs/beta_vae.py:shapes", "--config.train.num_epochs=1", 
           "--config.data.image_size=16", "--config.train.steps_per_call=97")  # fmt: skip
 OF_CODES = ("linear_probe", "knn", "few_labels", "clustering", "frechet", "prdc", "fidelity")
 FEW = "--config.evaluate.max_examples=500"
-OTHER = {"outliers"}  # needs another data set
+OTHER = {"outliers", *TABLE_SCORES}  # need another data set, or a table
 
 
 def launched(*argv):
