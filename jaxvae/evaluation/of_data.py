@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxvae import data
 from jaxvae.common.errors import UserError
 from jaxvae.common.optional import require
 from jaxvae.common.places import BUNDLED, find_prepared
-from jaxvae.common.types import Array
+from jaxvae.common.types import Array, Key
 from jaxvae.evaluation.of_run import num_rows, rows
+from jaxvae.evaluation.progress import progress
 from jaxvae.evaluation.run_features import run_features
 from jaxvae.experiment import own, sources
 from jaxvae.experiment.plain import load_config
@@ -24,6 +26,7 @@ from jaxvae.metrics import features, fidelity
 from jaxvae.metrics import sample_quality as quality
 from jaxvae.metrics.auroc import outlier_auroc
 from jaxvae.metrics.outliers import outlier_scores
+from jaxvae.models.facts import Batch
 from jaxvae.models.sampling import reconstruct
 from jaxvae.runs.trained_run import BATCH, TrainedRun, some_rows
 
@@ -116,16 +119,19 @@ def outliers(run: TrainedRun) -> dict[str, Any]:
         preprocess = data.make_preprocess(other.max_value, settings["binarization"], settings["pixel_range"])
     key, other_key = jax.random.split(run.key("outliers"))
 
-    def scores(key: Array, x: Array) -> dict[str, np.ndarray]:
-        parts = [
-            outlier_scores(run.model, run.params, jax.random.fold_in(key, i), x[i : i + BATCH], OUTLIER_SAMPLES)
-            for i in range(0, len(x), BATCH)
-        ]
+    def scores(key: Key, batch: Batch) -> dict[str, np.ndarray]:
+        def of_part(i: int) -> dict[str, Array]:
+            part = {name: jnp.asarray(array[i : i + BATCH]) for name, array in batch.items()}
+            part_key = jax.random.fold_in(key, i)
+            return outlier_scores(run.experiment.model, run.params, part_key, num_samples=OUTLIER_SAMPLES, **part)
+
+        parts = [of_part(i) for i in progress("outliers", range(0, len(batch["x"]), BATCH), "batch")]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    inside = scores(key, jax.numpy.asarray(run.x("test", rows(run))))
-    others = jax.numpy.asarray(other.test.x[some_rows(len(other.test.x), num)])
-    strange = preprocess(jax.random.fold_in(other_key, 0), others)
+    inside = scores(key, run.batch("test", rows(run)))
+    some = some_rows(len(other.test.x), num)
+    strange = {name: array[some] for name, array in other.test.arrays.items() if name in ("x", "context", "mask")}
+    strange["x"] = preprocess(jax.random.fold_in(other_key, 0), jnp.asarray(strange["x"]))
     outside = scores(jax.random.fold_in(other_key, 1), strange)
     areas = {name: outlier_auroc(inside[name], outside[name])["auroc"] for name in inside}
     return areas | {"nll_samples": OUTLIER_SAMPLES}
@@ -139,6 +145,11 @@ def _other_data(run: TrainedRun) -> data.Dataset:
         raise UserError(
             f"evaluate.outliers is '{name}', whose examples have the shape {list(other.shape)}; the run's have "
             f"{list(run.dataset.shape)}. Give data of that shape, or set data.image_size in training."
+        )
+    if (theirs := other.context_dim) != (mine := run.experiment.model.context_dim):
+        raise UserError(
+            f"evaluate.outliers is '{name}', whose examples have a context of {theirs} values; the run's have {mine}, "
+            "and each example is scored at its own. Give data with such a context."
         )
     return other
 

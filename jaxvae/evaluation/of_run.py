@@ -3,22 +3,28 @@
 They use the test set, unless stated otherwise.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key, Params
+from jaxvae.evaluation.progress import progress
 from jaxvae.experiment.setup import Experiment
 from jaxvae.metrics import annealed, latent_use, rates, representation
 from jaxvae.metrics import rate_distortion as curves
 from jaxvae.metrics.arrays import check_labels
+from jaxvae.models.facts import Batch
 from jaxvae.runs.trained_run import TrainedRun, some_rows
 
 PROBE_FIT = 20_000  # training codes for the fit of a probe; more change little and cost much
 PER_CLASS = (1, 10, 100)  # labels per class of `few_labels`
 NEIGHBOURS = 10  # k of k-NN
+GROUPS = 10  # of the examples of annealed importance sampling, for its progress line
 
 
 def rows(run: TrainedRun, most: str = "max_examples") -> np.ndarray:
@@ -46,40 +52,52 @@ def aggregate_kl(run: TrainedRun) -> dict[str, float]:
 
 def ais(run: TrainedRun) -> dict[str, float]:
     """Lower bound of log p(x) on test data; lower and upper bound on data simulated from the model."""
-    model, x, options = run.model, *_annealed(run)
+    model, batch, options = run.experiment.model, *_annealed(run)
+    num, beside = len(batch["x"]), {name: array for name, array in batch.items() if name != "x"}
 
     @jax.jit
-    def bounds(params: Params, test_key: Key, own_key: Key, x: Array) -> tuple[Array, Array, Array]:
-        lower = annealed.ais(model, params, test_key, x, **options)
-        return lower, *annealed.bidirectional(model, params, own_key, len(x), **options)
+    def bounds(params: Params, keys: tuple[Key, Key], batch: Batch, rows: Array) -> tuple[Array, ...]:
+        lower = annealed.ais(model, params, keys[0], **batch, **options, rows=rows)
+        return lower, *annealed.bidirectional(model, params, keys[1], num, **beside, **options, rows=rows)
 
-    found = bounds(run.params, *jax.random.split(run.key("ais")), x)
-    test, own_lower, own_upper = (float(np.mean(np.asarray(value, np.float64))) for value in found)
+    found = _by_rows("ais", partial(bounds, run.params, jax.random.split(run.key("ais")), batch), num)
+    test, own_lower, own_upper = (float(np.mean(value)) for value in found)
     return {
         "nll": -test, "simulated_nll_from_above": -own_lower, "simulated_nll_from_below": -own_upper,
-        "simulated_gap": own_upper - own_lower, "examples": len(x), **options,
+        "simulated_gap": own_upper - own_lower, "examples": num, **options,
     }  # fmt: skip
 
 
 def rate_distortion(run: TrainedRun) -> dict[str, Any]:
     """Points of the rate-distortion curve."""
-    model, x, options = run.model, *_annealed(run)
+    model, batch, options = run.experiment.model, *_annealed(run)
     options["num_points"] = min(50, options["num_temperatures"])
 
     @jax.jit
-    def curve(params: Params, key: Key, x: Array) -> dict[str, Array]:
-        return curves.rate_distortion(model, params, key, x, **options)
+    def curve(params: Params, key: Key, batch: Batch, rows: Array) -> tuple[Array, ...]:
+        beta, *values = curves.by_example(model, params, key, **batch, **options, rows=rows)
+        return jnp.broadcast_to(beta, values[0].shape), *values
 
-    found = curve(run.params, run.key("rate_distortion"), x)
-    unit = "nats" if model.likelihood.is_density else "units of the reconstruction loss"
-    lists = {name: np.asarray(found[name], np.float64).tolist() for name in ("beta", "rate", "distortion")}
-    return lists | {"distortion_unit": unit}
+    of_rows = partial(curve, run.params, run.key("rate_distortion"), batch)
+    beta, rate, distortion = _by_rows("rate_distortion", of_rows, len(batch["x"]))
+    return {
+        "beta": beta[0].tolist(), "rate": rate.mean(axis=0).tolist(), "distortion": distortion.mean(axis=0).tolist(),
+        "distortion_unit": "nats" if model.likelihood.is_density else "units of the reconstruction loss",
+    }  # fmt: skip
 
 
-def _annealed(run: TrainedRun) -> tuple[Array, dict[str, Any]]:
+def _annealed(run: TrainedRun) -> tuple[Batch, dict[str, Any]]:
     settings = run.config["evaluate"]
     options = {"num_temperatures": settings["ais_temperatures"], "num_chains": settings["ais_chains"]}
-    return jax.numpy.asarray(run.x("test", rows(run, "ais_examples"))), options
+    return jax.device_put(run.batch("test", rows(run, "ais_examples"))), options
+
+
+def _by_rows(name: str, function: Callable[[Array], tuple[Array, ...]], num: int) -> list[np.ndarray]:
+    """Apply `rows [R] -> arrays [R, ...]` to all `num` rows in equal groups, with a progress line: `[num, ...]` each."""
+    size = -(-num // min(GROUPS, num))
+    groups = [np.arange(start, start + size) % num for start in range(0, num, size)]  # the last one may go round
+    found = [jax.device_get(function(jnp.asarray(group))) for group in progress(name, groups, "group")]
+    return [np.concatenate(parts)[:num].astype(np.float64) for parts in zip(*found, strict=True)]
 
 
 def linear_probe(run: TrainedRun) -> dict[str, float]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxvae.evaluation.of_run import rows
 from jaxvae.runs.trained_run import TrainedRun
 
 LOG_DENSITIES = (
@@ -30,13 +31,17 @@ def to_own_units(run: TrainedRun, test: dict[str, Any], found: dict[str, dict[st
     if not spec.scale or not likelihood.is_density or likelihood.is_discrete:
         return []
     mask = run.dataset.test.mask
-    mean = spec.log_scale if mask is None else float(np.mean(spec.observed_log_scale(mask)))
+
+    def of_rows(which: Any) -> float:
+        return spec.log_scale if mask is None else float(np.mean(spec.observed_log_scale(mask[which])))
+
+    mean, of_annealed = of_rows(slice(None)), of_rows(rows(run, "ais_examples"))
     for names, sign in ((LOG_DENSITIES, -1), (NEGATIVE, 1)):
         test |= {name: test[name] + sign * mean for name in names if test.get(name) is not None}
     if ais := found.get("ais"):
-        found["ais"] = ais | {name: ais[name] + spec.log_scale for name in OF_AIS}
+        found["ais"] = ais | {name: ais[name] + of_annealed for name in OF_AIS}
     if curve := found.get("rate_distortion"):
-        found["rate_distortion"] = curve | {"distortion": [value + spec.log_scale for value in curve["distortion"]]}
+        found["rate_distortion"] = curve | {"distortion": [value + of_annealed for value in curve["distortion"]]}
     return [
         f"The data is scaled: elbo, reconstruction and nll are those of the data in its own units, "
         f"log p(own) = log p(scaled) - {mean:.6g} nats per example; the loss is that of the scaled data."

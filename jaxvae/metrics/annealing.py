@@ -56,20 +56,39 @@ def temperatures(num: int) -> Array:
     return (curve - curve[0]) / (curve[-1] - curve[0])
 
 
-def map_chains(one: Callable, key: Key, batch: int, num_chains: int, room: int) -> Any:
-    """Map `one((key, row))` over all chains, at most `room` at a time: `[C, B, ...]`."""
-    keys, rows = jax.random.split(key, num_chains * batch), jnp.tile(jnp.arange(batch), num_chains)
-    out = jax.lax.map(one, (keys, rows), batch_size=min(room, len(rows)))
-    return jax.tree.map(lambda a: a.reshape(num_chains, batch, *a.shape[1:]), out)
+class Examples(NamedTuple):
+    """The examples of a batch for which chains run; those of one are the same whichever others run beside them.
+
+    Attributes:
+      batch: size B of the whole batch.
+      rows: `[R]`, indices of the examples in it.
+    """
+
+    batch: int
+    rows: Array
+
+    @staticmethod
+    def of(x: Array, rows: Array | None) -> "Examples":
+        """Return the examples `rows` of x `[B, ...]`, all where None."""
+        return Examples(len(x), jnp.arange(len(x)) if rows is None else rows)
+
+
+def map_chains(one: Callable, key: Key, examples: Examples, num_chains: int, room: int) -> Any:
+    """Map `one((key, row, place in the rows))` over all chains, at most `room` at a time: `[C, R, ...]`."""
+    batch, rows = examples
+    places = jnp.tile(jnp.arange(len(rows)), num_chains)
+    keys = jax.random.split(key, num_chains * batch).reshape(num_chains, batch)[:, rows].reshape(-1)
+    out = jax.lax.map(one, (keys, rows[places], places), batch_size=min(room, len(places)))
+    return jax.tree.map(lambda a: a.reshape(num_chains, len(rows), *a.shape[1:]), out)
 
 
 def pilot_steps(
-    path_of: Callable[[Array], Path], key: Key, batch: int, betas: Array, num_leapfrog: int, room: int
+    path_of: Callable[[Array], Path], key: Key, examples: Examples, betas: Array, num_leapfrog: int, room: int
 ) -> Array:
-    """Adapt step sizes `[B, T]` with one pilot chain per example, towards the acceptance rate ACCEPTANCE."""
+    """Adapt step sizes `[R, T]` with one pilot chain per example, towards the acceptance rate ACCEPTANCE."""
 
     def one(args):
-        key, row = args
+        key, row, _ = args
         path = path_of(row)
         start_key, key = jax.random.split(key)
 
@@ -82,7 +101,7 @@ def pilot_steps(
         first = point(path, path.draw(start_key)), jnp.log(FIRST_STEP)
         return jax.lax.scan(move_and_adapt, first, (jnp.arange(len(betas) - 1), betas[1:]))[1]
 
-    return map_chains(one, key, batch, 1, room)[0]
+    return map_chains(one, key, examples, 1, room)[0]
 
 
 def chain(

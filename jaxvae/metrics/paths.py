@@ -8,8 +8,10 @@ import jax.numpy as jnp
 
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Array, Key, Params
-from jaxvae.metrics.annealing import Path, chain, map_chains, pilot_steps, point
-from jaxvae.models.base import Model
+from jaxvae.distributions.structure import observed_log_prob
+from jaxvae.metrics.annealing import Examples, Path, chain, map_chains, pilot_steps, point
+from jaxvae.models.base import Model, require_context
+from jaxvae.models.context import given
 
 STARTS = ("prior", "posterior")
 
@@ -22,8 +24,10 @@ def paths(
     num_chains: int,
     num_leapfrog: int,
     needs_density: bool = True,
+    context: Array | None = None,
+    mask: Array | None = None,
 ) -> Callable[[Array], Path]:
-    """Return the function from a row to the annealing path of x[row].
+    """Return the function from a row to the annealing path of x[row], at its own context and of its observed values.
 
     Raises:
       UserError: an unknown start, a number below 1, a model without such a path, or, where `needs_density`, a
@@ -49,7 +53,7 @@ def paths(
             "Annealed importance sampling can start from a posterior only if its density is known at any z; this "
             "posterior's is not (it is deterministic, or Hamiltonian): take start=prior."
         )
-    prior: Any = model.prior(params)
+    require_context(model.context_dim, context)
     if not prior_is_density(model, params):
         raise UserError(
             "Annealed importance sampling needs log p(z), but this prior can only be sampled: take a prior with a "
@@ -57,15 +61,16 @@ def paths(
         )
 
     def path_of(row: Array) -> Path:
-        one = jnp.asarray(x)[row]
+        here = model if context is None else given(model, jnp.asarray(context)[row])
+        one, seen = jnp.asarray(x)[row], None if mask is None else jnp.asarray(mask)[row]
+        prior: Any = here.prior(params)
 
         def log_likelihood(z: Array) -> Array:
-            likelihood: Any = model.decode(params, z)
-            return likelihood.log_prob(one)
+            return observed_log_prob(here.decode(params, z), one, seen)
 
         if start == "prior":
             return Path(prior.sample, prior.log_prob, log_likelihood)
-        q: Any = model.encode(params, one)
+        q: Any = here.encode(params, one, **({} if seen is None else {"mask": seen}))
         return Path(q.sample, q.log_prob, lambda z: log_likelihood(z) + prior.log_prob(z) - q.log_prob(z))
 
     return path_of
@@ -73,9 +78,10 @@ def paths(
 
 def prior_is_density(model: Model, params: Params) -> bool:
     """Whether the prior has a log-density. Nothing is computed: `params` may be shapes alone."""
+    context = (jnp.zeros(model.context_dim),) if model.context_dim else ()
 
     def log_prior(params: Params, z: Array) -> Any:
-        prior: Any = model.prior(params)
+        prior: Any = model.prior(params, *context)
         return prior.log_prob(z)
 
     try:
@@ -88,45 +94,46 @@ def prior_is_density(model: Model, params: Params) -> bool:
 def forward(
     path_of: Callable[[Array], Path],
     key: Key,
-    batch: int,
+    examples: Examples,
     betas: Array,
     num_chains: int,
     num_leapfrog: int,
     room: int,
 ) -> tuple[Array, Array]:
-    """Run chains from the start: log-weights up to each temperature, and `log_ratio` after its move, `[C, B, T]`."""
+    """Run chains from the start: log-weights up to each temperature, and `log_ratio` after its move, `[C, R, T]`."""
     pilot_key, chain_key = jax.random.split(key)
-    steps = pilot_steps(path_of, pilot_key, batch, betas, num_leapfrog, room)
+    steps = pilot_steps(path_of, pilot_key, examples, betas, num_leapfrog, room)
 
     def one(args):
-        key, row = args
+        key, row, place = args
         start_key, key = jax.random.split(key)
         path = path_of(row)
-        return chain(path, key, point(path, path.draw(start_key)), betas, steps[row], num_leapfrog)
+        return chain(path, key, point(path, path.draw(start_key)), betas, steps[place], num_leapfrog)
 
-    return map_chains(one, chain_key, batch, num_chains, room)
+    return map_chains(one, chain_key, examples, num_chains, room)
 
 
 def backward(
     path_of: Callable[[Array], Path],
     key: Key,
+    examples: Examples,
     z: Array,
     betas: Array,
     num_chains: int,
     num_leapfrog: int,
     room: int,
 ) -> Array:
-    """Run chains from z `[B, *latent_shape]` back to the start: log-weights `[C, B]`."""
+    """Run chains from z `[B, *latent_shape]` back to the start: log-weights `[C, R]`."""
     pilot_key, chain_key = jax.random.split(key)
-    steps = pilot_steps(path_of, pilot_key, len(z), betas, num_leapfrog, room)
+    steps = pilot_steps(path_of, pilot_key, examples, betas, num_leapfrog, room)
 
     def one(args):
-        key, row = args
+        key, row, place = args
         path = path_of(row)
         at = point(path, jnp.asarray(z)[row])
-        return chain(path, key, at, betas, steps[row], num_leapfrog, reverse=True)[0][-1]
+        return chain(path, key, at, betas, steps[place], num_leapfrog, reverse=True)[0][-1]
 
-    return map_chains(one, chain_key, len(z), num_chains, room)
+    return map_chains(one, chain_key, examples, num_chains, room)
 
 
 def chains_at_once(model: Model, memory_mb: float) -> int:

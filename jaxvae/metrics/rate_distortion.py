@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key, Params
-from jaxvae.metrics.annealing import log_mean_exp, temperatures
+from jaxvae.metrics.annealing import Examples, log_mean_exp, temperatures
 from jaxvae.metrics.paths import chains_at_once, forward, paths
 from jaxvae.models.base import Model
 
@@ -21,6 +21,8 @@ def rate_distortion(
     num_points: int = 50,
     num_leapfrog: int = 10,
     memory_mb: float = 8.0,
+    context: Array | None = None,
+    mask: Array | None = None,
 ) -> dict[str, Array]:
     """Compute the rate-distortion curve of prior and decoder (Huang et al. 2020, arXiv:2008.06653, section 4).
 
@@ -40,6 +42,8 @@ def rate_distortion(
       num_points: P, the number of temperatures returned.
       num_leapfrog: leapfrog steps per transition.
       memory_mb: bound on the decoder outputs held at a time.
+      context: `[B, C]` of a conditional model: the curve is the mean of those at each example's own context.
+      mask: bool of the shape of x, True where a value is observed; the distortion is of these values alone.
 
     Returns:
       `beta` `[P]`, `rate` and `distortion` `[P]`: nats per example, means over x. At b = 1, rate + distortion is the
@@ -48,17 +52,39 @@ def rate_distortion(
     Raises:
       UserError: latents outside R^n, no prior density, a `max_beta` that is not above 0, or a number below 1.
     """
+    options = num_temperatures, num_chains, max_beta, num_points, num_leapfrog, memory_mb
+    beta, rate, distortion = by_example(model, params, key, x, *options, context, mask)
+    return {"beta": beta, "rate": jnp.mean(rate, axis=0), "distortion": jnp.mean(distortion, axis=0)}
+
+
+def by_example(
+    model: Model,
+    params: Params,
+    key: Key,
+    x: Array,
+    num_temperatures: int = 500,
+    num_chains: int = 16,
+    max_beta: float = 10.0,
+    num_points: int = 50,
+    num_leapfrog: int = 10,
+    memory_mb: float = 8.0,
+    context: Array | None = None,
+    mask: Array | None = None,
+    rows: Array | None = None,
+) -> tuple[Array, Array, Array]:
+    """Compute beta `[P]`, and rate and distortion `[R, P]` of the examples `rows`, by default all.
+
+    The other arguments are those of `rate_distortion`; the chains of an example are the same whichever `rows`.
+    """
     if not max_beta > 0:
         raise UserError(f"The rate-distortion curve got max_beta={max_beta}; it must be above 0.")
     if not 1 <= num_points <= num_temperatures:
         raise UserError(f"The rate-distortion curve got num_points={num_points}; take 1 to num_temperatures of them.")
     betas = max_beta * temperatures(num_temperatures)
-    path_of = paths(model, params, x, "prior", num_chains, num_leapfrog, needs_density=False)
-    log_weight, log_ratio = forward(
-        path_of, key, len(x), betas, num_chains, num_leapfrog, chains_at_once(model, memory_mb)
-    )
+    path_of = paths(model, params, x, "prior", num_chains, num_leapfrog, False, context, mask)
+    room = chains_at_once(model, memory_mb)
+    log_weight, log_ratio = forward(path_of, key, Examples.of(x, rows), betas, num_chains, num_leapfrog, room)
     kept = jnp.linspace(0, num_temperatures - 1, num_points).round().astype(int)
     log_weight, log_ratio, beta = log_weight[..., kept], log_ratio[..., kept], betas[1:][kept]
     distortion = -jnp.sum(jax.nn.softmax(log_weight, axis=0) * log_ratio, axis=0)  # [B, P]
-    rate = -beta * distortion - log_mean_exp(log_weight)
-    return {"beta": beta, "rate": jnp.mean(rate, axis=0), "distortion": jnp.mean(distortion, axis=0)}
+    return beta, -beta * distortion - log_mean_exp(log_weight), distortion

@@ -72,9 +72,14 @@ class TrainedRun:
             batch: Any = {name: np.asarray(array[rows[i : i + BATCH]]) for name, array in arrays.items()}
             yield {**batch, "x": self._preprocess(key, i, batch["x"])}
 
+    def batch(self, split: str, which: int | np.ndarray | None = None) -> Batch:
+        """Return the examples of `batches` as one batch."""
+        parts = list(self.batches(split, which))
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
     def x(self, split: str, which: int | np.ndarray | None = None) -> np.ndarray:
         """Return the preprocessed examples of `batches` as one array `[N, *data_shape]`."""
-        return np.concatenate([batch["x"] for batch in self.batches(split, which)])
+        return self.batch(split, which)["x"]
 
     def viewed(self, x: Any) -> np.ndarray:
         """Convert model inputs or decoded means for files, see `data.spec.viewed`: real values in their own units."""

@@ -112,7 +112,7 @@ def test_pilot_finds_steps_that_are_accepted_as_often_as_they_should_be():
     key = jax.random.key(0)
     path_of = paths(lg.MODEL, WRONG, jnp.asarray(lg.X), "prior", 1, 5)
     betas = jnp.ones(400)  # always the posterior
-    steps = annealing.pilot_steps(path_of, key, lg.BATCH, betas, 5, 100)
+    steps = annealing.pilot_steps(path_of, key, annealing.Examples.of(lg.X, None), betas, 5, 100)
     path, step = path_of(0), jnp.exp(jnp.mean(jnp.log(steps[0, 200:])))
 
     def move(at, key):
