@@ -4,8 +4,9 @@ python benchmarks/gaussian_torch.py            # needs PyTorch; 3 minutes on 2 c
 
 Wine (178 x 13, bundled with scikit-learn), 800 smooth spectra of 60 channels, and 800 log-expressions of 40 genes, the
 latter two drawn here with a fixed seed. Both sides get the same rows, standardised by the training rows, the same
-network (one hidden layer of 32, 3 latents), distribution of initial weights, optimiser, batch size and number of steps;
-only the draws differ. NLL by 500 importance samples, in nats per row of the standardised data, as the mean of SEEDS runs.
+network (one hidden layer of 32, 3 latents), distribution of initial weights, optimiser, batch size and number of
+steps; only the draws differ. NLL by 500 importance samples, in nats per row of the standardised data, as the mean of
+SEEDS runs.
 """
 
 import math

@@ -26,7 +26,6 @@ from jaxvae.metrics import features, fidelity
 from jaxvae.metrics import sample_quality as quality
 from jaxvae.metrics.auroc import outlier_auroc
 from jaxvae.metrics.outliers import outlier_scores
-from jaxvae.models.facts import Batch
 from jaxvae.models.sampling import reconstruct
 from jaxvae.runs.trained_run import BATCH, TrainedRun, some_rows
 
@@ -119,7 +118,7 @@ def outliers(run: TrainedRun) -> dict[str, Any]:
         preprocess = data.make_preprocess(other.max_value, settings["binarization"], settings["pixel_range"])
     key, other_key = jax.random.split(run.key("outliers"))
 
-    def scores(key: Key, batch: Batch) -> dict[str, np.ndarray]:
+    def scores(key: Key, batch: Mapping[str, Any]) -> dict[str, np.ndarray]:
         def of_part(i: int) -> dict[str, Array]:
             part = {name: jnp.asarray(array[i : i + BATCH]) for name, array in batch.items()}
             part_key = jax.random.fold_in(key, i)
@@ -130,7 +129,8 @@ def outliers(run: TrainedRun) -> dict[str, Any]:
 
     inside = scores(key, run.batch("test", rows(run)))
     some = some_rows(len(other.test.x), num)
-    strange = {name: array[some] for name, array in other.test.arrays.items() if name in ("x", "context", "mask")}
+    arrays: dict[str, Any] = other.test.arrays
+    strange = {name: arrays[name][some] for name in ("x", "context", "mask") if name in arrays}
     strange["x"] = preprocess(jax.random.fold_in(other_key, 0), jnp.asarray(strange["x"]))
     outside = scores(jax.random.fold_in(other_key, 1), strange)
     areas = {name: outlier_auroc(inside[name], outside[name])["auroc"] for name in inside}

@@ -4,7 +4,6 @@ They use the test set, unless stated otherwise.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
@@ -60,7 +59,10 @@ def ais(run: TrainedRun) -> dict[str, float]:
         lower = annealed.ais(model, params, keys[0], **batch, **options, rows=rows)
         return lower, *annealed.bidirectional(model, params, keys[1], num, **beside, **options, rows=rows)
 
-    found = _by_rows("ais", partial(bounds, run.params, jax.random.split(run.key("ais")), batch), num)
+    def of_rows(rows: Array) -> tuple[Array, ...]:
+        return bounds(run.params, jax.random.split(run.key("ais")), batch, rows)
+
+    found = _by_rows("ais", of_rows, num)
     test, own_lower, own_upper = (float(np.mean(value)) for value in found)
     return {
         "nll": -test, "simulated_nll_from_above": -own_lower, "simulated_nll_from_below": -own_upper,
@@ -78,7 +80,9 @@ def rate_distortion(run: TrainedRun) -> dict[str, Any]:
         beta, *values = curves.by_example(model, params, key, **batch, **options, rows=rows)
         return jnp.broadcast_to(beta, values[0].shape), *values
 
-    of_rows = partial(curve, run.params, run.key("rate_distortion"), batch)
+    def of_rows(rows: Array) -> tuple[Array, ...]:
+        return curve(run.params, run.key("rate_distortion"), batch, rows)
+
     beta, rate, distortion = _by_rows("rate_distortion", of_rows, len(batch["x"]))
     return {
         "beta": beta[0].tolist(), "rate": rate.mean(axis=0).tolist(), "distortion": distortion.mean(axis=0).tolist(),
@@ -93,7 +97,7 @@ def _annealed(run: TrainedRun) -> tuple[Batch, dict[str, Any]]:
 
 
 def _by_rows(name: str, function: Callable[[Array], tuple[Array, ...]], num: int) -> list[np.ndarray]:
-    """Apply `rows [R] -> arrays [R, ...]` to all `num` rows in equal groups, with a progress line: `[num, ...]` each."""
+    """Apply `rows [R] -> arrays [R, ...]` to `num` rows in equal groups, with a progress line: `[num, ...]` each."""
     size = -(-num // min(GROUPS, num))
     groups = [np.arange(start, start + size) % num for start in range(0, num, size)]  # the last one may go round
     found = [jax.device_get(function(jnp.asarray(group))) for group in progress(name, groups, "group")]

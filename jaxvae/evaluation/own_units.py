@@ -30,12 +30,10 @@ def to_own_units(run: TrainedRun, test: dict[str, Any], found: dict[str, dict[st
     spec, likelihood = run.experiment.spec, run.model.likelihood
     if not spec.scale or not likelihood.is_density or likelihood.is_discrete:
         return []
-    mask = run.dataset.test.mask
-
-    def of_rows(which: Any) -> float:
-        return spec.log_scale if mask is None else float(np.mean(spec.observed_log_scale(mask[which])))
-
-    mean, of_annealed = of_rows(slice(None)), of_rows(rows(run, "ais_examples"))
+    mean = of_annealed = spec.log_scale
+    if (mask := run.dataset.test.mask) is not None:
+        sums = spec.observed_log_scale(mask)
+        mean, of_annealed = float(np.mean(sums)), float(np.mean(sums[rows(run, "ais_examples")]))
     for names, sign in ((LOG_DENSITIES, -1), (NEGATIVE, 1)):
         test |= {name: test[name] + sign * mean for name in names if test.get(name) is not None}
     if ais := found.get("ais"):

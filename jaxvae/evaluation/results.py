@@ -51,9 +51,8 @@ def evaluate(run: TrainedRun) -> Evaluation:
     grey = has_grey_bernoulli(run)
     if run.experiment.model.context_dim:
         notes.append(
-            "The model is conditional. Loss, elbo and nll are computed for each example at its own context; samples "
-            "are drawn at contexts of test examples; tools and the other metrics use the model at the context of the "
-            "first test example."
+            "The model is conditional. Numbers on test data are computed for each example at its own context; samples "
+            "are drawn at contexts of test examples; tools use the model at the context of the first test example."
         )
     if not model.has_likelihood:
         bounding = "only ais, which needs no posterior, bounds" if "ais" in found else "no number here bounds"

@@ -42,7 +42,7 @@ def ais(
         posterior whose density is known at any z.
       num_leapfrog: leapfrog steps per transition; each evaluates the decoder and its gradient.
       memory_mb: bound on the decoder outputs held at a time; at least one chain runs.
-      context: `[B, C]` of a conditional model, an example's own for all its chains; the estimate is of log p(x|context).
+      context: `[B, C]` of a conditional model, each example's own; the estimate is of log p(x|context).
       mask: bool of the shape of x, True where a value is observed; the estimate is then of log p(x_observed).
       rows: `[R]`, indices of the examples to estimate, by default all; others change them by rounding alone.
 
@@ -59,9 +59,7 @@ def ais(
     return log_mean_exp(log_weight[..., -1])
 
 
-def simulate(
-    model: Model, params: Params, key: Key, num: int, context: Array | None = None
-) -> tuple[Array, Array]:
+def simulate(model: Model, params: Params, key: Key, num: int, context: Array | None = None) -> tuple[Array, Array]:
     """Draw `num` pairs z ~ p(z), x ~ p(x|z): each z is an exact sample of p(z|x) (arXiv:1511.02543, section 3).
 
     With a `context` `[num, C]` each pair is drawn at its own.

@@ -64,8 +64,8 @@ def collapse(
         prior sets the scale of z (q is not a density, or is over a codebook), 0.01 is a share of the largest variance.
       "mutual_information": I(x; z) under q in nats, as in `aggregate_kl`; None where q has no density at any z.
       "decoder_variation": variance over x of the reconstruction from the code, as a share of the data's variance, both
-        summed over values, the observed ones alone. 0: the decoder ignores z; near 1: reconstructions vary as the data do.
-        None for sequences.
+        summed over (observed) values. 0: the decoder ignores z; near 1: reconstructions vary as the data do. None for
+        sequences.
       "warning": "", or a sentence with these numbers on the first condition that holds. All latent variables have a KL
         below 0.01 nats, or the mutual information is below 0.05 nats; the decoder's variation is below 1%; more than
         half of the latent variables have a KL below 0.01 nats; more than half of the units are inactive (in R^n and
@@ -75,7 +75,7 @@ def collapse(
       UserError: fewer than 2 examples, or `num_rows` below 1.
     """
     batches = [as_batch(batch) for batch in batches]
-    num = check_size(sum(len(batch["x"]) for batch in batches), num_rows, at_least=2)
+    check_size(sum(len(batch["x"]) for batch in batches), num_rows, at_least=2)
 
     @jax.jit
     def of_batch(batch):
@@ -87,18 +87,17 @@ def collapse(
         return codes, x if model.data.is_sequential else model.decode(params, codes, *context).mean, groups
 
     codes, groups = [], []
-    moments, count = np.zeros((2, 2, *model.data_shape)), np.zeros(model.data_shape)  # [order, data or decoded, ...]
+    seen = [np.ones(batch["x"].shape, bool) if "mask" not in batch else np.asarray(batch["mask"]) for batch in batches]
+    counts = np.maximum(sum(each.sum(axis=0) for each in seen), 1)
+    moments = np.zeros((2, 2, *model.data_shape))  # [first or second, data or decoded, ...]
     shift = np.asarray(batches[0]["x"][0], np.float64)  # near the data, so that second moments keep their precision
-    for batch in batches:
+    for batch, observed in zip(batches, seen, strict=True):
         x, (code, decoded, group) = batch["x"], of_batch(batch)
         codes.append(np.asarray(code).reshape(len(x), -1))
         groups.append(group)
-        seen = np.ones(x.shape, bool) if "mask" not in batch else np.asarray(batch["mask"])
         both = np.stack([np.asarray(x, np.float64), np.asarray(decoded, np.float64)]) - shift
-        both = np.where(seen, both, 0.0)
-        moments += np.stack([both.sum(axis=1), np.square(both).sum(axis=1)])
-        count += seen.sum(axis=0)
-    moments /= np.maximum(count, 1)
+        both = np.where(observed, both, 0.0)
+        moments += np.stack([both.sum(axis=1), np.square(both).sum(axis=1)]) / counts
     data, decoded = np.sum(moments[1] - np.square(moments[0]), axis=tuple(range(1, 1 + len(model.data_shape))))
 
     encoded = encode_batches(model, params, key, batches) if model.latent.is_density else None

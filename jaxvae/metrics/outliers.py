@@ -12,7 +12,6 @@ from jaxvae.distributions.kl import analytic_kl
 from jaxvae.distributions.structure import observed_log_prob
 from jaxvae.metrics.likelihood import importance_nll
 from jaxvae.models.base import Model, context_args, draw, encode_batch, require_context
-from jaxvae.models.facts import Batch
 
 
 def outlier_scores(
@@ -28,8 +27,10 @@ def outlier_scores(
 
     "nll": -log p(x) in nats by `importance_nll`. "reconstruction": -log p(x|z) in nats (or the reconstruction loss),
     averaged over z ~ q(z|x). "kl": KL(q(z|x) || p(z)) in nats, in closed form, else estimated from the same z. "nll" is
-    missing where posterior or likelihood is not a density, "kl" where the posterior is not. With a `context` `[B, C]`
-    each example is scored at its own; with a bool `mask` of the shape of x, by its observed values (True) alone.
+    missing where posterior or likelihood is not a density, "kl" where the posterior is not.
+
+    With a `context` `[B, C]` each example is scored at its own; with a bool `mask` of the shape of x, by its observed
+    values (True) alone.
 
     Raises:
       UserError: fewer than 1 sample, x of another shape, or a conditional model without a context.
@@ -39,12 +40,14 @@ def outlier_scores(
     if x.shape[1:] != model.data_shape:
         raise UserError(f"Data of shape {list(x.shape)} do not fit a model of examples {list(model.data_shape)}.")
     require_context(model.context_dim, context)
-    batch = {name: array for name, array in {"x": x, "context": context, "mask": mask}.items() if array is not None}
+    batch: Any = {
+        name: array for name, array in {"x": x, "context": context, "mask": mask}.items() if array is not None
+    }
     return _outlier_scores(model, params, key, batch, num_samples)
 
 
 @partial(jax.jit, static_argnames=("model", "num_samples"))
-def _outlier_scores(model, params, key, batch: Batch, num_samples: int) -> dict[str, Array]:
+def _outlier_scores(model, params, key, batch: Any, num_samples: int) -> dict[str, Array]:
     nll_key, draw_key = jax.random.split(key)
     x, context = batch["x"], context_args(batch.get("context"))
     posterior, prior = encode_batch(model, params, batch), model.prior(params, *context)

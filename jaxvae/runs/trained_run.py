@@ -72,7 +72,7 @@ class TrainedRun:
             batch: Any = {name: np.asarray(array[rows[i : i + BATCH]]) for name, array in arrays.items()}
             yield {**batch, "x": self._preprocess(key, i, batch["x"])}
 
-    def batch(self, split: str, which: int | np.ndarray | None = None) -> Batch:
+    def batch(self, split: str, which: int | np.ndarray | None = None) -> dict[str, np.ndarray]:
         """Return the examples of `batches` as one batch."""
         parts = list(self.batches(split, which))
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -45,6 +45,24 @@ def test_a_conditional_run_says_what_its_numbers_are_of(conditional):
     assert any("at the context of the first test example" in note for note in results["notes"])
 
 
+def test_its_metrics_take_each_example_at_its_own_context(conditional, tmp_path, capsys):
+    """Bright rows at the context of dark ones are outliers; the same rows at their own are none."""
+    argv = ["launch.py", "--mode=evaluate", f"--workdir={conditional}", "--config.evaluate.metrics=ais,outliers",
+            "--config.evaluate.ais_examples=3", "--config.evaluate.ais_temperatures=5",
+            "--config.evaluate.ais_chains=2", "--config.evaluate.report=False"]  # fmt: skip
+    areas = []
+    for name, context in (("own", BRIGHT), ("other", ~BRIGHT)):
+        np.savez(tmp_path / f"{name}.npz", x=X.astype(np.float32), context=context[:, None].astype(np.float32))
+        assert launch.main([*argv, f"--config.evaluate.outliers={tmp_path}/{name}.npz"], time.time()) == 0
+        metrics = json.loads((conditional / "results.json").read_text())["metrics"]
+        areas.append(metrics["outliers"]["nll"])
+    assert 0.2 < areas[0] < 0.8 < 0.95 < areas[1]
+    assert metrics["ais"]["nll"] < 6 * np.log(2)
+    np.savez(tmp_path / "none.npz", x=X.astype(np.float32))
+    assert launch.main([*argv, f"--config.evaluate.outliers={tmp_path}/none.npz"], time.time()) == 2
+    assert "have a context of 0 values; the run's have 1" in capsys.readouterr().err
+
+
 def test_a_conditional_run_is_shown_at_the_context_of_its_first_test_example(conditional, tmp_path):
     """Data in which no two contexts are equal; the parameters of any run with such a context fit."""
     np.savez(tmp_path / "all.npz", x=X.astype(np.float32), context=ROWS[:, None].astype(np.float32) / 120)
