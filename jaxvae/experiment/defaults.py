@@ -123,6 +123,7 @@ SETTINGS: dict[str, Setting | Part] = {
     "evaluate.ais_temperatures": Setting(500, "transitions from the prior to the posterior", AT_LEAST_1),
     "evaluate.report": Setting(True, "write report.html"),
     "evaluate.data": Setting("", "judge, encode or reconstruct other data of the same shape, by name or path"),
+    "figures.draw": Setting(True, "draw figures after training and at each validation, which takes seconds"),
     "figures.format": Setting("png", "format of the figures; beside pdf or svg a PNG is written too",
                               choices=FORMATS),
     "sample.num": Setting(64, "examples to draw", AT_LEAST_1),

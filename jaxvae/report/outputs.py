@@ -60,7 +60,9 @@ def finish(run: TrainedRun, workdir: Path, timing: Mapping[str, Any]) -> None:
 def _illustrate(run: TrainedRun, workdir: Path, results: dict[str, Any], missing: list[Failure]) -> None:
     """Draw the figures and write the page; `missing` are the metrics that could not be computed."""
     failures: list[Failure] = []
-    drawn = attempt("figures", failures, lambda: draw(run, results, workdir, failures)) or []
+    drawn = []
+    if run.config["figures"]["draw"]:
+        drawn = attempt("figures", failures, lambda: draw(run, results, workdir, failures)) or []
     notes = [failure.note for failure in failures]
     is_written = False
     if run.config["evaluate"]["report"]:
@@ -73,8 +75,8 @@ def _illustrate(run: TrainedRun, workdir: Path, results: dict[str, Any], missing
         print("\n".join(f"  note: {note}" for note in notes))
     write_traces(workdir, missing + failures)
     page = "report.html, " if is_written else ""
-    files = f"results.json, {page}metrics.jsonl, config.json, checkpoints/, tensorboard/, figures/"
-    print(f"wrote {workdir}/: {files} ({', '.join(drawn)})")
+    folder = f", figures/ ({', '.join(drawn)})" if drawn else ""
+    print(f"wrote {workdir}/: results.json, {page}metrics.jsonl, config.json, checkpoints/, tensorboard/{folder}")
 
 
 def write_samples(

@@ -81,7 +81,9 @@ EXAMPLES: dict[str, Callable[[Experiment, Params], np.ndarray]] = {
 
 
 def sheets(experiment: Experiment, params: Params) -> dict[str, np.ndarray]:
-    """Return a sheet of samples and one of reconstructions for TensorBoard; `{}` where the data has no pictures."""
+    """Return a sheet of samples and one of reconstructions for TensorBoard; `{}` where none are drawn."""
+    if not experiment.config["figures"]["draw"]:
+        return {}
     if experiment.spec.sequence != "music" and not figures.are_images(experiment.dataset.shape):
         return {}
     found = {name: views.sheet(experiment.spec, make(experiment, params)) for name, make in EXAMPLES.items()}

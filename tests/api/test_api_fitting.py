@@ -163,6 +163,7 @@ def test_an_own_function_is_saved_by_its_name_and_options(tmp_path, images):
         jaxvae.fit("vae", images, TINY, objective=lambda model: squared(model), progress=False)
 
 
+@pytest.mark.slow
 def test_a_part_of_jaxvae_given_as_a_function_has_its_plain_name(images):
     given = {**TINY, "model.likelihood": {"name": "gaussian", "learn": "shared"}}
     run = jaxvae.fit("vae", images, given, objective=functools.partial(objectives.iwae, num_samples=3), progress=False)

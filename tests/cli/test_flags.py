@@ -158,7 +158,7 @@ def run(*argv):
 
 
 SHORT = [VAE, "--config.train.num_epochs=1", "--config.evaluate.nll_samples=2", "--config.network.hidden=(8,)",
-         "--config.evaluate.metrics=", "--config.evaluate.report=False"]  # fmt: skip
+         "--config.evaluate.metrics=", "--config.evaluate.report=False", "--config.figures.draw=False"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -132,6 +132,7 @@ def fitted(config):
 
 def run(config, workdir, *more):
     argv = ["launch.py", f"--config=configs/{config}", "--config.train.num_epochs=1", "--config.evaluate.report=False",
+         "--config.figures.draw=False",
             "--config.evaluate.nll_samples=2", "--config.evaluate.metrics=", "--config.train.batch_size=8"]  # fmt: skip
     assert launch.main([*argv, f"--workdir={workdir}", *more], time.time()) == 0
     return json.loads((Path(workdir) / "results.json").read_text())

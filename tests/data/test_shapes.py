@@ -128,6 +128,7 @@ def test_no_shape_is_cut_off_by_the_edge(drawn, name, grid):
     assert inside.max() == 1
 
 
+@pytest.mark.slow
 def test_colors_are_six_hues_of_the_same_drawing(drawn):
     images = drawn["color_shapes"]
     grey = coverage(images)

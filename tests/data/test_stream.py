@@ -146,6 +146,7 @@ def test_the_next_batches_are_asked_for_while_the_devices_work_on_the_last_ones(
 
 SHORT = ["--config=configs/vae.py", "--config.name=a", "--config.train.batch_size=8", "--config.network.hidden=8,",
          "--config.train.steps_per_call=2", "--config.train.eval_every_epochs=2", "--config.evaluate.report=False",
+         "--config.figures.draw=False",
          "--config.evaluate.metrics=", "--config.evaluate.nll_samples=2", "--config.model.latent_dim=2"]  # fmt: skip
 
 

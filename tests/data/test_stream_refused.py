@@ -131,6 +131,7 @@ def test_a_mistake_found_in_a_worker_is_told_as_it_is():
     np.testing.assert_array_equal(items(4, 1)["x"], [[4, 4]])
 
 
+@pytest.mark.slow
 def test_a_folder_made_for_streaming_is_not_taken_for_a_decoded_copy(tmp_path):
     source = {"train": [{"image": x} for x in IMAGES]}
     for stream in (True, False, True, False):

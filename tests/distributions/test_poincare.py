@@ -174,6 +174,7 @@ def test_log_prob_is_the_change_of_variables_of_the_sampling_map(c, dim):
     np.testing.assert_allclose(got, by_coordinates - dim * np.log(conformal), rtol=1e-3, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_samples_are_the_push_forward_of_a_normal(assert_mean):
     c, loc, scale = 1.0, jnp.array([0.5, -0.3, 0.2]), jnp.array([0.3, 0.6, 1.0])
     d = WrappedNormal(loc, scale, c)

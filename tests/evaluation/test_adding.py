@@ -83,7 +83,7 @@ def test_the_names_that_are_checked_before_jax_is_imported_are_those_of_the_tabl
 
 def test_two_evaluations_of_a_run_add_up(workdir):
     small = ("--config.network.hidden=(8,)", "--config.model.latent_dim=2", "--config.train.num_epochs=1",
-             "--config.evaluate.report=False", "--config.evaluate.nll_samples=2",
+             "--config.evaluate.report=False", "--config.figures.draw=False", "--config.evaluate.nll_samples=2",
              "--config.evaluate.metrics=collapse")  # fmt: skip
     again = ("--mode=evaluate", "--config.evaluate.metrics=clustering", "--config.evaluate.max_examples=50")
     for argv in (("--config=vae", *small), again):

@@ -88,6 +88,7 @@ def test_every_log_likelihood_moves_and_differences_of_two_do_not():
     assert found["rate_distortion"] == {"distortion": [3.0 + moved, 2.0 + moved], "rate": [0.0, 1.0]}
 
 
+@pytest.mark.slow
 def test_a_binary_cross_entropy_has_no_jacobian():
     likelihood = {"name": "bernoulli"}
     changes = {"data.scaling": "unit", "model.likelihood": likelihood}

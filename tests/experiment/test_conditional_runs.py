@@ -17,6 +17,7 @@ BRIGHT = ROWS % 2 == 0
 X = np.where(BRIGHT[:, None], 0.9, 0.1) * np.ones((120, 6)) + 0.05 * np.random.default_rng(0).uniform(size=(120, 6))
 SHORT = ("--config.train.num_epochs=60", "--config.train.batch_size=16", "--config.evaluate.nll_samples=5",
          "--config.model.latent_dim=2", "--config.network.hidden=(16,)", "--config.evaluate.report=False",
+         "--config.figures.draw=False",
          "--config.optimizer.learning_rate=0.01")  # fmt: skip
 
 

@@ -97,7 +97,8 @@ def test_what_has_no_meaning_for_sequences_is_refused_when_built(kind, changes, 
         build.objective(config, build.model(config, spec), spec, total_steps=10)
 
 
-@pytest.mark.parametrize("network", ["lstm", pytest.param("hierarchical", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("network", ["lstm", "hierarchical"])
 def test_longer_sequences_than_the_data_has_and_one_context_alone(network):
     config = defaults.get_config("test").to_dict()
     config["data"]["pixel_range"] = ()

@@ -73,7 +73,8 @@ MLP = networks.mlp((8,), "tanh")
 
 
 def launched(workdir, *settings, mode="train"):
-    short = ["evaluate.metrics=", "evaluate.report=False", "evaluate.nll_samples=2", "train.eval_every_epochs=1"]
+    short = ["evaluate.metrics=", "evaluate.report=False", "evaluate.nll_samples=2", "train.eval_every_epochs=1",
+             "figures.draw=False"]  # fmt: skip
     config = [f"--config={Path(__file__).parents[2]}/configs/vae.py"] if mode == "train" else []
     chosen = [*short, "network.hidden=(8,)", *settings] if mode == "train" else settings
     argv = ["launch.py", *config, f"--mode={mode}", f"--workdir={workdir}", *(f"--config.{s}" for s in chosen)]

@@ -70,6 +70,7 @@ def test_energy_and_length_are_those_of_a_polygon():
     np.testing.assert_allclose(latent.curve_energy(even), latent.curve_length(even) ** 2, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_geodesics_of_a_globe_are_great_circles():
     model, num = decoding(on_sphere), 9
     z_a, z_b = jnp.asarray([[-1.2, 0.9], [-0.5, -0.8], [0.0, 0.0]]), jnp.asarray([[1.2, 0.9], [0.9, 1.0], [2.5, 0.4]])

@@ -185,11 +185,12 @@ def traced(method, model, x=tools.X, observed=HALF):
 @pytest.mark.parametrize(
     "posterior",
     [
-        posteriors.full_covariance, posteriors.hamiltonian, posteriors.von_mises_fisher, posteriors.wrapped_normal,
+        posteriors.full_covariance, posteriors.hamiltonian,
         posteriors.gumbel_softmax, posteriors.finite_scalar, posteriors.delta,
         *(
-            pytest.param(flow, marks=pytest.mark.slow)
-            for flow in (posteriors.planar_flow, posteriors.radial_flow, posteriors.inverse_autoregressive_flow)
+            pytest.param(other, marks=pytest.mark.slow)
+            for other in (posteriors.planar_flow, posteriors.radial_flow, posteriors.inverse_autoregressive_flow,
+                         posteriors.von_mises_fisher, posteriors.wrapped_normal)
         ),
     ],
 )  # fmt: skip
@@ -223,6 +224,7 @@ def test_bad_input_is_refused(method):
             traced(method, tools.small(likelihood))
 
 
+@pytest.mark.slow
 def test_numbers_out_of_range_and_likelihoods_of_wholes_are_refused():
     model = tools.small()
     for method in ALL[:2]:

@@ -56,6 +56,7 @@ def estimates(model, params, num_samples, num):
     return np.asarray(over(params, jax.random.split(jax.random.key(num_samples), num)), np.float64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", fast(PRIORS, "autoregressive"))
 @pytest.mark.parametrize("straight_through", fast([False, True], True))
 def test_the_weights_of_a_gumbel_softmax_have_the_moments_that_the_sum_over_codes_gives(

@@ -108,6 +108,7 @@ def test_memory_changes_nothing_but_rounding():
     np.testing.assert_allclose(bounds(5 * 4 * lg.DATA / 1e6), bounds(8.0), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_pilot_finds_steps_that_are_accepted_as_often_as_they_should_be():
     key = jax.random.key(0)
     path_of = paths(lg.MODEL, WRONG, jnp.asarray(lg.X), "prior", 1, 5)

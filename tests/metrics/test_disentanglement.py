@@ -77,6 +77,7 @@ def test_two_factors_turned_by_45_degrees_are_told_apart_by_chance():
     assert found["dci_completeness"] < 0.01
 
 
+@pytest.mark.slow
 def test_a_random_rotation_scores_lower():
     factors = full_grid(5, 6, 7, repeats=10)
     centred = (factors - factors.mean(axis=0)) / factors.std(axis=0)

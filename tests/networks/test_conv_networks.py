@@ -124,17 +124,14 @@ def small_model(network, data=(12, 9, 1), **settings):
     return model, build.objective(config, model, spec, 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "network",
     [
-        pytest.param(
-            {"name": "conv", "channels": (8, 8), "hidden": (6,), "norm": "group", "groups": 4}, marks=pytest.mark.slow
-        ),
-        pytest.param(
-            {"name": "conv", "channels": (4,), "kernel": 3, "stride": 3, "activation": "tanh"}, marks=pytest.mark.slow
-        ),
+        {"name": "conv", "channels": (8, 8), "hidden": (6,), "norm": "group", "groups": 4},
+        {"name": "conv", "channels": (4,), "kernel": 3, "stride": 3, "activation": "tanh"},
         {"name": "conv_pool", "channels": (4, 4)},
-        pytest.param({"name": "resnet", "channels": (8, 8), "blocks": 1, "groups": 4}, marks=pytest.mark.slow),
+        {"name": "resnet", "channels": (8, 8), "blocks": 1, "groups": 4},
     ],
     ids=str,
 )

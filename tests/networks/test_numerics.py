@@ -41,6 +41,7 @@ UNLOOPED = MLP._replace(loops=False)
 # Steps outside a loop.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", fast(WAYS, "jit"))
 def test_steps_outside_a_loop_give_the_same_numbers(way):
     assert small(MLP).loops

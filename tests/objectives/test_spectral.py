@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import objective_tools as tools
 import optax
+import pytest
 
 from jaxvae import train
 from jaxvae.objectives import spectral_normalisation
@@ -37,6 +38,7 @@ def test_spectral_normalisation_divides_by_numpys_largest_singular_value(random_
     assert np.abs(gradient(params)["decoder"]["dense"]).max() > 0.01
 
 
+@pytest.mark.slow
 def test_rae_with_spectral_normalisation_trains_and_gives_away_the_normalised_kernels():
     objective, optimizer = tools.make("rae", tools.POINT, penalty="spectral"), optax.sgd(1e-2)
     state = train.init_state(objective, optimizer, jax.random.key(0))

@@ -168,6 +168,7 @@ def test_the_command_compares_what_can_be_compared_and_names_the_rest(runs, tmp_
     assert names == pictures | {"comparison.html", "comparison.txt", "runs.csv", "summary.csv"}
 
 
+@pytest.mark.slow
 def test_the_same_runs_give_the_same_bytes(runs, tmp_path):
     for kind in ("a", "b"):
         write.write(runs, tmp_path / kind, ["nll"], "kl.beta", "pdf")

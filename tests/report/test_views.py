@@ -61,7 +61,8 @@ def test_a_number_without_a_word_is_refused():
         views.as_text(config(), WORDS, np.array([[[5, 0, -1, -1]]]), "t")
 
 
-@pytest.mark.parametrize("rate", [1, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("rate", [1, 4])
 def test_music_comes_back_from_its_files(tmp_path, rate):
     frames = pieces(6)
     made = views.save(tmp_path / "music", config(rate=rate), MUSIC, frames.reshape(3, 2, 6, 88), "a title")

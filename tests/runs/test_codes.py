@@ -15,7 +15,8 @@ from jaxvae.runs.other_data import load_other
 
 SMALL = (
     "--config.network.hidden=(8,)", "--config.model.latent_dim=2", "--config.train.num_epochs=1",
-    "--config.train.batch_size=16", "--config.evaluate.report=False", "--config.evaluate.nll_samples=2",
+    "--config.train.batch_size=16", "--config.evaluate.report=False",
+    "--config.figures.draw=False", "--config.evaluate.nll_samples=2",
     "--config.evaluate.metrics=collapse",
 )  # fmt: skip
 RNG = np.random.default_rng(0)

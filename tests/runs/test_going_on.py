@@ -18,7 +18,8 @@ from jaxvae.runs.storage import Memory, write_run
 
 SMALL = (
     "--config=vae_2d", "--config.network.hidden=(8,)", "--config.train.eval_every_epochs=2",
-    "--config.train.batch_size=256", "--config.evaluate.report=False", "--config.evaluate.nll_samples=2",
+    "--config.train.batch_size=256", "--config.evaluate.report=False",
+    "--config.figures.draw=False", "--config.evaluate.nll_samples=2",
     "--config.evaluate.metrics=",
 )  # fmt: skip
 STEPS = 5  # of an epoch

@@ -24,7 +24,8 @@ REST = {"step": np.zeros((), np.int32)}
 TRAINING = (
     "--config=configs/vae.py", "--config.train.num_epochs=2", "--config.train.eval_every_epochs=1",
     "--config.network.hidden=(4,)", "--config.model.latent_dim=2", "--config.train.batch_size=512",
-    "--config.evaluate.report=False", "--config.evaluate.metrics=", "--config.evaluate.nll_samples=2",
+    "--config.evaluate.report=False",
+    "--config.figures.draw=False", "--config.evaluate.metrics=", "--config.evaluate.nll_samples=2",
 )  # fmt: skip
 
 

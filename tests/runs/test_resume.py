@@ -20,6 +20,7 @@ EPOCHS = 12
 COMMAND = [
     sys.executable, "launch.py", "--config=configs/vae.py", f"--config.train.num_epochs={EPOCHS}",
     "--config.train.eval_every_epochs=2", "--config.train.steps_per_call=3", "--config.evaluate.report=False",
+    "--config.figures.draw=False",
     "--config.evaluate.metrics=", "--config.evaluate.nll_samples=2",
 ]  # fmt: skip
 

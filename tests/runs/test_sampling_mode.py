@@ -8,7 +8,8 @@ import pytest
 import launch
 from jaxvae.latent.samplers import SAMPLERS
 
-SHORT = ("--config.train.eval_every_epochs=100", "--config.evaluate.report=False", "--config.evaluate.nll_samples=2",
+SHORT = ("--config.train.eval_every_epochs=100", "--config.evaluate.report=False",
+         "--config.figures.draw=False", "--config.evaluate.nll_samples=2",
          "--config.evaluate.metrics=", "--config.train.batch_size=16")  # fmt: skip
 QUICK = {
     "prior": {}, "gmm": {"components": 3}, "flow": {"num_flows": 2, "hidden": "(8,)", "steps": 5},

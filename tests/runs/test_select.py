@@ -10,6 +10,7 @@ from jaxvae.runs.recorder import selected
 
 SHORT = ("--config=configs/vae.py", "--config.train.num_epochs=6", "--config.train.eval_every_epochs=2",
          "--config.network.hidden=(16,)", "--config.evaluate.nll_samples=2", "--config.evaluate.report=False",
+         "--config.figures.draw=False",
          "--config.evaluate.metrics=",         "--config.model.latent_dim=2")  # fmt: skip
 
 

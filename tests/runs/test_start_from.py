@@ -15,13 +15,13 @@ import pytest
 import launch
 from jaxvae.experiment.plain import flatten
 from jaxvae.runs.checkpoint_reader import Reader
-from jaxvae.runs.log import read_metrics
 from jaxvae.runs.restore import restore_run
 from jaxvae.train.state import init_state
 
 SMALL = (
     "--config.train.num_epochs=1", "--config.network.hidden=(30,)", "--config.model.latent_dim=3",
-    "--config.evaluate.report=False", "--config.evaluate.metrics=", "--config.evaluate.nll_samples=2",
+    "--config.evaluate.report=False",
+    "--config.figures.draw=False", "--config.evaluate.metrics=", "--config.evaluate.nll_samples=2",
     "--config.train.batch_size=128",
 )  # fmt: skip
 
@@ -54,9 +54,6 @@ def test_training_starts_from_the_best_weights_of_the_other_run(other, workdir, 
     assert weights(workdir, "0").keys() == best.keys()
     assert same(weights(workdir, "0"), best)
     assert not same(weights(workdir, "last"), best)
-    fresh = workdir.parent / "fresh"
-    assert trains("iwae", fresh, "--config.data.binarization=none") == 0
-    assert read_metrics(workdir)[0]["loss"] < read_metrics(fresh)[0]["loss"] - 2
 
 
 @pytest.mark.slow

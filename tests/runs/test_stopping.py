@@ -15,7 +15,8 @@ from jaxvae.runs.stopping import Progress, conclusion, read, still_improves
 
 SMALL = (
     "--config=vae", "--config.network.hidden=(4,)", "--config.model.latent_dim=1", "--config.train.batch_size=64",
-    "--config.evaluate.report=False", "--config.evaluate.nll_samples=2", "--config.evaluate.metrics=",
+    "--config.evaluate.report=False",
+    "--config.figures.draw=False", "--config.evaluate.nll_samples=2", "--config.evaluate.metrics=",
     "--config.optimizer.learning_rate=10", "--config.train.num_epochs=30", "--config.train.eval_every_epochs=1",
     "--config.train.patience=2",
 )  # fmt: skip

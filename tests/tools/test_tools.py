@@ -17,7 +17,8 @@ from jaxvae.tools import TOOLS, resolved
 DIGITS = ("--config=configs/vae.py", "--config.train.num_epochs=25", "--config.network.hidden=(64,)",
           "--config.optimizer.learning_rate=0.005", "--config.model.latent_dim=8",
           "--config.train.steps_per_call=50")  # fmt: skip
-SHORT = ("--config.train.eval_every_epochs=100", "--config.evaluate.report=False", "--config.evaluate.nll_samples=2",
+SHORT = ("--config.train.eval_every_epochs=100", "--config.evaluate.report=False",
+         "--config.figures.draw=False", "--config.evaluate.nll_samples=2",
          "--config.evaluate.metrics=")  # fmt: skip
 QUICK = {
     "impute": {"num": 20, "steps": 30, "burn_in": 10, "chains": 2, "nll_samples": 30},

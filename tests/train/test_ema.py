@@ -8,7 +8,6 @@ import numpy as np
 import optax
 import pytest
 from numerics_tools import MLP, WAYS, assert_same, identity, objective_of, trainer
-from slow_cases import fast
 
 from jaxvae import train
 from jaxvae.common.errors import UserError
@@ -53,7 +52,8 @@ def test_the_average_changes_no_update_and_its_decay_zero_nothing():
     assert jax.tree.structure(zero.init(params)) == jax.tree.structure(state)
 
 
-@pytest.mark.parametrize("way", fast(WAYS, "jit"))
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
 def test_a_state_taken_apart_and_put_together_goes_on_with_the_same_bits(way):
     optimizer = make(optax.adam, ema_decay=0.9, skip_norm=100.0, clip_norm=1.0)
     start, run = trainer(objective_of(MLP), WAYS[way](), optimizer)

@@ -22,7 +22,7 @@ from jaxvae.runs.restore import restore_run
 ROOT = Path(__file__).resolve().parents[2]
 SHORT = ("--config=configs/vae.py", "--config.train.num_epochs=2", "--config.train.steps_per_call=7",
          "--config.network.hidden=(16,)", "--config.evaluate.nll_samples=2", "--config.evaluate.metrics=",
-         "--config.evaluate.report=False", "--config.train.batch_size=64")  # fmt: skip
+         "--config.evaluate.report=False", "--config.figures.draw=False", "--config.train.batch_size=64")  # fmt: skip
 
 
 @pytest.mark.slow
