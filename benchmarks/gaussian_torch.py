@@ -5,8 +5,8 @@ python benchmarks/gaussian_torch.py            # needs PyTorch; 3 minutes on 2 c
 Wine (178 x 13, bundled with scikit-learn), 800 smooth spectra of 60 channels, and 800 log-expressions of 40 genes, the
 latter two drawn here with a fixed seed. Both sides get the same rows, standardised by the training rows, the same
 network (one hidden layer of 32, 3 latents), initial weights, optimiser, batch size and number of steps; only the order
-of the rows and the noise differ. NLL by 500 importance samples, in nats per row of the standardised data, as the mean of
-SEEDS runs.
+of the rows and the noise differ. NLL by 500 importance samples, in nats per row of the standardised data, as the mean
+of SEEDS runs.
 """
 
 import math

@@ -68,10 +68,11 @@ def load(
     if path:
         found = files.read(place, image_size, stream, cache_dir, label, own_names(context))
     elif name in BUNDLED:
-        whole, factor_names = BUNDLED[name]()
-        found = Found({"train": whole._replace(x=resize(whole.x, image_size))}, factor_names)
+        found = BUNDLED[name]()
+        whole = found.splits["train"]
+        found = found._replace(splits={"train": whole._replace(x=resize(whole.x, image_size))})
     else:
-        found = Found(*tfds_images.read(name, data_dir, cache_dir, image_size, stream))
+        found = tfds_images.read(name, data_dir, cache_dir, image_size, stream)
     return prepare_found(name, found, validation_fraction, binarization, MAX_VALUES.get("" if path else name))
 
 
@@ -206,15 +207,20 @@ def from_sources(
     return prepare(name, found, _max_value(found), validation_fraction, factor_names=factor_names)
 
 
-def _digits() -> tuple[Split, tuple[str, ...]]:
+def _digits() -> Found:
     bunch = require("sklearn.datasets").load_digits()
-    return Split(bunch.images[..., None].astype(np.uint8), bunch.target.astype(np.int32)), ()
+    return Found({"train": Split(bunch.images[..., None].astype(np.uint8), bunch.target.astype(np.int32))})
 
 
-BUNDLED: dict[str, Callable[[], tuple[Split, tuple[str, ...]]]] = {
+def _shapes(grid: shapes.Grid) -> Found:
+    split, factor_names = shapes.make_shapes(grid)
+    return Found({"train": split}, factor_names, shapes.NAMES)
+
+
+BUNDLED: dict[str, Callable[[], Found]] = {
     "digits": _digits,
-    "shapes": shapes.make_shapes,
-    "color_shapes": partial(shapes.make_shapes, shapes.COLOR_SHAPES),
+    "shapes": partial(_shapes, shapes.SHAPES),
+    "color_shapes": partial(_shapes, shapes.COLOR_SHAPES),
 }
 
 

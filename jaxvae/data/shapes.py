@@ -16,6 +16,7 @@ RADIUS = 8.7  # pixels from the centre of the largest sprite to its farthest poi
 SMALLEST = 0.6  # the smallest sprite, in units of the largest
 SAMPLES = 8  # points per pixel and axis; their mean is the grey value
 COLORS = ((1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 1, 1), (0, 0, 1), (1, 0, 1))  # hues at 0, 60 ... 300 degrees
+NAMES = ("square", "ellipse", "heart")
 
 
 class Grid(NamedTuple):

@@ -9,7 +9,7 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.optional import require
 from jaxvae.common.places import find_prepared
 from jaxvae.data.cache import cache_folder, decoded
-from jaxvae.data.split import Split
+from jaxvae.data.split import Found
 from jaxvae.data.stream import Source, UnreadableItemsError
 
 SPLITS = ("train", "validation", "test")
@@ -17,10 +17,8 @@ FACTOR = "label_"  # prefix of the names of factors
 ATTRIBUTES = "attributes"  # a dictionary of booleans, which are factors too
 
 
-def read(
-    name: str, data_dir: str = "", cache_dir: str = "", image_size: int = 0, stream: bool = False
-) -> tuple[dict[str, Split], tuple[str, ...]]:
-    """Read the splits of a prepared TFDS data set, from the cache if decoded before, and the names of its factors.
+def read(name: str, data_dir: str = "", cache_dir: str = "", image_size: int = 0, stream: bool = False) -> Found:
+    """Read the splits of a prepared TFDS data set, from the cache if decoded before, with its factors and classes.
 
     With `stream`, the cache holds no images: they are read from the prepared files whenever they are needed.
 
@@ -34,7 +32,8 @@ def read(
     try:
         factors = _factors(folder)
         names = tuple(key.removeprefix(FACTOR).removeprefix(f"{ATTRIBUTES}/") for key in factors)
-        return decoded(cached, lambda: _sources(folder), image_size, factors, stream), names
+        splits = decoded(cached, lambda: _sources(folder), image_size, factors, stream)
+        return Found(splits, names, _class_names(folder))
     except UnreadableItemsError as error:
         raise UserError(f"The TFDS data set in '{folder}' is damaged: {error} {_again(folder)}") from error
     except OSError as error:
@@ -60,6 +59,16 @@ def _factors(folder: Path) -> list[str]:
         return classes + [f"{ATTRIBUTES}/{key}" for key in yes_or_no]
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return []  # an older form, or damage that decoding will report
+
+
+def _class_names(folder: Path) -> tuple[str, ...]:
+    """Read the names of the labels; () where there are none, or they are the numbers themselves."""
+    try:
+        names = tuple((folder / "label.labels.txt").read_text(encoding="utf-8").split("\n"))
+    except (OSError, ValueError):
+        return ()
+    names = names[:-1] if names[-1] == "" else names
+    return () if names == tuple(map(str, range(len(names)))) else names
 
 
 def _again(folder: Path) -> str:

@@ -102,9 +102,13 @@ def _ordered(split: Split, columns: Sequence[str], wanted: Sequence[str]) -> Spl
 
 
 def _labels(label: Any, names: Sequence[str], known: Sequence[str]) -> tuple[Any, tuple[str, ...]]:
-    """Number the classes as the run does, new ones after them; return the labels and all names."""
+    """Number the classes as the run does, new ones after them; return the labels and all names.
+
+    Labels without names that can be numbers of the run's classes are these.
+    """
     if label is None or not names:
-        return label, ()
+        are_known = label is not None and label.size and label.min() >= 0 and label.max() < len(known)
+        return label, tuple(known) if are_known else ()
     every = [*known, *(name for name in names if name not in known)]
     return np.asarray([every.index(name) for name in names], np.int32)[label], tuple(every)
 

@@ -51,6 +51,10 @@ def test_the_grid_is_complete(name, grid):
     np.testing.assert_array_equal(make_shapes(grid)[0].x, split.x)
 
 
+def test_labels_have_the_names_of_the_shapes():
+    assert data.load("color_shapes").class_names == ("square", "ellipse", "heart")
+
+
 @GRIDS
 def test_each_step_of_each_factor_changes_the_image(drawn, name, grid):
     images = drawn[name]

@@ -88,6 +88,14 @@ def test_a_data_set_is_read_without_tensorflow_and_decoded_once(tmp_path, load, 
     assert rows(load()) == rows(first)
 
 
+@pytest.mark.parametrize(("written", "names"), [("cat\ndog\n", ("cat", "dog")), ("0\n1\n2", ()), (None, ())])
+def test_labels_have_the_names_that_the_set_gives_them(tmp_path, load, written, names):
+    folder = write_tfds(tmp_path)
+    if written is not None:
+        (folder / "label.labels.txt").write_text(written)
+    assert load().class_names == names
+
+
 def test_the_newest_version_is_taken_and_changed_files_are_decoded_again(tmp_path, load):
     for version, value in (("1.0.0", 1), ("2.0.0", 2), ("10.0.0", 10)):
         write_tfds(tmp_path, version, images=np.full_like(IMAGES, value))

@@ -124,6 +124,9 @@ def test_a_table_is_ordered_by_the_columns_of_the_run_and_its_classes_are_number
     np.testing.assert_array_equal(other.test.x, np.asarray([[0.5, 0.25], [1.0, 0.75], [0.0, 0.125]], np.float32))
     assert other.class_names == ("kiwi", "pear", "apple")
     np.testing.assert_array_equal(other.test.label, [1, 2, 0])
+    (tmp_path / "other.csv").write_text("a,b,label\n0.5,0.25,1\n0.5,0.25,0\n")
+    other = load_other(config, spec)  # numbers of the run's classes
+    assert (other.test.label.tolist(), other.class_names) == ([1, 0], ("kiwi", "pear"))
     (tmp_path / "other.csv").write_text("a,b\n0.5,0.25\n")
     config["data"]["label"] = "label"
     other = load_other(config, spec)  # one row without a label
