@@ -12,7 +12,6 @@ of SEEDS runs.
 import math
 from typing import Any
 
-import jax
 import numpy as np
 import torch  # pyright: ignore[reportMissingImports]
 from sklearn.datasets import load_wine
@@ -50,7 +49,7 @@ def ours(train: np.ndarray, test: np.ndarray, learn: str, seed: int) -> tuple[fl
         "evaluate.checkpoint": "last",
     }  # fmt: skip
     run = jaxvae.fit("vae", {"x_train": train, "x_test": test}, settings, progress=False)
-    start = jaxvae.objectives.elbo(run.model).init(jaxvae.train.streams(jax.random.key(seed))["init"])[0]["model"]
+    start = jaxvae.objectives.elbo(run.model).init(jaxvae.train.stream(seed, "init"))[0]["model"]
     return -float(run.log_likelihood(test, SAMPLES).mean()) - run.spec.log_scale, start
 
 

@@ -123,7 +123,7 @@ class Run:
             raise UserError(f"The model is conditional on {described(self.spec.context)}: give sample(context=...).")
         rows = None if context is None else wanted(self.spec, self.config["data"], context)
         needs_codes = part("sampler", self.config["sample"]["sampler"])().needs_codes
-        key = train.streams(jax.random.key(self.config["seed"] if seed is None else seed))["sample"]
+        key = train.stream(self.config["seed"] if seed is None else seed, "sample")
         draw = self._trained.draw() if needs_codes else None
         return self._shown(draw_samples(self.model, self.params, key, num, temperature, draw, rows))
 

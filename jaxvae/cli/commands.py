@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from jaxvae import tools, train
@@ -80,7 +79,7 @@ def run_sample(config: Mapping[str, Any], workdir: Path, started: float) -> None
     sampler, spec = settings["sampler"], restored.spec
     needs_codes = build.part("sampler", sampler)().needs_codes  # fails before anything is read
     model = build.model(config, spec)  # decodes sequences with the current `sample.decoding`
-    key = train.streams(jax.random.key(config["seed"] if settings["seed"] < 0 else settings["seed"]))["sample"]
+    key = train.stream(config["seed"] if settings["seed"] < 0 else settings["seed"], "sample")
     context = _sampled(config, spec)
     needs_data = needs_codes or (context is not None and not len(context))
     run = TrainedRun(_same_data(setup(config), restored, workdir), restored) if needs_data else None

@@ -82,5 +82,5 @@ def _bar(name: str) -> Callable[[list[int]], tqdm]:
 
 
 def _keys(run: TrainedRun) -> tuple[Any, Any]:
-    objective_key, nll_key = jax.random.split(train.streams(jax.random.key(run.config["seed"]))["test"])
+    objective_key, nll_key = jax.random.split(train.stream(run.config["seed"], "test"))
     return objective_key, nll_key

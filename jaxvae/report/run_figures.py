@@ -48,7 +48,7 @@ def samples(experiment: Experiment, params: Params) -> np.ndarray:
 
     The random key is the same at every call, so the pictures of a training run show how the model changes.
     """
-    key = train.streams(jax.random.key(experiment.config["seed"]))["sample"]
+    key = train.stream(experiment.config["seed"], "sample")
     if experiment.model.context_dim:
         contexts = _contexts(experiment)
         drawn = draw_samples(experiment.model, params, key, COLUMNS, 1.0, context=contexts)
@@ -69,7 +69,7 @@ def reconstructions(experiment: Experiment, params: Params, num: int = 0) -> np.
     num = num or _num_examples(experiment)
     batch = {name: np.asarray(array[:num]) for name, array in experiment.dataset.test.arrays.items()}
     batch.pop("label", None)
-    root = train.streams(jax.random.key(experiment.config["seed"]))["test"]
+    root = train.stream(experiment.config["seed"], "test")
     both = _reconstruct(experiment.model, experiment.preprocess, params, root, batch)
     return np.stack([viewed(experiment.config, experiment.spec, values) for values in both], axis=1)
 

@@ -18,7 +18,7 @@ from jaxvae.experiment.setup import Experiment
 from jaxvae.runs.checkpoint_reader import difference, shapes
 from jaxvae.runs.restore import restore_run, spec_of
 from jaxvae.train import sharding
-from jaxvae.train.state import TrainState, init_state, join_state, split_state, streams
+from jaxvae.train.state import TrainState, init_state, join_state, split_state, stream
 
 
 def start(
@@ -37,7 +37,7 @@ def start(
     init = partial(init_state, experiment.objective, optimizer)
     template = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), jax.eval_shape(init, jax.random.key(seed)))
     # Migration: checkpoints of the first version lack the key, which follows from the seed.
-    template = template._replace(key=np.asarray(jax.random.key_data(streams(jax.random.key(seed))["train"])))
+    template = template._replace(key=np.asarray(jax.random.key_data(stream(seed, "train"))))
     found = checkpoints.restore_latest(*split_state(template), check)
     if found is not None:
         step, weights, rest, info = found

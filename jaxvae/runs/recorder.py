@@ -20,7 +20,7 @@ from jaxvae.runs.attempts import Failure, attempt, write_traces
 from jaxvae.runs.storage import Storage
 from jaxvae.train import sharding
 from jaxvae.train.sharding import Parallel
-from jaxvae.train.state import TrainState, split_state, streams
+from jaxvae.train.state import TrainState, split_state, stream
 from jaxvae.train.validation import check_batch_size, mean_over, objective_metrics
 
 SECONDS = ("train_seconds", "total_seconds", "seconds_to_first_step")
@@ -199,7 +199,7 @@ def selected(select: str, metrics: Mapping[str, float]) -> float | None:
 def make_validation(experiment: Experiment) -> Callable[..., dict[str, float]]:
     """Return `(params, extra, step) -> metrics` on the validation set; metrics are `{}` without one."""
     dataset = experiment.dataset
-    key = streams(jax.random.key(experiment.config["seed"]))["validation"]
+    key = stream(experiment.config["seed"], "validation")
     batch_size, parallel = experiment.config["evaluate"]["batch_size"], sharding.global_view()
     check_batch_size(batch_size, parallel.num_devices)  # also for the test set, which comes last
     if not len(dataset.validation.x):

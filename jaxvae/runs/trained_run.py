@@ -48,7 +48,7 @@ class TrainedRun:
 
     def key(self, name: str) -> Key:
         """Return the root key of a metric or tool by its name, independent of all others."""
-        root = train.streams(jax.random.key(self.config["seed"]))["test"]
+        root = train.stream(self.config["seed"], "test")
         return jax.random.fold_in(root, zlib.crc32(name.encode()) % 2**31)
 
     def split(self, name: str) -> Split:

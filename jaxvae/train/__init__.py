@@ -3,7 +3,7 @@
 from jaxvae.train.fitting import Fitted, fit
 from jaxvae.train.groups import by_group
 from jaxvae.train.optimizers import make_optimizer
-from jaxvae.train.state import TrainState, init_state, streams
+from jaxvae.train.state import TrainState, init_state, stream, streams
 from jaxvae.train.step import make_step
 from jaxvae.train.trainer import make_many_steps, make_trainer
 
@@ -17,5 +17,6 @@ __all__ = [
     "make_optimizer",
     "make_step",
     "make_trainer",
+    "stream",
     "streams",
 ]

@@ -36,6 +36,11 @@ def streams(key: Key) -> dict[str, Key]:
     return dict(zip(names, jax.random.split(key, len(names)), strict=True))
 
 
+def stream(seed: int, name: str) -> Key:
+    """Return the root key of one use of a run's seed: "init", "train", "validation", "test" or "sample"."""
+    return streams(jax.random.key(seed))[name]
+
+
 def init_state(
     objective: Objective, optimizer: optax.GradientTransformation, key: Key, given: Mapping[str, Tree] | None = None
 ) -> TrainState:

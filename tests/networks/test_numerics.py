@@ -238,7 +238,7 @@ def test_each_part_draws_its_own_noise_and_state_moves_once():
     optimizer, x = optax.sgd(1.0), IMAGES[:12]
     step = train.make_step(noisy(with_extra=True), optimizer, identity, 12, accumulate=3)
     state, metrics = jax.jit(step)(train.init_state(noisy(with_extra=True), optimizer, jax.random.key(0)), {"x": x})
-    key = train.streams(jax.random.key(0))["train"]
+    key = train.stream(0, "train")
     loss_key = jax.random.split(jax.random.fold_in(key, 0))[1]
     noise = np.stack([jax.random.normal(jax.random.fold_in(loss_key, i), (4,)) for i in range(3)])
     assert metrics["loss"] == pytest.approx(noise.mean() + x[:, 0].mean(), rel=1e-5)

@@ -187,7 +187,7 @@ def test_reading_the_best_says_what_is_damaged(tmp_path, caplog):
 def test_restore_gives_model_and_parameters_without_a_config_file(tmp_path):
     config = vae.get_config().to_dict()
     model = build.model(config, DataSpec((8, 8, 1), 17))
-    params = model.init(train.streams(jax.random.key(3))["init"])
+    params = model.init(train.stream(3, "init"))
     claim(tmp_path, config)
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     checkpoints.save(

@@ -63,7 +63,7 @@ def test_a_run_validates_saves_and_samples_with_the_average(with_all):
     model, params = jaxvae.restore(with_all, "last")
     assert_same(params, restored.weights["params"]["model"])
     launched(with_all, "sample.num=4", "evaluate.checkpoint=last", mode="sample")
-    key = train.streams(jax.random.key(0))["sample"]
+    key = train.stream(0, "sample")
     drawn = np.load(with_all / "samples.npz")
     np.testing.assert_allclose(
         drawn[drawn.files[0]].reshape(4, -1), np.asarray(jaxvae.sample(model, params, key, 4)).reshape(4, -1), atol=1e-6
