@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import flax.linen as nn
+import jax.numpy as jnp
 
 from jaxvae.common.types import Array
 from jaxvae.networks.convolution import convolve, convolve_transposed
@@ -14,6 +15,7 @@ from jaxvae.networks.mlp import MLP
 # Variances of initial weights before truncation takes a quarter: in units of 2 / fan_in, and in units of 1 / fan_in for
 # the last layer, whose outputs start near grey.
 HIDDEN_SCALE, OUTPUT_SCALE = 1.0, 1 / 10
+MODULATION_SCALE = 0.02  # deviation of initial weights, so that a context changes little at first
 
 
 class Conv(nn.Module):
@@ -39,6 +41,18 @@ class Conv(nn.Module):
         return convolve(x, kernel, sizes.stride, sizes.padding) + bias
 
 
+class Modulation(nn.Module):
+    """Scale and shift the channels of images `[N, H, W, C]` by a context `[N, K]` (FiLM, arXiv:1709.07871)."""
+
+    @nn.compact
+    def __call__(self, x: Array, context: Array | None) -> Array:
+        if context is None:
+            return x
+        init = nn.initializers.normal(MODULATION_SCALE)
+        scale, shift = jnp.split(nn.Dense(2 * x.shape[-1], kernel_init=init)(context)[:, None, None], 2, axis=-1)
+        return x * (1 + scale) + shift
+
+
 class Stage(NamedTuple):
     """A convolution to `channels`, and side and stride of the max-pooling after it (1, 1: none)."""
 
@@ -54,10 +68,18 @@ class Stage(NamedTuple):
         return rows, columns, self.channels
 
 
-class Encoder(nn.Module):
-    """Map images `[..., H, W, C]` to `[..., num_outputs]`: convolutions, then dense layers, which see the context too.
+def flat(context: Array | None, batch: tuple[int, ...]) -> Array | None:
+    """Broadcast a context `[..., K]` to the batch axes of x, as one: `[N, K]`."""
+    if context is None:
+        return None
+    return jnp.broadcast_to(context, (*batch, context.shape[-1])).reshape(math.prod(batch), context.shape[-1])
 
-    With `keep_size`, no dense layer follows where the last feature map is as large as the outputs.
+
+class Encoder(nn.Module):
+    """Map images `[..., H, W, C]` to `[..., num_outputs]`: convolutions, then dense layers.
+
+    A context scales and shifts the channels after each convolution, and is an input of the dense layers too. With
+    `keep_size`, no dense layer follows where the last feature map is as large as the outputs.
     """
 
     data_shape: tuple[int, ...]
@@ -71,10 +93,10 @@ class Encoder(nn.Module):
     @nn.compact
     def __call__(self, x: Array, context: Array | None = None) -> Array:
         batch = x.shape[: x.ndim - len(self.data_shape)]
-        x = x.reshape(math.prod(batch), *self.data_shape)
+        x, beside = x.reshape(math.prod(batch), *self.data_shape), flat(context, batch)
         for stage in self.stages:
             x = Conv(stage.window, stage.channels)(x)
-            x = self.activation(nn.GroupNorm(self.groups)(x) if self.groups else x)
+            x = self.activation(Modulation()(nn.GroupNorm(self.groups)(x) if self.groups else x, beside))
             if stage.pool != (1, 1):
                 side, stride = stage.pool
                 x = nn.max_pool(x, (min(side, x.shape[1]), min(side, x.shape[2])), (stride, stride))
@@ -104,13 +126,13 @@ class Decoder(nn.Module):
             self.keep_size and context is None and not self.hidden and math.prod(self.latent_shape) == math.prod(start)
         ):
             z = self.activation(MLP(self.latent_shape, self.hidden, start, self.activation)(z, context))
-        x = z.reshape(math.prod(batch), *start)
+        x, beside = z.reshape(math.prod(batch), *start), flat(context, batch)
         for i, (win, channels, _) in enumerate(self.stages):
             if i == len(self.stages) - 1:
                 x = Conv(win, channels, transposed=True, scale=OUTPUT_SCALE)(x)
             else:
                 x = Conv(win, channels, transposed=True)(x)
-                x = self.activation(nn.GroupNorm(self.groups)(x) if self.groups else x)
+                x = self.activation(Modulation()(nn.GroupNorm(self.groups)(x) if self.groups else x, beside))
         rows, columns = self.output_shape[:2]
         top, left = (x.shape[1] - rows) // 2, (x.shape[2] - columns) // 2
         return x[:, top : top + rows, left : left + columns].reshape(*batch, *self.output_shape)

@@ -8,7 +8,7 @@ import flax.linen as nn
 from jaxvae.common.types import Array
 from jaxvae.networks.base import Network, check_widths
 from jaxvae.networks.conv import check_options, image_size, strided
-from jaxvae.networks.conv_modules import OUTPUT_SCALE, Conv, Stage
+from jaxvae.networks.conv_modules import OUTPUT_SCALE, Conv, Modulation, Stage, flat
 from jaxvae.networks.convolution_window import Pair, window
 from jaxvae.networks.mlp import ACTIVATIONS, MLP
 
@@ -17,16 +17,20 @@ BRANCH_SCALE = 1 / 10  # of the last weights of a branch, so that a new block is
 
 
 class Block(nn.Module):
-    """X + conv(act(norm(conv(act(norm(x)))))), images `[N, H, W, C]` (arXiv:1603.05027, figure 4e, with group norm)."""
+    """X + conv(act(norm(conv(act(norm(x)))))), images `[N, H, W, C]` (arXiv:1603.05027, figure 4e, with group norm).
+
+    A context `[N, K]` scales and shifts the channels after the second norm.
+    """
 
     activation: Callable[[Array], Array]
     groups: int
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Array, context: Array | None = None) -> Array:
         win = window((x.shape[1], x.shape[2]), (3, 3), 1, "SAME")
         y = Conv(win, x.shape[-1])(self.activation(nn.GroupNorm(self.groups)(x)))
-        return x + Conv(win, x.shape[-1], scale=BRANCH_SCALE)(self.activation(nn.GroupNorm(self.groups)(y)))
+        y = self.activation(Modulation()(nn.GroupNorm(self.groups)(y), context))
+        return x + Conv(win, x.shape[-1], scale=BRANCH_SCALE)(y)
 
 
 class Encoder(nn.Module):
@@ -43,11 +47,11 @@ class Encoder(nn.Module):
     @nn.compact
     def __call__(self, x: Array, context: Array | None = None) -> Array:
         batch = x.shape[: x.ndim - len(self.data_shape)]
-        x = x.reshape(math.prod(batch), *self.data_shape)
+        x, beside = x.reshape(math.prod(batch), *self.data_shape), flat(context, batch)
         for stage in self.stages:
             x = Conv(stage.window, stage.channels)(x)
             for _ in range(self.blocks):
-                x = Block(self.activation, self.groups)(x)
+                x = Block(self.activation, self.groups)(x, beside)
         x = self.activation(nn.GroupNorm(self.groups)(x)).reshape(*batch, -1)
         return MLP(x.shape[-1:], self.hidden, (self.num_outputs,), self.activation)(x, context)
 
@@ -67,11 +71,11 @@ class Decoder(nn.Module):
     def __call__(self, z: Array, context: Array | None = None) -> Array:
         batch = z.shape[: z.ndim - len(self.latent_shape)]
         x = MLP(self.latent_shape, self.hidden, self.stages[0].out, self.activation)(z, context)
-        x = x.reshape(math.prod(batch), *self.stages[0].out)
+        x, beside = x.reshape(math.prod(batch), *self.stages[0].out), flat(context, batch)
         widths = [stage.channels for stage in self.stages[1:]]
         for i, stage in enumerate(self.stages):
             for _ in range(self.blocks):
-                x = Block(self.activation, self.groups)(x)
+                x = Block(self.activation, self.groups)(x, beside)
             x = self.activation(nn.GroupNorm(self.groups)(x))
             if i < len(widths):
                 x = Conv(stage.window, widths[i], transposed=True)(x)

@@ -101,7 +101,7 @@ def sheet(spec: DataSpec, rows: np.ndarray, columns: int = 0) -> np.ndarray | No
     """Tile the pictures `[rows, columns, *shape]` into one; None for text, and for arrays that are not images.
 
     A row holds `columns` pictures. With 0, rows of more than two pictures keep their length, pairs are tiled one above
-    the other, and single pictures 8 in a row. Rows of piano rolls are at most `ROLL_WIDTH` frames wide, and go on below.
+    the other, and single pictures 8 in a row. Rows of rolls are at most `ROLL_WIDTH` frames wide, and go on below.
     """
     found = pictures(spec, rows.reshape(-1, *rows.shape[2:]))
     if found is None:

@@ -196,3 +196,23 @@ def test_penalties_on_the_decoders_slope_train_too():
 def test_what_does_not_fit_is_said(name, options, shape, said):
     with pytest.raises(UserError, match=said):
         NETWORKS[name](**options).encoder(shape, 4)
+
+
+@pytest.mark.parametrize(
+    "network", [networks.conv((4, 4)), networks.conv_pool((4, 4)), networks.resnet((4, 4), groups=2)]
+)
+def test_a_context_scales_and_shifts_the_channels_of_its_own_image(network):
+    encoder, decoder = network.encoder((8, 8, 1), 3), network.decoder((2,), (8, 8, 1))
+    zero, one = jnp.zeros((2, 3)), jnp.asarray([[0.0, 0.0, 0.0], [5.0, -5.0, 5.0]])
+    for net, given in ((encoder, jnp.ones((2, 8, 8, 1))), (decoder, jnp.ones((2, 2)))):
+        params = jax.jit(net.init)(jax.random.key(0), given, zero)
+        base, changed = (jax.jit(net.apply)(params, given, context) for context in (zero, one))
+        np.testing.assert_allclose(changed[0], base[0], rtol=1e-5, atol=1e-6)
+        assert np.abs(changed[1] - base[1]).max() > 1e-3
+        slopes = jax.jit(jax.grad(lambda params, net=net, x=given: jnp.sum(net.apply(params, x, one) ** 2)))(params)
+        modulated = [
+            slope for path, slope in jax.tree_util.tree_leaves_with_path(slopes)
+            if "Modulation" in jax.tree_util.keystr(path)
+        ]  # fmt: skip
+        assert modulated
+        assert all(np.any(slope != 0) for slope in modulated)
