@@ -199,7 +199,12 @@ def test_what_does_not_fit_is_said(name, options, shape, said):
 
 
 @pytest.mark.parametrize(
-    "network", [networks.conv((4, 4)), networks.conv_pool((4, 4)), networks.resnet((4, 4), groups=2)]
+    "network",
+    [
+        networks.conv((4, 4), activation="tanh"),
+        networks.conv_pool((4, 4), activation="tanh"),
+        networks.resnet((4, 4), groups=2),
+    ],
 )
 def test_a_context_scales_and_shifts_the_channels_of_its_own_image(network):
     encoder, decoder = network.encoder((8, 8, 1), 3), network.decoder((2,), (8, 8, 1))
