@@ -11,8 +11,9 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Params
 from jaxvae.data.context import modelled
 from jaxvae.data.incoming import as_stored, with_mask
-from jaxvae.data.spec import DataSpec, preprocess_of
+from jaxvae.data.spec import DataSpec, completed, preprocess_of
 from jaxvae.data.wanted import wanted
+from jaxvae.latent.imputation import importance_imputation
 from jaxvae.metrics.likelihood import importance_nll
 from jaxvae.models.base import Model, centre, encode_batch
 from jaxvae.models.sampling import reconstruct
@@ -59,6 +60,43 @@ class Applied:
                 jacobian = self._spec.observed_log_scale(np.asarray(batch["mask"]))
             found.append(of_batch(self._params, batch, i) - jacobian)
         return np.concatenate(found)
+
+    def impute(
+        self,
+        x: Any,
+        num_draws: int = 0,
+        num_samples: int = 1000,
+        seed: int = 0,
+        context: Any = None,
+        mask: Any = None,
+    ) -> np.ndarray:
+        """Impute missing values by importance sampling, see `latent.imputation.importance_imputation`.
+
+        Args:
+          x: `[N, ...]` as the training data came; NaN is missing.
+          num_draws: M; 0 for the means of the missing values, the single imputation of least squared error.
+          num_samples: K draws of z for each example.
+          seed: of all draws.
+          context: `[N, C]` of a conditional model.
+          mask: bool `[N, *data_shape]`, False where a value is missing too.
+
+        Returns:
+          `[N, *data_shape]`, or with M above 0 the M draws `[M, N, *data_shape]`, in the data's own units. Observed
+          values are those given.
+
+        Raises:
+          UserError: posterior or likelihood is not a density, or the likelihood is not a product over values.
+        """
+        root, found = jax.random.key(seed), []
+        stored, mask = with_mask(self._spec, self._config["data"], x) if mask is None else self._stored(x, mask)
+        observed = np.ones(stored.shape, bool) if mask is None else np.broadcast_to(mask, stored.shape)
+        for i, batch in enumerate(self._batches(x, context, observed)):
+            how = jax.random.fold_in(root, i), batch["x"], batch["mask"], num_samples, num_draws, batch.get("context")
+            imputed = importance_imputation(self._model, self._params, *how)
+            kept = observed[i * BATCH : (i + 1) * BATCH]
+            found.append(np.where(kept, batch["x"], imputed.draws if num_draws else imputed.mean))
+        joined = np.concatenate(found, axis=1 if num_draws else 0)
+        return completed(self._config, self._spec, stored, observed, joined)
 
     def _batches(self, x: Any, context: Any, mask: Any) -> Iterator[dict[str, Any]]:
         stored, mask = self._stored(x, mask)

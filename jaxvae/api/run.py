@@ -140,10 +140,17 @@ class Run:
         """
         return self._applied.log_likelihood(x, num_samples, seed, context, mask)
 
+    def impute(self, x: Any, num_draws: int = 0, **options: Any) -> Any:
+        """Impute missing values (NaN, or False in `mask=`), by their means or M draws: see `applied.Applied.impute`."""
+        return self._framed(self._applied.impute(x, num_draws, **options))
+
     def _shown(self, x: Any) -> Any:
         """Convert x to the data's own units; rows of a table to a data frame."""
-        found = viewed(self.config, self.spec, x)
-        return as_frame(rows_of(self.spec.table, found)) if self.spec.table else found
+        return self._framed(viewed(self.config, self.spec, x))
+
+    def _framed(self, x: np.ndarray) -> Any:
+        table = self.spec.table
+        return as_frame(rows_of(table, x)) if table and x.ndim == 2 else list(map(self._framed, x)) if table else x
 
     def evaluate(self, metrics: str = "", **settings: Any) -> dict[str, Any]:
         """Compute the test loss and log-likelihood, and metrics by name ("collapse,frechet", or "all" that fit).

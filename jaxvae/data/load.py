@@ -2,16 +2,15 @@
 
 import os
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jaxvae.common.errors import UserError
-from jaxvae.common.optional import require
-from jaxvae.data import cache, files, missing, shapes, tfds_images
+from jaxvae.data import cache, files, missing, tfds_images
+from jaxvae.data.bundled import BUNDLED
 from jaxvae.data.checks import check, check_names
 from jaxvae.data.context import own_names
 from jaxvae.data.preprocess import binarize
@@ -38,8 +37,8 @@ def load(
     """Load a data set and split it the same way every time.
 
     Args:
-      name: "digits" (bundled with scikit-learn), "shapes" or "color_shapes" (drawn by `shapes.render`), or any TFDS
-        image data set by its TFDS name; its integer features `label_*`, such as those of dSprites, become factors.
+      name: "digits" or "breast_cancer" (of scikit-learn), "shapes" or "color_shapes" (drawn by `shapes.render`), or any
+        TFDS image data set by its TFDS name; its integer features `label_*`, such as those of dSprites, become factors.
       path: a file or folder, as in `files.read`; where given, it is the data and `name` is only a label.
       data_dir: folder of TFDS data; default `$TFDS_DATA_DIR`, then `~/tensorflow_datasets`.
       cache_dir: folder of decoded arrays; default `$XDG_CACHE_HOME/jaxvae` or `~/.cache/jaxvae`.
@@ -205,23 +204,6 @@ def from_sources(
     """
     found = cache.decoded(Path(folder).expanduser(), lambda: dict(sources), image_size, factor_names, stream)
     return prepare(name, found, _max_value(found), validation_fraction, factor_names=factor_names)
-
-
-def _digits() -> Found:
-    bunch = require("sklearn.datasets").load_digits()
-    return Found({"train": Split(bunch.images[..., None].astype(np.uint8), bunch.target.astype(np.int32))})
-
-
-def _shapes(grid: shapes.Grid) -> Found:
-    split, factor_names = shapes.make_shapes(grid)
-    return Found({"train": split}, factor_names, shapes.NAMES)
-
-
-BUNDLED: dict[str, Callable[[], Found]] = {
-    "digits": _digits,
-    "shapes": partial(_shapes, shapes.SHAPES),
-    "color_shapes": partial(_shapes, shapes.COLOR_SHAPES),
-}
 
 
 def checksum(split: Split, vocabulary: Sequence[str] = ()) -> int:

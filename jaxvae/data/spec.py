@@ -147,6 +147,14 @@ def viewed(config: Mapping[str, Any], spec: DataSpec, x: Any) -> np.ndarray:
     return spec.unscaled(x)
 
 
+def completed(
+    config: Mapping[str, Any], spec: DataSpec, stored: np.ndarray, observed: np.ndarray, imputed: np.ndarray
+) -> np.ndarray:
+    """Convert rows with imputed values as `viewed` does, `[..., N, *shape]`; observed real values are those stored."""
+    found = viewed(config, spec, imputed)
+    return np.where(observed, np.asarray(stored, np.float32), found) if spec.is_real else found
+
+
 def shown(spec: DataSpec, x: np.ndarray) -> np.ndarray:
     """Convert `viewed` data to [0, 1], clipped, for pictures; sequences are unchanged."""
     if not spec.is_real:

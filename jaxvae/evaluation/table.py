@@ -11,7 +11,7 @@ import numpy as np
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.threads import one_thread
 from jaxvae.common.types import Params
-from jaxvae.evaluation import bounds, of_data, of_factors, of_run, of_tables
+from jaxvae.evaluation import bounds, imputation, of_data, of_factors, of_run, of_tables
 from jaxvae.evaluation.progress import progress
 from jaxvae.experiment import own
 from jaxvae.experiment.setup import Experiment
@@ -76,7 +76,7 @@ NEEDS: dict[str, tuple[Callable[[Experiment], bool], str]] = {
     "factors": (lambda e: e.dataset.test.factors is not None, "true factors, which the data lacks"),
     "values": (lambda e: not e.spec.sequence, "data other than text or music"),
     "images": (lambda e: len(e.dataset.shape) == 3, "images [height, width, channels]"),
-    **of_tables.NEEDS,
+    **{**of_tables.NEEDS, **imputation.NEEDS},
     "outliers": (lambda e: bool(e.config["evaluate"]["outliers"]), "another data set in evaluate.outliers"),
 }
 
@@ -104,6 +104,7 @@ METRICS: dict[str, Metric] = {
         for name, (score, needs) in of_tables.TABLE_SCORES.items()
     },
     "fidelity": Metric(of_data.reconstruction_fidelity, ("images",), enough=of_data.check_ssim_installed, settings=NUM),
+    "imputation": Metric(imputation.imputation, ("hidden", "likelihood"), settings=NUM),
     "outliers": Metric(
         of_data.outliers, ("outliers", "values"), of_data.check_outliers, settings=("evaluate.outliers", *NUM)
     ),
@@ -200,9 +201,8 @@ def chosen(experiment: Experiment, asked: str) -> list[str]:
 def check(experiment: Experiment, asked: str) -> list[str]:
     """Check cheaply, before or after training, that these metrics can be computed for an experiment.
 
-    This checks the parts of the model, the kind and size of the data, and, where a metric reads them, that the files,
-    runs and data sets in `evaluate.features` and `evaluate.outliers` exist. With "all", metrics with too few examples
-    are accepted: `compute` leaves them out with a note.
+    This checks the parts of the model, the kind and size of the data, and the files, runs and data sets that metrics
+    read. With "all", metrics with too few examples are accepted: `compute` leaves them out with a note.
 
     Args:
       experiment: as built by `setup`.

@@ -143,11 +143,14 @@ def write_tool(run: TrainedRun, workdir: Path) -> None:
     path = folder / short(spec["name"])
     np.savez(path.with_suffix(".npz"), allow_pickle=False, **found.arrays)
     write_json(path.with_suffix(".json"), {"tool": tools.resolved(spec), **found.numbers})
+    written = [".npz", ".json", *([".csv"] if found.table else [])]
+    if found.table:
+        write_columns(path.with_suffix(".csv"), found.table)
     for name, value in found.numbers.items():
         print(f"  {name.replace('_', ' '):<40}{value:10.4f}")
     columns = found.rows.shape[1]
     shown = views.save(path, run.config, run.experiment.spec, found.rows, found.title, columns, found.labels)
-    print(f"wrote {path}: {', '.join(['.npz', '.json', *(p.suffix or 'a folder' for p in shown)])}")
+    print(f"wrote {path}: {', '.join([*written, *(p.suffix or 'a folder' for p in shown)])}")
 
 
 def _write_rows(path: Path, config: Mapping[str, Any], columns: Mapping[str, np.ndarray]) -> None:

@@ -16,7 +16,7 @@ from jaxvae.report.views import as_text, figure
 from jaxvae.runs.attempts import Failure, attempt
 from jaxvae.runs.trained_run import TrainedRun
 from jaxvae.tools import Outcome
-from jaxvae.tools.repair import impute
+from jaxvae.tools.imputation import impute
 from jaxvae.tools.walks import interpolate, traverse
 
 SLIDERS = 12
@@ -74,9 +74,9 @@ def _walk(run: TrainedRun, name: str, tool: Callable[[], Outcome]) -> Shown:
 
 
 def _impute(run: TrainedRun) -> Outcome:
-    options: dict[str, Any] = {"num": 12, "chains": 4, "steps": 100, "burn_in": 50, "nll_samples": 0}
+    options: dict[str, Any] = {"mask": "middle", "num": 12, "chains": 4, "steps": 100, "burn_in": 50, "nll_samples": 0}
     try:
-        return impute(run, method="metropolis", **options)
+        return impute(run, **options)
     except UserError:  # a posterior without a density, say
         return impute(run, method="pseudo_gibbs", **options)
 

@@ -67,10 +67,13 @@ class TrainedRun:
         arrays = self.split(split).arrays
         arrays.pop("label", None)
         rows = which if isinstance(which, np.ndarray) else np.arange(len(arrays["x"]))[:which]
-        key = self.key(f"data/{split}")
         for i in range(0, len(rows), BATCH):  # a streamed split is never read as a whole
             batch: Any = {name: np.asarray(array[rows[i : i + BATCH]]) for name, array in arrays.items()}
-            yield {**batch, "x": self._preprocess(key, i, batch["x"])}
+            yield {**batch, "x": self.prepared(split, i, batch["x"])}
+
+    def prepared(self, split: str, start: int, stored: np.ndarray) -> Any:
+        """Preprocess stored values of a split, as the batch that begins at `start` in `batches`."""
+        return self._preprocess(self.key(f"data/{split}"), start, stored)
 
     def batch(self, split: str, which: int | np.ndarray | None = None) -> dict[str, np.ndarray]:
         """Return the examples of `batches` as one batch."""

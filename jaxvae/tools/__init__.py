@@ -7,7 +7,8 @@ from typing import Any
 from jaxvae.experiment.parts import part
 from jaxvae.runs.trained_run import TrainedRun
 from jaxvae.tools.base import Outcome
-from jaxvae.tools.repair import denoise, impute, search
+from jaxvae.tools.imputation import impute
+from jaxvae.tools.repair import denoise, search
 from jaxvae.tools.transfer import transfer
 from jaxvae.tools.walks import analogy, attribute, interpolate, traverse
 

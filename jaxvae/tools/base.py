@@ -25,6 +25,7 @@ class Outcome(NamedTuple):
       title: caption of the sheet.
       numbers: `{name: value}`, printed and written as JSON.
       labels: of the sheet's rows and columns.
+      table: `{column: [N]}`, written as CSV; {} for none.
     """
 
     arrays: dict[str, np.ndarray]
@@ -32,6 +33,7 @@ class Outcome(NamedTuple):
     title: str
     numbers: dict[str, float] = {}  # noqa: RUF012 (never changed)
     labels: Labels = Labels()
+    table: dict[str, np.ndarray] = {}  # noqa: RUF012
 
 
 def chosen(run: TrainedRun, tool: str, **indices: int) -> list[int]:

@@ -1,120 +1,17 @@
-"""Tools that impute missing values, remove noise, and search for examples of a class."""
-
-from pathlib import Path
+"""Tools that remove noise, and search for examples of a class."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvae.common.errors import UserError, unknown
-from jaxvae.common.ranges import between, check, within
-from jaxvae.latent import arithmetic, chart, imputation
+from jaxvae.common.errors import UserError
+from jaxvae.common.ranges import check, within
+from jaxvae.latent import arithmetic, chart
 from jaxvae.latent.search import class_log_probability
 from jaxvae.latent.search import search as gradient_search
 from jaxvae.runs.trained_run import TrainedRun
 from jaxvae.tools.base import Labels, Outcome, refuse_sequences
 from jaxvae.tools.classify import linear_classifier
-
-METHODS = {"metropolis": imputation.metropolis_within_gibbs, "pseudo_gibbs": imputation.pseudo_gibbs}
-ROUNDING = 1e-12  # a squared error below this is float32 rounding of constant values
-MASKS = ("middle", "top", "bottom", "left", "right", "random")
-
-
-def impute(
-    run: TrainedRun,
-    method: str = "metropolis",
-    mask: str = "middle",
-    part: float = 2 / 7,
-    num: int = 100,
-    steps: int = 1000,
-    burn_in: int = 200,
-    chains: int = 16,
-    nll_samples: int = 500,
-) -> Outcome:
-    """Impute missing values of test examples, and compare the error with that of the training set's mean.
-
-    Args:
-      run: the run.
-      method: "metropolis" (exact in the limit) or "pseudo_gibbs", see `imputation`.
-      mask: which values are missing: "middle" (rows), "top", "bottom", "left", "right", "random", or an `.npy` file of
-        a bool array that broadcasts to `[N, *data_shape]`, True where a value is observed.
-      part: share of an example that is missing; 2/7 of 28 rows are 8.
-      num: test examples, a fixed random subset; `index` in the arrays lists them.
-      steps: steps of each chain after the burn-in.
-      burn_in: steps of the burn-in.
-      chains: chains per example; the mean is over all of them.
-      nll_samples: K of log p(x_missing | x_observed); 0 leaves it out.
-
-    `numbers` holds the mean squared errors on missing values in units of the pixel range (of real values as the model
-    sees them), their ratio (unless the
-    missing values are constant, so that the mean has no error), and that log-likelihood.
-
-    Raises:
-      UserError: an option out of its range, a mask that does not fit, or a model that cannot impute.
-    """
-    if method not in METHODS:
-        raise unknown("method of the tool 'impute'", method, METHODS)
-    if not mask.endswith(".npy") and mask not in MASKS:
-        raise unknown("mask (or .npy file) of the tool 'impute'", mask, MASKS)
-    check(
-        "tool", "impute", part=(part, between(0, 1)), num=(num, within(1)), steps=(steps, within(1)),
-        burn_in=(burn_in, within(0)), chains=(chains, within(1)), nll_samples=(nll_samples, within(0)),
-    )  # fmt: skip
-    refuse_sequences(run, "impute")
-    rows = run.some("test", num)
-    x = jnp.asarray(run.x("test", rows))
-    observed = jnp.asarray(np.broadcast_to(_mask(run, mask, part, len(rows)), x.shape))
-    missing = ~np.asarray(observed)
-    if not missing.any():
-        raise UserError("The mask marks every value as observed: there is nothing to impute.")
-    key, nll_key = jax.random.split(run.key("impute"))
-    found = METHODS[method](run.model, run.params, key, x, observed, steps, burn_in, chains)
-    spec = run.experiment.spec
-    average = np.mean(run.split("train").x, axis=0, dtype=np.float64)
-    average = average if spec.is_real else average / run.dataset.max_value
-    true, filled = run.viewed(x), run.viewed(found.mean)
-    spread = np.asarray(spec.scale or 1.0, np.float32)  # errors of scaled data are in the model's units
-    error = float(np.mean(np.square((filled - true) / spread)[missing]))
-    baseline = float(np.mean(np.square((np.broadcast_to(average, true.shape) - true) / spread)[missing]))
-    numbers = {"error": error, "mean_image_error": baseline}
-    if baseline > ROUNDING:
-        numbers["ratio"] = error / baseline
-    numbers["acceptance"] = float(jnp.mean(found.acceptance))
-    if nll_samples:
-        log_likelihood = imputation.missing_log_likelihood(run.model, run.params, nll_key, x, observed, nll_samples)
-        own_units = float(np.mean(spec.observed_log_scale(missing)))
-        numbers["log_likelihood_of_missing"] = float(jnp.mean(log_likelihood)) - own_units
-    middle = sum(spec.pixel_range(run.config)) / 2
-    hidden = np.where(missing, run.viewed(np.full_like(true, middle)), true)
-    shown = np.stack([true, hidden, filled, run.viewed(found.sample)])[:, :16]
-    title = f"test examples; observed values; mean of the missing ones; a sample of them (by {method})"
-    arrays = {"index": rows, "x": true, "observed": np.asarray(observed)}
-    arrays |= {"mean": filled, "sample": run.viewed(found.sample)}
-    return Outcome(arrays, shown, title, numbers, Labels(("test", "observed", "mean", "sample")))
-
-
-def _mask(run: TrainedRun, mask: str, part: float, num: int) -> np.ndarray:
-    shape = run.model.data_shape
-    if mask.endswith(".npy"):
-        try:
-            observed = np.load(Path(mask).expanduser(), allow_pickle=False)
-            if not isinstance(observed, np.ndarray):
-                raise ValueError("it is not a single array")
-        except (OSError, ValueError, EOFError) as error:
-            raise UserError(f"The mask '{mask}' cannot be read: {error}.") from error
-        imputation.check_mask(jnp.zeros((num, *shape)), observed)
-        return observed
-    if mask == "random":
-        rng = np.random.default_rng(0)
-        return rng.random((num, *shape)) >= part
-    axis = 1 if mask in ("left", "right") else 0
-    if axis >= len(shape):
-        raise UserError(f"The mask '{mask}' needs data with columns, but an example has the shape {list(shape)}.")
-    length = shape[axis]
-    width = round(part * length)
-    start = {"top": 0, "left": 0, "bottom": length - width, "right": length - width}.get(mask, (length - width) // 2)
-    line = (np.arange(length) < start) | (np.arange(length) >= start + width)
-    return np.broadcast_to(line.reshape(-1, *[1] * (len(shape) - 1 - axis)), shape)
 
 
 def denoise(run: TrainedRun, level: float = 0.3, num: int = 16, steps: int = 1) -> Outcome:

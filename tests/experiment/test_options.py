@@ -16,8 +16,9 @@ OPTIONS = {
     },
     "denoise": {"level": NOT_NEGATIVE, "num": WHOLE, "steps": WHOLE},
     "impute": {
-        "method": "Known: metropolis", "mask": "Known: bottom", "part": "must be above 0 and below 1", "num": WHOLE,
+        "method": "Known: auto", "mask": "Known: auto", "part": "must be above 0 and below 1", "num": WHOLE,
         "steps": WHOLE, "burn_in": NOT_NEGATIVE, "chains": WHOLE, "nll_samples": NOT_NEGATIVE,
+        "samples": WHOLE, "draws": NOT_NEGATIVE,
     },
     "interpolate": {"num": WHOLE, "steps": "must be 2 or more", "path": "Known: geodesic", "first": NOT_NEGATIVE},
     "search": {"target": NOT_NEGATIVE, "num": WHOLE, "steps": WHOLE, "prior_weight": NOT_NEGATIVE},
