@@ -132,8 +132,7 @@ class Run:
     ) -> np.ndarray:
         """Estimate log p(x) from below by importance weighting, `[N]` nats in the data's own units.
 
-        `num_samples` is K of `metrics.likelihood.importance_nll`; the estimate rises with it. A mask makes it that of
-        the observed values.
+        `num_samples` is K of `metrics.likelihood.importance_nll`. A mask makes it that of the observed values.
 
         Raises:
           UserError: posterior or likelihood is not a density.

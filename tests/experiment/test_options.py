@@ -22,6 +22,7 @@ OPTIONS = {
     },
     "interpolate": {"num": WHOLE, "steps": "must be 2 or more", "path": "Known: geodesic", "first": NOT_NEGATIVE},
     "search": {"target": NOT_NEGATIVE, "num": WHOLE, "steps": WHOLE, "prior_weight": NOT_NEGATIVE},
+    "transfer": {"num": WHOLE},
     "traverse": {"index": NOT_NEGATIVE, "num": WHOLE, "steps": "must be 2 or more", "span": "must be above 0"},
     "prior": {},
     "gmm": {"components": WHOLE, "covariance": "Known: diagonal"},
