@@ -1,6 +1,6 @@
 """Impute the missing values of a trained run's own data, and compare with those that `data.missing` hid."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -75,6 +75,7 @@ def errors(run: TrainedRun, true: np.ndarray, found: np.ndarray, where: np.ndarr
 def observed_mean(run: TrainedRun) -> np.ndarray:
     """Compute the mean of the observed training values of each entry, `[*data_shape]`, in the units of `compared`."""
     train, spec = run.split("train"), run.experiment.spec
+    average: Any
     if train.mask is None:
         average = np.mean(train.x, axis=0, dtype=np.float64)
     else:

@@ -53,7 +53,8 @@ def complete(run: TrainedRun, samples: int, draws: int) -> Outcome:
         np.concatenate([f[i] for f in found], axis=1 if i == 3 else 0) for i in range(5)
     )
     sources = {name: run.dataset.rows.get(name, (name,))[0] for name in names}
-    order = np.lexsort((row, [list(sources.values()).index(sources[name]) for name in split.tolist()]))
+    places = np.array([list(sources.values()).index(sources[name]) for name in split.tolist()])
+    order = np.lexsort((row, places))
     split, row, observed, both, effective = split[order], row[order], observed[order], both[:, order], effective[order]
     x = np.where(observed, both[0], np.nan)
     arrays = {"split": split, "row": row, "x": x, "observed": observed, "mean": both[0], "draws": both[1:],
