@@ -1,9 +1,11 @@
 """A run goes on with other settings: what may change, what is recorded, and that the bits are those of one long run."""
 
 import contextlib
+import functools
 import json
 import shutil
 import time
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -132,6 +134,16 @@ def test_a_setting_newer_than_the_run_is_no_change():
     assert changes(old, new) == {}
     new["encode"]["split"] = "train"
     assert changes(old, new) == {"encode.split": (None, "train")}
+
+
+def test_each_setting_that_differs_is_a_change():
+    before = get_config("vae").to_dict()
+    for path in flatten(before):
+        now = deepcopy(before)
+        *sections, key = path.split(".")
+        section = functools.reduce(dict.__getitem__, sections, now)
+        was, section[key] = section[key], "other"
+        assert changes(before, now) == {path: (was, "other")}
 
 
 def test_options_of_a_schedule_and_of_a_group_may_change_as_their_settings_may():
