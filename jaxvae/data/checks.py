@@ -48,6 +48,19 @@ def check(key: str, split: Split, train: np.ndarray, least: int = 0, columns: Se
     _check_values(key, x if split.mask is None else np.where(split.mask, x, x.dtype.type(0)), least, columns)
 
 
+def check_binarization(key: str, split: Split, binarization: str) -> None:
+    """Raise UserError for floats outside [0, 1], which cannot be binarised."""
+    if binarization == "none" or split.x.dtype != np.float32 or not split.x.size:
+        return
+    seen = True if split.mask is None else split.mask
+    least, greatest = split.x.min(initial=0.0, where=seen), split.x.max(initial=1.0, where=seen)
+    if least < 0 or greatest > 1:
+        raise UserError(
+            f"data.binarization is '{binarization}', but the {key} data holds floats from {least:.4g} to "
+            f"{greatest:.4g}; it needs whole numbers or floats in [0, 1]. Set data.binarization to 'none'."
+        )
+
+
 def _check_beside(key: str, split: Split) -> None:
     context, mask, num = split.context, split.mask, len(split.x)
     if context is not None and (context.ndim != 2 or len(context) != num or context.dtype != np.float32):

@@ -11,7 +11,7 @@ import numpy as np
 from jaxvae.common.errors import UserError
 from jaxvae.data import cache, files, missing, tfds_images
 from jaxvae.data.bundled import BUNDLED
-from jaxvae.data.checks import check, check_names
+from jaxvae.data.checks import check, check_binarization, check_names
 from jaxvae.data.context import own_names
 from jaxvae.data.preprocess import binarize
 from jaxvae.data.resize import resize
@@ -152,7 +152,7 @@ def prepare(
                 f"data.binarization is '{binarization}', which is done once, but streamed images are read again each "
                 "time. Take 'dynamic' or 'none', or data.stream=False."
             )
-        _check_binarization(key, split, binarization)
+        check_binarization(key, split, binarization)
         x, new_max = binarize(split.x, max_value, binarization)
         if split.mask is not None:
             x = np.where(split.mask, x, x.dtype.type(0))  # missing values may be anything
@@ -164,18 +164,6 @@ def prepare(
         name, done["train"], done["validation"], done["test"], new_max, factor_names, notes=missing.notes(done),
         columns=tuple(columns), given=given, rows=places,
     )  # fmt: skip
-
-
-def _check_binarization(key: str, split: Split, binarization: str) -> None:
-    if binarization == "none" or split.x.dtype != np.float32 or not split.x.size:
-        return
-    seen = True if split.mask is None else split.mask
-    least, greatest = split.x.min(initial=0.0, where=seen), split.x.max(initial=1.0, where=seen)
-    if least < 0 or greatest > 1:
-        raise UserError(
-            f"data.binarization is '{binarization}', but the {key} data holds floats from {least:.4g} to "
-            f"{greatest:.4g}; it needs whole numbers or floats in [0, 1]. Set data.binarization to 'none'."
-        )
 
 
 def from_sources(
