@@ -1,8 +1,9 @@
-"""Export the decoder to a browser: the weights of a small dense network, else a grid of decoded data."""
+"""Export the decoder to a browser: the weights of a small dense network, else data decoded beforehand."""
 
 import base64
 import itertools
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -12,9 +13,11 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.types import Params
 from jaxvae.runs.trained_run import TrainedRun
 
-MAX_WEIGHTS = 600_000  # 3.2 MB of text in the page, which stays under 5 MB
-MAX_GRID_VALUES = 1_300_000  # at 2 bytes: 3.5 MB
-LEAST_SIDE = 5
+MAX_WEIGHTS = 600_000  # 3.2 MB of text in the page
+MAX_GRID_VALUES = 700_000  # at 2 bytes: 1.9 MB
+MAX_LINE_VALUES = 700_000  # at 1 byte: 0.9 MB
+LEAST_SIDE, MOST_SIDE = 5, 25
+LEAST_POINTS, MOST_POINTS = 7, 21  # of a line
 OUTPUTS = {"identity": lambda x: x, "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "tanh": np.tanh}
 ACTIVATIONS = {
     "relu": lambda x: np.maximum(x, 0),
@@ -56,7 +59,9 @@ def outputs(network: list[tuple[np.ndarray, np.ndarray]], activation: str, outpu
     return z
 
 
-def export(run: TrainedRun, centre: np.ndarray, axes: np.ndarray, spans: np.ndarray) -> dict[str, Any]:
+def export(
+    run: TrainedRun, centre: np.ndarray, axes: np.ndarray, spans: np.ndarray, sliders: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     """Export the decoder for the page, as JSON.
 
     Args:
@@ -64,16 +69,19 @@ def export(run: TrainedRun, centre: np.ndarray, axes: np.ndarray, spans: np.ndar
       centre: `[D]`, the centre of the plane in which the user drags a point.
       axes: `[2, D]`, the directions of the plane.
       spans: `[2]`, the half-width of the plane along each axis.
+      sliders: the dimensions that have a slider: "index", "low" and "high" of each, the most informative first.
 
     Returns:
       `{"kind": "weights", "layers", "activation", "output", "low", "high"}` where dense layers give the decoder's
-      means (checked here against the decoder itself); else `{"kind": "grid", "side", "values", ...}`, the means over
-      an even grid of the plane, between which the page interpolates.
+      means (checked here against the decoder itself); else `{"kind": "grid", "side", "values", "lines", "error"}`, the
+      means over an even grid of the plane and along lines, between which the page interpolates. "lines" has the points
+      of a line and their values for the first sliders, one dimension at a time, the others at the centre. "error" is
+      the mean absolute error of the interpolation halfway between the points, in units of the range of x.
 
     Raises:
       UserError: the network is not a dense chain, and its pictures are too large for a grid.
     """
-    return _weights(run, centre, spans) or _grid(run, centre, axes, spans)
+    return _weights(run, centre, spans) or _decoded(run, centre, axes, spans, sliders)
 
 
 def _weights(run: TrainedRun, centre: np.ndarray, spans: np.ndarray) -> dict[str, Any] | None:
@@ -97,16 +105,44 @@ def _weights(run: TrainedRun, centre: np.ndarray, spans: np.ndarray) -> dict[str
     return None
 
 
-def _grid(run: TrainedRun, centre: np.ndarray, axes: np.ndarray, spans: np.ndarray) -> dict[str, Any]:
-    shape = run.model.data_shape
-    side = min(int(np.sqrt(MAX_GRID_VALUES / max(np.prod(shape), 1))), 25)
+def _decoded(
+    run: TrainedRun, centre: np.ndarray, axes: np.ndarray, spans: np.ndarray, sliders: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    size = math.prod(run.model.data_shape)
+    side = min(math.isqrt(MAX_GRID_VALUES // max(size, 1)), MOST_SIDE)
     if side < LEAST_SIDE:
-        raise UserError(f"pictures of shape {shape} are too large.")
-    steps = np.linspace(-1, 1, side)
-    right, up = np.meshgrid(steps, steps)
-    z = centre + right.reshape(-1, 1) * spans[0] * axes[0] + up.reshape(-1, 1) * spans[1] * axes[1]
-    values = np.round(run.unit(run.decode(z)) * 65535).astype("<u2")
-    return {"kind": "grid", "side": side, "values": base64.b64encode(values.tobytes()).decode()}
+        raise UserError(f"pictures of shape {run.model.data_shape} are too large.")
+    right, up = np.meshgrid(*[np.linspace(-1, 1, side)] * 2)
+    z = centre + right[..., None] * spans[0] * axes[0] + up[..., None] * spans[1] * axes[1]
+    grid = _unit(run, z)
+    error = (
+        _unit(run, (z[1:, 1:] + z[:-1, :-1]) / 2) - (grid[1:, 1:] + grid[1:, :-1] + grid[:-1, 1:] + grid[:-1, :-1]) / 4
+    )
+    errors, lines = [error], None
+    if len(centre) > 2:  # else the plane is all of z
+        sliders = sliders[: MAX_LINE_VALUES // (LEAST_POINTS * size)]
+        points = min(MAX_LINE_VALUES // (len(sliders) * size), MOST_POINTS)
+        z = np.tile(centre, (len(sliders), points, 1))
+        for row, each in zip(z, sliders, strict=True):
+            row[:, each["index"]] = np.linspace(each["low"], each["high"], points)
+        line = _unit(run, z)
+        errors.append(_unit(run, (z[:, 1:] + z[:, :-1]) / 2) - (line[:, 1:] + line[:, :-1]) / 2)
+        lines = {"points": points, "count": len(sliders), "values": _bytes(line * 255, "u1")}
+    return {
+        "kind": "grid", "side": side, "values": _bytes(grid * 65535, "<u2"), "lines": lines,
+        "error": float(max(np.abs(each).mean() for each in errors)),
+    }  # fmt: skip
+
+
+def _unit(run: TrainedRun, z: np.ndarray) -> np.ndarray:
+    """Decode z `[..., D]` to means in [0, 1], `[..., values]`."""
+    means = run.unit(run.decode(z.reshape(-1, z.shape[-1])))
+    return means.reshape(*z.shape[:-1], -1)
+
+
+def _bytes(values: np.ndarray, kind: str) -> str:
+    """Round to whole numbers of a type, in base64."""
+    return base64.b64encode(np.round(values).astype(kind).tobytes()).decode()
 
 
 def pack(array: Any) -> str:

@@ -42,9 +42,23 @@
     };
   }
 
-  function gridDecoder(net, plane, size) {
+  // Between pictures decoded beforehand: along a line where one dimension alone is off the centre, else over the plane.
+  function gridDecoder(net, plane, size, spec) {
     const values = new Uint16Array(bytes(net.values).buffer), last = net.side - 1;
+    const lines = net.lines, points = lines && bytes(lines.values);
+
+    function along(row, z) {
+      const { index, low, high } = spec.sliders[row], end = lines.points - 1;
+      const t = Math.min(Math.max(((z[index] - low) / (high - low)) * end, 0), end), i = Math.min(Math.floor(t), end - 1);
+      const start = (row * lines.points + i) * size;
+      return Float64Array.from({ length: size }, (_, k) =>
+        ((1 - t + i) * points[start + k] + (t - i) * points[start + size + k]) / 255);
+    }
+
     return function (z) {
+      const off = spec.centre.flatMap((value, d) => (z[d] === value ? [] : [d]));
+      const row = lines && off.length === 1 ? spec.sliders.findIndex((one) => one.index === off[0]) : -1;
+      if (row >= 0) return along(row, z);
       const [a, b] = plane.coordinates(z);
       const clamp = (t) => Math.min(Math.max(((t + 1) / 2) * last, 0), last);
       const u = clamp(a), v = clamp(b);
@@ -120,7 +134,9 @@
       },
       coordinates: (z) => [0, 1].map((k) => spec.axes[k].reduce((s, w, d) => s + w * (z[d] - spec.centre[d]), 0) / spec.spans[k]),
     };
-    const decode = spec.decoder.kind === "weights" ? denseDecoder(spec.decoder) : gridDecoder(spec.decoder, plane, size);
+    const decode = spec.decoder.kind === "weights" ? denseDecoder(spec.decoder) : gridDecoder(spec.decoder, plane, size, spec);
+    // Pictures decoded beforehand show the plane and the lines through its centre, and nothing beside them.
+    const from = () => (spec.decoder.lines ? spec.centre.slice() : z);
     const canvas = document.getElementById("decoded"), pad = document.getElementById("pad"), dot = document.getElementById("dot");
     const sliders = [];
     let z = spec.centre.slice();
@@ -150,22 +166,22 @@
       }
       window.jaxvae.z = z.slice();
     }
-    draggable(pad, (a, b) => { z = plane.move(z, a, b); show(); });
+    draggable(pad, (a, b) => { z = plane.move(from(), a, b); show(); });
     pad.addEventListener("keydown", (event) => {
       const step = { ArrowRight: [0.05, 0], ArrowLeft: [-0.05, 0], ArrowUp: [0, 0.05], ArrowDown: [0, -0.05] }[event.key];
       if (!step) return;
       event.preventDefault();
       const [a, b] = plane.coordinates(z);
-      z = plane.move(z, a + step[0], b + step[1]);
+      z = plane.move(from(), a + step[0], b + step[1]);
       show();
     });
-    for (const { index, low, high } of spec.sliders) {
+    for (const { index, low, high, about } of spec.sliders) {
       const row = document.createElement("label"), input = document.createElement("input"), label = document.createElement("output");
       const name = document.createElement("span");
-      name.textContent = `z[${index}]`;
+      name.textContent = `z[${index}]  ${about}`;
       Object.assign(input, { type: "range", min: low, max: high, step: (high - low) / 400 });
       input.id = `slider-${index}`;
-      input.addEventListener("input", () => { z[index] = Number(input.value); show(); });
+      input.addEventListener("input", () => { z = from(); z[index] = Number(input.value); show(); });
       row.append(name, input, label);
       document.getElementById("sliders").append(row);
       sliders.push({ input, label, index });

@@ -1,14 +1,14 @@
 """Map the codes of the test set: their plane of largest variance, principal components and t-SNE."""
 
+import textwrap
 from typing import Any
 
 import numpy as np
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.optional import require
-from jaxvae.report import figures
 from jaxvae.report.palette import of_classes
-from jaxvae.report.pictures import png, png_uri, shrunk
+from jaxvae.report.pictures import shrunk, sprite
 from jaxvae.report.views import pictures, sentences
 from jaxvae.runs.attempts import Failure, attempt
 from jaxvae.runs.trained_run import TrainedRun
@@ -16,6 +16,8 @@ from jaxvae.runs.trained_run import TrainedRun
 POINTS = 1000  # of a map
 THUMBNAIL = 64  # pixels a side, at most
 COLUMNS = 40  # of the sheet of thumbnails
+MAX_SPRITE = 600_000  # characters of that sheet in the page
+CAPTION = 200  # characters of a sentence, at most
 AT_A_TIME = 100  # images shrunk
 FLAT = 1e-6  # a relative spread of the codes below this is float32 rounding
 
@@ -61,11 +63,11 @@ def latent_map(run: TrainedRun, failures: list[Failure]) -> dict[str, Any]:
         names = [run.dataset.class_names[i] if run.dataset.class_names else str(i) for i in classes]
         out |= {"labels": index.tolist(), "names": names, "looks": of_classes(len(names))}
         captions = [f"label {names[i]}" for i in index]
-    out["captions"], out["thumbs"] = captions, None
+    out["captions"], out["thumbs"] = [textwrap.shorten(one, CAPTION, placeholder=" …") for one in captions], None
     thumbs = attempt("The map's pictures", failures, lambda: _thumbnails(run, x))
     if thumbs is not None:
-        sprite = png_uri(png(figures.tile(thumbs, COLUMNS, gap=0)))
-        out |= {"thumbs": sprite, "thumb": list(thumbs.shape[1:3]), "columns": COLUMNS}
+        out["thumbs"], out["thumb"] = sprite(thumbs, COLUMNS, THUMBNAIL, MAX_SPRITE)
+        out["columns"] = COLUMNS
     return out
 
 

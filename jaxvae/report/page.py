@@ -10,13 +10,15 @@ import numpy as np
 
 from jaxvae.evaluation.labels import label
 from jaxvae.report.made_by import section
-from jaxvae.report.pictures import png_uri
-from jaxvae.report.sections import Shown, latent_space, titled, walks
+from jaxvae.report.pictures import within
+from jaxvae.report.sections import Shown, explained, latent_space, titled, walks
 from jaxvae.report.text import asset, left_out, page, paragraphs
 from jaxvae.runs import going_on
 from jaxvae.runs.attempts import Failure
 from jaxvae.runs.trained_run import TrainedRun
 
+LARGEST = 5_000_000  # bytes of the page
+TEXTS = 200_000  # bytes of its texts, numbers and scripts, with room to spare
 CAPTIONS = {
     "curves": "Loss and its parts by epoch.",
     "samples": "Samples: decoded latents drawn from the prior.",
@@ -50,6 +52,8 @@ def write_report(
     shown += [titled(p.read_text(encoding="utf-8")) for p in pictures if p.suffix == ".txt"]
     shown += walks(run, failures)
     data = latent_space(run, failures)
+    # "</script" would end the script early, and "<!--" would hide its end
+    embedded = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     warnings = [str(values["warning"]) for values in results["metrics"].values() if values.get("warning")]
     notes = [note for note in results["notes"] if note not in warnings]  # no duplicates
     text = page(
@@ -64,13 +68,12 @@ def write_report(
         warnings=paragraphs("warning", warnings),
         tables=_tables(results),
         notes=paragraphs("quiet", notes),
-        explorer=asset("explorer.html") if "explorer" in data else "",
+        explorer=asset("explorer.html", how=explained(data["explorer"]["decoder"])) if "explorer" in data else "",
         map=asset("map.html") if "map" in data else "",
-        figures=_figures(shown),
+        figures=_figures(shown, LARGEST - TEXTS - len(embedded)),
         settings=section(run, results, going_on.times(path.parent)),
         left_out=left_out([failure.note for failure in failures[before:]]),
-        # "</script" would end the script early, and "<!--" would hide its end
-        data=json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
+        data=embedded,
         script=asset("explorer.js"),
     )
     scratch = path.with_suffix(".tmp")
@@ -100,15 +103,16 @@ def _cell(value: float | str) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.3f}"
 
 
-def _figures(shown: Sequence[Shown]) -> str:
-    """Return the HTML of the figures: each a PNG or a text, with its caption."""
+def _figures(shown: Sequence[Shown], most: int) -> str:
+    """Return the HTML of the figures, each a PNG or a text with its caption; the pictures have `most` bytes in all."""
     if not shown:
         return ""
     image, text = '<img alt="{0}" src="{1}">', '<pre tabindex="0" aria-label="{0}">{1}</pre>'
     figure, made = "<figure>{1}<figcaption>{0}</figcaption></figure>", []
+    pictures = iter(within([data for _, data in shown if isinstance(data, bytes)], most))
     for caption, data in shown:
         name = html.escape(caption)
-        what = text.format(name, html.escape(data)) if isinstance(data, str) else image.format(name, png_uri(data))
+        what = text.format(name, html.escape(data)) if isinstance(data, str) else image.format(name, next(pictures))
         made.append(figure.format(name, what))
     heading = "Pictures and texts" if any(isinstance(data, str) for _, data in shown) else "Pictures"
     return f"<section><h2>{heading}</h2>{''.join(made)}</section>"

@@ -1,13 +1,13 @@
 """Compute the sections of `report.html` that run the model: latent walks, the explorer, the map."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from jaxvae.common.errors import UserError
-from jaxvae.latent.arithmetic import order_dimensions
+from jaxvae.latent.arithmetic import information_per_dimension
 from jaxvae.report import figures
 from jaxvae.report.decoder import export
 from jaxvae.report.maps import POINTS, latent_map, plane
@@ -83,15 +83,34 @@ def _impute(run: TrainedRun) -> Outcome:
 
 def _explorer(run: TrainedRun) -> dict[str, Any]:
     centre, axes, spans = plane(run)
-    codes = run.codes("test")
-    decoder = export(run, centre, axes, spans)
-    sliders = []
-    if decoder["kind"] == "weights":
-        x = run.x("test", run.some("test", POINTS))
-        order = np.asarray(order_dimensions(run.model, run.params, x))[:SLIDERS]
-        low, high = np.minimum(codes.min(axis=0), -3), np.maximum(codes.max(axis=0), 3)
-        sliders = [{"index": int(i), "low": float(low[i]), "high": float(high[i])} for i in order]
+    codes, x = run.codes("test"), run.x("test", run.some("test", POINTS))
+    measured, in_nats = map(np.asarray, information_per_dimension(run.model, run.params, x))
+    low, high = np.minimum(codes.min(axis=0), -3), np.maximum(codes.max(axis=0), 3)
+    if len(centre) == 2:  # the plane is all of z
+        spans = np.maximum(-low, high)
+    sliders = [
+        {"index": int(i), "low": float(low[i]), "high": float(high[i]),
+         "about": f"{measured[i]:.2f} {'nats' if in_nats else 'variance'}"}
+        for i in np.argsort(-measured, stable=True)[:SLIDERS]
+    ]  # fmt: skip
+    decoder = export(run, centre, axes, spans, sliders)
+    lines = decoder.get("lines")
     return {
         "shape": list(run.model.data_shape), "centre": centre.tolist(), "axes": axes.tolist(),
-        "spans": spans.tolist(), "decoder": decoder, "sliders": sliders,
+        "spans": spans.tolist(), "decoder": decoder, "sliders": sliders[: lines["count"]] if lines else sliders,
     }  # fmt: skip
+
+
+def explained(decoder: Mapping[str, Any]) -> str:
+    """Return a sentence on what the explorer shows, for the result of `decoder.export`."""
+    if decoder["kind"] == "weights":
+        return "The decoder itself runs in this page."
+    side, lines = decoder["side"], decoder["lines"]
+    more = ""
+    if lines:
+        more = f", and {lines['points']} points along each slider, which moves its dimension alone from the mean code"
+    return (
+        f"The pictures were decoded when this page was made: a grid of {side} by {side} points of the plane{more}. "
+        f"Between these points the page interpolates; halfway, pixels are {decoder['error']:.1%} of their range off on "
+        "average."
+    )

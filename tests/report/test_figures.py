@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from jaxvae.report import figures, palette, plots, style
+from jaxvae.report.pictures import shrunk
 from jaxvae.tools.base import Labels
 
 
@@ -65,6 +66,15 @@ def test_a_long_title_is_broken_into_lines_that_fit():
     assert extent.height > 20
     assert extent.x0 >= 0
     assert extent.x1 <= made.bbox.x1
+
+
+def test_thumbnails_are_small():
+    pictures = np.random.default_rng(0).integers(0, 256, size=(3, 128, 32, 3), dtype=np.uint8)
+    small = shrunk(pictures, 64)
+    means = pictures.reshape(3, 64, 2, 16, 2, 3).mean(axis=(2, 4))
+    np.testing.assert_allclose(small, means, atol=1)  # rounded by columns, then by rows
+    np.testing.assert_array_equal(shrunk(small, 64), small)
+    assert shrunk(pictures[:, :100, :1], 64).shape == (3, 64, 1, 3)
 
 
 def test_labels_stand_beside_their_rows_below_their_columns_and_apart():

@@ -24,7 +24,15 @@ RUNS = {
     "plane": ["--config=configs/vae_2d_mse.py"],
     # An activation that the page does not know; a low weight, for a decoder that uses z after few epochs.
     "grid": ["--config=configs/vae_2d_mse.py", "--config.network.activation=gelu", "--config.kl.beta=0.01"],
+    "lines": [
+        "--config=configs/conv_vae.py",
+        "--config.model.latent_dim=5",
+        "--config.network.channels=(8,16)",
+        "--config.kl.beta=0.01",
+        "--config.optimizer.learning_rate=5e-3",
+    ],
 }
+DECODED = ("grid", "lines")  # not by weights
 
 
 @pytest.fixture(scope="module", params=fast(RUNS, "plane"))
@@ -57,8 +65,8 @@ def test_page_needs_nothing_else(run):
 def test_exported_weights_are_the_decoder(run):
     name, workdir = run
     spec = embedded(workdir)["explorer"]["decoder"]
-    assert spec["kind"] == ("grid" if name == "grid" else "weights")
-    if name == "grid":
+    assert spec["kind"] == ("grid" if name in DECODED else "weights")
+    if name in DECODED:
         return
     unpack = lambda text, *shape: np.frombuffer(base64.b64decode(text), "<f4").reshape(shape)  # noqa: E731
     network = [(unpack(s["weights"], s["in"], s["out"]), unpack(s["bias"], s["out"])) for s in spec["layers"]]
@@ -124,21 +132,19 @@ def test_drag_changes_the_picture_to_the_decoders(page):
 
 def test_grid_holds_the_decoders_means(page):
     name, workdir, browser = page
-    if name != "grid":
+    if name not in DECODED:
         pytest.skip("weights are embedded")
     spec = embedded(workdir)["explorer"]
     side = spec["decoder"]["side"]
     steps = np.linspace(-1, 1, side)[[0, 3, side // 2, side - 1]]
-    z = [[a * spec["spans"][0], b * spec["spans"][1]] for a in steps for b in steps]
+    centre, axes, spans = (np.asarray(spec[part]) for part in ("centre", "axes", "spans"))
+    z = [(centre + a * spans[0] * axes[0] + b * spans[1] * axes[1]).tolist() for a in steps for b in steps]
     got = [browser.execute_script("return window.jaxvae.decode(arguments[0])", point) for point in z]
     np.testing.assert_allclose(got, means(workdir, z), atol=1e-3)
 
 
 def test_slider_moves_its_dimension_alone(page):
     name, workdir, browser = page
-    if name == "grid":
-        assert not browser.find_elements("css selector", "#sliders input")
-        return
     slider = browser.find_element("css selector", "#sliders input")
     index = int(slider.get_attribute("id").removeprefix("slider-"))
     before = browser.execute_script("return window.jaxvae.z")
@@ -148,7 +154,45 @@ def test_slider_moves_its_dimension_alone(page):
     assert after[index] == pytest.approx(1.5, abs=0.03)
     assert [a for i, a in enumerate(after) if i != index] == [b for i, b in enumerate(before) if i != index]
     exact = browser.execute_script("return window.jaxvae.decode(window.jaxvae.z)")
-    np.testing.assert_allclose(exact, means(workdir, [after])[0], atol=1e-3)
+    if name not in DECODED:
+        np.testing.assert_allclose(exact, means(workdir, [after])[0], atol=1e-3)
+
+
+def test_sliders_of_decoded_pictures_move_one_dimension_at_a_time(page):
+    name, workdir, browser = page
+    if name != "lines":
+        pytest.skip("the decoder, or all of z, is embedded")
+    spec = embedded(workdir)["explorer"]
+    centre, points, decode = (
+        np.asarray(spec["centre"]),
+        spec["decoder"]["lines"]["points"],
+        "return window.jaxvae.decode",
+    )
+    text = (workdir / "report.html").read_text()
+    assert f"and {points} points along each slider, which moves its dimension alone" in text
+    assert len(spec["sliders"]) == spec["decoder"]["lines"]["count"] == 5
+    errors = []
+    for one in spec["sliders"]:
+        stops = np.linspace(one["low"], one["high"], points)
+        z = np.tile(centre, (3, 1))
+        z[:, one["index"]] = stops[2], stops[points - 1], (stops[5] + stops[6]) / 2
+        got = [browser.execute_script(f"{decode}(arguments[0])", point.tolist()) for point in z]
+        wanted = means(workdir, z)
+        np.testing.assert_allclose(got[:2], wanted[:2], atol=0.5 / 255 + 1e-5)  # of 8 bits
+        errors.append(np.abs(got[2] - wanted[2]).mean())
+    assert np.mean(errors) < 3 * spec["decoder"]["error"] + 1 / 255
+    for slider in browser.find_elements("css selector", "#sliders input")[:2]:
+        script = "arguments[0].value = 1.5; arguments[0].dispatchEvent(new Event('input'))"
+        browser.execute_script(script, slider)
+        z = np.asarray(browser.execute_script("return window.jaxvae.z"))
+        assert np.flatnonzero(z != centre).tolist() == [int(slider.get_attribute("id").removeprefix("slider-"))]
+        np.testing.assert_allclose(
+            picture(browser).ravel(), browser.execute_script(f"{decode}(window.jaxvae.z)"), atol=0.5 / 255 + 1e-6
+        )
+    browser.find_element("id", "pad").send_keys("\ue014")  # the right arrow
+    away = np.asarray(browser.execute_script("return window.jaxvae.z")) - centre
+    axes = np.asarray(spec["axes"])
+    np.testing.assert_allclose(away, axes.T @ (axes @ away), atol=1e-5)  # in the plane again
 
 
 def test_a_drag_keeps_what_sliders_set_off_the_plane(page):
@@ -190,7 +234,7 @@ def test_map_shows_the_example_under_the_pointer(page):
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", canvas)
     buttons = browser.find_elements("css selector", "#maps button")
     assert [button.text for button in buttons] == [one["name"] for one in spec["maps"]]
-    assert len(buttons) == (2 if name == "many" else 1)
+    assert len(buttons) == (1 if name in ("plane", "grid") else 2)
     box = browser.execute_script("const b = arguments[0].getBoundingClientRect(); return [b.width, b.height]", canvas)
     for button, one in zip(buttons, spec["maps"], strict=True):
         button.click()

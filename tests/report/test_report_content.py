@@ -20,7 +20,6 @@ from jaxvae.common.errors import UserError
 from jaxvae.evaluation.results import label
 from jaxvae.experiment.setup import setup
 from jaxvae.report import decoder, made_by, maps, page, sections
-from jaxvae.report.pictures import shrunk
 from jaxvae.runs.restore import restore_run
 from jaxvae.runs.trained_run import TrainedRun, some_rows
 from jaxvae.tools.repair import impute
@@ -180,6 +179,25 @@ def test_pictures_that_are_too_large_have_no_explorer(workdir, tmp_path, still, 
         assert "map" in data
 
 
+def test_a_decoder_that_is_no_dense_chain_is_decoded_along_the_sliders(workdir, tmp_path, still, monkeypatch):
+    monkeypatch.setattr(decoder, "MAX_WEIGHTS", 0)
+    run = subject_of(workdir)
+    text, data = written(run, results_of(workdir), tmp_path / "report.html")
+    spec = data["explorer"]
+    lines, centre = spec["decoder"]["lines"], np.asarray(spec["centre"])
+    values = np.frombuffer(base64.b64decode(lines["values"]), "u1").reshape(lines["count"], lines["points"], 64) / 255
+    assert (lines["count"], lines["points"]) == (12, 21)
+    for row, one in zip(values, spec["sliders"], strict=True):
+        z = np.tile(centre, (21, 1))
+        z[:, one["index"]] = np.linspace(one["low"], one["high"], 21)
+        np.testing.assert_allclose(row, run.unit(run.decode(z)).reshape(21, 64), atol=0.5 / 255 + 1e-6)
+    assert "a grid of 25 by 25 points of the plane, and 21 points along each slider" in text
+    assert f"{spec['decoder']['error']:.1%} of their range off" in text
+    assert 0 < spec["decoder"]["error"] < 0.02
+    measured = [float(one["about"].removesuffix(" nats")) for one in spec["sliders"]]
+    assert measured == sorted(measured, reverse=True)
+
+
 def test_the_map_is_of_examples_at_random(workdir, monkeypatch):
     monkeypatch.setattr(maps, "POINTS", 50)
     run = subject_of(workdir)
@@ -192,15 +210,6 @@ def test_the_map_is_of_examples_at_random(workdir, monkeypatch):
     place = 43  # in the second row of the sheet, which has 40 in each
     image = run.dataset.test.x[rows[place], ..., 0] / np.float32(16)
     np.testing.assert_array_equal(pixels[8:16, 24:32, 0], np.round(image * 255))
-
-
-def test_thumbnails_are_small():
-    pictures = np.random.default_rng(0).integers(0, 256, size=(3, 128, 32, 3), dtype=np.uint8)
-    small = shrunk(pictures, 64)
-    means = pictures.reshape(3, 64, 2, 16, 2, 3).mean(axis=(2, 4))
-    np.testing.assert_allclose(small, means, atol=1)  # rounded by columns, then by rows
-    np.testing.assert_array_equal(shrunk(small, 64), small)
-    assert shrunk(pictures[:, :100, :1], 64).shape == (3, 64, 1, 3)
 
 
 @pytest.mark.slow
@@ -265,10 +274,8 @@ def test_the_page_says_how_to_repeat_the_run(workdir):
     _, *argv, workdir_flag = shlex.split(line.replace("\\\n", " "))
     config = parse(["jaxvae", *argv], flags.FlagValues())
     assert json.loads(config.to_json()) == json.loads((workdir / "config.json").read_text())
-    assert workdir_flag == "--workdir=runs/vae-digits-again"
-    assert line.count("--config.") == 5
-    info = subject_of(workdir).restored.info
-    assert f"checksum {info['data_checksum']:08x}," in text
+    assert (workdir_flag, line.count("--config.")) == ("--workdir=runs/vae-digits-again", 5)
+    assert f"checksum {subject_of(workdir).restored.info['data_checksum']:08x}," in text
     assert f"jax {jax.__version__}" in text
 
 
