@@ -1,5 +1,7 @@
 """Plot curves, codes and rates from arrays alone, as matplotlib figures; `style.save` saves them."""
 
+import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 TERMS = ("loss", "reconstruction", "kl")  # of which curves are drawn
 PANEL = 1.4  # inches high
 SPLITS = {"train": OKABE_ITO[5], "validation": OKABE_ITO[3]}
+SEEN = 4.0  # area of a point whose marker can be seen
+BESIDE, SHORT = 12, 10  # classes and letters of their names that fit beside the plot; more stand below
+LONGEST = 40  # letters of the name of a class
 SKIPPED = 0.98  # quantile of the values above which leading values are cut off
 
 
@@ -45,9 +50,15 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> "Figure | None":
             if (limits := curve_limits(rows, name)) is not None:
                 axes.set_ylim(*limits)
             name_axes(axes, "", f"{term(name)} (nats)")
-        panels[-1].set_xlabel("epoch")
+        name_epochs(panels[-1])
         panels[0].legend()
     return made
+
+
+def name_epochs(axes: "Axes") -> None:
+    """Name the axis of epochs, with ticks at whole ones."""
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(require("matplotlib.ticker").MaxNLocator(integer=True))
 
 
 def term(name: str) -> str:
@@ -79,40 +90,50 @@ def latent_scatter(codes: np.ndarray, labels: np.ndarray | None, names: tuple[st
       labels: `[N]`, or None.
       names: of the labels 0, 1 ...; by default the labels themselves.
     """
-    size = float(np.clip(2000 / max(len(codes), 1), 1.5, 8))
     with style():
         made = figure(COLUMN, 2.8)
         axes = made.add_subplot()
         if labels is None:
-            axes.scatter(*codes.T, s=size, linewidths=0, color=OKABE_ITO[0], alpha=0.7)
+            axes.scatter(*codes.T, s=_size(codes), linewidths=0, color=OKABE_ITO[0], alpha=0.7)
         else:
             classes, index = np.unique(labels, return_inverse=True)
             shown = [names[one] if 0 <= one < len(names) else str(one) for one in classes.tolist()]
-            (_ordered if is_ordered(len(classes)) else _classes)(axes, codes, index, shown, size)
+            (_ordered if is_ordered(len(classes)) else _classes)(axes, codes, index, shown)
         axes.set_aspect("equal")
         name_axes(axes, "z[0]", "z[1]")
     return made
 
 
-def _classes(axes: "Axes", codes: np.ndarray, index: np.ndarray, names: list[str], size: float) -> None:
+def _size(codes: np.ndarray, least: float = 1.5) -> float:
+    """Return the area of a point, in squared points, for so many codes."""
+    return float(np.clip(2000 / max(len(codes), 1), least, 8))
+
+
+def _classes(axes: "Axes", codes: np.ndarray, index: np.ndarray, names: list[str]) -> None:
     order = np.random.default_rng(0).permutation(len(names))  # so that no class always hides another
     looks = of_classes(len(names))
+    size = _size(codes) if len(names) <= len(OKABE_ITO) else _size(codes, SEEN)
     for i in order:
         look = looks[i]
         axes.scatter(*codes[index == i].T, s=size, linewidths=0, color=look.color, marker=look.marker, alpha=0.8)
     line = require("matplotlib.lines").Line2D
+    names = [textwrap.shorten(name, LONGEST, placeholder=" …") for name in names]
     marks = [
         line([], [], ls="", color=one.color, marker=one.marker, label=n) for one, n in zip(looks, names, strict=True)
     ]
-    axes.legend(
-        handles=marks, title="class", loc="center left", bbox_to_anchor=(1.0, 0.5), ncols=1 + (len(names) - 1) // 12,
-        handletextpad=0.1, columnspacing=0.6,
-    )  # fmt: skip
+    look = {"handles": marks, "title": "class", "handletextpad": 0.1, "columnspacing": 0.6}
+    longest = max(map(len, names))
+    if len(names) <= BESIDE and longest <= SHORT:
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), **look)
+        return
+    columns = max(1, int(COLUMN / (0.3 + 0.06 * longest)))
+    axes.figure.set_figheight(axes.figure.get_figheight() + 0.15 * (2 + math.ceil(len(names) / columns)))
+    axes.figure.legend(loc="outside lower center", ncols=columns, **look)
 
 
-def _ordered(axes: "Axes", codes: np.ndarray, index: np.ndarray, names: list[str], size: float) -> None:
+def _ordered(axes: "Axes", codes: np.ndarray, index: np.ndarray, names: list[str]) -> None:
     """Colour the points by the rank of their class, with a colour bar: there are too many classes for a legend."""
-    drawn = axes.scatter(*codes.T, c=index, s=size, linewidths=0, alpha=0.8, cmap="viridis")
+    drawn = axes.scatter(*codes.T, c=index, s=_size(codes), linewidths=0, alpha=0.8, cmap="viridis")
     ticks = np.unique(np.linspace(0, len(names) - 1, 10).round().astype(int))
     bar = axes.figure.colorbar(drawn, ax=axes, ticks=ticks, label=f"class, {len(names)} in order")
     bar.set_ticklabels([names[i] for i in ticks.tolist()])

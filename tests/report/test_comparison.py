@@ -37,6 +37,7 @@ def test_runs_that_differ_by_seed_alone_are_averaged_with_the_divisor_n_minus_1(
     assert "mean of 3 runs" in text
     assert "6.667 ± 2.082" in text  # 5 + (0, 1, 4): mean 6 2/3, sd of 0, 1, 4
     assert "divisor n - 1" in text
+    assert "note: NLL: nats per example." in text
 
 
 def test_what_has_no_effect_on_the_numbers_does_not_part_runs():

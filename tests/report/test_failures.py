@@ -172,5 +172,6 @@ def test_dense_layers_that_the_page_cannot_run_are_not_exported(network, is_chai
     )
     run.config["data"] = {"pixel_range": (0.0, 1.0)}
     assert (decoder.layers(run.params) is not None) == is_chain
-    found = decoder.export(run, np.zeros(3), np.eye(3)[:2], np.ones(2))  # pyright: ignore[reportArgumentType]
+    slider = {"index": 2, "low": -2.0, "high": 2.0}
+    found = decoder.export(run, np.zeros(3), np.eye(3)[:2], np.ones(2), [slider])  # pyright: ignore[reportArgumentType]
     assert found["kind"] == "grid"

@@ -124,6 +124,31 @@ def test_classes_have_a_legend_with_their_names_and_many_a_colour_bar():
     assert len(scatter(3, ["only one"]).axes[0].get_legend().get_texts()) == 3  # names that do not fit are not used
 
 
+@pytest.mark.parametrize("count", [5, 24])
+def test_long_names_of_classes_stand_below_the_plot_and_take_nothing_from_it(count):
+    names = [f"a class with a name, no. {i}" for i in range(count)]
+    made = scatter(count, names)
+    style.encode(made, dpi=100)
+    (legend,), axes = made.legends, made.axes[0]
+    assert [text.get_text() for text in legend.get_texts()] == names
+    box, page = legend.get_window_extent(), made.bbox
+    assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= page.x1  # noqa: PT018 (one fact: it is inside)
+    assert box.y1 <= axes.xaxis.label.get_window_extent().y0
+    few = scatter(3)
+    style.encode(few, dpi=100)
+    assert axes.get_window_extent().width > 0.9 * few.axes[0].get_window_extent().width
+    assert made.get_size_inches()[0] <= 3.3
+
+
+def test_markers_are_large_enough_to_tell_classes_of_one_colour_apart():
+    codes = np.random.default_rng(0).normal(size=(5000, 2))
+    sizes = [
+        min(one.get_sizes().min() for one in plots.latent_scatter(codes, np.arange(5000) % count).axes[0].collections)
+        for count in (8, 9)
+    ]
+    assert sizes == [1.5, plots.SEEN]
+
+
 FIGURES = {
     "curves": lambda: plots.curves(rows_of([3.0, 2.0, 1.5], [2.5, 2.0, 1.8])),
     "scatter": lambda: scatter(10),

@@ -5,16 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxvae.report.comparison.table import Comparison, Group, metric_label, shown
+from jaxvae.report.comparison.table import NATS, Comparison, Group, metric_label, shown
 from jaxvae.report.palette import MARKERS, MOST_CURVES, of_curves
-from jaxvae.report.plots import PANEL, TERMS, curve_limits, term
+from jaxvae.report.plots import PANEL, TERMS, curve_limits, name_epochs, term
 from jaxvae.report.style import COLUMN, figure, name_axes, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NATS = {"loss", "elbo", "reconstruction", "kl", "nll"}
 WIDE = 50.0  # ratio of the largest to the smallest value from which an axis is logarithmic
 
 
@@ -40,7 +39,7 @@ def curves(comparison: Comparison, logs: Mapping[str, Sequence[Mapping[str, Any]
         for axes, name in zip(panels, names, strict=True):
             _panel(axes, comparison.groups, drawn, name)
             name_axes(axes, "", f"{term(name)} (nats)")
-        panels[-1].set_xlabel("epoch")
+        name_epochs(panels[-1])
         if len(comparison.groups) > 1:
             made.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", labelspacing=0.2)
     return made

@@ -14,6 +14,7 @@ WITHOUT_EFFECT = ("name", "data.data_dir", "data.cache_dir", "data.stream", "dat
                   "figures", "evaluate.metrics", "evaluate.report", "evaluate.memory_mb",
                   "train.steps_per_call")  # fmt: skip
 SEED = "seed"
+NATS = ("loss", "elbo", "reconstruction", "kl", "nll")  # metrics in nats per example
 MISSING = "-"
 LONGEST = 45  # characters of a group's settings in a figure; longer ones give way to the name of a run
 WIDTH = 120  # characters of the text
@@ -148,10 +149,15 @@ def as_text(comparison: Comparison, width: int = WIDTH) -> str:
         ]
         blocks.append("\n".join(line.rstrip() for line in lines))
         first = last
-    notes = [f"note: {note}" for note in comparison.notes]
+    return "\n".join(["\n\n".join(blocks), *(f"note: {note}" for note in footnotes(comparison))])
+
+
+def footnotes(comparison: Comparison) -> list[str]:
+    """Return the sentences below the table: its units, what is averaged, and the warnings."""
+    notes = [f"{', '.join(named)}: nats per example."] if (named := _in_nats(comparison.metrics)) else []
     if any(len(group.names) > 1 for group in comparison.groups):
-        notes.insert(0, "mean ± standard deviation over runs that differ by seed alone (divisor n - 1)")
-    return "\n".join(["\n\n".join(blocks), *notes])
+        notes.append("Mean ± standard deviation over runs that differ by seed alone (divisor n - 1).")
+    return notes + comparison.notes
 
 
 def runs_csv(comparison: Comparison) -> str:
@@ -188,6 +194,10 @@ def shown(value: Any) -> str:
     if value is None:
         return MISSING
     return f"{value:g}" if isinstance(value, float) else repr(value) if value == "" else str(value)
+
+
+def _in_nats(metrics: Sequence[str]) -> list[str]:
+    return [metric_label(name) for name in metrics if name in NATS]
 
 
 def _group(runs: Sequence[Entry], keys: Sequence[str], metrics: Sequence[str]) -> Group:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.report.comparison import charts
 from jaxvae.report.comparison.read import Found, read
-from jaxvae.report.comparison.table import Comparison, as_text, cells, compare, groups_csv, metric_label, runs_csv
+from jaxvae.report.comparison.table import (
+    Comparison,
+    as_text,
+    cells,
+    compare,
+    footnotes,
+    groups_csv,
+    metric_label,
+    runs_csv,
+)
 from jaxvae.report.palette import MOST_CURVES
 from jaxvae.report.pictures import png_uri
 from jaxvae.report.style import encode, save
@@ -96,15 +105,12 @@ def _page(comparison: Comparison, refused: Sequence[str], pictures: Sequence[tup
 
     head, *rows = cells(comparison)
     body = "".join(f"<tr>{row('th', one[:1])}{row('td', one[1:])}</tr>" for one in rows)
-    notes = list(comparison.notes)
-    if any(len(group.names) > 1 for group in comparison.groups):
-        notes.append("Mean ± standard deviation over runs that differ by seed alone, with the divisor n - 1.")
     image = '<figure><img alt="{0}" src="{1}"><figcaption>{0}</figcaption></figure>'
     return page(
         "comparison.html",
         title=f"{len(comparison.entries)} runs compared",
         table=f"<table><thead><tr>{row('th', head)}</tr></thead><tbody>{body}</tbody></table>",
-        notes=paragraphs("quiet", notes),
+        notes=paragraphs("quiet", footnotes(comparison)),
         figures="".join(image.format(html.escape(text), png_uri(data)) for data, text in pictures),
         left_out=left_out(refused),
     )
