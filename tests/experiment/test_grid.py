@@ -137,7 +137,15 @@ def conditional(config):
 
 def batch_of(config, rows):
     x = jnp.asarray(EXAMPLES[config["data"]["kind"]][0])[rows]
-    return {"x": x} | ({"context": jnp.asarray(CONTEXT)[rows]} if config["data"]["context"] else {})
+    batch = {"x": x} | ({"context": jnp.asarray(CONTEXT)[rows]} if config["data"]["context"] else {})
+    if config["data"]["missing"]:
+        batch["mask"] = jnp.arange(x.size).reshape(x.shape) % 3 > 0
+    return batch
+
+
+def incomplete(config):
+    """The same config, on data with missing values."""
+    return {**config, "data": {**config["data"], "missing": 0.5}}
 
 
 def small(config):
@@ -170,6 +178,7 @@ def setup(config):
     spec = EXAMPLES[config["data"]["kind"]][1]
     if config["data"]["context"]:
         spec = spec._replace(context_dim=CONTEXT.shape[1])
+    spec = spec._replace(has_missing=config["data"]["missing"] > 0)
     model = build.model(config, spec)
     return model, build.objective(config, model, spec, total_steps=10)
 
@@ -249,6 +258,25 @@ def has_a_loss(config):
     found = jax.eval_shape(loss, jax.random.key(0))
     assert all(loss.shape == (BATCH,) for loss in found.losses.values())
     assert {"loss", "reconstruction"} <= found.metrics.keys()
+
+
+# Refused: the likelihood compares whole examples, or a value of a sequence cannot be missing.
+WHOLE = {"msssim_vae": "compares whole examples", "music_vae": "of sequences", "text_vae": "of sequences"}
+
+
+@pytest.mark.parametrize("name", fast(CONFIGS, *WHOLE, "vq_vae", "wae_mmd"))
+def test_every_config_has_a_loss_of_observed_values(name):
+    config = small(incomplete(loaded(name)))
+    if name in WHOLE:
+        with pytest.raises(UserError, match=WHOLE[name]):
+            setup(config)
+    else:
+        has_a_loss(config)
+
+
+@pytest.mark.parametrize("name", fast([name for name in CONFIGS if name not in WHOLE], "miwae_missing"))
+def test_every_config_trains_on_observed_values(name):
+    check(small(incomplete(loaded(name))))
 
 
 @pytest.mark.parametrize("name", fast(CONFIGS, "flow_prior"))
