@@ -22,7 +22,7 @@ from jaxvae.experiment.setup import setup
 from jaxvae.report import decoder, made_by, maps, page, sections
 from jaxvae.runs.restore import restore_run
 from jaxvae.runs.trained_run import TrainedRun, some_rows
-from jaxvae.tools.repair import impute
+from jaxvae.tools.imputation import impute
 
 SHORT = ("--config.train.num_epochs=2", "--config.train.eval_every_epochs=9", "--config.evaluate.nll_samples=2",
          "--config.network.hidden=(16,)")  # fmt: skip
