@@ -23,7 +23,7 @@ from jaxvae.data.columns import encode_like
 from jaxvae.likelihoods.columns import encoder_input
 from jaxvae.metrics.synthetic_rows import correlation_error, train_on_synthetic, two_sample
 
-TABLES, SEEDS, DRAWS, TEST, TARGET = ("wine", "diabetes", "breast_cancer"), (0, 1, 2), 5, 0.3, "target"
+TABLES, SEEDS, DRAWS, TEST, TARGET = ("wine", "diabetes", "breast_cancer"), (0, 1, 2), 2, 0.3, "target"
 EPOCHS = {"tvae": 300, "tvae_long": 3000}  # the default of the package, and ten times as many
 BATCH = 50  # of TVAE; its default of 500 is more than the rows of two tables
 Sampler = Callable[[int, int], pd.DataFrame]  # (rows, seed) -> rows
