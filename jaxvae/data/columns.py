@@ -9,6 +9,7 @@ from jaxvae.common.columns import KINDS, OF_CATEGORIES, Column
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.data import tables
 from jaxvae.data.column_values import Values, values_of
+from jaxvae.data.context import beside, names_of, own_names
 from jaxvae.data.split import LABEL_NAMES, Found, Split
 
 IGNORE = "ignore"  # in data.columns: leave the column out
@@ -17,7 +18,7 @@ EXACT = 2**24  # whole numbers below it are exact in float32
 SHOWN = 8  # names in a line
 
 
-def from_table(frame: Any, source: str, label: str = "", asked: Sequence[str] = ()) -> Found:
+def from_table(frame: Any, source: str, label: str = "", asked: Sequence[str] = (), context: str = "") -> Found:
     """Encode a table as floats, with a kind for each column.
 
     The rule: two different values are binary; text and booleans are categorical, or ordinal where the column's type has
@@ -29,6 +30,7 @@ def from_table(frame: Any, source: str, label: str = "", asked: Sequence[str] = 
       source: its name, for messages.
       label: column whose categories are the labels too; "" for one with a usual name (y, label, target ...).
       asked: kinds that replace those of the rule, "name=kind"; the kind "ignore" leaves a column out.
+      context: `data.context`: the columns that it names, or the label, are kept beside x instead of in it.
 
     Returns:
       One split "train", x `[N, D]` float32 with NaN where a cell is empty; the columns; and notes with their kinds.
@@ -54,10 +56,35 @@ def from_table(frame: Any, source: str, label: str = "", asked: Sequence[str] = 
         raise UserError(f"The table '{source}' has no column to learn from, but {', '.join(names) or 'none at all'}.")
     x = np.column_stack([encode(column, found[column.name], source) for column in columns]).astype(np.float32)
     labels, classes = labels_of(columns, x, label)
+    own = own_names(context)
+    if missing := [name for name in own if name not in names]:
+        raise unknown("column", missing[0], names, f"data.context in '{source}'")
+    apart = {*own, *([label] if "label" in names_of(context) else [])}
+    kept = [i for i, column in enumerate(columns) if column.name not in apart]
+    if not kept:
+        raise UserError(f"All columns of the table '{source}' are its context: {', '.join(sorted(apart))}.")
+    values = {name: tables.complete(table.column(names.index(name)), source, name) for name in own}
+    columns = [columns[i] for i in kept]
     return Found(
-        {"train": Split(x, labels)}, class_names=classes, columns=tuple(column.name for column in columns),
-        notes=_notes(columns, unused), table=tuple(columns),
+        {"train": Split(x[:, kept], labels, beside=beside(values))}, class_names=classes,
+        columns=tuple(column.name for column in columns), notes=_notes(columns, unused, sorted(apart)),
+        table=tuple(columns),
     )  # fmt: skip
+
+
+def like_table(
+    table: Sequence[Column], frame: Any, source: str, label: str, context: str, classes: Sequence[str]
+) -> Split:
+    """Encode other rows like `encode_like`, with their context, and with labels where all are among `classes`."""
+    arrow = tables.as_arrow(frame, source)
+    names = list(map(str, arrow.column_names))
+    label = label or _usual(names)
+    values = values_of(arrow.column(names.index(label))).values.tolist() if label in names and classes else []
+    known = {name: i for i, name in enumerate(classes)}
+    codes = [known.get(str(int(v) if isinstance(v, float) and v == v else v)) for v in values]
+    labels = None if not codes or None in codes else np.array(codes, np.int32)
+    own = {name: tables.complete(arrow.column(names.index(name)), source, name) for name in own_names(context)}
+    return Split(encode_like(table, arrow, source), labels, beside=beside(own))
 
 
 def encode_like(table: Sequence[Column], frame: Any, source: str) -> np.ndarray:
@@ -201,7 +228,7 @@ def _usual(names: Sequence[str]) -> str:
     return next((name for name in LABEL_NAMES if name in names), "")
 
 
-def _notes(columns: Sequence[Column], unused: Sequence[str]) -> tuple[str, ...]:
+def _notes(columns: Sequence[Column], unused: Sequence[str], context: Sequence[str]) -> tuple[str, ...]:
     by_kind: Mapping[str, list[str]] = {kind: [c.name for c in columns if c.kind == kind] for kind in KINDS}
     lines = [
         f"{len(names)} {kind} column{'' if len(names) == 1 else 's'} ({KINDS[kind]}): {_listed(names)}"
@@ -209,6 +236,7 @@ def _notes(columns: Sequence[Column], unused: Sequence[str]) -> tuple[str, ...]:
         if names
     ]
     lines += [f"columns that are not used: {_listed(unused)}"] if unused else []
+    lines += [f"the context, not modelled: {_listed(context)}"] if context else []
     return (*lines, "another kind of a column: data.columns=NAME=KIND")
 
 

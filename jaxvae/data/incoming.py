@@ -18,7 +18,7 @@ from jaxvae.data.load import from_arrays, prepare_found
 from jaxvae.data.preprocess import binarize
 from jaxvae.data.resize import resize
 from jaxvae.data.spec import FIXED, DataSpec
-from jaxvae.data.split import Dataset
+from jaxvae.data.split import SPLIT_NAMES, Dataset
 from jaxvae.data.vocabulary import Vocabulary
 
 IN_MEMORY = "arrays"  # name of a data set that was given as an object
@@ -43,9 +43,8 @@ def as_dataset(x: Any, settings: Mapping[str, Any], name: str = IN_MEMORY) -> Da
         where = {"path": str(x)} if Path(x).expanduser().exists() else {"name": str(x), "path": ""}
         return load_data({**settings, **where})
     if settings.get("kind") == "table":
-        if not tables.is_table(x):
-            raise UserError(f"data.kind is 'table', but the data is a {type(x).__name__}: give a data frame or a file.")
-        return load_table({**settings, "name": name}, x)
+        frames = {"train": x} if tables.is_table(x) else _frames(x)
+        return load_table({**settings, "name": name}, frames.pop("train"), frames)
     label, size = settings.get("label", ""), settings["image_size"]
     context = settings.get("context", "")
     own = own_names(context)
@@ -57,6 +56,20 @@ def as_dataset(x: Any, settings: Mapping[str, Any], name: str = IN_MEMORY) -> Da
     arrays, columns = _named(x, name, label, own)
     made = from_arrays(name, arrays, size, *how, "" if columns else label, context)
     return made._replace(columns=columns)
+
+
+def _frames(x: Any) -> dict[str, Any]:
+    """Return the data frames of a table's splits, "x_train" and so on; UserError for anything else."""
+    given = x if isinstance(x, Mapping) else {}
+    found = {
+        split: given[f"x_{name}"] for split, names in SPLIT_NAMES.items() for name in names if f"x_{name}" in given
+    }
+    if "train" not in found or len(found) < len(given) or not all(map(tables.is_table, found.values())):
+        raise UserError(
+            f"data.kind is 'table', but the data is a {type(x).__name__}: give a data frame, a file, or data frames "
+            "{'x_train': ..., 'x_test': ...}."
+        )
+    return found
 
 
 def _named(x: Any, name: str, label: str, own: Sequence[str]) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jaxvae.common.errors import UserError, unknown
@@ -66,13 +67,24 @@ def open_table(settings: Mapping[str, Any]) -> tuple[Any, str, tuple[str, ...]]:
     return table, str(path), notes
 
 
-def load_table(settings: Mapping[str, Any], frame: Any = None) -> Dataset:
-    """Load a table with a kind for each column, see `columns.from_table`: of the settings, or a data frame."""
+def load_table(
+    settings: Mapping[str, Any], frame: Any = None, others: Mapping[str, Any] = MappingProxyType({})
+) -> Dataset:
+    """Load a table with a kind for each column, see `columns.from_table`.
+
+    Args:
+      settings: the section `data`.
+      frame: a data frame; None for the table of the settings.
+      others: data frames of further splits, "validation" and "test", with the columns of `frame`.
+    """
     check_kind(settings)
     name = settings["name"]
     table, source, notes = open_table(settings) if frame is None else (frame, name, ())
-    found = columns.from_table(table, source, settings["label"], settings.get("columns", ()))
-    found = found._replace(notes=(*notes, *found.notes))
+    asked = settings.get("columns", ()), settings.get("context", "")
+    found = columns.from_table(table, source, settings["label"], *asked)
+    like = {"label": settings["label"], "context": asked[1], "classes": found.class_names}
+    more = {key: columns.like_table(found.table, rows, f"{source}, {key}", **like) for key, rows in others.items()}
+    found = found._replace(splits={**found.splits, **more}, notes=(*notes, *found.notes))
     return prepare_found(name, found, settings["validation_fraction"], "none")
 
 

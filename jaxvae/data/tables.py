@@ -91,8 +91,8 @@ def from_table(frame: Any, source: str, label: str = "", context: Sequence[str] 
     if not features:
         raise UserError(f"The table '{source}' has no column of numbers besides labels, but {', '.join(names)}.")
     x = np.column_stack([_numbers(table.column(names.index(name))) for name in features])
-    y = _values(table.column(names.index(label)), source, label) if label else None
-    own = {name: _values(table.column(names.index(name)), source, name) for name in context}
+    y = complete(table.column(names.index(label)), source, label) if label else None
+    own = {name: complete(table.column(names.index(name)), source, name) for name in context}
     unused = ", ".join(f"'{name}'" for name in names if name not in features and name not in taken)
     notes = [f"'{source}': {len(features)} columns of numbers are the features"]
     notes += [f"labels are the column '{label}'"] if label else []
@@ -159,7 +159,8 @@ def _numbers(column: Any) -> np.ndarray:
     return column.to_numpy()  # NaN where a value is missing
 
 
-def _values(column: Any, source: str, name: str) -> np.ndarray:
+def complete(column: Any, source: str, name: str) -> np.ndarray:
+    """Return the values of a column of labels or of a context, `[N]`; UserError where one is missing."""
     values = column.to_pylist()
     missing = [i for i, value in enumerate(values) if value is None or value != value]
     if missing:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxvae import data
 from jaxvae.common.errors import UserError
 from jaxvae.data import checks, files
-from jaxvae.data.columns import encode_like, labels_of
+from jaxvae.data.columns import like_table
 from jaxvae.data.context import of_split, own_names
 from jaxvae.data.kinds import open_table
 from jaxvae.data.missing import without_nan
@@ -69,8 +69,8 @@ def _read(name: str, settings: Mapping[str, Any], spec: DataSpec) -> Found:
             return files.read(path, **how)  # new data may have no labels
     if spec.table:
         table, source, notes = open_table({**settings, "path": str(path) if path.exists() else "", "name": name})
-        x = encode_like(spec.table, table, source)
-        return Found({"test": Split(x, labels_of(spec.table, x, settings["label"])[0])}, notes=notes)
+        split = like_table(spec.table, table, source, settings["label"], settings["context"], spec.class_names)
+        return Found({"test": split}, class_names=spec.class_names, notes=notes)
     where = {"path": str(path), "name": path.stem} if path.exists() else {"path": "", "name": name, "options": {}}
     as_it_came = {"binarization": "none"} if settings["binarization"] in FIXED else {}
     other = sources.load({**settings, **where, **as_it_came, "stream": False})

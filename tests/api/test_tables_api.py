@@ -147,3 +147,15 @@ def test_synthetic_rows_are_judged_against_the_test_rows(run):
     assert 0 <= found["two_sample"]["auroc_forest"] <= 1
     assert 0 <= found["correlations"]["correlation_error"] <= 2
     assert found["train_on_synthetic"].keys() >= {"synthetic_accuracy", "real_accuracy"}
+
+
+def test_a_conditional_model_of_a_table_models_the_other_columns(tmp_path):
+    settings = SMALL | {"train.num_epochs": 1, "train.eval_every_epochs": 1, "data.context": "label,town"}
+    run = jaxvae.fit("table_vae", FRAME, settings, workdir=tmp_path / "run", progress=False)
+    assert [column.name for column in run.spec.table] == ["weight", "visits", "income"]
+    assert run.spec.context_dim == 5
+    FRAME.iloc[:7].to_csv(tmp_path / "other.csv", index=False)
+    where = ["jaxvae", f"--workdir={tmp_path / 'run'}", f"--config.evaluate.data={tmp_path / 'other.csv'}"]
+    assert main([*where, "--mode=reconstruct"], 0.0) == 0
+    with pytest.raises(UserError, match="Unknown column 'city' of data.context"):
+        jaxvae.fit("table_vae", FRAME, SMALL, data__context="city", progress=False)

@@ -148,6 +148,7 @@ def changed(**values):
 @pytest.mark.parametrize(
     ("frame", "settings", "said"),
     [
+        (FRAME, {"context": ",".join(KINDS)}, "All columns of the table .* are its context"),
         (changed(age=np.nan), {}, "All 60 values of the column 'age' are missing. .*data.columns=age=ignore"),
         (changed(age=7), {}, "'age' has one value only, 7.0, in all 60 rows"),
         (changed(town=[f"row {i}" for i in range(N)]), {}, "'town' has 60 categories in 60 rows"),
