@@ -4,9 +4,9 @@ pip install ctgan && python benchmarks/table_tvae.py            # about 15 minut
 
 Both sides are trained on the same 70 % of the rows, drawn by the seed, with three seeds; TVAE with the defaults of its
 package, but for a batch size below the number of rows. They are judged on the other 30 % of the rows and DRAWS sets of
-synthetic ones: by the AUROC of a random forest and of a logistic regression that tell the two apart (0.5 is perfect), by
-the error of pairwise correlations, and by the score on real rows of a forest fitted to synthetic rows, beside one fitted
-to the real rows that both were trained on.
+synthetic ones: by the AUROC of a random forest and of a logistic regression that tell the two apart (0.5 is perfect),
+by the error of pairwise correlations, and by the score on real rows of a forest fitted to synthetic rows, beside one
+fitted to the real rows that both were trained on.
 """
 
 import argparse

@@ -11,6 +11,7 @@ from jaxvae.experiment import defaults
 def get_config(dataset=""):
     config = defaults.get_config("table_vae", dataset or "wine")
     config.data.kind = "table"
+    config.data.validation_fraction = 0.1
     config.data.pixel_range = ()  # each column is scaled by its kind
     config.model.latent_dim = 8
     config.model.likelihood = {"name": "columns"}
@@ -18,5 +19,5 @@ def get_config(dataset=""):
     config.train.batch_size = 64
     config.train.num_epochs = 500
     config.train.eval_every_epochs = 25
-    config.evaluate.metrics = ""
+    config.evaluate.nll_samples = 1000
     return config

@@ -164,9 +164,6 @@ DATASETS = {
     "sentences": _sizes(40, 4, 100, 0.1),
     "ptb": _sizes(8, 1, 5, 0.1),
     "melodies": _sizes(100, 10, 100, 0.1),
-    "wine": _sizes(500, 25, 100, 0.1),
-    "diabetes": _sizes(300, 25, 100, 0.1),
-    "breast_cancer": _sizes(300, 25, 100, 0.1),
     "jsb": _sizes(100, 5, 100, 0.1),
 }
 

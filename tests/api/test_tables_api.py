@@ -157,5 +157,5 @@ def test_a_conditional_model_of_a_table_models_the_other_columns(tmp_path):
     FRAME.iloc[:7].to_csv(tmp_path / "other.csv", index=False)
     where = ["jaxvae", f"--workdir={tmp_path / 'run'}", f"--config.evaluate.data={tmp_path / 'other.csv'}"]
     assert main([*where, "--mode=reconstruct"], 0.0) == 0
-    with pytest.raises(UserError, match="Unknown column 'city' of data.context"):
+    with pytest.raises(UserError, match=r"Unknown column 'city' of data.context"):
         jaxvae.fit("table_vae", FRAME, SMALL, data__context="city", progress=False)

@@ -185,3 +185,10 @@ def test_rows_that_do_not_fit_the_columns_of_a_run_are_refused(frame, said):
     spec, settings = spec_of(FRAME)
     with pytest.raises(UserError, match=said):
         data.as_stored(spec, settings, frame)
+
+
+def test_splits_can_be_data_frames_of_their_own():
+    made = data.as_dataset({"x_train": FRAME[:40], "x_test": FRAME[40:]}, {**SETTINGS, "validation_fraction": 0.0})
+    assert [len(split.x) for split in (made.train, made.validation, made.test)] == [40, 0, 20]
+    np.testing.assert_array_equal(made.test.label, FRAME["label"][40:])
+    np.testing.assert_allclose(made.test.x[:, 4], FRAME["income"][40:], rtol=1e-6)
