@@ -1,5 +1,6 @@
 """Apply a trained model to data as it came, in batches of one size."""
 
+import math
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
@@ -37,7 +38,10 @@ class Applied:
 
     def decode(self, z: Any, context: Any) -> np.ndarray:
         """Return the means of p(x|z), in the model's units."""
-        z = np.asarray(z, np.float32).reshape(-1, *self._model.latent_shape)
+        z, shape = np.asarray(z, np.float32), self._model.latent_shape
+        if z.shape[1:] not in (shape, (math.prod(shape),)):
+            raise UserError(f"z has shape {z.shape}; the latents of this run are [N, {', '.join(map(str, shape))}].")
+        z = z.reshape(-1, *shape)
         beside = () if context is None else (self._context(context, len(z)),)
         parts = (slice(i, i + BATCH) for i in range(0, len(z), BATCH))
         return np.concatenate(

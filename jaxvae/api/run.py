@@ -16,14 +16,16 @@ import numpy as np
 
 from jaxvae import train
 from jaxvae.api.applied import Applied
-from jaxvae.api.settings import changed
+from jaxvae.api.settings import changed, check
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Params
 from jaxvae.data.incoming import as_dataset
 from jaxvae.data.rows import as_frame, rows_of
 from jaxvae.data.spec import DataSpec, viewed
 from jaxvae.data.wanted import described, wanted
+from jaxvae.experiment.checks import check_ranges
 from jaxvae.experiment.parts import part
+from jaxvae.experiment.plain import with_tuples
 from jaxvae.experiment.setup import Experiment, setup
 from jaxvae.models.base import Model
 from jaxvae.runs.initial import check_data
@@ -34,7 +36,6 @@ from jaxvae.runs.trained_run import TrainedRun
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
 Rows = list[dict[str, Any]]
 
 
@@ -117,10 +118,11 @@ class Run:
           context: of a conditional model, one or a list, as for `encode`.
 
         Raises:
-          UserError: a conditional model without a context, or the sampler does not fit.
+          UserError: a number out of range, a conditional model without a context, or the sampler does not fit.
         """
         if self.model.context_dim and context is None:
             raise UserError(f"The model is conditional on {described(self.spec.context)}: give sample(context=...).")
+        check_ranges({"sample": {"num": num, "temperature": temperature}})
         rows = None if context is None else wanted(self.spec, self.config["data"], context)
         needs_codes = part("sampler", self.config["sample"]["sampler"])().needs_codes
         key = train.stream(self.config["seed"] if seed is None else seed, "sample")
@@ -162,13 +164,17 @@ class Run:
           The content of `results.json`: "test" and "metrics" hold the numbers.
 
         Raises:
-          UserError: a metric cannot be computed.
+          UserError: an unknown metric or setting, or a metric that cannot be computed.
         """
         from jaxvae.evaluation.results import evaluate
+        from jaxvae.evaluation.table import check as check_metrics
 
         changes = {"evaluate.metrics": metrics} | {f"evaluate.{name}": value for name, value in settings.items()}
-        run = TrainedRun(self._experiment._replace(config=changed(self.config, changes)), self._restored)
-        found = evaluate(run)
+        config = with_tuples(changed(self.config, changes))
+        check(config)
+        experiment = self._experiment._replace(config=config)
+        check_metrics(experiment, metrics)
+        found = evaluate(TrainedRun(experiment, self._restored))
         if found.refused:
             raise UserError(" ".join(found.refused))
         return found.results
@@ -188,15 +194,9 @@ class Run:
         Raises:
           UserError: the latents have one dimension, or are no points of R^n.
         """
-        from jaxvae.report import plots
-        from jaxvae.report.maps import plane
+        from jaxvae.report.maps import scatter
 
-        run = self._trained
-        codes, labels = run.codes(split), run.split(split).label
-        if codes.shape[1] != 2:
-            centre, axes, _ = plane(run)
-            codes = (codes - centre) @ np.asarray(axes).T
-        return plots.latent_scatter(codes, labels, self.spec.class_names)
+        return scatter(self._trained, split)
 
     def report(self, folder: str | os.PathLike | None = None) -> Path:
         """Evaluate; write `results.json`, `figures/` and `report.html` into the run's folder; return the page's path.

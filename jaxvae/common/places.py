@@ -24,6 +24,9 @@ SUFFIXES = {  # (): any
 }
 
 
+IN_MEMORY = "arrays"  # name of a data set that was given in Python as an object
+
+
 def check_own(path: Path, kind: str = "images") -> None:
     """Check that `data.path` is a folder, or a file with a suffix of its kind.
 
@@ -44,6 +47,8 @@ def check_named(name: str, kind: str = "images", data_dir: str = "") -> None:
     """
     if name in BUNDLED[kind]:
         return
+    if name == IN_MEMORY:
+        raise _not_kept()
     if kind == "images":
         find_prepared(name, data_dir)
         return
@@ -65,6 +70,8 @@ def find_prepared(name: str, data_dir: str = "") -> Path:
     versions = [p.parent for p in (root / name).glob("*/dataset_info.json")]
     if versions:
         return max(versions, key=lambda p: [int(n) if n.isdigit() else -1 for n in p.name.split(".")])
+    if name == IN_MEMORY:
+        raise _not_kept()
     prepared = sorted(p.parent.parent.name for p in root.glob("*/*/dataset_info.json"))
     here = f"'{root}' (there: {', '.join(prepared) or 'nothing'}; bundled: {', '.join(BUNDLED['images'])})"
     elsewhere = "set TFDS_DATA_DIR or data.data_dir to its folder, or data.path to your own file or folder"
@@ -79,6 +86,13 @@ def find_prepared(name: str, data_dir: str = "") -> Path:
     raise UserError(
         f"The TFDS data set '{name}' is not prepared in {here}. Prepare it once with: pip install 'jaxvae[tfds]' && "
         f"tfds build {name} --data_dir={root} --file_format=array_record ; or {elsewhere}."
+    )
+
+
+def _not_kept() -> UserError:
+    return UserError(
+        "The run was trained on data that was given in Python, which its folder does not hold: hand it over again, "
+        "jaxvae.load(folder, data=...), or as a file, --config.data.path=FILE."
     )
 
 

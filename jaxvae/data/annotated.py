@@ -49,7 +49,7 @@ def from_annotated(annotated: Any, source: str, label: str = "", context: Sequen
         raise UserError(f"'{source}' has no matrix X. Copy a layer there: adata.X = adata.layers['counts'].")
     keys = list(map(str, annotated.obs.columns))
     if label and label not in keys:
-        raise unknown("annotation", label, keys, f" for data.label in '{source}'")
+        raise unknown("annotation", label, keys, f"'{source}', for data.label")
     label = label or next((name for name in LABEL_NAMES if name in keys), "")
     if unmet := [name for name in context if name not in keys]:
         raise unknown("annotation", unmet[0], keys, f"data.context in '{source}'")

@@ -45,7 +45,7 @@ def from_table(frame: Any, source: str, label: str = "", asked: Sequence[str] = 
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"The table '{source}' has several columns of the name {', '.join(twice)}. Rename them.")
     if label and label not in names:
-        raise unknown("column", label, names, f" for data.label in '{source}'")
+        raise unknown("column", label, names, f"'{source}', for data.label")
     label = label or _usual(names)
     found = {name: values_of(table.column(i)) for i, name in enumerate(names) if kinds.get(name) != IGNORE}
     unused = [name for name, values in found.items() if not values.type] + [n for n in names if n not in found]

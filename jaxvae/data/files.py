@@ -85,7 +85,7 @@ def from_arrays(
     splits = chooser.splits(source)
     if label and all(split.label is None for split in splits.values()):
         others = [key for key in arrays if key not in chooser.data]
-        raise unknown("array", label, others, f" for data.label in '{source}'")
+        raise unknown("array", label, others, f"'{source}', for data.label")
     if missing := chooser.missing(splits):
         others = [key for key in arrays if key not in chooser.data]
         raise unknown("array", missing[0], others, f"data.context in '{source}'")

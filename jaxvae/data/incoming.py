@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxvae.common.errors import UserError
+from jaxvae.common.places import IN_MEMORY
 from jaxvae.common.sequences import PADDING
 from jaxvae.data import annotated, tables
 from jaxvae.data.checks import where_not_finite
@@ -20,8 +21,6 @@ from jaxvae.data.resize import resize
 from jaxvae.data.spec import FIXED, DataSpec
 from jaxvae.data.split import SPLIT_NAMES, Dataset
 from jaxvae.data.vocabulary import Vocabulary
-
-IN_MEMORY = "arrays"  # name of a data set that was given as an object
 
 
 def as_dataset(x: Any, settings: Mapping[str, Any], name: str = IN_MEMORY) -> Dataset:

@@ -75,7 +75,7 @@ def from_table(frame: Any, source: str, label: str = "", context: Sequence[str] 
     table = as_arrow(frame, source)
     names = list(map(str, table.column_names))
     if label and label not in names:
-        raise unknown("column", label, names, f" for data.label in '{source}'")
+        raise unknown("column", label, names, f"'{source}', for data.label")
     label = label or next((name for name in LABEL_NAMES if name in names), "")
     if missing := [name for name in context if name not in names]:
         raise unknown("column", missing[0], names, f"data.context in '{source}'")

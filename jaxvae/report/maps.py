@@ -1,17 +1,21 @@
 """Map the codes of the test set: their plane of largest variance, principal components and t-SNE."""
 
 import textwrap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.optional import require
+from jaxvae.report import plots
 from jaxvae.report.palette import of_classes
 from jaxvae.report.pictures import shrunk, sprite
 from jaxvae.report.views import pictures, sentences
 from jaxvae.runs.attempts import Failure, attempt
 from jaxvae.runs.trained_run import TrainedRun
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 POINTS = 1000  # of a map
 THUMBNAIL = 64  # pixels a side, at most
@@ -93,3 +97,12 @@ def _thumbnails(run: TrainedRun, x: np.ndarray) -> np.ndarray | None:
     size = len(x) if spec.sequence else AT_A_TIME  # all piano rolls have the same keys
     found = [pictures(spec, run.viewed(x[i : i + size])) for i in range(0, len(x), size)]
     return None if found[0] is None else np.concatenate([shrunk(some, THUMBNAIL) for some in found if some is not None])
+
+
+def scatter(run: TrainedRun, split: str) -> "Figure":
+    """Draw the codes of a split by label; those of more than two dimensions in their plane."""
+    codes, label = run.codes(split), run.split(split).label
+    if codes.shape[1] != 2:
+        centre, axes, _ = plane(run)
+        codes = (codes - centre) @ np.asarray(axes).T
+    return plots.latent_scatter(codes, label, run.dataset.class_names)

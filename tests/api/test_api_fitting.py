@@ -74,6 +74,13 @@ def test_data_that_does_not_fit_is_refused_with_what_was_expected(images, run):
         run.encode(images[:, :, :3])
     with pytest.raises(UserError, match=r"floats values from .* whole numbers from 0 to 255"):
         run.encode(images / 1000)
+    with pytest.raises(UserError, match=r"z has shape \(4, 3\); the latents of this run are \[N, 2\]"):
+        run.decode(np.zeros((4, 3)))
+    with pytest.raises(UserError, match=r"sample\.temperature is -1\.0"):
+        run.sample(3, temperature=-1.0)
+    for metric, said in (("colapse", "Did you mean 'collapse'"), ("knn", "needs labels, which the data lacks")):
+        with pytest.raises(UserError, match=said):
+            run.evaluate(metric)
     with pytest.raises(UserError, match="120 examples, but 3 rows of mask"):
         run.encode(images, mask=np.ones((3, 4, 4, 1), bool))
 
@@ -112,6 +119,8 @@ def test_it_is_saved_moved_loaded_and_pickled(tmp_path, images, run):
         assert other.history == run.history
     other = jaxvae.load(tmp_path / "moved", data=images)
     assert other.evaluate()["test"] == run.evaluate()["test"]
+    with pytest.raises(UserError, match=r"given in Python, .* hand it over again, jaxvae.load\(folder, data=...\)"):
+        jaxvae.load(tmp_path / "moved").evaluate()
     with pytest.raises(UserError, match=r"moved' was trained on other data so far: .* jaxvae.load\(folder, data="):
         jaxvae.load(tmp_path / "moved", data=images[::-1]).evaluate()
     other.save(tmp_path / "copy")
