@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jaxvae.common.errors import UserError
 
-BUNDLED = {"images": ("digits", "shapes", "color_shapes", "breast_cancer"), "text": ("sentences",),
+BUNDLED = {"images": ("digits", "shapes", "color_shapes", "cells", "breast_cancer"), "text": ("sentences",),
            "music": ("melodies",), "table": ("wine", "diabetes", "breast_cancer")}  # fmt: skip
 WANTED = {
     "images": "arrays (.npz, .npy, .mat, .h5), a table (.csv, .tsv, .parquet), an .h5ad file, or a folder of images or "

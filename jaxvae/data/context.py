@@ -11,7 +11,7 @@ from jaxvae.data.split import Dataset, Split
 MAX_CLASSES = 100  # whole numbers of more values are scaled instead of one-hot
 # Rows and columns of an image, in halves.
 QUADRANTS = {"top_left": (0, 0), "top_right": (0, 1), "bottom_left": (1, 0), "bottom_right": (1, 1)}
-RESERVED = ("label", "factors", "context", *QUADRANTS)  # names that are not looked up in the user's own files
+RESERVED = ("label", "factors", "context", "total", *QUADRANTS)  # names that are not looked up in the user's own files
 
 
 class Field(NamedTuple):
@@ -19,8 +19,8 @@ class Field(NamedTuple):
 
     Attributes:
       name: of the labels, a factor, an array or a column.
-      kind: "class", one-hot over `values`; "number", (value - shift) / scale; "array", numbers as they are; "pixels", a
-        quadrant of the image, in [0, 1].
+      kind: "class", one-hot over `values`; "number", (value - shift) / scale; "total", the same of the logarithm of a
+        sum of counts; "array", numbers as they are; "pixels", a quadrant of the image, in [0, 1].
       size: length of the encoding.
       values: the classes as stored, in ascending order.
       names: names of the classes, where they have any.
@@ -58,6 +58,10 @@ class Field(NamedTuple):
         rows = rows.astype(np.float32).reshape(len(rows), -1)
         if rows.shape[1] != self.size:
             raise UserError(f"The context '{self.name}' is {self.size} numbers, but {rows.shape[1]} were given.")
+        if self.kind == "total":
+            if rows.size and rows.min() <= 0:
+                raise UserError(f"The context '{self.name}' is a sum of counts, and must be above 0; one is not.")
+            rows = np.log(rows)
         return (rows - np.float32(self.shift)) / np.float32(self.scale)
 
 
@@ -95,8 +99,9 @@ def conditioned(dataset: Dataset, asked: str) -> tuple[Dataset, tuple[Field, ...
 
     Args:
       dataset: the data.
-      asked: `data.context`: names separated by commas, of "label", "factors", single factors, own arrays or columns, or
-        quadrants of the image; "" for the array "context" of the data, if there is one.
+      asked: `data.context`: names separated by commas, of "label", "factors", single factors, own arrays or columns,
+        "total" (the sum of an example's counts), or quadrants of the image; "" for the array "context" of the data, if
+        there is one.
 
     Returns:
       The data with a context, and its fields. Of the quadrants of an image, the others are what is modelled: the mask
@@ -179,6 +184,9 @@ def _field(dataset: Dataset, splits: Mapping[str, Split], name: str) -> Field:
         )
     if not np.isfinite(every).all():
         raise UserError(f"data.context has '{name}', which holds values that are NaN or infinite: fill or drop them.")
+    if name == "total":
+        values = np.log(np.maximum(train, 1.0))
+        return Field(name, "total", shift=float(values.mean()), scale=float(values.std()) or 1.0)
     values = train.astype(np.float64)
     return Field(name, "number", shift=float(values.mean()), scale=float(values.std()) or 1.0)
 
@@ -191,6 +199,8 @@ def _stored(dataset: Dataset, split: Split, name: str) -> np.ndarray:
         return pixels(split.x, name, dataset.max_value)
     if name in dataset.factor_names and split.factors is not None:
         return split.factors[:, dataset.factor_names.index(name)]
+    if name == "total" and isinstance(split.x, np.ndarray) and split.x.dtype != np.float32 and not dataset.sequence:
+        return split.x.reshape(len(split.x), -1).sum(axis=1, dtype=np.float64)
     found = {"label": split.label, "context": split.context}.get(name)
     if found is None:
         raise _lacks(dataset, name)
@@ -201,6 +211,7 @@ def _lacks(dataset: Dataset, name: str) -> UserError:
     train = dataset.train
     there = [key for key in ("label", "context") if getattr(train, key) is not None]
     there += [*(train.beside.dtype.names or ())] if train.beside is not None else []
+    there += ["total"] if train.x.dtype != np.float32 and not dataset.sequence else []
     there += ["factors", *dataset.factor_names] if train.factors is not None else []
     if len(dataset.shape) == 3 and not dataset.sequence and isinstance(train.x, np.ndarray):
         there += QUADRANTS

@@ -44,7 +44,7 @@ def wanted(spec: DataSpec, settings: Mapping[str, Any], given: Any) -> np.ndarra
 
 def described(fields: Sequence[Field]) -> str:
     """Describe a context for messages: "label (0, 1, 2), scale (a number)"."""
-    kinds = {"number": "a number", "pixels": "of the image x"}
+    kinds = {"number": "a number", "total": "a sum of counts", "pixels": "of the image x"}
 
     def one(field: Field) -> str:
         return ", ".join(field.classes) if field.kind == "class" else kinds.get(field.kind, f"{field.size} numbers")
@@ -58,6 +58,8 @@ def said(fields: Sequence[Field], row: np.ndarray) -> str:
     def one(field: Field, part: np.ndarray) -> str:
         if field.kind == "class" and part.max() == part.sum() == 1:
             return f"{field.name} = {field.classes[int(part.argmax())]}"
+        if field.kind == "total":
+            return f"{field.name} = {np.exp(float(part[0]) * field.scale + field.shift):.4g}"
         if field.kind == "number":
             return f"{field.name} = {float(part[0]) * field.scale + field.shift:.4g}"
         return field.name if field.size > 4 else f"{field.name} = {', '.join(f'{value:.4g}' for value in part)}"
@@ -111,7 +113,7 @@ def _encoded(field: Field, value: Any, stored: Callable[[Any], np.ndarray]) -> n
     array = np.asarray(value)
     if field.kind == "array" and array.ndim < 2:
         array = array.reshape(1, -1)
-    elif field.kind in ("class", "number"):
+    elif field.kind != "array":
         array = array.reshape(-1)
     if field.kind == "class":
         return field.encode(np.asarray([_class(field, each) for each in array.tolist()]))
@@ -157,7 +159,7 @@ def _parsed(fields: Sequence[Field], text: str) -> Any:
         if any(row.keys() != pairs[0].keys() for row in pairs):
             raise UserError(f"The contexts of '{text}' do not all have the same fields.")
         return {name: [row[name] for row in pairs] for name in names}
-    if len(fields) == 1 and fields[0].kind in ("class", "number"):
+    if len(fields) == 1 and fields[0].kind in ("class", "number", "total"):
         return [each for row in rows for each in row]
     if len({len(row) for row in rows}) > 1:
         raise UserError(f"The contexts of '{text}' do not all have the same number of values.")

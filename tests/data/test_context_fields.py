@@ -6,7 +6,7 @@ import pytest
 from jaxvae import UserError, data
 from jaxvae.data.context import Field, conditioned
 from jaxvae.data.spec import DataSpec
-from jaxvae.data.wanted import wanted
+from jaxvae.data.wanted import said, wanted
 
 RNG = np.random.default_rng(0)
 KINDS = np.array(["cat", "dog", "owl"])[np.arange(60) % 3]
@@ -97,6 +97,21 @@ def test_quadrants_are_the_context_and_the_rest_is_modelled():
     spec = spec_of(dataset, fields)
     np.testing.assert_array_equal(wanted(spec, SETTINGS, x[:5]), dataset.train.context[:5])
     np.testing.assert_array_equal(wanted(spec, SETTINGS, {"x": x[:5]}), dataset.train.context[:5])
+
+
+def test_the_total_of_counts_is_scaled_by_its_logarithm():
+    counts = RNG.poisson(50.0, (60, 4)).astype(np.int32)
+    dataset, (field,) = made("total", {"x": counts})
+    total = counts.sum(axis=1)[dataset.rows_of("train")]
+    logs = np.log(total)
+    np.testing.assert_allclose(dataset.train.context[:, 0], (logs - logs.mean()) / logs.std(), atol=1e-5)
+    spec = spec_of(dataset, (field,))
+    np.testing.assert_allclose(wanted(spec, SETTINGS, total[:3]), dataset.train.context[:3], atol=1e-5)
+    assert said((field,), dataset.train.context[0]) == f"total = {total[0]}"
+    with pytest.raises(UserError, match="a sum of counts, and must be above 0"):
+        wanted(spec, SETTINGS, 0)
+    with pytest.raises(UserError, match="Unknown context 'total' of the data 'toy'"):
+        made("total", {"x": counts.astype(np.float32)})
 
 
 LABELS = Field("label", "class", 3, (0, 1, 2), ("cat", "dog", "owl"))

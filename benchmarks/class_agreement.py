@@ -1,0 +1,38 @@
+"""Judge the samples of conditional runs: how often a classifier sees the class that was asked for.
+
+python benchmarks/class_agreement.py runs/cvae-mnist [runs/cvae-mnist-1 ...]
+
+The classifier is scikit-learn's MLPClassifier, one hidden layer of 400, fitted to the training data of the first run.
+Prints its accuracy on the test data, and for each run the share of 1,000 samples per class that it sees as their class.
+"""
+
+import sys
+
+import numpy as np
+from sklearn.neural_network import MLPClassifier
+
+import jaxvae
+from jaxvae.experiment import sources
+
+PER_CLASS = 1000
+
+
+def main(folders):
+    """Print the classifier's accuracy, and the agreement of each run."""
+    runs = list(map(jaxvae.load, folders))
+    data = sources.load(runs[0].config["data"])
+    scale = np.float32(data.max_value)
+    rows = lambda x: np.asarray(x, np.float32).reshape(len(x), -1)  # noqa: E731
+    network = MLPClassifier((400,), batch_size=200, early_stopping=True, max_iter=20, random_state=0)
+    network.fit(rows(data.train.x) / scale, data.train.label)
+    print(f"accuracy on test data: {network.score(rows(data.test.x) / scale, data.test.label):.4f}")
+    for folder, run in zip(folders, runs, strict=True):
+        classes = list(run.spec.context[0].values)
+        asked = np.repeat(classes, PER_CLASS)
+        seen = network.predict(rows(run.sample(PER_CLASS, seed=0, context=classes)))
+        by_class = [float(np.mean(seen[asked == one] == one)) for one in classes]
+        print(f"{folder}: {np.mean(seen == asked):.4f}; by class {', '.join(f'{share:.3f}' for share in by_class)}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
