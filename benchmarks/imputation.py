@@ -37,7 +37,7 @@ def vae(x: np.ndarray, seed: int) -> np.ndarray:
 
 def forest(seed: int) -> RandomForestRegressor:
     """Return the regressor of missForest: 100 trees, each split among the square root of the columns."""
-    return RandomForestRegressor(100, max_features="sqrt", random_state=seed)
+    return RandomForestRegressor(100, max_features="sqrt", random_state=seed)  # pyright: ignore[reportArgumentType]
 
 
 METHODS = {
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--without", default="", help="methods to leave out, separated by commas")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")  # an iterative imputer that has not converged says so for each mask
-    table = load_breast_cancer().data
+    table, _ = load_breast_cancer(return_X_y=True)
     x = ((table - table.mean(axis=0)) / table.std(axis=0)).astype(np.float32)
     names = [name for name in METHODS if name not in args.without.split(",")]
     errors: dict[str, list[float]] = {name: [] for name in names}

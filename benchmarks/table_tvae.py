@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
@@ -26,7 +27,7 @@ from jaxvae.metrics.synthetic_rows import correlation_error, train_on_synthetic,
 
 TABLES, SEEDS, DRAWS, TEST, TARGET = ("wine", "diabetes", "breast_cancer"), (0, 1, 2), 2, 0.3, "target"
 BATCH = 50  # of TVAE; its default of 500 is more than the rows
-Sampler = Callable[[int, int], pd.DataFrame]  # (rows, seed) -> rows
+Sampler = Callable[[int, int], Any]  # (rows, seed) -> data frame
 
 
 def ours(train: pd.DataFrame, seed: int, settings: dict[str, Any]) -> Sampler:
@@ -59,7 +60,7 @@ def judged(
 
     def features(x: np.ndarray, columns: tuple[Column, ...] = table) -> np.ndarray:
         kept = [i for i, column in enumerate(table) if column in columns]
-        return np.asarray(encoder_input(columns, x[:, kept]))
+        return np.asarray(encoder_input(columns, jnp.asarray(x[:, kept])))
 
     def with_target(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         y = x[:, target]

@@ -16,7 +16,7 @@ class LogNormal(dist.LogNormal):
 
     def log_prob(self, value, intermediates=None):
         del intermediates
-        return log_normal_log_prob(jnp.asarray(self.loc), 2 * jnp.log(self.scale), value)
+        return log_normal_log_prob(jnp.asarray(self.loc), 2 * jnp.log(self.scale), jnp.asarray(value))
 
 
 class _Codes(dist.Distribution):

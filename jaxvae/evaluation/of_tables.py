@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxvae.common.errors import UserError
@@ -32,7 +33,7 @@ def train_on_synthetic(run: TrainedRun) -> dict[str, Any]:
     """Score on test rows of a forest that predicts the label, fitted to synthetic rows and to the training rows."""
     real, test = _complete(run, "train"), _complete(run, "test", rows(run))
     parts = [_with_target(run, x) for x in (run.generated(len(real)), real, test)]
-    return synthetic_rows.train_on_synthetic(*parts, SEED) | _how(run, len(test))
+    return synthetic_rows.train_on_synthetic(parts[0], parts[1], parts[2], SEED) | _how(run, len(test))
 
 
 def has_target(experiment: Experiment) -> bool:
@@ -58,7 +59,7 @@ def _complete(run: TrainedRun, split: str, which: np.ndarray | None = None) -> n
 
 
 def _encoded(run: TrainedRun, x: np.ndarray) -> np.ndarray:
-    return np.asarray(encoder_input(run.experiment.spec.table, x))
+    return np.asarray(encoder_input(run.experiment.spec.table, jnp.asarray(x)))
 
 
 def _with_target(run: TrainedRun, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -67,7 +68,7 @@ def _with_target(run: TrainedRun, x: np.ndarray) -> tuple[np.ndarray, np.ndarray
     target = target_of(table, run.config["data"]["label"])
     assert target is not None
     others = [i for i in range(len(table)) if i != target]
-    features = np.asarray(encoder_input([table[i] for i in others], x[:, others]))
+    features = np.asarray(encoder_input([table[i] for i in others], jnp.asarray(x[:, others])))
     label = x[:, target]
     return features, np.rint(label).astype(int) if table[target].has_categories else label
 

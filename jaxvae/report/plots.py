@@ -127,8 +127,9 @@ def _classes(axes: "Axes", codes: np.ndarray, index: np.ndarray, names: list[str
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), **look)
         return
     columns = max(1, int(COLUMN / (0.3 + 0.06 * longest)))
-    axes.figure.set_figheight(axes.figure.get_figheight() + 0.15 * (2 + math.ceil(len(names) / columns)))
-    axes.figure.legend(loc="outside lower center", ncols=columns, **look)
+    figure: Any = axes.figure
+    figure.set_figheight(figure.get_figheight() + 0.15 * (2 + math.ceil(len(names) / columns)))
+    figure.legend(loc="outside lower center", ncols=columns, **look)
 
 
 def _ordered(axes: "Axes", codes: np.ndarray, index: np.ndarray, names: list[str]) -> None:
