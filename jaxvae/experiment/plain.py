@@ -14,6 +14,8 @@ ADDED = {
     "data.options": {},
     "data.scaling": "none",
     "data.label": "",
+    "data.missing": 0.0,
+    "data.missing_seed": 0,
     "data.context": "",
     "data.columns": [],
     "data.stream": False,

@@ -162,7 +162,7 @@
       dot.style.top = `${50 - 50 * b}%`;
       for (const { input, label, index } of sliders) {
         input.value = z[index];
-        label.textContent = z[index].toFixed(2);
+        label.textContent = z[index].toFixed(2).replace(/^-0\.00$/, "0.00");
       }
       window.jaxvae.z = z.slice();
     }

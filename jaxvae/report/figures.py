@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 SHEET_DPI = 300  # so that 900 pixels are 3 inches
 LETTERS = 17  # of a title, in an inch
-BESIDE = 0.85  # inches for the labels of rows
+NARROW = 20  # letters of a label, in an inch
 LABEL = 0.3  # inches for the label of a column
 NO_LABELS = Labels()
 
@@ -57,7 +57,7 @@ def sheet(
     second or third has one.
     """
     height, width = picture.shape[:2]
-    beside = BESIDE if labels.rows else 0.0
+    beside = 0.05 + max(map(len, labels.rows)) / NARROW if labels.rows else 0.0
     scale = min(pixels / SHEET_DPI - beside, tallest / SHEET_DPI * width / height) / width
     wide = max(width * scale + beside, 2.2)
     letters = max(int((wide - beside) * LETTERS), 1)

@@ -67,6 +67,8 @@ def _repeated(run: TrainedRun, results: Mapping[str, Any], went_on: int) -> str:
     line = repeating.command(how, folder)
     texts = ({} if line is None else {"on the command line": line}) | {"in Python": repeating.call(how)}
     code = '<h3>{0}</h3><pre class="code" tabindex="0" aria-label="{0}">{1}</pre>'
+    if line is not None:
+        facts.insert(0, "From a checkout, python launch.py stands for jaxvae.")
     return "".join(code.format(name, html.escape(text)) for name, text in texts.items()) + paragraphs("quiet", facts)
 
 

@@ -111,6 +111,6 @@ def explained(decoder: Mapping[str, Any]) -> str:
         more = f", and {lines['points']} points along each slider, which moves its dimension alone from the mean code"
     return (
         f"The pictures were decoded when this page was made: a grid of {side} by {side} points of the plane{more}. "
-        f"Between these points the page interpolates; halfway, pixels are {decoder['error']:.1%} of their range off on "
+        f"Between these points the page interpolates; halfway, pixels are {decoder['error']:.2%} of their range off on "
         "average."
     )

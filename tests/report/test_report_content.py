@@ -192,7 +192,7 @@ def test_a_decoder_that_is_no_dense_chain_is_decoded_along_the_sliders(workdir, 
         z[:, one["index"]] = np.linspace(one["low"], one["high"], 21)
         np.testing.assert_allclose(row, run.unit(run.decode(z)).reshape(21, 64), atol=0.5 / 255 + 1e-6)
     assert "a grid of 25 by 25 points of the plane, and 21 points along each slider" in text
-    assert f"{spec['decoder']['error']:.1%} of their range off" in text
+    assert f"{spec['decoder']['error']:.2%} of their range off" in text
     assert 0 < spec["decoder"]["error"] < 0.02
     measured = [float(one["about"].removesuffix(" nats")) for one in spec["sliders"]]
     assert measured == sorted(measured, reverse=True)
