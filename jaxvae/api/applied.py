@@ -14,6 +14,7 @@ from jaxvae.data.context import modelled
 from jaxvae.data.incoming import as_stored, with_mask
 from jaxvae.data.spec import DataSpec, completed, preprocess_of
 from jaxvae.data.wanted import wanted
+from jaxvae.distributions.missingness import MISSINGNESS
 from jaxvae.latent.imputation import importance_imputation
 from jaxvae.metrics.likelihood import importance_nll
 from jaxvae.models.base import Model, centre, encode_batch
@@ -25,8 +26,11 @@ BATCH = 1024
 class Applied:
     """The compiled functions of a trained model, of data `[N, ...]` as it came; see the methods of `Run`."""
 
-    def __init__(self, config: Mapping[str, Any], spec: DataSpec, model: Model, params: Params):
+    def __init__(
+        self, config: Mapping[str, Any], spec: DataSpec, model: Model, params: Params, groups: Mapping[str, Params]
+    ):
         self._config, self._spec, self._model, self._params = config, spec, model, params
+        self._missingness = groups.get(MISSINGNESS)
 
     def encode(self, x: Any, context: Any, mask: Any) -> np.ndarray:
         """Return the centres of q(z|x), `[N, *latent_shape]`."""
@@ -96,7 +100,7 @@ class Applied:
         observed = np.ones(stored.shape, bool) if mask is None else np.broadcast_to(mask, stored.shape)
         for i, batch in enumerate(self._batches(x, context, observed)):
             how = jax.random.fold_in(root, i), batch["x"], batch["mask"], num_samples, num_draws, batch.get("context")
-            imputed = importance_imputation(self._model, self._params, *how)
+            imputed = importance_imputation(self._model, self._params, *how, missingness=self._missingness)
             kept = observed[i * BATCH : (i + 1) * BATCH]
             found.append(np.where(kept, batch["x"], imputed.draws if num_draws else imputed.mean))
         joined = np.concatenate(found, axis=1 if num_draws else 0)

@@ -71,7 +71,7 @@ class Run:
         self.config, self.spec, self.history, self.workdir = restored.config, restored.spec, history, workdir
         self._restored, self._storage, self._known, self._data = restored, storage, experiment, data
         self._objects, self._timing = objects, timing
-        self._applied = Applied(self.config, self.spec, self.model, self.params)
+        self._applied = Applied(self.config, self.spec, self.model, self.params, restored.weights["params"])
 
     def __reduce__(self):
         """Pickle what the run is made of; functions are built again."""

@@ -18,11 +18,18 @@ from jaxvae.objectives.elbo import (
     path_log_prob,
 )
 from jaxvae.objectives.kl_weight import UNWEIGHTED, KLWeight
+from jaxvae.objectives.missingness import not_miwae
 
 GRADIENTS = ("pathwise", "stl", "dreg")
 
 
-def iwae(model: Model, kl: KLWeight = UNWEIGHTED, num_samples: int = 50, gradient: str = "pathwise") -> Objective:
+def iwae(
+    model: Model,
+    kl: KLWeight = UNWEIGHTED,
+    num_samples: int = 50,
+    gradient: str = "pathwise",
+    not_missing_at_random: bool = False,
+) -> Objective:
     """Importance-weighted bound with K = `num_samples` (Burda et al. 2015, arXiv:1509.00519, equation 8).
 
     Args:
@@ -32,10 +39,18 @@ def iwae(model: Model, kl: KLWeight = UNWEIGHTED, num_samples: int = 50, gradien
       gradient: gradient estimator of the encoder: "pathwise", of the bound itself; "stl" without its score term
         (arXiv:1703.09194: unbiased only for K = 1); "dreg", doubly reparameterised (Tucker et al. 2018,
         arXiv:1810.04152, equation 8: unbiased, with a signal that does not fade with K).
+      not_missing_at_random: learn how a value decides whether it is missing, and bound log p(x_observed, mask): see
+        `missingness.not_miwae`. Only with "pathwise".
 
     Raises:
-      UserError: no samples, an unknown gradient, a posterior without density, a KL weight that is not a factor.
+      UserError: no samples, an unknown gradient, a posterior without density, a KL weight that is not a factor, or
+        draws from the likelihood without a gradient.
     """
+    if not_missing_at_random:
+        _check(model, kl, "iwae", 1, num_samples, gradient)
+        if gradient != "pathwise":
+            raise UserError("objective.not_missing_at_random needs objective.gradient=pathwise.")
+        return not_miwae(model, kl, num_samples)
     return _weighted(model, kl, "iwae", 1, num_samples, gradient, lambda w: (losses.iwae_bound(w),) * 2)
 
 
@@ -70,11 +85,8 @@ def _splitter(num_bounds: int, num_samples: int) -> Callable[[Array], Array]:
     return lambda log_weights: log_weights.reshape(num_bounds, num_samples, -1)
 
 
-def _weighted(model, kl, name, num_bounds, num_samples, gradient, bounds, one_bound=True) -> Objective:
-    """Build an objective from `bounds(log_weights [M K, B]) -> (decoder's bound, encoder's bound)`, each `[B]`.
-
-    The loss is the decoder's bound. With `one_bound` both are the same, and one gradient serves both.
-    """
+def _check(model: Model, kl: KLWeight, name: str, num_bounds: int, num_samples: int, gradient: str) -> None:
+    """Raise UserError for what the bound of importance weights cannot take."""
     needs_density(model, name)
     check_samples(name, num_bounds=num_bounds, num_samples=num_samples)
     if gradient not in GRADIENTS:
@@ -90,6 +102,14 @@ def _weighted(model, kl, name, num_bounds, num_samples, gradient, bounds, one_bo
             "The gradient 'dreg' replaces the score of a reparameterised density by a path through its samples, but a "
             "posterior over codes has no such density: take objective.gradient=pathwise."
         )
+
+
+def _weighted(model, kl, name, num_bounds, num_samples, gradient, bounds, one_bound=True) -> Objective:
+    """Build an objective from `bounds(log_weights [M K, B]) -> (decoder's bound, encoder's bound)`, each `[B]`.
+
+    The loss is the decoder's bound. With `one_bound` both are the same, and one gradient serves both.
+    """
+    _check(model, kl, name, num_bounds, num_samples, gradient)
     total = num_bounds * num_samples
 
     def terms(params, batch, key, ctx):

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxvae.data.split import Split
+from jaxvae.distributions.missingness import MISSINGNESS
 from jaxvae.latent.imputation import importance_imputation
 from jaxvae.runs.trained_run import BATCH, TrainedRun
 
@@ -35,11 +36,12 @@ def fill(run: TrainedRun, split: str, which: np.ndarray, num_samples: int, num_d
     Raises:
       UserError: posterior or likelihood is not a density, or the likelihood is not a product over values.
     """
+    missingness = run.restored.weights["params"].get(MISSINGNESS)
     found, key = [], run.key(f"imputation/{split}")
     for i, batch in enumerate(run.batches(split, which)):
         x, observed = batch["x"], batch.get("mask", jnp.ones(batch["x"].shape, bool))
         how = jax.random.fold_in(key, i), x, observed, num_samples, num_draws, batch.get("context")
-        imputed = importance_imputation(run.experiment.model, run.params, *how)
+        imputed = importance_imputation(run.experiment.model, run.params, *how, missingness=missingness)
         found.append(jax.device_get((imputed.mean, imputed.draws, observed, imputed.effective)))
     axes = {"mean": 0, "draws": 1, "observed": 0, "effective": 0}
     joined = [np.concatenate(parts, axis) for parts, axis in zip(zip(*found, strict=True), axes.values(), strict=True)]

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key, Params
+from jaxvae.distributions.missingness import self_masking_log_prob
 from jaxvae.distributions.structure import observed_log_prob
 from jaxvae.latent.imputation.checks import require_values
 from jaxvae.models.base import Model, context_args, draw, encode_batch
@@ -38,6 +39,7 @@ def importance_imputation(
     num_samples: int = 1000,
     num_draws: int = 0,
     context: Array | None = None,
+    missingness: Params | None = None,
 ) -> Imputations:
     """Impute by self-normalised importance sampling (Mattei & Frellsen 2019, arXiv:1812.02633).
 
@@ -54,6 +56,9 @@ def importance_imputation(
       num_samples: K; the memory does not grow with it.
       num_draws: M.
       context: `[B, C]` of a conditional model.
+      missingness: parameters of `distributions.missingness`, of a model of values that are not missing at random: the
+        weights are those of drawn x, w_k p(mask | x_k), and the mean is that of the draws (Ipsen et al. 2021,
+        arXiv:2006.12871).
 
     Raises:
       UserError: a mask of another shape or type, K below 1 or M below 0, or a model without such densities.
@@ -63,11 +68,12 @@ def importance_imputation(
         raise UserError("Imputation by importance sampling needs a posterior with a density: take 'diagonal_gaussian'.")
     if num_samples < 1 or num_draws < 0:
         raise UserError(f"num_samples is {num_samples} and num_draws {num_draws}; they must be at least 1 and 0.")
-    return _importance(model, params, key, x, jnp.broadcast_to(observed, x.shape), context, num_samples, num_draws)
+    mask = jnp.broadcast_to(observed, x.shape)
+    return _importance(model, params, key, x, mask, context, missingness, num_samples, num_draws)
 
 
 @partial(jax.jit, static_argnames=("model", "num_samples", "num_draws"))
-def _importance(model, params, key, x, observed, context, num_samples: int, num_draws: int) -> Imputations:
+def _importance(model, params, key, x, observed, context, missingness, num_samples: int, num_draws: int) -> Imputations:
     batch = {"x": x, "mask": observed} | ({} if context is None else {"context": context})
     posterior, prior = encode_batch(model, params, batch), model.prior(params, *context_args(context))
     sample_key, choice_key, x_key = jax.random.split(key, 3)
@@ -81,6 +87,11 @@ def _importance(model, params, key, x, observed, context, num_samples: int, num_
         likelihood: Any = model.decode(params, z, *context_args(context))
         log_prior: Any = prior.log_prob(z)
         log_weight = observed_log_prob(likelihood, x, observed) + log_prior - log_posterior
+        drawn = None
+        if missingness is not None:
+            drawn = likelihood.sample(jax.random.fold_in(x_key, start))
+            filled = jnp.where(observed, x, drawn)
+            log_weight += self_masking_log_prob(missingness, filled, observed, len(model.data_shape))
         if at_edge is not None:
             log_weight = jnp.where(at_edge(z), -jnp.inf, log_weight)
         log_weight = jnp.where(start + jnp.arange(chunk)[:, None] < num_samples, log_weight, -jnp.inf)
@@ -90,18 +101,22 @@ def _importance(model, params, key, x, observed, context, num_samples: int, num_
         base = jnp.where(jnp.isfinite(following), following, 0.0)
         weights = jnp.exp(log_weight - base)
         mean = _by_row(jnp.exp(total - base), mean) * mean
-        mean += jnp.einsum("kb,kbn->bn", weights, likelihood.mean.reshape(*weights.shape, -1)).reshape(x.shape)
+        of_each = likelihood.mean if drawn is None else drawn
+        mean += jnp.einsum("kb,kbn->bn", weights, of_each.reshape(*weights.shape, -1)).reshape(x.shape)
         pick_key, keep_key = jax.random.split(jax.random.fold_in(choice_key, start))
         picked = jax.random.categorical(pick_key, log_weight, axis=0, shape=(num_draws, len(x)))
-        candidate = z[picked, jnp.arange(len(x))]
+        candidate = (z if drawn is None else drawn)[picked, jnp.arange(len(x))]
         is_new = jax.random.uniform(keep_key, picked.shape) < jnp.exp(of_chunk - base)
         kept = jnp.where(_by_row(is_new, candidate), candidate, kept)
         return (following, jnp.logaddexp(of_squares, jax.nn.logsumexp(2 * log_weight, axis=0)), mean, kept), None
 
     empty = jnp.full(len(x), -jnp.inf)
-    start = empty, empty, jnp.zeros(x.shape), jnp.zeros((num_draws, len(x), *model.latent_shape))
+    kept_shape = model.latent_shape if missingness is None else x.shape[1:]
+    start = empty, empty, jnp.zeros(x.shape), jnp.zeros((num_draws, len(x), *kept_shape))
     (total, of_squares, mean, kept), _ = jax.lax.scan(add, start, jnp.arange(0, num_samples, chunk))
-    draws = model.decode(params, kept, *context_args(context)).sample(x_key) if num_draws else kept
+    draws = kept
+    if missingness is None and num_draws:
+        draws = model.decode(params, kept, *context_args(context)).sample(x_key)
     effective = jnp.exp(2 * total - of_squares)
     draws = jnp.where(observed, x, draws) if num_draws else jnp.zeros((0, *x.shape))
     return Imputations(jnp.where(observed, x, mean), draws, effective)
