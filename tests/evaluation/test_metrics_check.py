@@ -11,7 +11,7 @@ from jaxvae.evaluation.table import METRICS, check
 from jaxvae.experiment import defaults
 from jaxvae.experiment.setup import setup
 
-OF_DIGITS = set(METRICS) - set(FACTOR_SCORES) - set(TABLE_SCORES) - {"outliers"}
+OF_DIGITS = set(METRICS) - set(FACTOR_SCORES) - set(TABLE_SCORES) - {"outliers", "imputation"}
 
 
 def untrained(posterior="diagonal_gaussian", prior="standard_normal", **evaluate):
