@@ -97,7 +97,7 @@ LEGAL = {
     ("posterior", "prior"): 39,  # of 108
     ("posterior", "objective"): 115,  # of 168
     ("posterior", "likelihood"): 144,
-    ("prior", "objective"): 74,  # of 126
+    ("prior", "objective"): 71,  # of 126
     ("likelihood", "objective"): 168,
     ("kl", "objective"): 36,  # of 70
 }
