@@ -86,7 +86,7 @@ def export(
 
 def _weights(run: TrainedRun, centre: np.ndarray, spans: np.ndarray) -> dict[str, Any] | None:
     """Return the dense layers, and the activations that reproduce the decoder's means at random z; None if none do."""
-    network = layers(run.params)
+    network = _at_context(run, layers(run.params), len(centre))
     if not network or len(network[0][0]) != len(centre) or sum(weights.size for weights, _ in network) > MAX_WEIGHTS:
         return None
     low, high = run.experiment.spec.pixel_range(run.config)
@@ -103,6 +103,15 @@ def _weights(run: TrainedRun, centre: np.ndarray, spans: np.ndarray) -> dict[str
                 "low": float(low), "high": float(high),
             }  # fmt: skip
     return None
+
+
+def _at_context(run: TrainedRun, network: Any, latent_dim: int) -> Any:
+    """Fold the context at which a conditional run is shown into the first bias."""
+    context = run.dataset.test.context
+    if not network or context is None or len(network[0][0]) != latent_dim + context.shape[1]:
+        return network
+    weights, bias = network[0]
+    return [(weights[:latent_dim], bias + context[0].astype(np.float64) @ weights[latent_dim:]), *network[1:]]
 
 
 def _decoded(

@@ -8,6 +8,7 @@ import pytest
 import jaxvae
 import launch
 from jaxvae.data.wanted import said
+from jaxvae.report.decoder import export
 
 ROWS = np.arange(120)
 KIND = np.array(["dark", "bright"])[(ROWS % 2 == 0).astype(int)]
@@ -92,6 +93,13 @@ def test_an_example_is_transferred_to_every_class(lamps):
     assert found["given"].tolist() == [said(run.spec.context, row) for row in np.eye(2)]
     assert level(found["mean"][:, 0]).min() > 0.7
     assert level(found["mean"][:, 1]).max() < 0.3
+
+
+def test_the_page_explores_a_run_at_the_context_of_its_first_test_example(lamps):
+    """The weights that the page computes with are those of the decoder at that context, else they would be refused."""
+    trained = lamps[1]._trained
+    made = export(trained, np.zeros(2), np.eye(2), np.ones(2), [])
+    assert (made["kind"], made["layers"][0]["in"]) == ("weights", 2)
 
 
 def test_other_data_is_encoded_by_the_classes_of_the_run(lamps, capsys):
