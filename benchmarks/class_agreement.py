@@ -24,7 +24,8 @@ def main(folders):
     data = sources.load(runs[0].config["data"])
     scale = np.float32(data.max_value)
     rows = lambda x: np.asarray(x, np.float32).reshape(len(x), -1)  # noqa: E731
-    network: Any = MLPClassifier((400,), batch_size=200, early_stopping=True, max_iter=20, random_state=0)
+    options: Any = {"batch_size": 200, "early_stopping": True, "max_iter": 20, "random_state": 0}
+    network = MLPClassifier((400,), **options)
     network.fit(rows(data.train.x) / scale, data.train.label)
     print(f"accuracy on test data: {network.score(rows(data.test.x) / scale, data.test.label):.4f}")
     for folder, run in zip(folders, runs, strict=True):
