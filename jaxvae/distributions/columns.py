@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 from numpyro.distributions import constraints
 
@@ -104,6 +105,21 @@ class Columns(dist.Distribution):
     def mean(self):
         """Mean of each number; the likeliest code of each category."""
         return self._joined([part.mean for part in self.parts])
+
+    @property
+    def statistics(self):
+        """Values `[..., S]` whose average over z gives `estimate`: means of numbers, shares of categories."""
+        batch = self.batch_shape[:-1]
+        found = [jnp.exp(part.log_probs) if isinstance(part, _Codes) else part.mean for part in self.parts]
+        return jnp.concatenate([each.reshape(*batch, -1) for each in found], axis=-1)
+
+    def estimate(self, statistics):
+        """Return the mean of each number and the likeliest code of each category, `[..., D]`, from statistics."""
+        widths = [part.log_probs.shape[-1] if isinstance(part, _Codes) else 1 for part in self.parts]
+        ends = np.cumsum([len(of) * width for of, width in zip(self.places, widths, strict=True)])
+        split = jnp.split(statistics, ends[:-1].tolist(), axis=-1)
+        shaped = [flat.reshape(*flat.shape[:-1], -1, width) for flat, width in zip(split, widths, strict=True)]
+        return self._joined([jnp.argmax(x, -1).astype(float) if x.shape[-1] > 1 else x[..., 0] for x in shaped])
 
     def sample(self, key: Any, sample_shape=()):
         keys = jax.random.split(key, len(self.parts))

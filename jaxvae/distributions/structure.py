@@ -59,6 +59,22 @@ def value_log_probs(likelihood: Any, x: Array) -> Array:
     )
 
 
+def averaged(likelihood: Any, weights: Array) -> Array:
+    """Average p(x|z) of batch shape `[K, B]` over z by weights `[K, B]`: statistics `[B, S]` for `point_estimate`."""
+    found = likelihood.values.statistics if _has_statistics(likelihood) else likelihood.mean
+    return jnp.einsum("kb,kbn->bn", weights, found.reshape(*weights.shape, -1))
+
+
+def point_estimate(likelihood: Any, statistics: Array) -> Array:
+    """Return a point estimate of x `[B, *data_shape]` from `averaged` statistics: means, and the likeliest categories."""
+    found = likelihood.values.estimate(statistics) if _has_statistics(likelihood) else statistics
+    return found.reshape(len(statistics), *likelihood.event_shape)
+
+
+def _has_statistics(likelihood: Any) -> bool:
+    return isinstance(likelihood, Shaped) and hasattr(likelihood.values, "statistics")
+
+
 def observed_log_prob(likelihood: Any, x: Array, mask: Array | None = None) -> Array:
     """Compute log p(x|z) `[...]` nats; with a `mask` (True: observed) of x's shape, of the observed values alone.
 

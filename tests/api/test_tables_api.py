@@ -159,3 +159,16 @@ def test_a_conditional_model_of_a_table_models_the_other_columns(tmp_path):
     assert main([*where, "--mode=reconstruct"], 0.0) == 0
     with pytest.raises(UserError, match=r"Unknown column 'city' of data.context"):
         jaxvae.fit("table_vae", FRAME, SMALL, data__context="city", progress=False)
+
+
+def test_empty_cells_are_imputed_in_the_terms_of_the_table(run, holed):
+    filled = run.impute(holed, num_samples=20)
+    assert_is_like_the_table(filled)
+    for name in holed:
+        seen = holed[name].notna()
+        assert (
+            filled[name][seen].astype(str).tolist() == holed[name][seen].astype(filled[name].dtype).astype(str).tolist()
+        )
+    draws = run.impute(holed, 2, num_samples=20)
+    assert len(draws) == 2
+    assert_is_like_the_table(draws[1])

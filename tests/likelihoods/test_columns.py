@@ -12,7 +12,7 @@ from jaxvae.common.columns import Column
 from jaxvae.common.errors import UserError
 from jaxvae.distributions.columns import Categories, Columns, LogNormal, Ordinal
 from jaxvae.distributions.pixels import Shaped
-from jaxvae.distributions.structure import observed_log_prob
+from jaxvae.distributions.structure import averaged, observed_log_prob, point_estimate
 from jaxvae.likelihoods.columns import encoder_input
 
 TABLE = (
@@ -165,3 +165,18 @@ def test_the_product_keeps_the_order_of_its_columns():
 def test_options_that_cannot_work_are_refused(options, said):
     with pytest.raises(UserError, match=said):
         likelihoods.columns(**options)
+
+
+def test_averages_over_latents_are_means_of_numbers_and_the_likeliest_category():
+    likelihood, params, outputs = built(batch=(3, 2))
+    rows, weights = Shaped(likelihood.build(params, 2 * outputs), (8,)), jnp.full((3, 2), 1 / 3)
+    found = point_estimate(rows, averaged(rows, weights))
+    means = np.mean(rows.mean, axis=0)
+    for i in (1, 2, 4, 5, 6):
+        np.testing.assert_allclose(found[:, i], means[:, i], rtol=1e-5)
+    for i, part in ((0, 0), (7, 0), (3, 3)):
+        at = rows.values.places[part].index(i)
+        shares = np.exp(rows.values.parts[part].log_probs)[:, :, at].mean(axis=0)
+        np.testing.assert_array_equal(found[:, i], shares.argmax(axis=-1))
+    one = point_estimate(rows, averaged(rows, jnp.zeros((3, 2)).at[1].set(1.0)))
+    np.testing.assert_allclose(one, rows.mean[1], rtol=1e-5)

@@ -1,5 +1,6 @@
 """Imputation by importance sampling: the mean, and draws, of p(x_missing | x_observed)."""
 
+import math
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key, Params
 from jaxvae.distributions.missingness import self_masking_log_prob
-from jaxvae.distributions.structure import observed_log_prob
+from jaxvae.distributions.structure import averaged, observed_log_prob, point_estimate
 from jaxvae.latent.imputation.checks import require_values
 from jaxvae.models.base import Model, context_args, draw, encode_batch
 
@@ -44,8 +45,8 @@ def importance_imputation(
     """Impute by self-normalised importance sampling (Mattei & Frellsen 2019, arXiv:1812.02633).
 
     z_k ~ q(z | x_observed) has the weight w_k = p(x_observed | z_k) p(z_k) / q(z_k | x_observed), normalised over k.
-    The mean is that of the decoder's means, sum_k w_k E[x | z_k]; a draw takes z from the z_k by their weights
-    (sampling-importance-resampling), and x from p(x|z). Both are exact as K grows.
+    The mean is that of the decoder's means, sum_k w_k E[x | z_k], and for categories the likeliest one; a draw takes z
+    from the z_k by their weights (sampling-importance-resampling), and x from p(x|z). Both are exact as K grows.
 
     Args:
       model: posterior and likelihood must be densities, the likelihood a product over values.
@@ -77,7 +78,7 @@ def _importance(model, params, key, x, observed, context, missingness, num_sampl
     batch = {"x": x, "mask": observed} | ({} if context is None else {"context": context})
     posterior, prior = encode_batch(model, params, batch), model.prior(params, *context_args(context))
     sample_key, choice_key, x_key = jax.random.split(key, 3)
-    outputs = x.size * model.likelihood.outputs_per_value
+    outputs = len(x) * model.likelihood.num_outputs(model.data_shape)
     chunk = max(1, min(num_samples, AT_A_TIME // outputs))
     at_edge = model.latent.space.at_edge
 
@@ -101,8 +102,7 @@ def _importance(model, params, key, x, observed, context, missingness, num_sampl
         base = jnp.where(jnp.isfinite(following), following, 0.0)
         weights = jnp.exp(log_weight - base)
         mean = _by_row(jnp.exp(total - base), mean) * mean
-        of_each = likelihood.mean if drawn is None else drawn
-        mean += jnp.einsum("kb,kbn->bn", weights, of_each.reshape(*weights.shape, -1)).reshape(x.shape)
+        mean += averaged(likelihood, weights) if drawn is None else _by_weights(drawn, weights)
         pick_key, keep_key = jax.random.split(jax.random.fold_in(choice_key, start))
         picked = jax.random.categorical(pick_key, log_weight, axis=0, shape=(num_draws, len(x)))
         candidate = (z if drawn is None else drawn)[picked, jnp.arange(len(x))]
@@ -110,16 +110,30 @@ def _importance(model, params, key, x, observed, context, missingness, num_sampl
         kept = jnp.where(_by_row(is_new, candidate), candidate, kept)
         return (following, jnp.logaddexp(of_squares, jax.nn.logsumexp(2 * log_weight, axis=0)), mean, kept), None
 
-    empty = jnp.full(len(x), -jnp.inf)
+    def decoded(z: Array) -> Any:
+        return model.decode(params, z, *context_args(context))
+
+    def statistics(z: Array) -> Array:
+        return averaged(decoded(z), jnp.zeros((1, len(x))))
+
+    any_z, empty = jnp.zeros((1, len(x), *model.latent_shape)), jnp.full(len(x), -jnp.inf)
+    size = jax.eval_shape(statistics, any_z).shape if missingness is None else (len(x), math.prod(x.shape[1:]))
     kept_shape = model.latent_shape if missingness is None else x.shape[1:]
-    start = empty, empty, jnp.zeros(x.shape), jnp.zeros((num_draws, len(x), *kept_shape))
+    start = empty, empty, jnp.zeros(size), jnp.zeros((num_draws, len(x), *kept_shape))
     (total, of_squares, mean, kept), _ = jax.lax.scan(add, start, jnp.arange(0, num_samples, chunk))
     draws = kept
     if missingness is None and num_draws:
         draws = model.decode(params, kept, *context_args(context)).sample(x_key)
     effective = jnp.exp(2 * total - of_squares)
     draws = jnp.where(observed, x, draws) if num_draws else jnp.zeros((0, *x.shape))
-    return Imputations(jnp.where(observed, x, mean), draws, effective)
+    # The estimate depends on the kind of p(x|z) alone, not on z.
+    estimate = point_estimate(decoded(any_z), mean) if missingness is None else mean.reshape(x.shape)
+    return Imputations(jnp.where(observed, x, estimate), draws, effective)
+
+
+def _by_weights(x: Array, weights: Array) -> Array:
+    """Average x `[K, B, *data_shape]` by weights `[K, B]`: `[B, D]`."""
+    return jnp.einsum("kb,kbn->bn", weights, x.reshape(*weights.shape, -1))
 
 
 def _by_row(values: Array, like: Array) -> Array:
