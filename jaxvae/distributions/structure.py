@@ -66,7 +66,7 @@ def averaged(likelihood: Any, weights: Array) -> Array:
 
 
 def point_estimate(likelihood: Any, statistics: Array) -> Array:
-    """Return a point estimate of x `[B, *data_shape]` from `averaged` statistics: means, and the likeliest categories."""
+    """Return a point estimate of x `[B, *data_shape]` from `averaged` statistics: means, or likeliest categories."""
     found = likelihood.values.estimate(statistics) if _has_statistics(likelihood) else statistics
     return found.reshape(len(statistics), *likelihood.event_shape)
 
