@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from jaxvae import train
+from jaxvae.data.split import Split
 from jaxvae.distributions.spaces import Space
 from jaxvae.evaluation.progress import progress
 from jaxvae.metrics.likelihood import nll_metrics
@@ -48,9 +49,10 @@ def nll(run: TrainedRun) -> dict[str, Any]:
     return means(parallel.replicate(run.params)) | {"nll_samples": count}
 
 
-def bits_per_dim(nll: float, shape: tuple[int, ...]) -> float:
-    """Convert the nats of one example to bits/dim, a code length only where p(x|z) is a probability mass function."""
-    return nll / (math.prod(shape) * math.log(2))
+def bits_per_dim(nll: float, split: Split) -> float:
+    """Convert mean nats per example to bits per observed value, a code length where p(x|z) is a mass function."""
+    num = math.prod(split.x.shape[1:]) if split.mask is None else split.mask.sum() / len(split.mask)
+    return nll / (float(num) * math.log(2))
 
 
 def leave_out_edge(test: dict[str, Any], space: Space) -> list[str]:

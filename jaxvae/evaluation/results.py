@@ -66,7 +66,7 @@ def evaluate(run: TrainedRun) -> Evaluation:
         if dataset.sequence == "text":
             test["perplexity"] = math.exp(min(test["nats_per_step"], 700.0))
     elif model.likelihood.is_discrete and not grey and test["nll"] is not None:
-        test["bits_per_dim"] = bits_per_dim(test["nll"], dataset.shape)
+        test["bits_per_dim"] = bits_per_dim(test["nll"], dataset.test)
     elif (
         not model.likelihood.is_discrete
         and dataset.test.x.dtype == np.uint8

@@ -9,6 +9,8 @@ import pytest
 
 from jaxvae.data import from_arrays
 from jaxvae.data.spec import DataSpec
+from jaxvae.data.split import Split
+from jaxvae.evaluation.bounds import bits_per_dim
 from jaxvae.evaluation.own_units import to_own_units
 from jaxvae.evaluation.results import evaluate
 from jaxvae.experiment.defaults import get_config
@@ -97,3 +99,9 @@ def test_a_binary_cross_entropy_has_no_jacobian():
     assert not any("own units" in note for note in found["notes"])
     assert any("cross-entropy" in note for note in found["notes"])
     assert run.experiment.spec.is_clipped
+
+
+def test_bits_per_dim_are_those_of_an_observed_value():
+    x, mask = np.zeros((2, 2, 3), np.float32), np.array([[[1, 1, 1], [1, 1, 1]], [[1, 0, 0], [1, 0, 0]]], bool)
+    assert bits_per_dim(6 * np.log(2), Split(x)) == pytest.approx(1)
+    assert bits_per_dim(6 * np.log(2), Split(x, mask=mask)) == pytest.approx(6 / 4)
