@@ -34,7 +34,7 @@ ADDED = {
     "optimizer.groups": {},
     "sample.decoding": {"name": "greedy"},
     "sample.format": "csv",
-    "figures": {"format": "png"},
+    "figures": {"draw": True, "format": "png"},
     "context": {"encoder": True, "decoder": True, "prior": False},
 }
 
@@ -45,7 +45,7 @@ def completed(config: Mapping[str, Any]) -> dict[str, Any]:
     for path, value in ADDED.items():
         section, _, key = path.partition(".")
         if not key:
-            config.setdefault(section, value)
+            config.setdefault(section, dict(value))
         elif section in config:
             config[section] = {**config[section], **({} if key in config[section] else {key: value})}
     return config

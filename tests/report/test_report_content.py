@@ -219,7 +219,7 @@ def test_the_map_of_large_pictures_has_small_ones(tmp_path):
     data = f"--config.data.path={tmp_path / 'large.npz'}", "--config.train.batch_size=8"
     workdir = trained(tmp_path / "run", "--config=configs/vae_2d.py", *data, "--config.evaluate.report=False")
     found = maps.latent_map(subject_of(workdir), [])
-    assert found["thumb"] == [51, 64]
+    assert found["thumb"] == (51, 64)
 
 
 @pytest.mark.slow
@@ -227,7 +227,7 @@ def test_walks_that_the_model_lacks_are_named_and_imputation_has_a_second_way(wo
     def refuses(run, **options):
         raise UserError("It has no <dimensions>.")
 
-    def no_density(run, method, **options):
+    def no_density(run, method="", **options):
         return impute(run, method=method, **options) if method == "pseudo_gibbs" else refuses(run)
 
     monkeypatch.setattr(sections, "traverse", refuses)

@@ -94,13 +94,14 @@ def test_it_goes_on_from_a_checkpoint_to_the_same_bits(with_all, tmp_path):
 @pytest.mark.slow
 def test_a_run_from_before_these_settings_is_used_as_ever(tmp_path):
     default = json.loads(json.dumps(defaults.get_config("").to_dict()))  # tuples are lists, as in a file
-    assert {path: default[path.split(".")[0]][path.split(".")[1]] for path in ADDED} == ADDED
+    at = {path: functools.reduce(dict.__getitem__, path.split("."), default) for path in ADDED}
+    assert at == json.loads(json.dumps(ADDED))
     launched(tmp_path, "train.num_epochs=1")
     results = json.loads((tmp_path / "results.json").read_text())["test"]
     config = json.loads((tmp_path / "config.json").read_text())
     for path in ADDED:
-        section, _, key = path.partition(".")
-        del config[section][key]
+        *sections, key = path.split(".")
+        del functools.reduce(dict.__getitem__, sections, config)[key]
     (tmp_path / "config.json").write_text(json.dumps(config))
     before = checksums(tmp_path)
     launched(tmp_path, mode="evaluate")

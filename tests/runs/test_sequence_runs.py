@@ -63,7 +63,7 @@ def test_metrics_and_page_of_a_text_run(text):
     assert found["metrics"]["collapse"]["decoder_variation"] is None
     words = {word for line in WORDS for word in line.split()} | {"<unk>", "(empty)"}
     page = (text / "report.html").read_text()
-    assert page.count("<pre ") == page.count("<figcaption>") - page.count("<img ") == 4
+    assert page.count("<pre tabindex") == page.count("<figcaption>") - page.count("<img ") == 4
     points = json.loads(re.search(r'<script id="data" type="application/json">(.*?)</script>', page, re.S)[1])["map"]
     assert points["thumbs"] is None
     assert {word for caption in points["captions"] for word in caption.split()} <= words
