@@ -81,8 +81,10 @@ def like_table(
     label = label or _usual(names)
     values = values_of(arrow.column(names.index(label))).values.tolist() if label in names and classes else []
     known = {name: i for i, name in enumerate(classes)}
-    codes = [known.get(str(int(v) if isinstance(v, float) and v == v else v)) for v in values]
+    codes = [known.get(str(int(v) if isinstance(v, float) and v.is_integer() else v)) for v in values]
     labels = None if not codes or None in codes else np.array(codes, np.int32)
+    if missing := [name for name in own_names(context) if name not in names]:
+        raise unknown("column", missing[0], names, f"data.context in '{source}'")
     own = {name: tables.complete(arrow.column(names.index(name)), source, name) for name in own_names(context)}
     return Split(encode_like(table, arrow, source), labels, beside=beside(own))
 
@@ -164,6 +166,10 @@ def _column(name: str, values: Values, asked: str, is_label: bool) -> Column:
     out = f"Leave it out by data.columns={name}={IGNORE}"
     if not len(present):
         raise UserError(f"All {len(values.values)} values of the column '{name}' are missing. {out}.")
+    if present.dtype.kind == "f" and (num := int(np.isinf(present).sum())):
+        raise UserError(
+            f"The column '{name}' has infinite values, {num} of them. Leave such cells empty to mark them as missing."
+        )
     if len(set(present.tolist())) == 1:
         raise UserError(
             f"The column '{name}' has one value only, {present[0]}, in all {len(present)} rows that have one: there is "

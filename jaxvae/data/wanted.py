@@ -36,8 +36,8 @@ def wanted(spec: DataSpec, settings: Mapping[str, Any], given: Any) -> np.ndarra
         columns = {str(key): given[key] for key in getattr(given, "columns", given)}
     else:
         array = np.asarray(given)
-        if array.dtype.kind == "f" and array.ndim == 2 and array.shape[1] == spec.context_dim != len(fields):
-            return _finite(array)
+        if array.dtype.kind in "biuf" and array.ndim == 2 and array.shape[1] == spec.context_dim != len(fields):
+            return _finite(array.astype(np.float32))
         columns = _by_field(fields, array)
     return _joined(fields, columns, lambda images: _stored(spec, settings, images))
 

@@ -150,6 +150,7 @@ def changed(**values):
     [
         (FRAME, {"context": ",".join(KINDS)}, "All columns of the table .* are its context"),
         (changed(age=np.nan), {}, "All 60 values of the column 'age' are missing. .*data.columns=age=ignore"),
+        (changed(age=[np.inf, *range(1, N)]), {}, "The column 'age' has infinite values, 1 of them"),
         (changed(age=7), {}, "'age' has one value only, 7.0, in all 60 rows"),
         (changed(town=[f"row {i}" for i in range(N)]), {}, "'town' has 60 categories in 60 rows"),
         (FRAME, {"columns": ("town=count",)}, "cannot be a count"),

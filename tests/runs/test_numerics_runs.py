@@ -96,7 +96,7 @@ def test_a_run_from_before_these_settings_is_used_as_ever(tmp_path):
     default = json.loads(json.dumps(defaults.get_config("").to_dict()))  # tuples are lists, as in a file
     at = {path: functools.reduce(dict.__getitem__, path.split("."), default) for path in ADDED}
     assert at == json.loads(json.dumps(ADDED))
-    launched(tmp_path, "train.num_epochs=1")
+    launched(tmp_path, "train.num_epochs=1", "figures.draw=True")
     results = json.loads((tmp_path / "results.json").read_text())["test"]
     config = json.loads((tmp_path / "config.json").read_text())
     for path in ADDED:
@@ -108,7 +108,7 @@ def test_a_run_from_before_these_settings_is_used_as_ever(tmp_path):
     assert json.loads((tmp_path / "results.json").read_text())["test"] == results
     launched(tmp_path, "sample.num=2", mode="sample")
     jaxvae.restore(tmp_path)
-    launched(tmp_path, "train.num_epochs=1")  # goes on: there is nothing left to do
+    launched(tmp_path, "train.num_epochs=1", "figures.draw=True")  # goes on: there is nothing left to do
     assert checksums(tmp_path) == before
     assert json.loads((tmp_path / "config.json").read_text()) == config
 
