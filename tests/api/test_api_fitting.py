@@ -216,7 +216,7 @@ def test_a_model_and_its_objective_are_trained(tmp_path, images):
         ("vae", None, {"train__num_epochs": "3"}, "must be of type int"),
         ("vae", None, {"train__num_epochs": -3}, "train.num_epochs is -3"),
         ("vae", np.zeros((3, 2, 2, 2, 2)), {}, "shape"),
-        ("vae", np.array(["a", "b"]), {}, "."),
+        ("vae", np.array([["a", "b"]]), {}, "type <U1; store pixels as uint8"),
     ],
 )
 def test_mistakes_are_answered(what, data, options, message):
