@@ -12,8 +12,8 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Params
 from jaxvae.data.context import modelled
 from jaxvae.data.incoming import as_stored, with_mask
-from jaxvae.data.spec import DataSpec, completed, preprocess_of
-from jaxvae.data.wanted import wanted
+from jaxvae.data.spec import DataSpec, completed, preprocess_of, viewed
+from jaxvae.data.wanted import wanted, with_pixels
 from jaxvae.distributions.missingness import MISSINGNESS
 from jaxvae.latent.imputation import importance_imputation
 from jaxvae.metrics.likelihood import importance_nll
@@ -37,8 +37,12 @@ class Applied:
         return self._by_batch(self._encode, x, context, mask)
 
     def reconstruct(self, x: Any, context: Any, mask: Any) -> np.ndarray:
-        """Return the means of p(x|z) at the centres of q(z|x), in the model's units."""
-        return self._by_batch(self._reconstruct, x, context, mask)
+        """Return the means of p(x|z) at the centres of q(z|x), as `viewed`; pixels of the context are as given."""
+        found = []
+        for batch in self._batches(x, context, mask):
+            made = viewed(self._config, self._spec, self._reconstruct(self._params, batch))
+            found.append(with_pixels(self._spec, made, batch.get("context")))
+        return np.concatenate(found)
 
     def decode(self, z: Any, context: Any) -> np.ndarray:
         """Return the means of p(x|z), in the model's units."""

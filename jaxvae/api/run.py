@@ -22,7 +22,7 @@ from jaxvae.common.types import Params
 from jaxvae.data.incoming import as_dataset
 from jaxvae.data.rows import as_frame, rows_of
 from jaxvae.data.spec import DataSpec, viewed
-from jaxvae.data.wanted import described, wanted
+from jaxvae.data.wanted import described, wanted, with_pixels
 from jaxvae.experiment.checks import check_ranges
 from jaxvae.experiment.parts import part
 from jaxvae.experiment.plain import with_tuples
@@ -98,7 +98,7 @@ class Run:
 
     def reconstruct(self, x: Any, context: Any = None, mask: Any = None) -> np.ndarray:
         """Reconstruct data from its codes: the means of p(x|z), `[N, *data_shape]`, in the data's own units."""
-        return self._shown(self._applied.reconstruct(x, context, mask))
+        return self._framed(self._applied.reconstruct(x, context, mask))
 
     def decode(self, z: Any, context: Any = None) -> np.ndarray:
         """Decode latents `[N, *latent_shape]`: the means of p(x|z), `[N, *data_shape]`, in the data's own units."""
@@ -127,7 +127,7 @@ class Run:
         needs_codes = part("sampler", self.config["sample"]["sampler"])().needs_codes
         key = train.stream(self.config["seed"] if seed is None else seed, "sample")
         draw = self._trained.draw() if needs_codes else None
-        return self._shown(draw_samples(self.model, self.params, key, num, temperature, draw, rows))
+        return self._shown(draw_samples(self.model, self.params, key, num, temperature, draw, rows), rows)
 
     def log_likelihood(
         self, x: Any, num_samples: int = 100, seed: int = 0, context: Any = None, mask: Any = None
@@ -145,9 +145,9 @@ class Run:
         """Impute missing values (NaN, or False in `mask=`), by their means or M draws: see `applied.Applied.impute`."""
         return self._framed(self._applied.impute(x, num_draws, **options))
 
-    def _shown(self, x: Any) -> Any:
-        """Convert x to the data's own units; rows of a table to a data frame."""
-        return self._framed(viewed(self.config, self.spec, x))
+    def _shown(self, x: Any, context: np.ndarray | None = None) -> Any:
+        """Convert x to the data's own units, with the pixels of the context; rows of a table to a data frame."""
+        return self._framed(with_pixels(self.spec, viewed(self.config, self.spec, x), context))
 
     def _framed(self, x: np.ndarray) -> Any:
         table = self.spec.table

@@ -149,13 +149,13 @@ def modelled(fields: Sequence[Field], shape: Sequence[int]) -> np.ndarray | None
         return None
     mask = np.ones(tuple(shape), bool)
     for name in seen:
-        mask[_slices(name, shape[:2])] = False
+        mask[region(name, shape[:2])] = False
     return mask
 
 
 def pixels(x: np.ndarray, name: str, max_value: float) -> np.ndarray:
     """Cut a quadrant out of stored images `[N, H, W, ...]`: `[N, pixels]` in [0, 1]."""
-    return np.asarray(x[:, *_slices(name, x.shape[1:3])], np.float32).reshape(len(x), -1) / np.float32(max_value)
+    return np.asarray(x[:, *region(name, x.shape[1:3])], np.float32).reshape(len(x), -1) / np.float32(max_value)
 
 
 def _field(dataset: Dataset, splits: Mapping[str, Split], name: str) -> Field:
@@ -228,7 +228,8 @@ def _mask(fields: Sequence[Field], split: Split) -> np.ndarray | None:
     return np.array(np.broadcast_to(mask, split.x.shape)) if split.mask is None else mask & split.mask
 
 
-def _slices(name: str, size: Sequence[int]) -> tuple[slice, slice]:
+def region(name: str, size: Sequence[int]) -> tuple[slice, slice]:
+    """Return the rows and columns of a quadrant."""
     lower, right = QUADRANTS[name]
     rows, columns = (side // 2 for side in size)
     return (slice(rows, None) if lower else slice(rows)), (slice(columns, None) if right else slice(columns))

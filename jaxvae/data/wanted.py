@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.data import containers
-from jaxvae.data.context import Field, parts, pixels
+from jaxvae.data.context import Field, parts, pixels, region
 from jaxvae.data.incoming import as_stored
 from jaxvae.data.spec import FIXED, DataSpec
 
@@ -72,6 +72,21 @@ def shown_contexts(fields: Sequence[Field], test: np.ndarray | None, num: int = 
     if len(fields) == 1 and fields[0].kind == "class":
         return np.eye(fields[0].size, dtype=np.float32)
     return np.zeros((0, sum(field.size for field in fields)), np.float32) if test is None else test[:num]
+
+
+def with_pixels(spec: DataSpec, x: np.ndarray, context: np.ndarray | None) -> np.ndarray:
+    """Write the quadrants in a context `[M, C]` into images `[M * num, *data_shape]` as `viewed`, `num` for each row.
+
+    A model does not learn pixels of its context, so what it decodes there means nothing.
+    """
+    if context is None or all(field.kind != "pixels" for field in spec.context):
+        return x
+    x, rows = np.array(x), np.repeat(np.asarray(context), len(x) // len(context), axis=0)
+    for field, part in zip(spec.context, parts(spec.context, rows), strict=True):
+        if field.kind == "pixels":
+            place = (slice(None), *region(field.name, x.shape[1:3]))
+            x[place] = part.reshape(x[place].shape) * (spec.max_value if spec.is_real else 1.0)
+    return x
 
 
 def _by_field(fields: Sequence[Field], array: np.ndarray) -> dict[str, Any]:

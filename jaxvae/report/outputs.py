@@ -14,7 +14,7 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.types import Params
 from jaxvae.data.rows import rows_of, write_columns
 from jaxvae.data.spec import DataSpec, viewed
-from jaxvae.data.wanted import said
+from jaxvae.data.wanted import said, with_pixels
 from jaxvae.evaluation.adding import added, is_sound
 from jaxvae.evaluation.results import evaluate, table
 from jaxvae.experiment.own import short
@@ -95,7 +95,7 @@ def write_samples(
         _write_rows(workdir / "samples", config, columns)
         return
     title = TITLES["samples"] if sampler == "prior" else f"samples, z by '{sampler}'"
-    rows = viewed(config, spec, x)[:, None]
+    rows = with_pixels(spec, viewed(config, spec, x), context)[:, None]
     if context is None:
         _write_arrays(workdir, "samples", config, spec, rows, title, ("x",))
         return

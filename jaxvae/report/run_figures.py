@@ -11,7 +11,7 @@ import numpy as np
 from jaxvae import train
 from jaxvae.common.types import Array, Key, Params
 from jaxvae.data.spec import viewed
-from jaxvae.data.wanted import said, shown_contexts
+from jaxvae.data.wanted import said, shown_contexts, with_pixels
 from jaxvae.experiment.setup import Experiment
 from jaxvae.latent.arithmetic import latent_grid
 from jaxvae.models.base import Model
@@ -52,7 +52,7 @@ def samples(experiment: Experiment, params: Params) -> np.ndarray:
     if experiment.model.context_dim:
         contexts = _contexts(experiment)
         drawn = draw_samples(experiment.model, params, key, COLUMNS, 1.0, context=contexts)
-        rows = viewed(experiment.config, experiment.spec, drawn)
+        rows = with_pixels(experiment.spec, viewed(experiment.config, experiment.spec, drawn), contexts)
         return rows.reshape(len(contexts), COLUMNS, *rows.shape[1:])
     drawn = _sample(experiment.shown, params, key, _num_examples(experiment))
     return viewed(experiment.config, experiment.spec, drawn)[:, None]
@@ -71,7 +71,8 @@ def reconstructions(experiment: Experiment, params: Params, num: int = 0) -> np.
     batch.pop("label", None)
     root = train.stream(experiment.config["seed"], "test")
     both = _reconstruct(experiment.model, experiment.preprocess, params, root, batch)
-    return np.stack([viewed(experiment.config, experiment.spec, values) for values in both], axis=1)
+    x, made = (viewed(experiment.config, experiment.spec, values) for values in both)
+    return np.stack([x, with_pixels(experiment.spec, made, batch.get("context"))], axis=1)
 
 
 EXAMPLES: dict[str, Callable[[Experiment, Params], np.ndarray]] = {

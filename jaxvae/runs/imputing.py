@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxvae.data.context import modelled
 from jaxvae.data.split import Split
 from jaxvae.distributions.missingness import MISSINGNESS
 from jaxvae.latent.imputation import importance_imputation
@@ -20,7 +21,7 @@ class Filled(NamedTuple):
     Attributes:
       mean: `[N, *data_shape]`, the single imputation of least squared error.
       draws: `[M, N, *data_shape]`, for multiple imputation.
-      observed: bool `[N, *data_shape]`.
+      observed: bool `[N, *data_shape]`; pixels of the context count as observed.
       effective: `[N]`, the effective number of samples of z.
     """
 
@@ -37,23 +38,30 @@ def fill(run: TrainedRun, split: str, which: np.ndarray, num_samples: int, num_d
       UserError: posterior or likelihood is not a density, or the likelihood is not a product over values.
     """
     missingness = run.restored.weights["params"].get(MISSINGNESS)
-    found, key = [], run.key(f"imputation/{split}")
+    found, key, given = [], run.key(f"imputation/{split}"), ~learned(run)
     for i, batch in enumerate(run.batches(split, which)):
         x, observed = batch["x"], batch.get("mask", jnp.ones(batch["x"].shape, bool))
         how = jax.random.fold_in(key, i), x, observed, num_samples, num_draws, batch.get("context")
         imputed = importance_imputation(run.experiment.model, run.params, *how, missingness=missingness)
-        found.append(jax.device_get((imputed.mean, imputed.draws, observed, imputed.effective)))
+        mean, draws = (jnp.where(given, x, filled) for filled in (imputed.mean, imputed.draws))
+        found.append(jax.device_get((mean, draws, observed | given, imputed.effective)))
     axes = {"mean": 0, "draws": 1, "observed": 0, "effective": 0}
     joined = [np.concatenate(parts, axis) for parts, axis in zip(zip(*found, strict=True), axes.values(), strict=True)]
     return Filled(*joined)
 
 
+def learned(run: TrainedRun) -> np.ndarray:
+    """Return which values of an example are modelled, bool `[*data_shape]`: all but the pixels of the context."""
+    own = modelled(run.experiment.spec.context, run.model.data_shape)
+    return np.ones(run.model.data_shape, bool) if own is None else own
+
+
 def hidden(run: TrainedRun, split: str, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows before `data.missing` hid entries, in the model's units, and where it hid them."""
+    """Return the rows before `data.missing` hid entries, in the model's units, and where it hid modelled ones."""
     whole: Split = run.dataset.complete[split]
     mask = run.split(split).mask
     known = np.ones(whole.x.shape, bool) if whole.mask is None else whole.mask
-    where = known & ~(known if mask is None else mask)
+    where = known & ~(known if mask is None else mask) & learned(run)
     parts = [run.prepared(split, i, whole.x[which[i : i + BATCH]]) for i in range(0, len(which), BATCH)]
     return np.concatenate(parts), where[which]
 

@@ -3,10 +3,9 @@
 import numpy as np
 
 from jaxvae.common.errors import UserError
-from jaxvae.data.missing import has_missing
 from jaxvae.data.rows import rows_of
 from jaxvae.data.spec import completed
-from jaxvae.data.split import SPLIT_NAMES
+from jaxvae.data.split import SPLIT_NAMES, Split
 from jaxvae.runs import imputing
 from jaxvae.runs.trained_run import TrainedRun
 from jaxvae.tools.base import Labels, Outcome
@@ -15,8 +14,12 @@ SHOWN = 16
 
 
 def is_incomplete(run: TrainedRun) -> bool:
-    """Return whether values of the run's data are missing."""
-    return any(has_missing(run.split(name)) for name in SPLIT_NAMES)
+    """Return whether values that the run models are missing in its data; pixels of the context are not."""
+    return any(_is_incomplete(run.split(name), imputing.learned(run)) for name in SPLIT_NAMES)
+
+
+def _is_incomplete(split: Split, learned: np.ndarray) -> bool:
+    return split.mask is not None and bool((~split.mask & learned).any())
 
 
 def complete(run: TrainedRun, samples: int, draws: int) -> Outcome:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.ranges import between, check, within
 from jaxvae.latent import imputation
-from jaxvae.runs.imputing import errors
+from jaxvae.runs.imputing import errors, learned
 from jaxvae.runs.trained_run import TrainedRun
 from jaxvae.tools.base import Labels, Outcome, refuse_sequences
 from jaxvae.tools.completion import complete, is_incomplete
@@ -58,7 +58,8 @@ def impute(
     sees them), their ratio (unless these values are constant, so that the mean has no error), and that log-likelihood.
 
     Raises:
-      UserError: an option out of its range, a mask that does not fit, or a model that cannot impute.
+      UserError: an option out of its range, a mask that does not fit, a model that cannot impute, or one of which
+        quadrants of the image are the context.
     """
     if method not in NAMES:
         raise unknown("method of the tool 'impute'", method, NAMES)
@@ -74,6 +75,12 @@ def impute(
         if method not in (AUTO, "importance"):
             raise UserError(f"The data is completed by importance sampling, not by '{method}': leave tool.method out.")
         return complete(run, samples, draws)
+    if not learned(run).all():
+        raise UserError(
+            "The run is conditional on quadrants of the image: these are given, and it predicts the others by itself, "
+            "so the tool 'impute' has nothing to hide. Take --mode=sample --config.sample.context=IMAGES.npy for "
+            "predictions, or Run.impute where values of the others are known."
+        )
     rows = run.some("test", num)
     x, known = jnp.asarray(run.x("test", rows)), run.split("test").mask
     known = np.ones(x.shape, bool) if known is None else known[rows]
