@@ -279,7 +279,7 @@ def sentences() -> data.Dataset:
 
 
 def unusable() -> dict[str, np.ndarray]:
-    return {"x": np.full((100, 4), np.nan)}
+    return {"x": np.full((100, 4), np.inf)}
 
 
 def load(function, **settings):
@@ -313,7 +313,7 @@ def test_data_of_ones_own_gets_the_settings_that_it_names():
         ("faces", {"kind": "vidoe"}, "Unknown data.kind 'vidoe'"),
         ("sentences", {}, "data.kind is 'images', but 'some_users_pkg.parts:sentences' returned text"),
         ("too_bright", {}, "has max_value=1.0, but its greatest value is 255.0"),
-        ("unusable", {}, "values that are NaN or infinite"),
+        ("unusable", {}, "infinite values"),
         ("prior", {}, "-> jaxvae.data.Dataset | dict[str, numpy.ndarray]`"),
     ],
 )

@@ -165,6 +165,7 @@ def test_dense_layers_that_the_page_cannot_run_are_not_exported(network, is_chai
     run = SimpleNamespace(
         params={"decoder": params["params"]},
         config={},
+        dataset=SimpleNamespace(test=SimpleNamespace(context=None)),
         model=SimpleNamespace(data_shape=(2, 2, 3)),
         experiment=SimpleNamespace(spec=DataSpec((2, 2, 3), is_float=True)),
         decode=lambda z: np.asarray(network.apply(params, z)).reshape(-1, 2, 2, 3),
