@@ -4,7 +4,6 @@ Metrics and figures are imported where they are used, so that the import of `jax
 """
 
 import os
-import shutil
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +30,7 @@ from jaxvae.models.base import Model
 from jaxvae.runs.initial import check_data
 from jaxvae.runs.restore import Restored, rebuilt, restored
 from jaxvae.runs.sampling import draw_samples
-from jaxvae.runs.storage import Memory, write_run
+from jaxvae.runs.storage import Memory, copy_run, is_there, write_run
 from jaxvae.runs.trained_run import TrainedRun
 
 if TYPE_CHECKING:
@@ -76,10 +75,9 @@ class Run:
     def __reduce__(self):
         """Pickle what the run is made of; functions are built again."""
         kept = self._restored
-        checkpoint = (kept.step, kept.weights, kept.info)
-        timing, objects = dict(self._timing), dict(self._objects)
         return _assembled, (
-            dict(self.config), self.spec, checkpoint, self.history, self.workdir, self._storage, objects, timing
+            dict(self.config), self.spec, kept.checkpoint, kept.which, self.history, self.workdir, self._storage,
+            dict(self._objects), dict(self._timing),
         )  # fmt: skip
 
     def encode(self, x: Any, context: Any = None, mask: Any = None) -> np.ndarray:
@@ -158,21 +156,26 @@ class Run:
 
         Args:
           metrics: names, separated by commas.
-          settings: of the section `evaluate`, `nll_samples=1000` for example.
+          settings: of the section `evaluate`, `nll_samples=1000` for example; `data="new.csv"` judges other data.
 
         Returns:
           The content of `results.json`: "test" and "metrics" hold the numbers.
 
         Raises:
-          UserError: an unknown metric or setting, or a metric that cannot be computed.
+          UserError: an unknown metric or setting, another checkpoint, or a metric that cannot be computed.
         """
         from jaxvae.evaluation.results import evaluate
         from jaxvae.evaluation.table import check as check_metrics
+        from jaxvae.runs.other_data import judged_on, load_other
 
         changes = {"evaluate.metrics": metrics} | {f"evaluate.{name}": value for name, value in settings.items()}
         config = with_tuples(changed(self.config, changes))
         check(config)
+        if "checkpoint" in settings:
+            raise UserError("A run is at one checkpoint: evaluate that of jaxvae.load(folder, checkpoint=...) instead.")
         experiment = self._experiment._replace(config=config)
+        if config["evaluate"]["data"]:
+            experiment = judged_on(experiment, load_other(config, self.spec))
         check_metrics(experiment, metrics)
         found = evaluate(TrainedRun(experiment, self._restored))
         if found.refused:
@@ -201,15 +204,15 @@ class Run:
     def report(self, folder: str | os.PathLike | None = None) -> Path:
         """Evaluate; write `results.json`, `figures/` and `report.html` into the run's folder; return the page's path.
 
-        A run in memory is saved to `folder` first.
+        The run is saved to `folder` first, unless it is there.
         """
         from jaxvae.report import outputs
 
-        if folder is not None and self.workdir is None:
-            self.save(folder)
         workdir = self.workdir if folder is None else Path(folder)
         if workdir is None:
             raise UserError("This run is in memory: give report(folder), where it is saved with its report.")
+        if self.workdir is None or not is_there(self.workdir, workdir, self._restored.checkpoint):
+            self.save(workdir)
         outputs.finish(self._trained, workdir, self._timing)
         return workdir / "report.html"
 
@@ -219,13 +222,10 @@ class Run:
         Raises:
           UserError: the folder holds another run.
         """
-        folder = Path(folder)
         if self._storage is not None:
-            write_run(self._storage, folder, self.config)
-        elif self.workdir is not None and folder.resolve() != self.workdir.resolve():
-            if folder.exists() and any(folder.iterdir()):
-                raise UserError(f"'{folder}' is not empty: give a new folder.")
-            shutil.copytree(self.workdir, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".lock"))
+            write_run(self._storage, Path(folder), self.config)
+        elif self.workdir is not None:
+            copy_run(self.workdir, Path(folder))
 
     @cached_property
     def _experiment(self) -> Experiment:
@@ -242,9 +242,9 @@ class Run:
 
 
 def _assembled(
-    config: dict[str, Any], spec: DataSpec, checkpoint: Any, history: Rows, workdir: Path | None,
+    config: dict[str, Any], spec: DataSpec, checkpoint: Any, which: str, history: Rows, workdir: Path | None,
     storage: Memory | None, objects: dict[str, Any], timing: dict[str, Any],
 ) -> Run:  # fmt: skip
     """Put a run together again, see `Run.__reduce__`."""
-    restored_run = restored(config, spec, *rebuilt(config, spec, objects), checkpoint)
+    restored_run = restored(config, spec, *rebuilt(config, spec, objects), checkpoint, which)
     return Run(restored_run, history, workdir, storage, objects=objects, timing=timing)

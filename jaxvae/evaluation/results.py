@@ -97,7 +97,7 @@ def evaluate(run: TrainedRun) -> Evaluation:
         "unit": "nats per example",
         "notes": notes,
         "checkpoint": {
-            "which": config["evaluate"]["checkpoint"],
+            "which": restored.which,
             "select": config["train"]["select"],
             "step": restored.step,
             "epoch": restored.step / steps,

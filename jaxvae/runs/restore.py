@@ -43,7 +43,8 @@ def restore(workdir: str | os.PathLike, checkpoint: str = "best") -> tuple[Model
 class Restored(NamedTuple):
     """A restored run: `weights` is `{"params": {group: tree}, "extra": tree}` on the host, `info` its JSON.
 
-    `params` are the model's effective parameters, computed from both.
+    `params` are the model's effective parameters, computed from both. `which` is the checkpoint that was asked for,
+    "best", "last" or a step.
     """
 
     config: Mapping[str, Any]
@@ -53,6 +54,11 @@ class Restored(NamedTuple):
     weights: dict[str, Tree]
     step: int
     info: dict[str, Any]
+    which: str
+
+    @property
+    def checkpoint(self) -> tuple[int, dict[str, Tree], dict[str, Any]]:
+        return self.step, self.weights, self.info
 
 
 def restore_run(
@@ -73,7 +79,7 @@ def restore_run(
         spec = spec_of(info)
         model, objective = rebuilt(config, spec, objects)
         _check_layout(objective, weights, workdir)
-        return restored(config, spec, model, objective, (step, weights, info))
+        return restored(config, spec, model, objective, (step, weights, info), str(checkpoint))
     except UserError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
@@ -96,11 +102,12 @@ def restored(
     model: Model,
     objective: Objective,
     checkpoint: tuple[int, dict[str, Tree], dict[str, Any]],
+    which: str,
 ) -> Restored:
     """Put a run together from its parts and `(step, weights, info)` of a checkpoint."""
     step, weights, info = checkpoint
     params = objective.model_params(weights["params"], weights["extra"])
-    return Restored(config, spec, model, params, weights, step, info)
+    return Restored(config, spec, model, params, weights, step, info, which)
 
 
 def _check_layout(objective: Objective, weights: dict[str, Tree], workdir: str | os.PathLike) -> None:

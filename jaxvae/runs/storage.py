@@ -1,6 +1,7 @@
 """Where a run is kept: in a folder, or in memory alone."""
 
 import contextlib
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -12,7 +13,7 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.types import Tree
 from jaxvae.experiment.changes import PLACES
 from jaxvae.runs import going_on
-from jaxvae.runs.checkpoint_reader import Reader
+from jaxvae.runs.checkpoint_reader import Reader, checksum, is_step, read_info
 from jaxvae.runs.checkpoints import Checkpoints
 from jaxvae.runs.log import MetricsLog, read_metrics, row_of
 from jaxvae.runs.workdir import changed, claim, lock
@@ -28,6 +29,11 @@ class Saved(NamedTuple):
     rest: Tree
     info: dict[str, Any]
     score: float | None
+
+    @property
+    def checkpoint(self) -> Weights:
+        """What `Storage.weights` returns of it."""
+        return self.step, self.weights, self.info
 
 
 class Storage(Protocol):
@@ -131,7 +137,7 @@ class Memory:
         found = {"best": self.best or self.last, "last": self.last}.get(which)
         if found is None:
             raise UserError(f"A run in memory keeps its best and its last state, and has no checkpoint '{which}'.")
-        return found.step, found.weights, found.info
+        return found.checkpoint
 
     def row(self, step: int, epoch: float, split: str, metrics: Mapping[str, float]) -> None:
         self.rows.append(row_of(step, epoch, split, metrics))
@@ -154,12 +160,46 @@ def write_run(memory: Memory, folder: Path, config: Mapping[str, Any]) -> None:
     """
     if (folder / "config.json").exists():
         changed(folder, config, PLACES)  # a run in memory is not the going on of another
+    saved = {each.step: each for each in (memory.best, memory.last) if each is not None}
+    newest = max((int(p.name) for p in (folder / "checkpoints").glob("*") if is_step(p.name)), default=None)
+    if newest is not None and not (newest in saved and holds(folder, *saved[newest].checkpoint)):
+        raise UserError(
+            f"'{folder}' holds another run: its settings are the same, but its data or its weights differ. Nothing was "
+            "changed there. Give a new folder."
+        )
     disk = Disk(folder)
     with disk.claimed(config):
         with contextlib.closing(disk.checkpoints()) as checkpoints:
-            saved = {each.step: each for each in (memory.best, memory.last) if each is not None}
             for step in sorted(saved):
                 checkpoints.save(*saved[step])
         with contextlib.closing(disk.log(0)) as log:
             for row in memory.rows:
                 log.write(row)
+
+
+def is_there(source: Path, folder: Path, checkpoint: Weights) -> bool:
+    """Return whether a folder is that of a run, or a copy with this checkpoint."""
+    return folder.resolve() == source.resolve() or holds(folder, *checkpoint)
+
+
+def copy_run(source: Path, folder: Path) -> None:
+    """Copy the folder of a run; into itself is nothing to do.
+
+    Raises:
+      UserError: the new folder is not empty.
+    """
+    if folder.resolve() == source.resolve():
+        return
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"'{folder}' is not empty: give a new folder.")
+    shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".lock"))
+
+
+def holds(folder: Path, step: int, weights: Tree, info: Mapping[str, Any]) -> bool:
+    """Return whether a folder has this checkpoint: the step, with the same weights, trained on the same data."""
+    try:
+        there = read_info(folder / "checkpoints" / str(step))
+    except (OSError, ValueError):
+        return False
+    same_data = there.get("data_checksum") == info.get("data_checksum")
+    return same_data and there["checksums"].get("weights") == checksum(weights)

@@ -102,7 +102,7 @@ def train_run(
 def trained(experiment: Experiment, storage: Storage, which: str) -> TrainedRun:
     """Return the run at its "best" or "last" checkpoint."""
     parts = experiment.config, experiment.spec, experiment.model, experiment.objective
-    return TrainedRun(experiment, restored(*parts, storage.weights(which)))
+    return TrainedRun(experiment, restored(*parts, storage.weights(which), which))
 
 
 def _make_feed(experiment: Experiment) -> data.Feed:

@@ -1,0 +1,62 @@
+"""Where runs are saved, which data and checkpoint they are judged on, and which mistakes of data are answered."""
+
+import numpy as np
+import pytest
+
+import jaxvae
+from jaxvae import UserError
+from jaxvae.report import outputs
+
+TINY = {"network.hidden": (8,), "train.num_epochs": 2, "train.batch_size": 32, "train.steps_per_call": 5,
+        "train.eval_every_epochs": 1, "model.latent_dim": 3, "evaluate.nll_samples": 4, "figures.draw": False,
+        "evaluate.metrics": ""}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).integers(0, 256, (120, 4, 4), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def run(images):
+    return jaxvae.fit("vae", images, TINY, progress=False)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory, run):
+    folder = tmp_path_factory.mktemp("runs") / "mine"
+    run.save(folder)
+    run.save(folder)  # to its own folder, again
+    return folder
+
+
+def test_a_folder_of_another_run_with_the_same_settings_is_refused(images, run, saved):
+    other = jaxvae.fit("vae", images[::-1].copy(), TINY, progress=False)
+    assert other.config == run.config
+    with pytest.raises(UserError, match="holds another run: its settings are the same, but its data or its weights"):
+        other.save(saved)
+    np.testing.assert_array_equal(jaxvae.load(saved).encode(images), run.encode(images))
+
+
+def test_it_is_judged_on_the_data_and_the_checkpoint_that_are_asked_for(tmp_path, images, saved):
+    np.savez(tmp_path / "other.npz", x=images[:30])
+    last = jaxvae.load(saved, "last", data=images)
+    own, other = last.evaluate(), last.evaluate(data=str(tmp_path / "other.npz"))
+    assert own["checkpoint"]["which"] == "last"
+    assert jaxvae.load(saved, data=images).evaluate()["checkpoint"]["which"] == "best"
+    assert other["data"]["examples"]["test"] == 30
+    assert other["test"]["loss"] != own["test"]["loss"]
+    with pytest.raises(UserError, match=r"evaluate that of jaxvae.load\(folder, checkpoint=...\)"):
+        last.evaluate(checkpoint="best")
+
+
+def test_a_report_in_another_folder_comes_with_the_run(tmp_path, images, saved, monkeypatch):
+    monkeypatch.setattr(outputs, "finish", lambda run, workdir, timing: None)  # for speed
+    loaded = jaxvae.load(saved, data=images)
+    for _ in range(2):
+        assert loaded.report(tmp_path / "copy") == tmp_path / "copy" / "report.html"
+    np.testing.assert_array_equal(jaxvae.load(tmp_path / "copy").encode(images), loaded.encode(images))
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="is not empty"):
+        loaded.report(tmp_path / "taken")
