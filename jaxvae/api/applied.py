@@ -49,6 +49,7 @@ class Applied:
         z, shape = np.asarray(z, np.float32), self._model.latent_shape
         if z.shape[1:] not in (shape, (math.prod(shape),)):
             raise UserError(f"z has shape {z.shape}; the latents of this run are [N, {', '.join(map(str, shape))}].")
+        _check_some(z)
         z = z.reshape(-1, *shape)
         beside = () if context is None else (self._context(context, len(z)),)
         parts = (slice(i, i + BATCH) for i in range(0, len(z), BATCH))
@@ -112,6 +113,7 @@ class Applied:
 
     def _batches(self, x: Any, context: Any, mask: Any) -> Iterator[dict[str, Any]]:
         stored, mask = self._stored(x, mask)
+        _check_some(stored)
         fields = self._spec.context
         if context is None and fields and all(field.kind == "pixels" for field in fields):
             context = x  # the context is a part of the image
@@ -161,3 +163,11 @@ class Applied:
     @cached_property
     def _reconstruct(self):
         return jax.jit(lambda params, batch: reconstruct(self._model, params, **batch))
+
+
+def _check_some(x: np.ndarray) -> None:
+    """Raise UserError where there are no examples."""
+    if not len(x):
+        raise UserError(
+            f"There are no examples: the array has shape {x.shape}. Give at least one, [N, ...] with N > 0."
+        )

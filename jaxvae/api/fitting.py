@@ -20,6 +20,7 @@ from jaxvae.experiment.defaults import PARTS as PATHS
 from jaxvae.experiment.defaults import get_config, shared, sized_for_own
 from jaxvae.experiment.objects import described
 from jaxvae.experiment.parts import PARTS
+from jaxvae.experiment.plain import with_tuples
 from jaxvae.experiment.setup import setup
 from jaxvae.models import Model
 from jaxvae.objectives import Objective
@@ -114,7 +115,7 @@ def _base(what: Any, dataset: str) -> dict[str, Any]:
     if isinstance(what, ConfigDict):
         return what.copy_and_resolve_references().to_dict()
     if isinstance(what, Mapping):
-        return ConfigDict(what).to_dict()
+        return with_tuples(ConfigDict(what).to_dict())  # that of a loaded run has the lists of JSON
     raise UserError(
         f"fit got {type(what).__name__}: give the name of a config ('vae'), the result of a get_config(), or a pair "
         "(model, objective)."

@@ -52,6 +52,7 @@ def check_named(name: str, kind: str = "images", data_dir: str = "") -> None:
     if kind == "images":
         find_prepared(name, data_dir)
         return
+    _check_no_path(name, kind)
     raise UserError(
         f"data.kind is '{kind}', but no data of that kind has the name '{name}': take "
         f"{' or '.join(map(repr, BUNDLED[kind]))}, which is bundled, or set data.path to {WANTED[kind]}."
@@ -72,13 +73,16 @@ def find_prepared(name: str, data_dir: str = "") -> Path:
         return max(versions, key=lambda p: [int(n) if n.isdigit() else -1 for n in p.name.split(".")])
     if name == IN_MEMORY:
         raise _not_kept()
+    known = _names_of_tfds()
+    if name.partition("/")[0].partition(":")[0] not in known:
+        _check_no_path(name)
     prepared = sorted(p.parent.parent.name for p in root.glob("*/*/dataset_info.json"))
     here = f"'{root}' (there: {', '.join(prepared) or 'nothing'}; bundled: {', '.join(BUNDLED['images'])})"
     elsewhere = "set TFDS_DATA_DIR or data.data_dir to its folder, or data.path to your own file or folder"
-    known = _names_of_tfds()
     if known and name.partition("/")[0].partition(":")[0] not in known:
         near = difflib.get_close_matches(name, [*BUNDLED["images"], *prepared, *known], n=1, cutoff=0.6)
         hint = f"Did you mean '{near[0]}'? " if near else ""
+        hint = f"No file or folder '{name}' exists either, seen from '{Path.cwd()}'. " if "/" in name else hint
         raise UserError(
             f"There is no data set '{name}': it is neither bundled nor in {here}, and TFDS has none of this name. "
             f"{hint}Else {elsewhere}."
@@ -87,6 +91,16 @@ def find_prepared(name: str, data_dir: str = "") -> Path:
         f"The TFDS data set '{name}' is not prepared in {here}. Prepare it once with: pip install 'jaxvae[tfds]' && "
         f"tfds build {name} --data_dir={root} --file_format=array_record ; or {elsewhere}."
     )
+
+
+def _check_no_path(name: str, kind: str = "images") -> None:
+    """Raise UserError for the name of a data set that looks like a path: nothing is there."""
+    suffixes = {suffix for each in SUFFIXES.values() for suffix in each} | {".txt"}
+    if name.startswith(("/", ".", "~")) or name.lower().endswith(tuple(suffixes)):
+        raise UserError(
+            f"The file or folder '{name}' does not exist, seen from '{Path.cwd()}', and no data set has this name. "
+            f"Give the path of {WANTED[kind]}."
+        )
 
 
 def _not_kept() -> UserError:

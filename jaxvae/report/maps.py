@@ -102,7 +102,8 @@ def _thumbnails(run: TrainedRun, x: np.ndarray) -> np.ndarray | None:
 def scatter(run: TrainedRun, split: str) -> "Figure":
     """Draw the codes of a split by label; those of more than two dimensions in their plane."""
     codes, label = run.codes(split), run.split(split).label
+    names = "z[0]", "z[1]"
     if codes.shape[1] != 2:
         centre, axes, _ = plane(run)
-        codes = (codes - centre) @ np.asarray(axes).T
-    return plots.latent_scatter(codes, label, run.dataset.class_names)
+        codes, names = (codes - centre) @ np.asarray(axes).T, ("principal component 1", "principal component 2")
+    return plots.latent_scatter(codes, label, run.dataset.class_names, names)

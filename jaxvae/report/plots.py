@@ -82,13 +82,19 @@ def curve_limits(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[float, f
     return low - 0.05 * (high - low), high + 0.05 * (high - low) + 1e-6
 
 
-def latent_scatter(codes: np.ndarray, labels: np.ndarray | None, names: tuple[str, ...] = ()) -> "Figure":
+def latent_scatter(
+    codes: np.ndarray,
+    labels: np.ndarray | None,
+    names: tuple[str, ...] = (),
+    axes_names: tuple[str, str] = ("z[0]", "z[1]"),
+) -> "Figure":
     """Plot codes `[N, 2]`, with the colour and marker of their class.
 
     Args:
       codes: the posterior means of the test set, for example.
       labels: `[N]`, or None.
       names: of the labels 0, 1 ...; by default the labels themselves.
+      axes_names: what the two values are.
     """
     with style():
         made = figure(COLUMN, 2.8)
@@ -100,7 +106,7 @@ def latent_scatter(codes: np.ndarray, labels: np.ndarray | None, names: tuple[st
             shown = [names[one] if 0 <= one < len(names) else str(one) for one in classes.tolist()]
             (_ordered if is_ordered(len(classes)) else _classes)(axes, codes, index, shown)
         axes.set_aspect("equal")
-        name_axes(axes, "z[0]", "z[1]")
+        name_axes(axes, *axes_names)
     return made
 
 

@@ -147,7 +147,9 @@ class Recorder:
         select = self._settings["select"]
         rows = [(row["step"], selected(select, row)) for row in self._log.rows if row.get("split") == "validation"]
         scores = [(at, score) for at, score in rows if score is not None]
-        sentence = stopping.conclusion(self._progress, scores, select, self._settings["patience"], step)
+        sentence = stopping.conclusion(
+            self._progress, scores, select, self._settings["patience"], step, self._workdir is not None
+        )
         if sentence and (self.is_over() or not self._bar.disable):
             self._bar.write(sentence, file=sys.stderr)
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 LEAST_SHARE = 0.2  # of the gain in the third of training before: less is said to be no improvement
 LEAST_GAIN = 0.005  # of the whole gain: less is noise of the validation
 LEAST_VALIDATIONS = 6
+AGAIN = "fit it again with a larger train.num_epochs; only a run with a workdir goes on where it ended."
 
 
 class Progress(NamedTuple):
@@ -73,8 +74,9 @@ def still_improves(validations: Sequence[tuple[int, float]]) -> tuple[float, flo
 
 
 def conclusion(
-    progress: Progress, validations: Sequence[tuple[int, float]], select: str, patience: int, step: int
-) -> str:
+    progress: Progress, validations: Sequence[tuple[int, float]], select: str, patience: int, step: int,
+    goes_on: bool = True,
+) -> str:  # fmt: skip
     """Return a sentence at the end of training: why it stopped early, or that the metric still improves; else "".
 
     Args:
@@ -83,6 +85,7 @@ def conclusion(
       select: the setting `train.select`, whose metric the scores are; negated after a minus sign.
       patience: the setting `train.patience`.
       step: the number of steps done.
+      goes_on: whether the run can be resumed; one in memory cannot.
     """
     name = select.removeprefix("-")
     if progress.is_over(patience):
@@ -90,13 +93,12 @@ def conclusion(
         shown = "none was finite" if best is None else f"the best, {best:.6g}, was at step {progress.step}"
         return (
             f"Stopped early at step {step}: the validation {name} has not improved in {progress.since} validations; "
-            f"{shown}. A train.patience above {patience} lets the run go on from here."
+            f"{shown}. A train.patience above {patience} lets the run go on{' from here' * goes_on}."
         )
     if (found := still_improves(validations)) is None:
         return ""
     gain, share = found
     of = f", {share:.0%} of its gain in the third before" if math.isfinite(share) else ""
-    return (
-        f"The validation {name} still improves: by {gain:.3g} in the last third of training{of}. Train longer: the run "
-        "goes on from here with a larger train.num_epochs."
+    return f"The validation {name} still improves: by {gain:.3g} in the last third of training{of}. Train longer: " + (
+        "the run goes on from here with a larger train.num_epochs." if goes_on else AGAIN
     )

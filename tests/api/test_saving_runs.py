@@ -60,3 +60,29 @@ def test_a_report_in_another_folder_comes_with_the_run(tmp_path, images, saved, 
     (tmp_path / "taken" / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match="is not empty"):
         loaded.report(tmp_path / "taken")
+
+
+def test_no_examples_are_refused(images, run):
+    calls = (run.encode, run.reconstruct, run.log_likelihood, run.impute)
+    for call, empty in [*((call, images[:0]) for call in calls), (run.decode, np.zeros((0, 3)))]:
+        with pytest.raises(UserError, match=r"There are no examples: the array has shape \(0, "):
+            call(empty)
+
+
+@pytest.mark.parametrize("name", ["mine.npz", "./here/mine", "here/mine.csv"])
+def test_a_missing_file_is_said_to_be_missing(name, run):
+    said = f"'{name}' does not exist, seen from .* Give the path of arrays"
+    with pytest.raises(UserError, match=said):
+        jaxvae.fit("vae", name)
+    with pytest.raises(UserError, match=f"evaluate.data is '{name}', which cannot be used: .*{said}"):
+        run.evaluate(data=name)
+
+
+def test_the_plane_of_three_latents_is_of_principal_components(run):
+    axes = run.plot_latents().axes[0]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("principal component 1", "principal component 2")
+
+
+def test_the_settings_of_a_loaded_run_train_another(images, run, saved):
+    again = jaxvae.fit(jaxvae.load(saved).config, images, progress=False)
+    np.testing.assert_array_equal(again.encode(images), run.encode(images))

@@ -81,6 +81,10 @@ def test_a_sentence_names_the_metric_and_what_to_do():
         Progress(), exponential(0.1), "loss", 0, 12
     )
     assert conclusion(Progress(3.0, 7, 2), [], "loss", 0, 30) == ""
+    in_memory = conclusion(Progress(), exponential(0.1), "loss", 0, 12, goes_on=False)
+    assert in_memory.endswith(
+        "fit it again with a larger train.num_epochs; only a run with a workdir goes on where it ended."
+    )
 
 
 def launched(workdir, *argv):
