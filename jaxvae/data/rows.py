@@ -22,6 +22,14 @@ def rows_of(table: Sequence[Column], x: np.ndarray) -> dict[str, np.ndarray]:
     return {column.name: _decoded(column, values) for column, values in zip(table, x.T, strict=True)}
 
 
+def with_gaps(columns: Mapping[str, np.ndarray], mask: np.ndarray | None) -> dict[str, np.ndarray]:
+    """Put None where the mask `[N, D]` is False: an empty cell of a file."""
+    if mask is None:
+        return dict(columns)
+    pairs = zip(columns.items(), mask.T, strict=True)
+    return {name: np.where(observed, np.asarray(array, object), None) for (name, array), observed in pairs}
+
+
 def as_frame(columns: Mapping[str, np.ndarray]) -> Any:
     """Return a data frame of pandas, where it is installed; else the dictionary of columns."""
     return require("pandas").DataFrame(dict(columns)) if find_spec("pandas") else dict(columns)

@@ -3,7 +3,7 @@
 The checks run before training.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.optional import require
 from jaxvae.common.places import BUNDLED, find_prepared
 from jaxvae.common.types import Array, Key
+from jaxvae.data.missing import has_missing
 from jaxvae.evaluation.of_run import num_rows, rows
 from jaxvae.evaluation.progress import progress
 from jaxvae.evaluation.run_features import run_features
@@ -32,6 +33,14 @@ from jaxvae.runs.trained_run import BATCH, TrainedRun, some_rows
 PCA_DIM, PCA_FIT = 50, 10_000  # components, and training images for their fit
 OUTLIER_SAMPLES = 50  # draws of z per example
 NEIGHBOUR = 5  # k of precision, recall, density and coverage
+NEEDS: dict[str, tuple[Callable[[Experiment], bool], str]] = {
+    "images": (lambda e: len(e.dataset.shape) == 3, "images [height, width, channels]"),
+    "complete": (
+        lambda e: not (has_missing(e.dataset.train) or has_missing(e.dataset.test)),
+        "data of which no value is missing or the pixel of a context: it compares whole examples",
+    ),
+    "outliers": (lambda e: bool(e.config["evaluate"]["outliers"]), "another data set in evaluate.outliers"),
+}
 
 
 def frechet(run: TrainedRun) -> dict[str, Any]:

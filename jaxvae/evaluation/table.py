@@ -75,9 +75,7 @@ NEEDS: dict[str, tuple[Callable[[Experiment], bool], str]] = {
     "labels": (lambda e: e.dataset.test.label is not None, "labels, which the data lacks"),
     "factors": (lambda e: e.dataset.test.factors is not None, "true factors, which the data lacks"),
     "values": (lambda e: not e.spec.sequence, "data other than text or music"),
-    "images": (lambda e: len(e.dataset.shape) == 3, "images [height, width, channels]"),
-    **{**of_tables.NEEDS, **imputation.NEEDS},
-    "outliers": (lambda e: bool(e.config["evaluate"]["outliers"]), "another data set in evaluate.outliers"),
+    **{**of_tables.NEEDS, **imputation.NEEDS, **of_data.NEEDS},
 }
 
 NUM = ("evaluate.max_examples",)
@@ -97,13 +95,15 @@ METRICS: dict[str, Metric] = {
         name: Metric(score, needs, enough=of_factors.check_rows, settings=NUM)
         for name, (score, needs) in of_factors.FACTOR_SCORES.items()
     },
-    "frechet": Metric(of_data.frechet, ("values",), of_data.check_features, settings=GENERATED),
-    "prdc": Metric(of_data.prdc, ("values",), of_data.check_features, of_data.check_prdc_rows, GENERATED),
+    "frechet": Metric(of_data.frechet, ("values", "complete"), of_data.check_features, settings=GENERATED),
+    "prdc": Metric(of_data.prdc, ("values", "complete"), of_data.check_features, of_data.check_prdc_rows, GENERATED),
     **{
         name: Metric(score, needs, enough=of_tables.check_rows, settings=of_tables.SETTINGS)
         for name, (score, needs) in of_tables.TABLE_SCORES.items()
     },
-    "fidelity": Metric(of_data.reconstruction_fidelity, ("images",), enough=of_data.check_ssim_installed, settings=NUM),
+    "fidelity": Metric(
+        of_data.reconstruction_fidelity, ("images", "complete"), enough=of_data.check_ssim_installed, settings=NUM
+    ),
     "imputation": Metric(imputation.imputation, ("hidden", "likelihood"), settings=NUM),
     "outliers": Metric(
         of_data.outliers, ("outliers", "values"), of_data.check_outliers, settings=("evaluate.outliers", *NUM)

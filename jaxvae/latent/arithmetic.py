@@ -15,7 +15,8 @@ from jaxvae.common.types import Array, Params
 from jaxvae.distributions.kl import kl_by_group
 from jaxvae.distributions.structure import normal_factors
 from jaxvae.latent.geodesics import decode_path
-from jaxvae.models.base import Model, centre
+from jaxvae.models.base import Model, centre, encode_batch
+from jaxvae.models.facts import with_mask
 from jaxvae.models.sampling import reconstruct
 
 DRAWS = 4096  # to estimate the standard deviations of a prior without closed-form ones
@@ -85,13 +86,13 @@ def analogy(a: Array, b: Array, c: Array) -> Array:
     return c + (b - a)
 
 
-def kl_per_dimension(model: Model, params: Params, x: Array) -> Array:
-    """KL(q(z_d|x) || p(z_d)) in closed form, `[D]` nats, averaged over x `[N, *data_shape]`.
+def kl_per_dimension(model: Model, params: Params, x: Array, mask: Array | None = None) -> Array:
+    """KL(q(z_d|x) || p(z_d)) in closed form, `[D]` nats, averaged over x `[N, *data_shape]`, observed in its mask.
 
     Raises:
       UserError: no closed form by dimension is known for this pair of posterior and prior.
     """
-    groups = kl_by_group(model.encode(params, x), model.prior(params))
+    groups = kl_by_group(encode_batch(model, params, with_mask(x, mask)), model.prior(params))
     if len(groups) != model.latent_shape[0]:
         raise UserError(
             "This posterior's KL is not a sum over latent variables. 'order_dimensions' takes the variances of the "
@@ -101,19 +102,21 @@ def kl_per_dimension(model: Model, params: Params, x: Array) -> Array:
 
 
 @partial(jax.jit, static_argnums=0)
-def information_per_dimension(model: Model, params: Params, x: Array) -> tuple[Array, Array]:
+def information_per_dimension(model: Model, params: Params, x: Array, mask: Array | None = None) -> tuple[Array, Array]:
     """Measure how informative each dimension of z is about x `[N, *data_shape]`: `([D], bool [] whether in nats)`.
 
     By `kl_per_dimension` in nats, or without a closed form by the variance of the posterior's centres.
+    The `mask` is bool of x's shape, True where a value is observed.
 
     Raises:
       UserError: latents that are not in R^n.
     """
     require_euclidean(model, "An order of dimensions")
     try:
-        return kl_per_dimension(model, params, x), jnp.asarray(True)
+        return kl_per_dimension(model, params, x, mask), jnp.asarray(True)
     except UserError:
-        return jnp.var(centre(model.encode(params, x)).reshape(len(x), -1), axis=0), jnp.asarray(False)
+        codes = centre(encode_batch(model, params, with_mask(x, mask)))
+        return jnp.var(codes.reshape(len(x), -1), axis=0), jnp.asarray(False)
 
 
 @partial(jax.jit, static_argnums=0)

@@ -6,7 +6,8 @@ from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Array, Params
 from jaxvae.latent.charts import along, chart, slerp
 from jaxvae.latent.geodesics import decode_path, geodesic
-from jaxvae.models.base import Model, centre
+from jaxvae.models.base import Model, centre, encode_batch
+from jaxvae.models.facts import with_mask
 
 PATHS = ("linear", "spherical", "geodesic")
 
@@ -27,6 +28,7 @@ def interpolate(
     path: str = "linear",
     steps: int = 500,
     learning_rate: float = 0.01,
+    masks: tuple[Array | None, Array | None] = (None, None),
 ) -> Curve:
     """Interpolate between the posterior's centres of x_a and x_b, both `[B, *data_shape]`, by `num` points.
 
@@ -40,6 +42,7 @@ def interpolate(
         hyperbolic line. "spherical": `slerp`, in R^n or on the sphere. "geodesic": shortest for the decoder.
       steps: of the geodesic's optimiser.
       learning_rate: of the geodesic's optimiser, relative to the distance of the ends.
+      masks: of x_a and x_b, bool of their shape, True where a value is observed; None where all are.
 
     Raises:
       UserError: discrete latents, an unknown path or one that leaves the space, num below 2, or x of another shape.
@@ -50,7 +53,8 @@ def interpolate(
                 f"An interpolation got inputs of shapes {list(x_a.shape)} and {list(x_b.shape)}; both must be "
                 f"[batch, {', '.join(map(str, model.data_shape))}]."
             )
-    z_a, z_b = (centre(model.encode(params, x)) for x in (x_a, x_b))
+    ends = map(with_mask, (x_a, x_b), masks)
+    z_a, z_b = (centre(encode_batch(model, params, end)) for end in ends)
     if path == "geodesic":
         z = geodesic(model, params, z_a, z_b, num, steps, learning_rate)
     elif path in PATHS:

@@ -14,6 +14,11 @@ def as_batch(given: Any) -> Batch:
     return given if isinstance(given, dict) else {"x": given}
 
 
+def with_mask(x: Array, mask: Array | None) -> Batch:
+    """Return a batch of x and its mask, if it has one."""
+    return {"x": x} if mask is None else {"x": x, "mask": mask}
+
+
 class Latent(NamedTuple):
     """Facts about z and q(z|x).
 

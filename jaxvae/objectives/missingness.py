@@ -27,6 +27,12 @@ def not_miwae(model: Model, kl: KLWeight, num_samples: int) -> Objective:
     Raises:
       UserError: draws from the likelihood have no gradient.
     """
+    if model.likelihood.of_columns:
+        raise UserError(
+            "objective.not_missing_at_random needs gradients through draws of the missing values, but draws of "
+            "categories and counts, which the likelihood 'columns' can have, are steps without one: take the "
+            "likelihood 'gaussian' with data.kind=images (any arrays) where all columns are real, or leave it False."
+        )
     if model.likelihood.is_discrete or not (model.likelihood.is_density and model.likelihood.is_product):
         raise UserError(
             "objective.not_missing_at_random needs gradients through draws of the missing values, so a density of real "

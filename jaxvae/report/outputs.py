@@ -12,7 +12,7 @@ import numpy as np
 from jaxvae import tools
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Params
-from jaxvae.data.rows import rows_of, write_columns
+from jaxvae.data.rows import rows_of, with_gaps, write_columns
 from jaxvae.data.spec import DataSpec, viewed
 from jaxvae.data.wanted import said, with_pixels
 from jaxvae.evaluation.adding import added, is_sound
@@ -110,6 +110,8 @@ def write_reconstructions(experiment: Experiment, workdir: Path, params: Params)
     rows, names = reconstructions(experiment, params, experiment.config["sample"]["num"]), ("x", "reconstruction")
     if table := experiment.spec.table:
         given, made = (rows_of(table, rows[:, i]) for i in range(2))
+        mask = experiment.dataset.test.mask
+        given = with_gaps(given, None if mask is None else mask[: len(rows)])
         both = given | {f"{name} reconstructed": array for name, array in made.items()}
         _write_rows(workdir / "reconstructions", experiment.config, both)
         return

@@ -83,8 +83,9 @@ def _impute(run: TrainedRun) -> Outcome:
 
 def _explorer(run: TrainedRun) -> dict[str, Any]:
     centre, axes, spans = plane(run)
-    codes, x = run.codes("test"), run.x("test", run.some("test", POINTS))
-    measured, in_nats = map(np.asarray, information_per_dimension(run.model, run.params, x))
+    codes, batch = run.codes("test"), run.batch("test", run.some("test", POINTS))
+    found = information_per_dimension(run.model, run.params, batch["x"], batch.get("mask"))
+    measured, in_nats = map(np.asarray, found)
     low, high = np.minimum(codes.min(axis=0), -3), np.maximum(codes.max(axis=0), 3)
     if len(centre) == 2:  # the plane is all of z
         spans = np.maximum(-low, high)

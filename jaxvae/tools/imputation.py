@@ -41,7 +41,7 @@ def impute(
     Args:
       run: the run.
       method: "metropolis" (exact in the limit), "pseudo_gibbs" or "importance", see `imputation`; "auto" is the
-        last for a model that was trained on incomplete data, else the first.
+        last for a table and for a model that was trained on incomplete data, else the first.
       mask: which values are missing: "own", those of the data; "middle" (rows), "top", "bottom", "left", "right",
         "random", or an `.npy` file of a bool array that broadcasts to `[N, *data_shape]`, True where a value is
         observed; "auto" is "own" where values of the data are missing, else "middle".
@@ -81,6 +81,12 @@ def impute(
             "so the tool 'impute' has nothing to hide. Take --mode=sample --config.sample.context=IMAGES.npy for "
             "predictions, or Run.impute where values of the others are known."
         )
+    is_table = run.model.likelihood.of_columns
+    if is_table and method in METHODS:
+        raise UserError(
+            f"The method '{method}' averages the draws of a chain, but a mean of the numbers of categories is none of "
+            "them: take tool.method=importance for tables, which gives the likeliest category."
+        )
     rows = run.some("test", num)
     x, known = jnp.asarray(run.x("test", rows)), run.split("test").mask
     known = np.ones(x.shape, bool) if known is None else known[rows]
@@ -89,7 +95,7 @@ def impute(
     if not missing.any():
         raise UserError("The mask marks every value as observed: there is nothing to impute.")
     key, nll_key = jax.random.split(run.key("impute"))
-    name = method if method != AUTO else "importance" if run.model.mask_input else "metropolis"
+    name = method if method != AUTO else "importance" if is_table or run.model.mask_input else "metropolis"
     if name == "importance":
         found = imputation.importance_imputation(run.model, run.params, key, x, observed, samples, num_draws=1)
         sample, quality = found.draws[0], {"effective_samples": float(jnp.mean(found.effective))}

@@ -1,6 +1,7 @@
 """Walk through the latent space: between examples, along dimensions, along attribute vectors."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -41,14 +42,15 @@ def interpolate(run: TrainedRun, num: int = 8, steps: int = 9, path: str = "line
             f"The tool 'interpolate' got first={first} and num={num}, but a pair needs two test examples from `first` "
             f"on, and the test set has the examples 0 to {size - 1}: take a lower `first`."
         )
-    x = run.x("test", first + 2 * pairs)[first:]
+    batch = run.batch("test", first + 2 * pairs)
+    x, mask = batch["x"][first:], batch["mask"][first:] if "mask" in batch else None
 
     @jax.jit
-    def walk(params: Params, x_a: Array, x_b: Array) -> tuple[latent.Curve, Array]:
-        curve = latent.interpolate(run.model, params, x_a, x_b, steps, path)
+    def walk(params: Params, x_a: Array, x_b: Array, *masks: Any) -> tuple[latent.Curve, Array]:
+        curve = latent.interpolate(run.model, params, x_a, x_b, steps, path, masks=masks)
         return curve, jnp.mean(latent.curve_length(curve.mean))
 
-    curve, length = walk(run.params, x[::2], x[1::2])
+    curve, length = walk(run.params, x[::2], x[1::2], *((None, None) if mask is None else (mask[::2], mask[1::2])))
     rows = np.concatenate([x[::2, None], curve.mean, x[1::2, None]], axis=1)
     title = f"between two test examples x and y, {path} path"
     shares = (f"{round(share, 2):g}" for share in np.linspace(0, 1, steps))
@@ -78,8 +80,9 @@ def traverse(run: TrainedRun, index: int = 0, num: int = 12, steps: int = 11, sp
         span=(span, POSITIVE),
     )  # fmt: skip
     chosen(run, "traverse", index=index)
-    examples = run.x("test", run.some("test", CODES))
-    measured, in_nats = map(np.asarray, arithmetic.information_per_dimension(run.model, run.params, examples))
+    batch = run.batch("test", run.some("test", CODES))
+    found = arithmetic.information_per_dimension(run.model, run.params, batch["x"], batch.get("mask"))
+    measured, in_nats = map(np.asarray, found)
     order, is_kl = np.argsort(-measured, stable=True)[:num], bool(in_nats)
     z = run.codes("test")[index].reshape(run.model.latent_shape)
     walk = partial(arithmetic.traversal, run.model, dims=order.tolist(), span=span, num=steps)

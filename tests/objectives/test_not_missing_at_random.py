@@ -11,11 +11,12 @@ import optax
 import pytest
 from scipy import special
 
-from jaxvae import likelihoods, objectives
+from jaxvae import likelihoods, networks, objectives, posteriors, priors
+from jaxvae.common.columns import Column
 from jaxvae.common.errors import UserError
 from jaxvae.distributions.missingness import MISSINGNESS, self_masking_log_prob
 from jaxvae.latent.imputation import importance_imputation
-from jaxvae.models import Data, Latent, Model
+from jaxvae.models import Data, Latent, Model, make_model
 
 SLOPE, NOISE = np.array([1.0, 0.7]), 0.3  # x = SLOPE z + N(0, NOISE)
 HIDES = {"weight": np.array([0.0, -3.0]), "bias": np.array([4.0, 0.5])}  # the second value hides where it is large
@@ -145,5 +146,11 @@ def test_a_missing_value_has_no_gradient_and_what_has_none_is_refused():
     assert np.all(np.isfinite(found))
     with pytest.raises(UserError, match="take the likelihood 'gaussian' or 'laplace'"):
         objectives.iwae(tools.small(), num_samples=3, not_missing_at_random=True)
+    table = make_model(
+        posteriors.diagonal_gaussian(2), priors.standard_normal(2), likelihoods.columns((Column("a", "real"),)),
+        networks.mlp((4,)), data_shape=(1,),
+    )  # fmt: skip
+    with pytest.raises(UserError, match="categories and counts, which the likelihood 'columns' can have"):
+        objectives.iwae(table, num_samples=3, not_missing_at_random=True)
     with pytest.raises(UserError, match="gradient=pathwise"):
         objectives.iwae(tools.small(likelihoods.gaussian), gradient="dreg", not_missing_at_random=True)

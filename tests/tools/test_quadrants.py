@@ -58,3 +58,9 @@ def test_values_that_are_missing_elsewhere_are_imputed(run):
     _, where = imputing.hidden(run._trained, "test", np.arange(3))
     assert where.any()
     assert not where[SEEN].any()
+
+
+def test_metrics_of_whole_examples_are_left_out(whole, run):
+    for each, metric in ((whole, "frechet"), (whole, "prdc"), (run, "fidelity")):
+        with pytest.raises(UserError, match=f"{metric}.*no value is missing or the pixel of a context"):
+            each.evaluate(metric)

@@ -10,7 +10,8 @@ from jaxvae.common.ranges import check, within
 from jaxvae.common.types import Key, Params
 from jaxvae.distributions.spaces import Space
 from jaxvae.latent.samplers.base import Codes, Draw, Sampler, compiled
-from jaxvae.models.base import Model, centre
+from jaxvae.models.base import Model, centre, encode_batch
+from jaxvae.models.facts import with_mask
 from jaxvae.models.sampling import draw_prior
 
 AT_A_TIME = 64  # draws from posteriors; under a VampPrior each draws from all components
@@ -55,7 +56,11 @@ def pseudo_inputs(components: int = 500) -> Sampler:
                 f"The sampler 'pseudo_inputs' got components={components}, but there are only {len(codes.inputs)} "
                 "training examples: take fewer."
             )
-        inputs = None if learned else jnp.asarray(codes.inputs[:components])
+        inputs: Any = None
+        if not learned:
+            inputs = with_mask(
+                *(None if a is None else jnp.asarray(a[:components]) for a in (codes.inputs, codes.masks))
+            )
         space = model.latent.space
 
         def draw(tree, key, num, temperature):
@@ -68,7 +73,8 @@ def pseudo_inputs(components: int = 500) -> Sampler:
                 if learned:  # the prior holds the posteriors of all pseudo-inputs together
                     q, index = mixture.component_distribution, mixture.mixing_distribution.sample(choice)
                 else:
-                    q, index = model.encode(params, inputs[jax.random.randint(choice, (), 0, len(inputs))]), ...
+                    row = jax.random.randint(choice, (), 0, len(inputs["x"]))
+                    q, index = encode_batch(model, params, {name: array[row] for name, array in inputs.items()}), ...
                 z, middle = q.sample(noise), centre(q)
                 return (middle + temperature * (z - middle) if space.is_linear else z)[index]
 
