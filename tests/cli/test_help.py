@@ -89,7 +89,7 @@ def test_help_of_metrics_says_what_each_needs(helped):
     for name in METRICS:
         assert len(text.partition(f"\n\n{name}\n")[2].partition("\n\n")[0].split()) > 3, name
     assert "Needs true factors." in unwrapped(text)
-    assert "Needs images [height, width, channels]." in unwrapped(text)
+    assert "Needs images [height, width, channels] and data of which no value is missing" in unwrapped(text)
 
 
 def test_help_of_configs_shows_the_first_line_of_each(helped):
