@@ -26,8 +26,10 @@ def with_gaps(columns: Mapping[str, np.ndarray], mask: np.ndarray | None) -> dic
     """Put None where the mask `[N, D]` is False: an empty cell of a file."""
     if mask is None:
         return dict(columns)
-    pairs = zip(columns.items(), mask.T, strict=True)
-    return {name: np.where(observed, np.asarray(array, object), None) for (name, array), observed in pairs}
+    gaps = {name: np.asarray(array, object).copy() for name, array in columns.items()}
+    for array, observed in zip(gaps.values(), mask.T, strict=True):
+        array[~observed] = None
+    return gaps
 
 
 def as_frame(columns: Mapping[str, np.ndarray]) -> Any:

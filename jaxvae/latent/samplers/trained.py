@@ -58,9 +58,8 @@ def pseudo_inputs(components: int = 500) -> Sampler:
             )
         inputs: Any = None
         if not learned:
-            inputs = with_mask(
-                *(None if a is None else jnp.asarray(a[:components]) for a in (codes.inputs, codes.masks))
-            )
+            masks = None if codes.masks is None else jnp.asarray(codes.masks[:components])
+            inputs = with_mask(jnp.asarray(codes.inputs[:components]), masks)
         space = model.latent.space
 
         def draw(tree, key, num, temperature):
