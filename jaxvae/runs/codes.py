@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxvae.common.optional import require
 from jaxvae.common.types import Array, Params
+from jaxvae.data.rows import write_columns
 from jaxvae.distributions.structure import moments
 from jaxvae.models.base import centre, encode_batch
 from jaxvae.models.facts import Batch
@@ -96,8 +97,7 @@ def write_parquet(path: Path, codes: Codes) -> None:
     Raises:
       UserError: pyarrow is missing.
     """
-    table = require("pyarrow").table({name: np.ascontiguousarray(array) for name, array in columns_of(codes).items()})
-    require("pyarrow.parquet").write_table(table, path)
+    write_columns(path, columns_of(codes))
 
 
 def columns_of(codes: Codes) -> dict[str, np.ndarray]:
