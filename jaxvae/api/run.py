@@ -41,7 +41,7 @@ Rows = list[dict[str, Any]]
 class Run:
     """A trained model with all that prepares its data: the result of `jaxvae.fit` and `jaxvae.load`.
 
-    Data goes in as it came (uint8 images, a data frame, values in their own units) and comes out likewise.
+    Data goes in as it came (uint8 images, counts, a data frame), and values leave in its range: see `data.spec.viewed`.
 
     Attributes:
       model: `model.encode(params, x)` and so on, for preprocessed x.
@@ -105,7 +105,7 @@ class Run:
     def sample(
         self, num: int = 64, seed: int | None = None, temperature: float = 1.0, context: Any = None
     ) -> np.ndarray:
-        """Sample new data `[num, *data_shape]`, in its own units, with the sampler of the settings.
+        """Sample new data `[num, *data_shape]` by the settings' sampler: means of p(x|z), of counts and tables draws.
 
         A conditional model samples `num` examples at each of M contexts, `[M * num, *data_shape]`.
 
@@ -130,9 +130,9 @@ class Run:
     def log_likelihood(
         self, x: Any, num_samples: int = 100, seed: int = 0, context: Any = None, mask: Any = None
     ) -> np.ndarray:
-        """Estimate log p(x) from below by importance weighting, `[N]` nats in the data's own units.
+        """Estimate log p(x) from below by importance weighting, `[N]` nats; with a mask that of the observed values.
 
-        `num_samples` is K of `metrics.likelihood.importance_nll`. A mask makes it that of the observed values.
+        A density is per unit of the data, of pixels per unit of `data.pixel_range`. `num_samples` is K, the draws of z.
 
         Raises:
           UserError: posterior or likelihood is not a density.

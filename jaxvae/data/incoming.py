@@ -203,16 +203,24 @@ def _floats(spec: DataSpec, x: np.ndarray) -> np.ndarray:
 
 
 def _whole(spec: DataSpec, settings: Mapping[str, Any], x: np.ndarray) -> np.ndarray:
-    """Convert to whole numbers; floats must be whole, and not images in [0, 1] where the run's are in [0, 255]."""
+    """Convert to whole numbers, or to floats where these are scaled.
+
+    Pixels between whole numbers, as a run returns them, are rounded, but images in [0, 1] are refused where the run's
+    are in [0, 255]. Counts must be whole: their logarithms, say, would look like counts.
+    """
     greatest, least = (float(x.max()), float(x.min())) if x.size else (0.0, 0.0)
-    is_whole = x.dtype.kind != "f" or (bool((x == np.rint(x)).all()) and (greatest > 1 or spec.max_value <= 1))
+    is_whole = x.dtype.kind != "f" or bool((x == np.rint(x)).all())
     # Unlike those of pixels, the greatest count of the training data bounds no others.
-    is_counts = spec.dtype == "int32" and (spec.scale or not settings["pixel_range"])
-    bound = np.inf if is_counts else spec.max_value
-    if not is_whole or least < 0 or greatest > bound:
-        kind = "" if is_whole or x.dtype.kind != "f" else "floats "
-        raise UserError(f"The data holds {kind}values from {least:.4g} to {greatest:.4g}; {_expected(spec)}.")
-    return x.astype(spec.dtype)
+    bound = spec.max_value if spec.has_bound(settings) else np.inf
+    are_counts = not settings["pixel_range"] and not spec.scale
+    fits = is_whole if are_counts else x.dtype.kind != "f" or not 0 < greatest <= 1 < spec.max_value
+    if not fits or least < 0 or greatest > bound:
+        kind = "" if fits else "floats "
+        hint = " Round means of counts first, numpy.rint(x)." if are_counts and not fits and greatest > 1 else ""
+        raise UserError(f"The data holds {kind}values from {least:.4g} to {greatest:.4g}; {_expected(spec)}.{hint}")
+    if is_whole:
+        return x.astype("int32" if greatest > spec.max_value else spec.dtype)  # 300 where the run's counts are bytes
+    return x.astype(np.float32) if spec.scale else np.rint(x).astype(spec.dtype)
 
 
 def _sequences(spec: DataSpec, settings: Mapping[str, Any], x: Any) -> np.ndarray:

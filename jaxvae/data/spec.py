@@ -74,6 +74,11 @@ class DataSpec(NamedTuple):
         return bool(self.value_range)
 
     @property
+    def greatest(self) -> float:
+        """Greatest possible value of data that is not real, as it came: 255 of 8-bit images."""
+        return self.max_value or self.stored_range[1]
+
+    @property
     def log_scale(self) -> float:
         """Sum of log(scale) over the entries of one example: log p(own units) = log p(model's units) - log_scale."""
         if not self.scale:
@@ -94,6 +99,10 @@ class DataSpec(NamedTuple):
         """Sum log(scale) over the observed entries of each example: mask `[N, *shape]` to `[N]`."""
         logs = np.log(self.scale) if self.scale else np.zeros(self.shape[-1])
         return np.where(mask, logs, 0.0).reshape(len(mask), -1).sum(axis=1)
+
+    def has_bound(self, settings: Mapping[str, Any]) -> bool:
+        """Return whether whole numbers have a greatest value, as pixels do; counts, also scaled ones, have none."""
+        return bool(settings["pixel_range"]) and not (self.scale and self.dtype == "int32")
 
     def pixel_range(self, config: Mapping[str, Any]) -> tuple[float, ...]:
         """Least and greatest value after preprocessing: `data.pixel_range`, or as stored where that is ()."""
@@ -126,7 +135,7 @@ def preprocess_of(config: Mapping[str, Any], spec: DataSpec) -> Callable:
       UserError: see `make_preprocess`.
     """
     settings = config["data"]
-    stored_max = 1.0 if settings["binarization"] in FIXED else spec.max_value or spec.stored_range[1]
+    stored_max = 1.0 if settings["binarization"] in FIXED else spec.greatest
     bounds = spec.value_range if spec.is_clipped else ()
     return make_preprocess(
         stored_max, settings["binarization"], settings["pixel_range"], spec.shift, spec.scale, bounds
@@ -134,34 +143,49 @@ def preprocess_of(config: Mapping[str, Any], spec: DataSpec) -> Callable:
 
 
 def viewed(config: Mapping[str, Any], spec: DataSpec, x: Any) -> np.ndarray:
-    """Convert inputs or outputs of the model for files.
+    """Convert inputs or outputs of the model to the data's own units, the range it came in.
 
-    Pixels, and counts as pixels, to [0, 1], clipped; scaled data and floats of any range to the data's own units, not
-    clipped; tokens and frames to whole numbers.
+    Pixels become floats from 0 to the greatest value of their type, 255 of 8-bit images, also where they were
+    binarised; floats in [0, 1] stay there; counts are counts; all of these are clipped. Other real values are not
+    clipped. Tokens and frames become whole numbers.
     """
     if spec.sequence:
         return np.asarray(x).round().astype(np.int32)
     x = np.asarray(x, np.float32)
-    if not spec.is_real:
-        return to_unit_range(x, spec.pixel_range(config))
-    return spec.unscaled(x)
+    if spec.is_real:
+        own = spec.unscaled(x)
+        if spec.dtype == "float32":
+            return own
+    else:
+        low, high = spec.pixel_range(config)
+        own = (x - np.float32(low)) * np.float32(spec.greatest / (high - low))
+    return own.clip(0.0, spec.greatest if spec.has_bound(config["data"]) else np.inf)
 
 
 def completed(
     config: Mapping[str, Any], spec: DataSpec, stored: np.ndarray, observed: np.ndarray, imputed: np.ndarray
 ) -> np.ndarray:
-    """Convert rows with imputed values as `viewed` does, `[..., N, *shape]`; observed real values are those stored."""
-    found = viewed(config, spec, imputed)
-    return np.where(observed, np.asarray(stored, np.float32), found) if spec.is_real else found
+    """Convert rows with imputed values as `viewed` does, `[..., N, *shape]`; observed values are those stored."""
+    binarized = config["data"]["binarization"] in FIXED
+    given = np.asarray(stored, np.float32) * np.float32(spec.greatest if binarized else 1.0)
+    return np.where(observed, given, viewed(config, spec, imputed))
 
 
 def shown(spec: DataSpec, x: np.ndarray) -> np.ndarray:
     """Convert `viewed` data to [0, 1], clipped, for pictures; sequences are unchanged."""
-    if not spec.is_real:
+    if spec.sequence:
         return x
-    if spec.dtype != "float32":  # whole numbers have a range of their own, before the scaling
-        return to_unit_range(x, (0.0, spec.max_value))
-    return to_unit_range(spec.scaled(x), spec.value_range)
+    if spec.is_real and spec.dtype == "float32":
+        return to_unit_range(spec.scaled(x), spec.value_range)
+    return to_unit_range(x, (0.0, spec.greatest))
+
+
+def compared(config: Mapping[str, Any], spec: DataSpec, x: Any) -> np.ndarray:
+    """Convert inputs or outputs of the model for distances: pixels to [0, 1], clipped; real values are unchanged."""
+    if spec.sequence:
+        return viewed(config, spec, x)
+    x = np.asarray(x, np.float32)
+    return x if spec.is_real else to_unit_range(x, spec.pixel_range(config))
 
 
 def fitted(spec: DataSpec, dataset: Dataset, support: tuple[float, float] | None) -> tuple[DataSpec, tuple[str, ...]]:

@@ -85,7 +85,7 @@ def with_pixels(spec: DataSpec, x: np.ndarray, context: np.ndarray | None) -> np
     for field, part in zip(spec.context, parts(spec.context, rows), strict=True):
         if field.kind == "pixels":
             place = (slice(None), *region(field.name, x.shape[1:3]))
-            x[place] = part.reshape(x[place].shape) * (spec.max_value if spec.is_real else 1.0)
+            x[place] = part.reshape(x[place].shape) * spec.greatest
     return x
 
 

@@ -37,7 +37,7 @@ class Likelihood(NamedTuple):
       output_size: number of decoder outputs of an example, where it does not follow from `outputs_per_value`; else 0.
       input_size: length of the encoder's input, where it differs from x; 0 where it has x's shape.
       fill: value of x, or D values, that `encoder_input` maps to 0: the encoder gets them in place of missing ones.
-      samples_draw: whether samples are draws from p(x|z) instead of its means, which categories do not have.
+      samples_draw: whether samples are draws from p(x|z) instead of its means, which are not counts or categories.
       of_columns: whether it is built for the columns of a table.
     """
 

@@ -36,6 +36,7 @@ def poisson(link: str = "exp") -> Likelihood:
         support=COUNTS,
         is_discrete=True,
         encoder_input=jnp.log1p,
+        samples_draw=True,
     )
 
 
@@ -64,7 +65,10 @@ def negative_binomial(data_shape: tuple[int, ...], link: str = "exp", zero_infla
         base = NegativeBinomial(log_mean(outputs[..., 0]), log_concentration)
         return dist.ZeroInflatedDistribution(base, gate_logits=outputs[..., 1])
 
-    return Likelihood(init, build, 2 if zero_inflated else 1, support=COUNTS, is_discrete=True, encoder_input=jnp.log1p)
+    return Likelihood(
+        init, build, 2 if zero_inflated else 1, support=COUNTS, is_discrete=True, encoder_input=jnp.log1p,
+        samples_draw=True,
+    )  # fmt: skip
 
 
 def _find_link(name: str) -> Callable[[Array], Array]:

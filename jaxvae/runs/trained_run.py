@@ -12,7 +12,7 @@ from jaxvae import train
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Key
 from jaxvae.data.load import Split
-from jaxvae.data.spec import shown, viewed
+from jaxvae.data.spec import compared, shown, viewed
 from jaxvae.experiment.parts import part
 from jaxvae.experiment.setup import Experiment
 from jaxvae.latent.samplers import encode_all, sample_with
@@ -85,16 +85,17 @@ class TrainedRun:
         return self.batch(split, which)["x"]
 
     def viewed(self, x: Any) -> np.ndarray:
-        """Convert model inputs or decoded means for files, see `data.spec.viewed`: real values in their own units."""
+        """Convert model inputs or decoded means to the data's own units, for files: see `data.spec.viewed`."""
         return viewed(self.config, self.experiment.spec, x)
 
     def unit(self, x: Any) -> np.ndarray:
         """Convert model inputs or decoded means to [0, 1] for pictures; tokens and frames to whole numbers."""
-        return shown(self.experiment.spec, self.viewed(x))
+        is_real = self.experiment.spec.is_real
+        return shown(self.experiment.spec, self.viewed(x)) if is_real else self.compared(x)
 
     def compared(self, x: Any) -> np.ndarray:
         """Convert model inputs or decoded means for distances: as `unit`, but real values in the model's units."""
-        return np.asarray(x, np.float32) if self.experiment.spec.is_real else self.viewed(x)
+        return compared(self.config, self.experiment.spec, x)
 
     def class_name(self, label: int, factor: str = "") -> str:
         """Return the name of a class: "3 (cat)", or its number alone where it has no name."""

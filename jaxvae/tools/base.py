@@ -20,8 +20,8 @@ class Outcome(NamedTuple):
     """Result of a tool.
 
     Attributes:
-      arrays: `{name: array}`, written as an `.npz`; images and other data lie in [0, 1].
-      rows: `[rows, columns, *data_shape]` in [0, 1], drawn as a sheet.
+      arrays: `{name: array}`, written as an `.npz`; data in its own units, see `data.spec.viewed`.
+      rows: `[rows, columns, *data_shape]` as `viewed`, drawn as a sheet.
       title: caption of the sheet.
       numbers: `{name: value}`, printed and written as JSON.
       labels: of the sheet's rows and columns.

@@ -86,3 +86,19 @@ def test_the_plane_of_three_latents_is_of_principal_components(run):
 def test_the_settings_of_a_loaded_run_train_another(images, run, saved):
     again = jaxvae.fit(jaxvae.load(saved).config, images, progress=False)
     np.testing.assert_array_equal(again.encode(images), run.encode(images))
+
+
+def test_counts_go_in_and_come_out_as_counts():
+    counts = np.random.default_rng(0).poisson([3.0, 40.0, 900.0], (120, 3))
+    settings = {**TINY, "data.pixel_range": (), "model.likelihood": "poisson", "train.num_epochs": 1}
+    run = jaxvae.fit("vae", counts, settings, progress=False)
+    drawn, means = run.sample(200), run.reconstruct(counts)
+    np.testing.assert_array_equal(drawn, np.rint(drawn))
+    assert drawn.max() > 1
+    assert np.all(np.isfinite(run.log_likelihood(drawn)))
+    np.testing.assert_allclose(means, run.decode(run.encode(counts)), rtol=1e-5)
+    expected = run.model.decode(run.params, run.model.encode(run.params, counts.astype(np.float32)).mean).mean
+    np.testing.assert_allclose(means, expected, rtol=1e-4)
+    assert run.encode(np.rint(means)).shape == (120, 3)
+    with pytest.raises(UserError, match=r"Round means of counts first"):
+        run.encode(np.log1p(counts))

@@ -138,14 +138,14 @@ def test_text_and_plain_arrays_have_no_picture(tmp_path):
     assert views.save(tmp_path / "x", config(), DataSpec((8, 8, 1)), images, "t") == [tmp_path / "x.png"]
 
 
-def test_what_the_model_sees_is_kept_as_whole_numbers_or_in_the_unit_range():
+def test_what_the_model_sees_is_kept_as_whole_numbers_or_in_the_range_it_came_in():
     written = np.array([[2.0, 1.0000001, 0.0, -1.0]], np.float32)
     found = viewed(config(), WORDS, written)
     assert found.dtype == np.int32
     np.testing.assert_array_equal(found, [[2, 1, 0, -1]])
     x = np.linspace(-1, 1, 8, dtype=np.float32).reshape(1, 8)
     np.testing.assert_allclose(
-        viewed(config(pixel_range=(-1.0, 1.0)), DataSpec((8,)), x)[0], np.linspace(0, 1, 8), atol=1e-6
+        viewed(config(pixel_range=(-1.0, 1.0)), DataSpec((8,)), x)[0], np.linspace(0, 255, 8), rtol=1e-6
     )
 
 
