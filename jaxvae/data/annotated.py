@@ -68,7 +68,8 @@ def from_annotated(annotated: Any, source: str, label: str = "", context: Sequen
     note += f"; not used: {', '.join(unused)}" if unused else ""
     columns = tuple(map(str, annotated.var_names))
     y, own = values(label) if label else None, beside({name: values(name) for name in context})
-    return Found({"train": Split(matrix(annotated), y, beside=own)}, columns=columns, notes=(note,))
+    split = Split(matrix(annotated), y, beside=own, names=np.array(list(map(str, annotated.obs_names))))
+    return Found({"train": split}, columns=columns, notes=(note,))
 
 
 def matrix(annotated: Any) -> np.ndarray:

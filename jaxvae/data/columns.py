@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxvae.common.columns import KINDS, OF_CATEGORIES, Column
 from jaxvae.common.errors import UserError, unknown
-from jaxvae.data import tables
+from jaxvae.data import row_names, tables
 from jaxvae.data.column_values import Values, values_of
 from jaxvae.data.context import beside, names_of, own_names
 from jaxvae.data.split import LABEL_NAMES, Found, Split
@@ -39,7 +39,7 @@ def from_table(frame: Any, source: str, label: str = "", asked: Sequence[str] = 
       UserError: no such column or kind; a column without a value, with one value only, with more categories than half
         of its rows, or whose values do not fit the kind that is asked.
     """
-    table = tables.as_arrow(frame, source)
+    table, index = tables.indexed(frame, source)
     names = list(map(str, table.column_names))
     kinds = asked_kinds(asked, names, source)
     if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -64,19 +64,18 @@ def from_table(frame: Any, source: str, label: str = "", asked: Sequence[str] = 
     if not kept:
         raise UserError(f"All columns of the table '{source}' are its context: {', '.join(sorted(apart))}.")
     values = {name: tables.complete(table.column(names.index(name)), source, name) for name in own}
-    columns = [columns[i] for i in kept]
-    return Found(
-        {"train": Split(x[:, kept], labels, beside=beside(values))}, class_names=classes,
-        columns=tuple(column.name for column in columns), notes=_notes(columns, unused, sorted(apart)),
-        table=tuple(columns),
-    )  # fmt: skip
+    named = row_names.of_table(table, index, {*own, *(column.name for column in columns)})
+    columns = tuple(columns[i] for i in kept)
+    split = Split(x[:, kept], labels, beside=beside(values), names=named)
+    notes = _notes(columns, unused, sorted(apart))
+    return Found({"train": split}, (), classes, tuple(column.name for column in columns), notes, columns)
 
 
 def like_table(
     table: Sequence[Column], frame: Any, source: str, label: str, context: str, classes: Sequence[str]
 ) -> Split:
     """Encode other rows like `encode_like`, with their context, and with labels where all are among `classes`."""
-    arrow = tables.as_arrow(frame, source)
+    arrow, index = tables.indexed(frame, source)
     names = list(map(str, arrow.column_names))
     label = label or _usual(names)
     values = values_of(arrow.column(names.index(label))).values.tolist() if label in names and classes else []
@@ -86,7 +85,8 @@ def like_table(
     if missing := [name for name in own_names(context) if name not in names]:
         raise unknown("column", missing[0], names, f"data.context in '{source}'")
     own = {name: tables.complete(arrow.column(names.index(name)), source, name) for name in own_names(context)}
-    return Split(encode_like(table, arrow, source), labels, beside=beside(own))
+    named = row_names.of_table(arrow, index, {label, *own, *(column.name for column in table)})
+    return Split(encode_like(table, arrow, source), labels, beside=beside(own), names=named)
 
 
 def encode_like(table: Sequence[Column], frame: Any, source: str) -> np.ndarray:

@@ -41,14 +41,18 @@ def read(path: Path, image_size: int = 0, stream: bool = False, cache_dir: str =
         resized = [shape and ((image_size, image_size, shape[-1]) if image_size else shape) for shape in shapes]
         kept, shape, label, classes = _look_through(path, names, resized)
         x: Any = Rows(_Files(kept, shape[-1]), shape, image_size)
-        return Found({"train": Split(x, label)}, class_names=classes)
+        return Found({"train": Split(x, label, names=_names(path, kept))}, class_names=classes)
     images = _each(names, lambda image: as_image(image, image_size))
     shapes = [None if image is None else image.shape for image in images]
     kept, shape, label, classes = _look_through(path, names, shapes)
     x = np.empty((len(kept), *shape), np.uint8)
     for row, image in zip(x, (image for image in images if image is not None), strict=True):
         row[:] = image
-    return Found({"train": Split(x, label)}, class_names=classes)
+    return Found({"train": Split(x, label, names=_names(path, kept))}, class_names=classes)
+
+
+def _names(path: Path, files: Sequence[Path]) -> np.ndarray:
+    return np.array([printable(file.relative_to(path)) for file in files])
 
 
 class _Files:

@@ -14,7 +14,7 @@ LABEL_NAMES = ("y", "labels", "label", "targets", "target")
 
 
 class Split(NamedTuple):
-    """Examples with their labels, factors, context and mask.
+    """Examples with their labels, factors, context, mask and names.
 
     Attributes:
       x: `[N, *shape]`, uint8, float32 or int32 as stored.
@@ -24,6 +24,7 @@ class Split(NamedTuple):
       context: `[N, C]` float32, the context of each example for a conditional model, or None.
       mask: bool of the shape of x, True where a value is observed, or None where all are.
       beside: structured `[N]`, the user's own arrays or columns that `data.context` names, as stored, or None.
+      names: `[N]`, whole numbers or strings, the names of the rows (an index, names of files), or None.
     """
 
     x: np.ndarray
@@ -32,6 +33,7 @@ class Split(NamedTuple):
     context: np.ndarray | None = None
     mask: np.ndarray | None = None
     beside: np.ndarray | None = None
+    names: np.ndarray | None = None
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxvae.common.errors import UserError, first_line, unknown
 from jaxvae.common.optional import require
 from jaxvae.data.context import beside
+from jaxvae.data import row_names
 from jaxvae.data.split import LABEL_NAMES, Found, Split
 
 DELIMITERS = (",", ";", "\t")
@@ -72,7 +73,7 @@ def from_table(frame: Any, source: str, label: str = "", context: Sequence[str] 
     Raises:
       UserError: there is no such column, no column of numbers, a column of another type, or a missing label.
     """
-    table = as_arrow(frame, source)
+    table, index = indexed(frame, source)
     names = list(map(str, table.column_names))
     if label and label not in names:
         raise unknown("column", label, names, f"'{source}', for data.label")
@@ -98,7 +99,8 @@ def from_table(frame: Any, source: str, label: str = "", context: Sequence[str] 
     notes += [f"labels are the column '{label}'"] if label else []
     notes += [f"not used, since they are no numbers: {unused}"] if unused else []
     notes[1:1] = [f"the context is {', '.join(map(repr, context))}"] if context else []
-    return Found({"train": Split(x, y, beside=beside(own))}, columns=tuple(features), notes=("; ".join(notes),))
+    split = Split(x, y, beside=beside(own), names=row_names.of_table(table, index, taken))
+    return Found({"train": split}, columns=tuple(features), notes=("; ".join(notes),))
 
 
 def columns_of(frame: Any, columns: Sequence[str], source: str) -> np.ndarray:
@@ -121,7 +123,12 @@ def columns_of(frame: Any, columns: Sequence[str], source: str) -> np.ndarray:
 
 
 def as_arrow(frame: Any, source: str) -> Any:
-    """Convert a data frame to an Arrow table, without the index of pandas.
+    """Convert a data frame to an Arrow table without its index, see `indexed`."""
+    return indexed(frame, source)[0]
+
+
+def indexed(frame: Any, source: str) -> tuple[Any, np.ndarray | None]:
+    """Convert a data frame to an Arrow table without its index; return the index too, see `row_names.of_table`.
 
     Raises:
       UserError: a column has mixed or unknown types.
@@ -134,9 +141,7 @@ def as_arrow(frame: Any, source: str) -> Any:
             f"The table '{source}' has a column of mixed or unknown types: {first_line(error)}. Convert it to numbers "
             "or strings, or drop it."
         ) from error
-    metadata = table.schema.pandas_metadata or {}
-    index = [name for name in metadata.get("index_columns", ()) if name in table.column_names]
-    return table.drop_columns(index)
+    return row_names.without_index(table)
 
 
 def _kind(type_: Any) -> str:

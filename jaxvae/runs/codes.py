@@ -26,8 +26,8 @@ class Codes(NamedTuple):
     Attributes:
       mean: `[N, D]` float32, the mean of q(z|x), or its centre where q has no mean, flattened.
       sd: `[N, D]` float32, the standard deviations of a Gaussian q(z|x); None for other posteriors.
-      beside: `{name: [N]}`: "split" and "row" of each example, and where there are any "label" (the name of the class
-        where it has one) and the factors.
+      beside: `{name: [N]}`: "split" and "row" of each example, and where there are any its "name", "label" (the name of
+        the class where it has one) and the factors.
     """
 
     mean: np.ndarray
@@ -68,6 +68,7 @@ def _beside(run: TrainedRun, splits: Sequence[str]) -> dict[str, np.ndarray]:
     found = {
         "split": np.concatenate([np.full(len(run.split(split).x), split) for split in splits]),
         "row": np.concatenate([dataset.rows_of(split) for split in splits]),
+        "name": joined([run.split(split).names for split in splits]),
         "label": label if label is None or not names else np.asarray(names)[label],
     }
     factors = joined([run.split(split).factors for split in splits])

@@ -5,8 +5,10 @@ import json
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 
+import jaxvae
 import launch
 from jaxvae import restore
 from jaxvae.data import DataSpec
@@ -68,6 +70,28 @@ def test_a_table_is_read_back_to_the_same_numbers(run):
         numbers = np.asarray([row[3:] for row in rows], np.float32)
         np.testing.assert_array_equal(numbers, np.concatenate([found["mean"], found["sd"]], axis=1))
         assert [row[1] for row in rows] == list(map(str, found["row"]))
+
+
+def test_a_table_of_codes_has_the_names_of_the_rows_from_parquet_to_parquet(tmp_path):
+    frame = pd.DataFrame(X, columns=list("abcd")).assign(kind=np.array(["red", "white"] * 45))
+    frame.index = [f"bottle-{i}" for i in range(90)]
+    frame.to_parquet(tmp_path / "wine.parquet")
+    argv = f"--config.data.path={tmp_path}/wine.parquet", "--config.data.label=kind", "--config.evaluate.metrics="
+    launched(tmp_path / "run", "--config=vae", *SMALL[:-1], *argv)
+    launched(tmp_path / "run", "--mode=encode", "--config.encode.split=all", "--config.encode.format=parquet")
+    found = pd.read_parquet(tmp_path / "run/codes-all.parquet")
+    assert list(found) == ["split", "row", "name", "label", "z0", "z1", "sd0", "sd1"]
+    assert found.dtypes[["z0", "sd1"]].tolist() == [np.float32, np.float32]
+    run = jaxvae.load(tmp_path / "run")
+    found = found.set_index("name").loc[frame.index]
+    assert (found["row"].tolist(), found["label"].tolist()) == (list(range(90)), frame["kind"].tolist())
+    np.testing.assert_allclose(found[["z0", "z1"]], run.encode(frame), atol=1e-5)
+    # New rows, from a CSV with a column of names.
+    frame[4:7].rename_axis("bottle").to_csv(tmp_path / "new.csv")
+    other = f"--config.evaluate.data={tmp_path}/new.csv", "--config.encode.format=csv"
+    launched(tmp_path / "run", "--mode=encode", *other)
+    (path,) = (tmp_path / "run/other").glob("*/codes-test.csv")
+    assert pd.read_csv(path)["name"].tolist() == ["bottle-4", "bottle-5", "bottle-6"]
 
 
 @pytest.mark.slow
