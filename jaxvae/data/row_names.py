@@ -37,11 +37,9 @@ def of_table(table: Any, index: np.ndarray | None, used: Collection[str]) -> np.
     if index is not None:
         return index
     types = require("pyarrow").types
+    tests = (types.is_string, types.is_large_string, types.is_string_view)
     for name, column in zip(table.column_names, table.columns, strict=True):
-        is_text = (
-            types.is_string(column.type) or types.is_large_string(column.type) or types.is_string_view(column.type)
-        )
-        if is_text and name not in used:
+        if any(test(column.type) for test in tests) and name not in used:
             distinct = column.null_count == 0 and len(column.unique()) == len(column)
             return _values(column) if distinct else None
     return None

@@ -11,8 +11,8 @@ import numpy as np
 
 from jaxvae.common.errors import UserError, first_line, unknown
 from jaxvae.common.optional import require
-from jaxvae.data.context import beside
 from jaxvae.data import row_names
+from jaxvae.data.context import beside
 from jaxvae.data.split import LABEL_NAMES, Found, Split
 
 DELIMITERS = (",", ";", "\t")

@@ -105,6 +105,7 @@ def evaluate(run: TrainedRun) -> Evaluation:
         "settings": {section: dict(config[section]) for section in ("evaluate", "sample")},
         "data": {
             "name": config["data"]["name"],
+            "checksum": f"{run.experiment.data_checksum:08x}",  # of the training set
             "shape": list(dataset.shape),
             "examples": {name: len(getattr(dataset, name).x) for name in ("train", "validation", "test")},
             "binarization": config["data"]["binarization"],

@@ -41,11 +41,33 @@ def test_runs_that_differ_by_seed_alone_are_averaged_with_the_divisor_n_minus_1(
 
 
 def test_what_has_no_effect_on_the_numbers_does_not_part_runs():
-    quiet = {"tool.name": "impute", "figures.format": "pdf", "evaluate.metrics": "all", "data.cache_dir": "/x"}
+    quiet = {"tool.name": "impute", "figures.format": "pdf", "evaluate.metrics": "all", "data.cache_dir": "/x",
+             "data.path": "/moved", "encode.format": "csv"}  # fmt: skip
     found = compare([entry("a", 0), entry("b", 1, **quiet)])
     assert found.settings == []
     assert found.groups[0].names == ("a", "b")
     assert compare([entry("a"), entry("b", **{"tools": 1})]).settings == ["tools"]  # no prefix of a word
+
+
+def test_data_is_known_by_its_checksum(tmp_path):
+    """Each run: the path of its data, its checksum, how it is prepared; the name that stands for it."""
+    cases = [
+        (("a/wine.csv", "11", 0.0), "wine"), (("b/moved.csv", "11", 0.0), "wine"),  # moved
+        (("a/wine.csv", "22", 0.0), "wine (22)"),  # overwritten by other data
+        (("a/wine.csv", "33", 0.5), "wine"),  # values hidden in the same file
+        (("c/wine.csv", "44", 0.0), "wine (44)"), (("a/wine.csv", "", 0.0), "wine"),  # of an earlier version
+        (("c/moved.csv", "", 0.0), "moved"),
+    ]  # fmt: skip
+    paths = []
+    for i, ((path, checksum, missing), _) in enumerate(cases):
+        name = path.partition("/")[2].removesuffix(".csv")
+        measured = results(20.0) | ({"data": {"checksum": checksum}} if checksum else {})
+        paths.append(folder(tmp_path / f"r{i}", measured, data__path=path, data__name=name, data__missing=missing))
+    found = read.read(paths)
+    assert [entry.settings["data.name"] for entry in found.entries] == [name for _, name in cases]
+    assert compare(found.entries[:2]).settings == []
+    assert compare(found.entries[:3]).settings == ["data.name"]
+    assert compare([found.entries[0], found.entries[3]]).settings == ["data.missing"]
 
 
 def test_the_same_seed_twice_counts_once():

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxvae.common.errors import UserError
+from jaxvae.experiment.changes import PLACES
 from jaxvae.experiment.plain import flatten, load_config
 from jaxvae.report.comparison.table import Entry
 from jaxvae.runs.log import read_metrics
@@ -33,10 +34,11 @@ class Found(NamedTuple):
 def read(folders: Sequence[str]) -> Found:
     """Read runs; a folder given twice is read once."""
     unique = list({Path(folder).resolve(): folder for folder in reversed(folders)}.values())[::-1]
-    found = Found([], {}, [])
+    found, data = Found([], {}, []), DataNames()
     for folder, name in zip(unique, _names(unique), strict=True):
         try:
-            settings, metrics = _read(Path(folder))
+            settings, metrics, checksum = _read(Path(folder))
+            settings["data.name"] = data.name(settings, checksum)
             log = read_metrics(Path(folder))
         except UserError as error:
             found.refused.append(str(error))
@@ -57,7 +59,33 @@ def numbers(results: Mapping[str, Any]) -> dict[str, float]:
     return {name: value for name, value in flat.items() if _is_number(value)}
 
 
-def _read(folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
+class DataNames:
+    """Give data one name, wherever it is: runs share their data if its checksum is the same.
+
+    Other settings of the data (`data.missing`, say) change its checksum, so that runs that differ in these share it if
+    its name and path are the same, as do runs of an earlier version, without a checksum.
+    """
+
+    def __init__(self) -> None:
+        self._known: list[tuple[str, str, dict[str, Any], tuple[Any, ...]]] = []
+
+    def name(self, settings: Mapping[str, Any], checksum: str) -> str:
+        """Return the name of the data of a run with flat settings; that of other data of its name has a checksum."""
+        how = {key: value for key, value in settings.items() if key.startswith("data.") and key not in PLACES}
+        place = tuple(settings.get(key) for key in ("data.name", "data.path", "data.data_dir"))
+        name = str(place[0])
+        name = f"{name} ({checksum})" if name in [each[0] for each in self._known] else name
+        for known, other, other_how, other_place in self._known:
+            can_tell = checksum and other and how == other_how
+            if checksum == other if can_tell else place == other_place or checksum == other != "":
+                name = known
+                break
+        self._known.append((name, checksum, how, place))
+        return name
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, float], str]:
+    """Return the flat settings, the numbers, and the checksum of the training data; "" where it is not known."""
     config = load_config(folder)
     results = read_results(folder)
     found = numbers(results)
@@ -68,7 +96,7 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
         )
     measured = _section(results, "settings")  # those of the evaluation, which may be newer than the config
     sections = {name: {**_section(config, name), **_section(measured, name)} for name in ("evaluate", "sample")}
-    return flatten({**config, **sections}), found
+    return flatten({**config, **sections}), found, str(_section(results, "data").get("checksum", ""))
 
 
 def _section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -8,11 +8,15 @@ from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
 from jaxvae.evaluation.labels import label
+from jaxvae.experiment.changes import ASKED, PLACES
 
-# Settings that change no number of a run but by rounding, or only choose which numbers there are.
-WITHOUT_EFFECT = ("name", "data.data_dir", "data.cache_dir", "data.stream", "data.workers", "parallel", "tool",
-                  "figures", "evaluate.metrics", "evaluate.report", "evaluate.memory_mb",
-                  "train.steps_per_call")  # fmt: skip
+MEASURED_BY = ("evaluate", "sample")  # sections that the numbers of a trained run depend on
+# Settings that change no number of a run but by rounding, or only choose which numbers there are; the name of data
+# stands for its checksum, see `read.DataNames`.
+WITHOUT_EFFECT = (
+    *(place for place in PLACES if place != "data.name"), *(asked for asked in ASKED if asked not in MEASURED_BY),
+    "evaluate.metrics", "evaluate.report", "evaluate.memory_mb", "evaluate.data", "train.steps_per_call",
+)  # fmt: skip
 SEED = "seed"
 NATS = ("loss", "elbo", "reconstruction", "kl", "nll")  # metrics in nats per example
 MISSING = "-"
