@@ -150,6 +150,13 @@ def test_a_saved_run_is_trained_on_by_the_same_settings(tmp_path, images, run):
     again = jaxvae.fit("vae", images, TINY, workdir=tmp_path, progress=False)
     assert [row["step"] for row in again.history] == [row["step"] for row in run.history]
     np.testing.assert_array_equal(again.encode(images), run.encode(images))
+    # It goes on from there as docs/python.md says: with its own settings, and more epochs.
+    longer = jaxvae.fit(jaxvae.load(tmp_path).config, images, workdir=tmp_path, progress=False, train__num_epochs=3)
+    assert longer.history[: len(run.history)] == run.history
+    assert (run.history[-1]["epoch"], longer.history[-1]["epoch"]) == (2, 3)
+    assert jaxvae.load(tmp_path, "last").config["train"]["num_epochs"] == 3
+    with pytest.raises(UserError, match=r"model\.latent_dim"):
+        jaxvae.fit(run.config, images, workdir=tmp_path, progress=False, model__latent_dim=3)
 
 
 def squared(model: jaxvae.Model, scale: float = 1.0) -> Objective:
