@@ -1,10 +1,19 @@
 """Where runs are saved, which data and checkpoint they are judged on, and which mistakes of data are answered."""
 
+import functools
+import json
+import time
+import types
+from pathlib import Path
+
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 import jaxvae
+import launch
 from jaxvae import UserError
+from jaxvae.experiment import configs, defaults
 from jaxvae.report import outputs
 
 TINY = {"network.hidden": (8,), "train.num_epochs": 2, "train.batch_size": 32, "train.steps_per_call": 5,
@@ -62,6 +71,26 @@ def test_a_report_in_another_folder_comes_with_the_run(tmp_path, images, saved, 
         loaded.report(tmp_path / "taken")
 
 
+@pytest.mark.slow
+def test_a_report_is_written(tmp_path, images, run):
+    assert run.report(tmp_path / "mine") == tmp_path / "mine" / "report.html"
+    assert "nats per example" in (tmp_path / "mine" / "report.html").read_text()
+    found = json.loads((tmp_path / "mine" / "results.json").read_text())
+    assert found["test"]["loss"] == pytest.approx(run.evaluate()["test"]["loss"])
+    np.testing.assert_array_equal(jaxvae.load(tmp_path / "mine").encode(images), run.encode(images))
+
+
+@pytest.mark.slow
+def test_the_loop_of_the_docs_makes_runs_that_are_compared(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code = (Path(__file__).parents[2] / "docs/python.md").read_text().partition("**Three betas, three seeds.**")[2]
+    few = functools.partial(jaxvae.fit, settings={**TINY, "evaluate.report": False}, progress=False)
+    exec(code.partition("```python\n")[2].partition("```")[0], {"jaxvae": types.SimpleNamespace(fit=few)})
+    assert launch.main(["jaxvae", "compare", *map(str, sorted(tmp_path.glob("runs/b*")))], time.time()) == 0
+    assert capsys.readouterr().out.count("mean of 3 runs") == 3
+    assert (tmp_path / "comparison" / "nll.png").exists()
+
+
 def test_no_examples_are_refused(images, run):
     calls = (run.encode, run.reconstruct, run.log_likelihood, run.impute)
     for call, empty in [*((call, images[:0]) for call in calls), (run.decode, np.zeros((0, 3)))]:
@@ -86,6 +115,14 @@ def test_the_plane_of_three_latents_is_of_principal_components(run):
 def test_the_settings_of_a_loaded_run_train_another(images, run, saved):
     again = jaxvae.fit(jaxvae.load(saved).config, images, progress=False)
     np.testing.assert_array_equal(again.encode(images), run.encode(images))
+
+
+def test_the_result_of_a_get_config_trains_as_its_name_does(images, run):
+    config = ConfigDict(defaults.sized_for_own(configs.load("vae")))
+    again = jaxvae.fit(config, images, TINY, progress=False)
+    np.testing.assert_array_equal(again.encode(images), run.encode(images))
+    assert again.config == run.config
+    assert config.network.hidden != TINY["network.hidden"]  # that of the user is not changed
 
 
 def test_counts_go_in_and_come_out_as_counts():
