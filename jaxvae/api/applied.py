@@ -11,7 +11,7 @@ import numpy as np
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Params
 from jaxvae.data.context import modelled
-from jaxvae.data.incoming import as_stored, with_mask
+from jaxvae.data.incoming import as_stored, stored_and_mask
 from jaxvae.data.spec import DataSpec, completed, preprocess_of, viewed
 from jaxvae.data.wanted import wanted, with_pixels
 from jaxvae.distributions.missingness import MISSINGNESS
@@ -101,7 +101,7 @@ class Applied:
           UserError: posterior or likelihood is not a density, or the likelihood is not a product over values.
         """
         root, found = jax.random.key(seed), []
-        stored, mask = with_mask(self._spec, self._config["data"], x) if mask is None else self._stored(x, mask)
+        stored, mask = stored_and_mask(self._spec, self._config["data"], x) if mask is None else self._stored(x, mask)
         observed = np.ones(stored.shape, bool) if mask is None else np.broadcast_to(mask, stored.shape)
         for i, batch in enumerate(self._batches(x, context, observed)):
             how = jax.random.fold_in(root, i), batch["x"], batch["mask"], num_samples, num_draws, batch.get("context")
@@ -142,7 +142,7 @@ class Applied:
         """Return stored values and the mask: that given, without the values that are NaN."""
         if not self._spec.has_missing and mask is None:
             return as_stored(self._spec, self._config["data"], x), None
-        stored, observed = with_mask(self._spec, self._config["data"], x)
+        stored, observed = stored_and_mask(self._spec, self._config["data"], x)
         return stored, mask if observed is None else observed if mask is None else observed & np.asarray(mask)
 
     def _by_batch(self, function: Any, x: Any, context: Any, mask: Any) -> np.ndarray:

@@ -25,10 +25,10 @@ from jaxvae.data.wanted import described, wanted, with_pixels
 from jaxvae.experiment.checks import check_ranges
 from jaxvae.experiment.parts import part
 from jaxvae.experiment.plain import with_tuples
-from jaxvae.experiment.setup import Experiment, setup
+from jaxvae.experiment.setup import Experiment, built, setup
 from jaxvae.models.base import Model
 from jaxvae.runs.initial import check_data
-from jaxvae.runs.restore import Restored, rebuilt, restored
+from jaxvae.runs.restore import Restored, restored
 from jaxvae.runs.sampling import draw_samples
 from jaxvae.runs.storage import Memory, copy_run, is_there, write_run
 from jaxvae.runs.trained_run import TrainedRun
@@ -246,5 +246,5 @@ def _assembled(
     storage: Memory | None, objects: dict[str, Any], timing: dict[str, Any],
 ) -> Run:  # fmt: skip
     """Put a run together again, see `Run.__reduce__`."""
-    restored_run = restored(config, spec, *rebuilt(config, spec, objects), checkpoint, which)
+    restored_run = restored(config, spec, *built(config, spec, objects), checkpoint, which)
     return Run(restored_run, history, workdir, storage, objects=objects, timing=timing)

@@ -19,7 +19,6 @@ from jaxvae.experiment.setup import Experiment, setup
 from jaxvae.report import outputs
 from jaxvae.report.run_figures import sheets
 from jaxvae.runs import other_data
-from jaxvae.runs.codes import check_format
 from jaxvae.runs.initial import check_data
 from jaxvae.runs.recorder import saved_seconds
 from jaxvae.runs.restore import Restored, restore_run
@@ -101,7 +100,6 @@ def run_reconstruct(config: Mapping[str, Any], workdir: Path, started: float) ->
 def run_encode(config: Mapping[str, Any], workdir: Path, started: float) -> None:
     """Write the codes of `encode.split`, or of `evaluate.data`, as a table: see `outputs.write_codes`."""
     del started
-    check_format(config["encode"]["format"])  # fails before anything is read
     restored = _restored(config, workdir)
     experiment, folder = _asked_data(config, restored, workdir)
     outputs.write_codes(TrainedRun(experiment, restored), folder)

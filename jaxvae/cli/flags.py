@@ -81,11 +81,7 @@ def _load(argv: list[str]) -> dict[str, Any]:
             "Give a config: --config=vae, or --config=configs/vae.py; or a --workdir with a run, which then goes on. "
             f"{configs.listing()}"
         )
-    # These sections may have settings that are newer than the run.
-    old, new = with_tuples(load_config(workdir)), defaults.get_config("").to_dict()
-    newer = ("evaluate", "sample", "encode", "tool", "figures")
-    asked = {section: {**new[section], **old.get(section, {})} for section in newer}
-    return {**old, **asked}
+    return with_tuples(load_config(workdir))
 
 
 def _value(argv: list[str], flag: str) -> str:

@@ -119,7 +119,7 @@ def as_stored(spec: DataSpec, settings: Mapping[str, Any], x: Any) -> np.ndarray
     Raises:
       UserError: another shape, type or range, missing values or columns; the message says what was expected.
     """
-    stored, mask = with_mask(spec, settings, x)
+    stored, mask = stored_and_mask(spec, settings, x)
     if mask is not None:
         places = np.where(mask, np.float32(0.0), np.float32(np.nan))
         raise UserError(
@@ -129,7 +129,7 @@ def as_stored(spec: DataSpec, settings: Mapping[str, Any], x: Any) -> np.ndarray
     return stored
 
 
-def with_mask(spec: DataSpec, settings: Mapping[str, Any], x: Any) -> tuple[np.ndarray, np.ndarray | None]:
+def stored_and_mask(spec: DataSpec, settings: Mapping[str, Any], x: Any) -> tuple[np.ndarray, np.ndarray | None]:
     """Convert data like `as_stored`, where NaN is a missing value.
 
     Returns:

@@ -1,6 +1,7 @@
 """The metrics of a trained run that compare its latents with true factors, on the test set."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Params
 from jaxvae.distributions.structure import moments
 from jaxvae.evaluation.of_run import num_rows, rows
+from jaxvae.evaluation.progress import progress
 from jaxvae.experiment.setup import Experiment
 from jaxvae.metrics import information, information_gap, predictors, predictors_votes
 from jaxvae.models.base import Model, encode_batch, example_batch
@@ -72,8 +74,8 @@ FACTOR_SCORES: dict[str, tuple[Callable[[TrainedRun], dict[str, float]], tuple[s
     "mig_bins": (of_codes(information_gap.mig_bins), ("factors",)),
     "modularity": (of_codes(information.modularity), ("factors",)),
     "irs": (of_codes(information.irs), ("factors",)),
-    "sap": (of_codes(predictors.sap, seed=0), ("factors",)),
-    "dci": (of_codes(predictors.dci, seed=0), ("factors",)),
+    "sap": (of_codes(predictors.sap, seed=0, progress=partial(progress, "sap", unit="factor")), ("factors",)),
+    "dci": (of_codes(predictors.dci, seed=0, progress=partial(progress, "dci", unit="factor")), ("factors",)),
     "explicitness": (of_codes(predictors.explicitness, seed=0), ("factors",)),
     "factor_vae_score": (of_codes(predictors_votes.factor_vae_score, seed=0), ("factors",)),
     "beta_vae_score": (of_codes(predictors_votes.beta_vae_score, seed=0), ("factors",)),

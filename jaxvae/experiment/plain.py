@@ -7,47 +7,27 @@ from typing import Any
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.files import read_json
+from jaxvae.experiment.defaults import get_config
 
-ADDED = {
-    "data.kind": "images",
-    "data.sequence": {"max_length": 0, "unit": "word", "vocabulary_size": 0, "min_count": 1, "frames_per_beat": 1},
-    "data.options": {},
-    "data.scaling": "none",
-    "data.label": "",
-    "data.missing": 0.0,
-    "data.missing_seed": 0,
-    "data.context": "",
-    "data.columns": [],
-    "data.stream": False,
-    "data.workers": 0,
-    "model.name": "vae",
-    "train.compute_dtype": "float32",
-    "train.accumulate": 1,
-    "train.remat": False,
-    "train.start_from": "",
-    "train.freeze": [],
-    "train.select": "loss",
-    "train.patience": 0,
-    "optimizer.ema_decay": 0.0,
-    "optimizer.skip_norm": 0.0,
-    "optimizer.every": 1,
-    "optimizer.groups": {},
-    "sample.decoding": {"name": "greedy"},
-    "sample.format": "csv",
-    "figures": {"draw": True, "format": "png"},
-    "context": {"encoder": True, "decoder": True, "prior": False},
-}
+# Settings and sections that a run of an earlier version may lack.
+ADDED = (
+    "data.kind", "data.sequence", "data.options", "data.scaling", "data.label", "data.missing", "data.missing_seed",
+    "data.context", "data.columns", "data.stream", "data.workers", "model.name", "train.compute_dtype",
+    "train.accumulate", "train.remat", "train.start_from", "train.freeze", "train.select", "train.patience",
+    "optimizer.ema_decay", "optimizer.skip_norm", "optimizer.every", "optimizer.groups", "context",
+    "evaluate", "sample", "encode", "tool", "figures",
+)  # fmt: skip
 
 
 def completed(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Migrate a config: add the sections of ADDED that it lacks, and its settings in existing sections."""
-    config = dict(config)
-    for path, value in ADDED.items():
+    """Migrate a config: what it lacks of ADDED gets its default, settings in existing sections alone."""
+    config, default = dict(config), _with_lists(get_config("").to_dict())
+    for path in ADDED:
         section, _, key = path.partition(".")
         if not key:
-            config.setdefault(section, dict(value))
+            config[section] = {**default[section], **config.get(section, {})}
         elif section in config:
-            config[section] = {**config[section], **({} if key in config[section] else {key: value})}
+            config[section] = {key: default[section][key], **config[section]}
     return config
 
 
@@ -85,3 +65,10 @@ def with_tuples(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: with_tuples(each) for key, each in value.items()}
     return tuple(map(with_tuples, value)) if isinstance(value, (list, tuple)) else value
+
+
+def _with_lists(value: Any) -> Any:
+    """Convert tuples to the lists of JSON, as in the config of a run."""
+    if isinstance(value, Mapping):
+        return {key: _with_lists(each) for key, each in value.items()}
+    return list(map(_with_lists, value)) if isinstance(value, tuple) else value

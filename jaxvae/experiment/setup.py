@@ -58,13 +58,20 @@ def setup(
     dataset, fields = conditioned(dataset, config["data"].get("context", ""))
     spec, notes = describe(dataset, config["data"])
     spec = spec._replace(context=fields, has_missing=incomplete)
-    building = with_objects(config, objects)
-    model = build.model(building, spec)
+    total_steps = config["train"]["num_epochs"] * (len(dataset.train.x) // max(config["train"]["batch_size"], 1))
+    model, objective = built(config, spec, objects, total_steps)
     spec, more = fitted(spec, dataset, model.likelihood.support)
     dataset = dataset._replace(notes=(*dataset.notes, *notes, *more))
     preprocess = preprocess_of(config, spec)
-    total_steps = config["train"]["num_epochs"] * (len(dataset.train.x) // max(config["train"]["batch_size"], 1))
-    objective = build.objective(building, model, spec, total_steps)
     checksum = data.checksum(dataset.train, dataset.vocabulary)
     shown = model if dataset.test.context is None else given(model, dataset.test.context[0])
     return Experiment(config, dataset, model, shown, objective, preprocess, total_steps, spec, checksum, objects)
+
+
+def built(
+    config: Mapping[str, Any], spec: DataSpec, objects: Mapping[str, Any], total_steps: int = 1
+) -> tuple[Model, Objective]:
+    """Build the model and the objective of a config, for data of a spec; see `setup`."""
+    building = with_objects(config, objects)
+    model = build.model(building, spec)
+    return model, build.objective(building, model, spec, total_steps)

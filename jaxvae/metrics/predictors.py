@@ -3,14 +3,18 @@
 Classifiers are fitted to half of the rows and scored on the other half. The same `seed` gives the same bits.
 """
 
+from collections.abc import Callable, Iterable
+
 import numpy as np
 
 from jaxvae.common.optional import require
 from jaxvae.metrics.information import check
 from jaxvae.metrics.linear import fit_linear, standardised
 
+Progress = Callable[[list[np.ndarray]], Iterable[np.ndarray]]
 
-def sap(codes: np.ndarray, factors: np.ndarray, seed: int) -> dict[str, float]:
+
+def sap(codes: np.ndarray, factors: np.ndarray, seed: int, progress: Progress = iter) -> dict[str, float]:
     """Separated attribute predictability (arXiv:1711.00848, section 3): `{"sap": ...}`.
 
     A factor with K values is predicted from one code at a time by a decision tree with K leaves and balanced classes,
@@ -21,6 +25,7 @@ def sap(codes: np.ndarray, factors: np.ndarray, seed: int) -> dict[str, float]:
       codes: `[N, D]`, D at least 2.
       factors: `[N, F]` integers.
       seed: of the split into halves, one to fit and one to score.
+      progress: wraps the loop over the factors, to show how far it is.
 
     Raises:
       UserError: as `check`.
@@ -28,7 +33,7 @@ def sap(codes: np.ndarray, factors: np.ndarray, seed: int) -> dict[str, float]:
     recall, tree_of = require("sklearn.metrics").recall_score, require("sklearn.tree").DecisionTreeClassifier
     codes, factors = check(codes, factors, min_codes=2)
     rng, gaps = np.random.default_rng(seed), []
-    for factor in factors.T:
+    for factor in progress(list(factors.T)):
         fit, test = _halves(rng, factor)
         tree = tree_of(max_leaf_nodes=factor.max() + 1, class_weight="balanced", random_state=seed)
         guesses = [tree.fit(code[fit, None], factor[fit]).predict(code[test, None]) for code in codes.T]
@@ -38,7 +43,9 @@ def sap(codes: np.ndarray, factors: np.ndarray, seed: int) -> dict[str, float]:
     return {"sap": float(np.mean(gaps))}
 
 
-def dci(codes: np.ndarray, factors: np.ndarray, seed: int, trees: int = 50) -> dict[str, float]:
+def dci(
+    codes: np.ndarray, factors: np.ndarray, seed: int, trees: int = 50, progress: Progress = iter
+) -> dict[str, float]:
     """Disentanglement, completeness and informativeness (Eastwood & Williams, ICLR 2018).
 
     Each factor that varies (`check`) is predicted from all codes by a random forest whose splits choose among all
@@ -50,6 +57,7 @@ def dci(codes: np.ndarray, factors: np.ndarray, seed: int, trees: int = 50) -> d
       factors: `[N, F]` integers, at least two of which vary.
       seed: of the forests, and of the split into halves, one to fit and one to score.
       trees: in each forest.
+      progress: wraps the loop over the factors, to show how far it is.
 
     Returns:
       `{"dci_disentanglement": ..., "dci_completeness": ..., "dci_informativeness": ...}`: the first two are of
@@ -60,7 +68,7 @@ def dci(codes: np.ndarray, factors: np.ndarray, seed: int, trees: int = 50) -> d
     """
     codes, factors = check(codes, factors, min_codes=2, min_factors=2)
     rng, importances, accuracies = np.random.default_rng(seed), [], []
-    for factor in factors.T:
+    for factor in progress(list(factors.T)):
         fit, test = _halves(rng, factor)
         forest = require("sklearn.ensemble").RandomForestClassifier(
             trees, max_features=1.0, min_samples_leaf=5, n_jobs=1, random_state=seed

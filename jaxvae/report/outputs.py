@@ -123,7 +123,6 @@ def write_codes(run: TrainedRun, workdir: Path) -> None:
     """Write the codes of `encode.split` to `codes-SPLIT.npz`, `.csv` or `.parquet` (`--mode=encode`)."""
     settings = run.config["encode"]
     which, kind = settings["split"], settings["format"]
-    codes.check_format(kind)
     found = codes.encode(run, codes.SPLITS if which == "all" else (which,))
     if jax.process_index() != 0:
         return

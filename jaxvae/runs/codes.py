@@ -1,6 +1,5 @@
 """Encode the rows of a trained run's data, and write the codes as a table."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvae.common.optional import require
 from jaxvae.common.types import Array, Params
 from jaxvae.data.rows import write_columns
 from jaxvae.distributions.structure import moments
@@ -83,21 +81,8 @@ def write_npz(path: Path, codes: Codes) -> None:
     np.savez(path, allow_pickle=False, mean=codes.mean, **sd, **codes.beside)
 
 
-def write_csv(path: Path, codes: Codes) -> None:
-    """Write a row for each example under the names of `columns`; numbers are read back to the same float32."""
-    columns = columns_of(codes)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))  # str of a float32: the shortest that is read back
-
-
-def write_parquet(path: Path, codes: Codes) -> None:
-    """Write the table of `columns_of`.
-
-    Raises:
-      UserError: pyarrow is missing.
-    """
+def write_table(path: Path, codes: Codes) -> None:
+    """Write the table of `columns_of`; numbers are read back to the same float32."""
     write_columns(path, columns_of(codes))
 
 
@@ -110,10 +95,4 @@ def columns_of(codes: Codes) -> dict[str, np.ndarray]:
     return columns
 
 
-def check_format(name: str) -> None:
-    """Raise UserError where the package that writes a format is missing."""
-    if name == "parquet":
-        require("pyarrow")
-
-
-FORMATS = {"npz": write_npz, "csv": write_csv, "parquet": write_parquet}
+FORMATS = {"npz": write_npz, "csv": write_table, "parquet": write_table}

@@ -15,9 +15,8 @@ from jaxvae.common.errors import UserError, first_line
 from jaxvae.common.types import Tree
 from jaxvae.data.context import Field
 from jaxvae.data.spec import DataSpec
-from jaxvae.experiment import build
-from jaxvae.experiment.objects import with_objects
 from jaxvae.experiment.plain import load_config
+from jaxvae.experiment.setup import built
 from jaxvae.models.base import Model
 from jaxvae.objectives import Objective
 from jaxvae.runs.checkpoint_reader import Reader, difference, shapes
@@ -77,7 +76,7 @@ def restore_run(
         step, weights, info = reader.weights(checkpoint)
     try:
         spec = spec_of(info)
-        model, objective = rebuilt(config, spec, objects)
+        model, objective = built(config, spec, objects)
         _check_layout(objective, weights, workdir)
         return restored(config, spec, model, objective, (step, weights, info), str(checkpoint))
     except UserError:
@@ -87,13 +86,6 @@ def restore_run(
             f"The run in '{workdir}' gives no model: config.json or the info of the checkpoint of step {step} is "
             f"invalid ({type(error).__name__}: {first_line(error)}). Restore the folder from a copy."
         ) from error
-
-
-def rebuilt(config: Mapping[str, Any], spec: DataSpec, objects: Mapping[str, Any]) -> tuple[Model, Objective]:
-    """Build the model and the objective of a trained run."""
-    building = with_objects(config, objects)
-    model = build.model(building, spec)
-    return model, build.objective(building, model, spec, total_steps=1)
 
 
 def restored(

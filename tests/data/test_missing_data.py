@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxvae import UserError, data
-from jaxvae.data.incoming import with_mask
+from jaxvae.data.incoming import stored_and_mask
 from jaxvae.data.spec import describe
 from jaxvae.experiment import build, defaults
 
@@ -73,10 +73,10 @@ def test_a_mask_of_ones_is_data_without_missing_values():
 
 def test_new_data_of_a_run_has_a_mask_where_it_is_nan():
     spec, _ = describe(data.as_dataset(HOLES, SETTINGS), SETTINGS)
-    stored, mask = with_mask(spec, SETTINGS, HOLES[:5])
+    stored, mask = stored_and_mask(spec, SETTINGS, HOLES[:5])
     np.testing.assert_array_equal(mask, SEEN[:5])
     np.testing.assert_array_equal(stored, np.where(SEEN, TABLE, 0)[:5])
-    assert with_mask(spec, SETTINGS, TABLE)[1] is None
+    assert stored_and_mask(spec, SETTINGS, TABLE)[1] is None
     with pytest.raises(UserError, match="1 values that are NaN, the first in row 1, column 2"):
         data.as_stored(spec, SETTINGS, np.where(np.arange(6).reshape(2, 3) == 5, np.nan, 1.0))
 
@@ -84,7 +84,7 @@ def test_new_data_of_a_run_has_a_mask_where_it_is_nan():
 def test_whole_numbers_with_holes_are_whole_numbers_of_the_run():
     pixels = RNG.integers(0, 256, (40, 6, 5), np.uint8)
     spec, _ = describe(data.as_dataset(pixels, SETTINGS), SETTINGS)
-    stored, mask = with_mask(spec, SETTINGS, np.where(pixels > 200, np.nan, pixels))
+    stored, mask = stored_and_mask(spec, SETTINGS, np.where(pixels > 200, np.nan, pixels))
     assert stored.dtype == np.uint8
     np.testing.assert_array_equal(mask[..., 0], pixels <= 200)
     np.testing.assert_array_equal(stored[..., 0], np.where(pixels > 200, 0, pixels))
