@@ -42,5 +42,5 @@ def to_own_units(run: TrainedRun, test: dict[str, Any], found: dict[str, dict[st
         found["rate_distortion"] = curve | {"distortion": [value + of_annealed for value in curve["distortion"]]}
     return [
         f"The data is scaled: elbo, reconstruction and nll are those of the data in its own units, "
-        f"log p(own) = log p(scaled) - {mean:.6g} nats per example; the loss is that of the scaled data."
+        f"log p(own) = log p(scaled) {'+' if mean < 0 else '-'} {abs(mean):.6g} nats per example; the loss is that of the scaled data."
     ]
