@@ -40,7 +40,8 @@ def to_own_units(run: TrainedRun, test: dict[str, Any], found: dict[str, dict[st
         found["ais"] = ais | {name: ais[name] + of_annealed for name in OF_AIS}
     if curve := found.get("rate_distortion"):
         found["rate_distortion"] = curve | {"distortion": [value + of_annealed for value in curve["distortion"]]}
+    by = f"{'+' if mean < 0 else '-'} {abs(mean):.6g}"
     return [
-        f"The data is scaled: elbo, reconstruction and nll are those of the data in its own units, "
-        f"log p(own) = log p(scaled) {'+' if mean < 0 else '-'} {abs(mean):.6g} nats per example; the loss is that of the scaled data."
+        f"The data is scaled: elbo, reconstruction and nll are those of the data in its own units, log p(own) = "
+        f"log p(scaled) {by} nats per example; the loss is that of the scaled data."
     ]

@@ -133,7 +133,7 @@ def test_a_setting_newer_than_the_run_is_no_change():
     del old["encode"], old["evaluate"]["data"], old["data"]["stream"]
     assert changes(old, new) == {}
     new["encode"]["split"] = "train"
-    assert changes(old, new) == {"encode.split": (None, "train")}
+    assert changes(old, new) == {"encode.split": ("test", "train")}  # the older run had the default
 
 
 def test_each_setting_that_differs_is_a_change():
