@@ -1,11 +1,15 @@
 """Data leaves a run in the range it came in: pixels, counts, floats, real values; and goes in again."""
 
+from types import SimpleNamespace
+
 import jax
 import numpy as np
 import pytest
 
-from jaxvae import UserError, data
+from jaxvae import UserError, data, likelihoods
 from jaxvae.data.spec import compared, completed, describe, preprocess_of, shown, viewed
+from jaxvae.models.facts import Data
+from jaxvae.models.sampling import decoded_sample
 
 SETTINGS = {
     "binarization": "none", "pixel_range": (0.0, 1.0), "scaling": "none", "image_size": 0, "label": "",
@@ -95,3 +99,15 @@ def test_a_blank_image_and_few_counts_are_no_mistake():
     few = prepared(PIXELS, {"pixel_range": ()})[1]
     for each, shape in ((spec, (1, 5)), (few, (1, 4, 4))):
         np.testing.assert_array_equal(data.as_stored(each, config["data"], np.full(shape, 9e3)), 9000)
+
+
+@pytest.mark.parametrize(
+    "likelihood", [likelihoods.poisson(), likelihoods.negative_binomial((5,)), likelihoods.bernoulli()]
+)
+def test_samples_of_counts_are_counts_and_those_of_pixels_means(likelihood):
+    model = SimpleNamespace(data=Data((5,)), likelihood=likelihood)
+    outputs = jax.numpy.linspace(-1.0, 2.0, 10).reshape(2, 5)
+    made = likelihood.build(likelihood.init(jax.random.key(0)), outputs)
+    drawn = np.asarray(decoded_sample(model, jax.random.key(1), made))
+    assert np.array_equal(drawn, np.rint(drawn)) == likelihood.is_of_counts
+    assert np.array_equal(drawn, made.mean) != likelihood.is_of_counts
