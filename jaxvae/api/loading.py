@@ -18,7 +18,8 @@ def load(folder: str | os.PathLike, checkpoint: str = "best", data: Any = None, 
       folder: of the run.
       checkpoint: "best" by `train.select`, "last", or a step.
       data: where evaluation needs the run's data and finds it no more at its former path: as for `jaxvae.fit`.
-      objects: parts that were given as built Python objects, as for `jaxvae.fit`.
+      objects: parts that were given as built Python objects, as for `jaxvae.fit`; also functions that are not found
+        by their name any more, those of another script or notebook.
 
     Raises:
       UserError: the folder holds no run, or one with a part that must be handed over.

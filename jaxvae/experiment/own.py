@@ -72,7 +72,20 @@ def find(kind: str, name: str, returns: Mapping[str, Any]) -> Callable:
     if not callable(found):
         where = getattr(sys.modules[module], "__file__", None) or "built into Python"
         what = "is not a function" if function in vars(sys.modules[module]) else "does not exist"
-        raise UserError(f"The {kind} '{name}' cannot be used: '{function}' {what} in the module '{module}' ({where}).")
+        hint = ""
+        if module == "__main__":
+            hint = (
+                " It was defined in another script or notebook: define it here too, or hand it over, "
+                f"jaxvae.load(folder, {kind}={function})."
+            )
+        raise UserError(
+            f"The {kind} '{name}' cannot be used: '{function}' {what} in the module '{module}' ({where}).{hint}"
+        )
+    return checked(kind, name, found, returns)
+
+
+def checked(kind: str, name: str, found: Callable, returns: Mapping[str, Any]) -> Callable:
+    """Return a user's function with its evaluated signature and a check of its result; see `find`."""
     wanted = " | ".join(returns)
     try:
         signature = inspect.signature(found, eval_str=True)
@@ -83,11 +96,11 @@ def find(kind: str, name: str, returns: Mapping[str, Any]) -> Callable:
         said = "no annotation" if said is signature.empty else f"the annotation {_shown(said)}"
         raise UserError(
             f"The {kind} '{name}' needs a return annotation of its type, but has {said}: write "
-            f"`def {function}(...) -> {wanted}`."
+            f"`def {short(name)}(...) -> {wanted}`."
         )
 
     @functools.wraps(found)
-    def checked(*args, **options):
+    def build(*args, **options):
         try:
             signature.bind(*args, **options)
         except TypeError as error:
@@ -99,8 +112,8 @@ def find(kind: str, name: str, returns: Mapping[str, Any]) -> Callable:
             )
         return made
 
-    checked.__signature__ = signature  # pyright: ignore[reportAttributeAccessIssue]
-    return checked
+    build.__signature__ = signature  # pyright: ignore[reportAttributeAccessIssue]
+    return build
 
 
 def failure(error: BaseException, own: set[str]) -> str | None:

@@ -118,7 +118,9 @@ def part(
             f"The {kind} of this run was a Python object, which its folder cannot hold: hand it over again in Python, "
             f"jaxvae.load(folder, {kind}=...)."
         )
-    if own.is_own(name):
+    if callable(name):  # a function that was handed over
+        builder = own.checked(kind, f"{name.__module__}:{name.__qualname__}", name, returns or RETURNS[kind])
+    elif own.is_own(name):
         builder = own.find(kind, name, returns or RETURNS[kind])
     elif isinstance(name, str) and name in parts[kind]:
         builder = parts[kind][name]

@@ -179,6 +179,14 @@ def test_an_own_function_is_saved_by_its_name_and_options(tmp_path, images):
     assert run.config["objective"] == {"name": f"{__name__}:squared", "scale": 3.0}
     run.save(tmp_path)
     np.testing.assert_array_equal(jaxvae.load(tmp_path).encode(images), run.encode(images))
+    # As if it had been trained in a script, and loaded in another one.
+    path = tmp_path / "config.json"
+    path.write_text(path.read_text().replace(f"{__name__}:squared", "__main__:squared"))
+    with pytest.raises(UserError, match=r"another script .* jaxvae.load\(folder, objective=squared\)"):
+        jaxvae.load(tmp_path)
+    again = jaxvae.load(tmp_path, objective=squared)
+    assert again.config["objective"]["scale"] == 3.0
+    np.testing.assert_array_equal(again.encode(images), run.encode(images))
     with pytest.raises(UserError, match="define it at the top of a module"):
         jaxvae.fit("vae", images, TINY, objective=lambda model: squared(model), progress=False)
 
