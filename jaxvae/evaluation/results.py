@@ -52,7 +52,7 @@ def evaluate(run: TrainedRun) -> Evaluation:
     if run.experiment.model.context_dim:
         notes.append(
             "The model is conditional. Numbers on test data are computed for each example at its own context; samples "
-            "are drawn at contexts of test examples; tools use the model at the context of the first test example."
+            "are drawn at contexts of test examples."
         )
     if not model.has_likelihood:
         bounding = "only ais, which needs no posterior, bounds" if "ais" in found else "no number here bounds"

@@ -16,7 +16,7 @@ from jaxvae.evaluation.progress import progress
 from jaxvae.experiment import own
 from jaxvae.experiment.setup import Experiment
 from jaxvae.metrics.paths import prior_is_density
-from jaxvae.models.base import Model
+from jaxvae.models import Model, given
 from jaxvae.runs.attempts import Failure, attempt
 from jaxvae.runs.trained_run import TrainedRun
 
@@ -59,9 +59,9 @@ def _of_shapes(ask: Callable[[Model, Params], bool]) -> Callable[[Experiment], b
     """Turn a question about a model and its parameters into one about an untrained experiment."""
 
     def answer(experiment: Experiment) -> bool:
-        objective = experiment.objective
+        model, objective = experiment.model, experiment.objective
         shapes = jax.eval_shape(lambda key: objective.model_params(*objective.init(key)), jax.random.key(0))
-        return ask(experiment.shown, shapes)
+        return ask(given(model, jax.numpy.zeros(model.context_dim)) if model.context_dim else model, shapes)
 
     return answer
 

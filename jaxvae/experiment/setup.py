@@ -12,21 +12,18 @@ from jaxvae.experiment import build, sources
 from jaxvae.experiment.checks import check_ranges
 from jaxvae.experiment.objects import with_objects
 from jaxvae.models.base import Model
-from jaxvae.models.context import given
 from jaxvae.objectives import Objective
 
 
 class Experiment(NamedTuple):
     """The data, model and objective of a config, built and checked.
 
-    `shown` is the model used for samples, pictures, tools and metrics: `model` itself, or, where that is conditional,
-    `model` given the context of the first test example. `objects` are the parts that were given built.
+    `objects` are the parts that were given built.
     """
 
     config: Mapping[str, Any]
     dataset: data.Dataset
     model: Model
-    shown: Model
     objective: Objective
     preprocess: Callable
     total_steps: int
@@ -64,8 +61,7 @@ def setup(
     dataset = dataset._replace(notes=(*dataset.notes, *notes, *more))
     preprocess = preprocess_of(config, spec)
     checksum = data.checksum(dataset.train, dataset.vocabulary)
-    shown = model if dataset.test.context is None else given(model, dataset.test.context[0])
-    return Experiment(config, dataset, model, shown, objective, preprocess, total_steps, spec, checksum, objects)
+    return Experiment(config, dataset, model, objective, preprocess, total_steps, spec, checksum, objects)
 
 
 def built(

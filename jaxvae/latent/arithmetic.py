@@ -15,8 +15,8 @@ from jaxvae.common.types import Array, Params
 from jaxvae.distributions.kl import kl_by_group
 from jaxvae.distributions.structure import normal_factors
 from jaxvae.latent.geodesics import decode_path
-from jaxvae.models.base import Model, centre, encode_batch
-from jaxvae.models.facts import with_mask
+from jaxvae.models.base import Model, centre, context_args, encode_batch
+from jaxvae.models.facts import batch_of
 from jaxvae.models.sampling import reconstruct
 
 DRAWS = 4096  # to estimate the standard deviations of a prior without closed-form ones
@@ -86,13 +86,18 @@ def analogy(a: Array, b: Array, c: Array) -> Array:
     return c + (b - a)
 
 
-def kl_per_dimension(model: Model, params: Params, x: Array, mask: Array | None = None) -> Array:
-    """KL(q(z_d|x) || p(z_d)) in closed form, `[D]` nats, averaged over x `[N, *data_shape]`, observed in its mask.
+def kl_per_dimension(
+    model: Model, params: Params, x: Array, context: Array | None = None, mask: Array | None = None
+) -> Array:
+    """KL(q(z_d|x) || p(z_d)) in closed form, `[D]` nats, averaged over x `[N, *data_shape]`.
+
+    Each x is encoded at its own row of the context `[N, C]`, if the model is conditional, and by its observed values.
 
     Raises:
       UserError: no closed form by dimension is known for this pair of posterior and prior.
     """
-    groups = kl_by_group(encode_batch(model, params, with_mask(x, mask)), model.prior(params))
+    posterior = encode_batch(model, params, batch_of(x, context, mask))
+    groups = kl_by_group(posterior, model.prior(params, *context_args(context)))
     if len(groups) != model.latent_shape[0]:
         raise UserError(
             "This posterior's KL is not a sum over latent variables. 'order_dimensions' takes the variances of the "
@@ -102,20 +107,22 @@ def kl_per_dimension(model: Model, params: Params, x: Array, mask: Array | None 
 
 
 @partial(jax.jit, static_argnums=0)
-def information_per_dimension(model: Model, params: Params, x: Array, mask: Array | None = None) -> tuple[Array, Array]:
+def information_per_dimension(
+    model: Model, params: Params, x: Array, context: Array | None = None, mask: Array | None = None
+) -> tuple[Array, Array]:
     """Measure how informative each dimension of z is about x `[N, *data_shape]`: `([D], bool [] whether in nats)`.
 
     By `kl_per_dimension` in nats, or without a closed form by the variance of the posterior's centres.
-    The `mask` is bool of x's shape, True where a value is observed.
+    The `context` is `[N, C]`, of a conditional model; the `mask` is bool of x's shape, True where a value is observed.
 
     Raises:
       UserError: latents that are not in R^n.
     """
     require_euclidean(model, "An order of dimensions")
     try:
-        return kl_per_dimension(model, params, x, mask), jnp.asarray(True)
+        return kl_per_dimension(model, params, x, context, mask), jnp.asarray(True)
     except UserError:
-        codes = centre(encode_batch(model, params, with_mask(x, mask)))
+        codes = centre(encode_batch(model, params, batch_of(x, context, mask)))
         return jnp.var(codes.reshape(len(x), -1), axis=0), jnp.asarray(False)
 
 
@@ -168,15 +175,24 @@ def traversal(
     return decode_path(model, params, z + offsets * directions)
 
 
-def denoise(model: Model, params: Params, x_noisy: Array, steps: int = 1) -> Array:
+def denoise(
+    model: Model,
+    params: Params,
+    x_noisy: Array,
+    steps: int = 1,
+    context: Array | None = None,
+    mask: Array | None = None,
+) -> Array:
     """Replace noisy x `[B, *data_shape]` by the mean of p(x|z) at the centre of q(z|x), `steps` times.
+
+    The `context` is `[B, C]`, of a conditional model; where the `mask` is False, a value is missing in each step.
 
     Raises:
       UserError: fewer than 1 step.
     """
     if steps < 1:
         raise UserError(f"Denoising got steps={steps}; it needs at least 1.")
-    return jax.lax.fori_loop(0, steps, lambda _, x: reconstruct(model, params, x), x_noisy)
+    return jax.lax.fori_loop(0, steps, lambda _, x: reconstruct(model, params, **batch_of(x, context, mask)), x_noisy)
 
 
 def latent_grid(model: Model, params: Params, size: int = 20) -> np.ndarray | None:

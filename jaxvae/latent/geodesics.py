@@ -9,14 +9,27 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Params
 from jaxvae.latent.charts import along, chart
 from jaxvae.latent.descent import descend
-from jaxvae.models.base import Model
+from jaxvae.models.base import Model, context_args
 
+Ends = tuple[Array | None, Array | None]  # of the starts and the ends of paths; None where there is none
 SUBDIVISIONS = 4  # a geodesic is optimised on a finer curve than is returned, lest it jump over narrow obstacles
 
 
-def decode_path(model: Model, params: Params, z: Array) -> Array:
-    """Decode the means of p(x|z), `[B, num, *data_shape]`, along z `[B, num, *latent_shape]`."""
-    return model.decode(params, z).mean
+def decode_path(model: Model, params: Params, z: Array, context: Array | None = None) -> Array:
+    """Decode the means of p(x|z), `[B, num, *data_shape]`, along z `[B, num, *latent_shape]`.
+
+    The `context` of a conditional model is `[B, num, C]`, see `contexts_along`.
+    """
+    return model.decode(params, z, *context_args(context)).mean
+
+
+def contexts_along(contexts: Ends, num: int) -> Array | None:
+    """Space `num` contexts evenly from those at the start of B paths to those at their end: `[B, num, C]`, or None."""
+    start, end = contexts
+    if start is None or end is None:
+        return None
+    share = jnp.linspace(0.0, 1.0, num)[:, None]
+    return (1 - share) * start[:, None] + share * end[:, None]
 
 
 def _gaps(mean: Array) -> Array:
@@ -37,7 +50,14 @@ def curve_length(mean: Array) -> Array:
 
 
 def geodesic(
-    model: Model, params: Params, z_a: Array, z_b: Array, num: int, steps: int = 500, learning_rate: float = 0.01
+    model: Model,
+    params: Params,
+    z_a: Array,
+    z_b: Array,
+    num: int,
+    steps: int = 500,
+    learning_rate: float = 0.01,
+    contexts: Ends = (None, None),
 ) -> Array:
     """Find a geodesic `[B, num, *latent_shape]` from z_a to z_b `[B, *latent_shape]` of the decoder's metric.
 
@@ -45,6 +65,9 @@ def geodesic(
     al. 2018, arXiv:1710.11379; Shao et al. 2017, arXiv:1711.08014, section 3). Adam starts from the line of the latent
     space, refined `SUBDIVISIONS` times, and moves its inner points; the best iterate is kept, so that the energy is
     never above that of the line. The minimum is local: the start decides on which side an obstacle is passed.
+
+    Of a conditional model the `contexts` are those of the ends, both `[B, C]`; each point is decoded at its share of
+    the way between them.
 
     Raises:
       UserError: discrete latents, sequences, num below 2, or negative steps.
@@ -55,12 +78,12 @@ def geodesic(
     if steps < 0:
         raise UserError(f"A geodesic got steps={steps}; the optimiser needs 0 or more.")
     fine = along(space.line, z_a, z_b, (num - 1) * SUBDIVISIONS + 1 if num > 1 else num)
-    return _shorten(model, params, fine, steps, learning_rate)[:, ::SUBDIVISIONS]
+    return _shorten(model, params, fine, contexts, steps, learning_rate)[:, ::SUBDIVISIONS]
 
 
 @partial(jax.jit, static_argnames=("model", "steps", "learning_rate"))
-def _shorten(model: Model, params: Params, line: Array, steps: int, learning_rate: float) -> Array:
-    space = chart(model, "A geodesic")
+def _shorten(model: Model, params: Params, line: Array, contexts: Ends, steps: int, learning_rate: float) -> Array:
+    space, context = chart(model, "A geodesic"), contexts_along(contexts, line.shape[1])
     u = space.from_latent(line)
     # Shifts are in units of the distance, so that the learning rate does not depend on the pair or the latent space.
     square = jnp.square(u[:, -1:] - u[:, :1])
@@ -71,6 +94,6 @@ def _shorten(model: Model, params: Params, line: Array, steps: int, learning_rat
         return jnp.concatenate([line[:, :1], inner, line[:, -1:]], axis=1)
 
     def energy(shift: Array) -> Array:
-        return curve_energy(decode_path(model, params, curve(shift)))
+        return curve_energy(decode_path(model, params, curve(shift), context))
 
     return curve(descend(energy, jnp.zeros_like(u[:, 1:-1]), steps, learning_rate))

@@ -12,7 +12,8 @@ from jaxvae.common.types import Array, Key, Params
 from jaxvae.latent.charts import chart
 from jaxvae.latent.descent import descend
 from jaxvae.latent.imputation import check_mask
-from jaxvae.models.base import Model
+from jaxvae.models.base import Model, context_args
+from jaxvae.models.sampling import from_prior
 
 Score = Callable[[Array, Array], Array]  # z [num, *latent_shape], decoded mean [num, *data_shape] -> [num]
 
@@ -35,6 +36,7 @@ def search(
     steps: int = 300,
     learning_rate: float = 0.05,
     prior_weight: float = 1.0,
+    context: Array | None = None,
 ) -> Found:
     """Maximise score(z, E[x|z]) + prior_weight * log p(z) by Adam from `num` draws of the prior.
 
@@ -51,6 +53,7 @@ def search(
       steps: of Adam, whose learning rate decays to 0 by a cosine.
       learning_rate: the initial one, in units of z.
       prior_weight: 0 or more; 0 ignores the prior, and may find z that are unlikely under it.
+      context: `[num, C]` of a conditional model, a row for each z.
 
     Raises:
       UserError: discrete latents, num or steps below 1, a weight below 0, or a score of another shape.
@@ -61,16 +64,17 @@ def search(
             f"A search got num={num}, steps={steps} and prior_weight={prior_weight}; the first two must be at least "
             "1, the weight 0 or more."
         )
-    return _search(model, params, key, score, num, steps, learning_rate, prior_weight)
+    return _search(model, params, key, score, context, num, steps, learning_rate, prior_weight)
 
 
 @partial(jax.jit, static_argnames=("model", "score", "num", "steps", "learning_rate", "prior_weight"))
-def _search(model, params, key, score, num, steps, learning_rate, prior_weight) -> Found:
-    space, prior = chart(model, "A search by gradients"), model.prior(params)
+def _search(model, params, key, score, context, num, steps, learning_rate, prior_weight) -> Found:
+    space, given = chart(model, "A search by gradients"), context_args(context)
+    prior: Any = model.prior(params, *given)
 
     def judge(u: Array) -> Found:
         z = space.to_latent(u)
-        mean = model.decode(params, z).mean
+        mean = model.decode(params, z, *given).mean
         value, log_prior = score(z, mean), prior.log_prob(z)
         if value.shape != (num,):
             raise UserError(f"A score must be one number for each of the {num} z, but has shape {list(value.shape)}.")
@@ -80,7 +84,7 @@ def _search(model, params, key, score, num, steps, learning_rate, prior_weight) 
         found = judge(u)
         return -found.score - (prior_weight * found.log_prior if prior_weight else 0.0)
 
-    start: Any = space.from_latent(prior.sample(key, (num,)))  # pyright: ignore[reportArgumentType]
+    start = space.from_latent(from_prior(prior, key, (num,)))
     return judge(descend(loss, start, steps, learning_rate))
 
 

@@ -1,10 +1,25 @@
 """Turn a conditional model at one context into an ordinary model."""
 
+from typing import Any
+
 import chex
 import jax.numpy as jnp
 
-from jaxvae.common.types import Array
+from jaxvae.common.types import Array, Params
 from jaxvae.models.base import Model, Training, require_context
+
+
+def given_any(model: Model, context: Array | None) -> Model:
+    """Return `given(model, context)`, or a model without context as it is."""
+    return model if context is None else given(model, context)
+
+
+def prior_depends(model: Model, params: Params) -> bool:
+    """Return whether a conditional model's prior is p(z|context); False for a model without context."""
+    if not model.context_dim:
+        return False
+    prior: Any = model.prior(params, jnp.zeros((1, model.context_dim)))
+    return bool(prior.batch_shape)
 
 
 def given(model: Model, context: Array) -> Model:

@@ -14,9 +14,10 @@ def as_batch(given: Any) -> Batch:
     return given if isinstance(given, dict) else {"x": given}
 
 
-def with_mask(x: Array, mask: Array | None) -> Batch:
-    """Return a batch of x and its mask, if it has one."""
-    return {"x": x} if mask is None else {"x": x, "mask": mask}
+def batch_of(x: Array, context: Array | None = None, mask: Array | None = None) -> Batch:
+    """Return a batch of x, with its context and its mask where there are any."""
+    beside = {"context": context, "mask": mask}
+    return {"x": x} | {name: array for name, array in beside.items() if array is not None}
 
 
 class Latent(NamedTuple):

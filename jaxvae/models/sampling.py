@@ -15,8 +15,13 @@ def draw_prior(
     Of a conditional model each z is drawn from p(z|context) at its own row of the context `[num, C]`.
     """
     prior: Any = model.prior(params, *context_args(context))
-    z = prior.sample(key, () if prior.batch_shape else (num,))
+    z = from_prior(prior, key, (num,))
     return prior.mean + temperature * (z - prior.mean) if model.latent.space.is_linear else z
+
+
+def from_prior(prior: Any, key: Key, batch: tuple[int, ...]) -> Array:
+    """Draw z `[*batch, *latent_shape]` from p(z), or each from p(z|context) where the prior has a batch `[..., B]`."""
+    return prior.sample(key, batch[: len(batch) - len(prior.batch_shape)])
 
 
 def sample(

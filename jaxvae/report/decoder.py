@@ -11,8 +11,10 @@ import numpy as np
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Params
+from jaxvae.report.choices import Choice
 from jaxvae.runs.trained_run import TrainedRun
 
+ANY = Choice()
 MAX_WEIGHTS = 600_000  # 3.2 MB of text in the page
 MAX_GRID_VALUES = 700_000  # at 2 bytes: 1.9 MB
 MAX_LINE_VALUES = 700_000  # at 1 byte: 0.9 MB
@@ -60,7 +62,12 @@ def outputs(network: list[tuple[np.ndarray, np.ndarray]], activation: str, outpu
 
 
 def export(
-    run: TrainedRun, centre: np.ndarray, axes: np.ndarray, spans: np.ndarray, sliders: Sequence[Mapping[str, Any]]
+    run: TrainedRun,
+    centre: np.ndarray,
+    axes: np.ndarray,
+    spans: np.ndarray,
+    sliders: Sequence[Mapping[str, Any]],
+    at: Choice = ANY,
 ) -> dict[str, Any]:
     """Export the decoder for the page, as JSON.
 
@@ -70,29 +77,34 @@ def export(
       axes: `[2, D]`, the directions of the plane.
       spans: `[2]`, the half-width of the plane along each axis.
       sliders: the dimensions that have a slider: "index", "low" and "high" of each, the most informative first.
+      at: the contexts that the page offers, of a conditional run.
 
     Returns:
       `{"kind": "weights", "layers", "activation", "output", "low", "high"}` where dense layers give the decoder's
-      means (checked here against the decoder itself); else `{"kind": "grid", "side", "values", "lines", "error"}`, the
-      means over an even grid of the plane and along lines, between which the page interpolates. "lines" has the points
+      means (checked here against the decoder itself); after z they take the classes to choose from, one-hot. Else
+      `{"kind": "grid", "side", "values", "lines", "error"}`, for each context in turn the means over an even grid of
+      the plane and along lines, between which the page interpolates; "contexts" is their number, 1 where the pictures
+      of all contexts would be too large: that of the first test example. "lines" has the points
       of a line and their values for the first sliders, one dimension at a time, the others at the centre. "error" is
       the mean absolute error of the interpolation halfway between the points, in units of the range of x.
 
     Raises:
       UserError: the network is not a dense chain, and its pictures are too large for a grid.
     """
-    return _weights(run, centre, spans) or _decoded(run, centre, axes, spans, sliders)
+    return _weights(run, centre, spans, at) or _decoded(run, centre, axes, spans, sliders, at)
 
 
-def _weights(run: TrainedRun, centre: np.ndarray, spans: np.ndarray) -> dict[str, Any] | None:
+def _weights(run: TrainedRun, centre: np.ndarray, spans: np.ndarray, at: Choice) -> dict[str, Any] | None:
     """Return the dense layers, and the activations that reproduce the decoder's means at random z; None if none do."""
-    network = _at_context(run, layers(run.params), len(centre))
-    if not network or len(network[0][0]) != len(centre) or sum(weights.size for weights, _ in network) > MAX_WEIGHTS:
+    network = _folded(layers(run.params), len(centre), at)
+    if not network or sum(weights.size for weights, _ in network) > MAX_WEIGHTS:
         return None
     low, high = run.experiment.spec.pixel_range(run.config)
     rng = np.random.default_rng(0)
     z = centre + rng.normal(size=(64, len(centre))) * np.linalg.norm(spans) / np.sqrt(len(centre))
-    wanted = run.decode(z).reshape(len(z), -1)
+    contexts = at.contexts()[rng.integers(len(at.contexts()), size=len(z))]
+    wanted = run.decode(z, contexts if len(at.shown) else None).reshape(len(z), -1)
+    z = np.concatenate([z, contexts[:, at.is_chosen]], axis=1)
     for activation, output in itertools.product(ACTIVATIONS, OUTPUTS):
         with np.errstate(all="ignore"):  # the wrong activation may overflow
             got = outputs(network, activation, output, z.astype(np.float64))
@@ -105,48 +117,74 @@ def _weights(run: TrainedRun, centre: np.ndarray, spans: np.ndarray) -> dict[str
     return None
 
 
-def _at_context(run: TrainedRun, network: Any, latent_dim: int) -> Any:
-    """Fold the context at which a conditional run is shown into the first bias."""
-    context = run.dataset.test.context
-    if not network or context is None or len(network[0][0]) != latent_dim + context.shape[1]:
-        return network
+def _folded(network: list[Any] | None, latent_dim: int, at: Choice) -> list[Any] | None:
+    """Fold the part of the context that cannot be chosen into the first bias; None where the inputs are others.
+
+    None also where a part of x is the context, which the decoder does not learn.
+    """
+    if not network or any(field.kind == "pixels" for field in at.fields):
+        return None
     weights, bias = network[0]
-    return [(weights[:latent_dim], bias + context[0].astype(np.float64) @ weights[latent_dim:]), *network[1:]]
+    if len(weights) == latent_dim and not at.chosen:
+        return network
+    if len(weights) != latent_dim + len(at.shown):
+        return None
+    held = ~at.is_chosen
+    of_context = weights[latent_dim:]
+    bias = bias + at.shown[held].astype(np.float64) @ of_context[held]
+    return [(np.concatenate([weights[:latent_dim], of_context[at.is_chosen]]), bias), *network[1:]]
 
 
 def _decoded(
-    run: TrainedRun, centre: np.ndarray, axes: np.ndarray, spans: np.ndarray, sliders: Sequence[Mapping[str, Any]]
+    run: TrainedRun,
+    centre: np.ndarray,
+    axes: np.ndarray,
+    spans: np.ndarray,
+    sliders: Sequence[Mapping[str, Any]],
+    at: Choice,
 ) -> dict[str, Any]:
-    size = math.prod(run.model.data_shape)
-    side = min(math.isqrt(MAX_GRID_VALUES // max(size, 1)), MOST_SIDE)
+    contexts, size = at.contexts(), math.prod(run.model.data_shape)
+    side = _side(size * len(contexts))
+    if side < LEAST_SIDE:
+        contexts = at.shown[None]
+        side = _side(size)
     if side < LEAST_SIDE:
         raise UserError(f"pictures of shape {run.model.data_shape} are too large.")
     right, up = np.meshgrid(*[np.linspace(-1, 1, side)] * 2)
     z = centre + right[..., None] * spans[0] * axes[0] + up[..., None] * spans[1] * axes[1]
-    grid = _unit(run, z)
-    error = (
-        _unit(run, (z[1:, 1:] + z[:-1, :-1]) / 2) - (grid[1:, 1:] + grid[1:, :-1] + grid[:-1, 1:] + grid[:-1, :-1]) / 4
-    )
-    errors, lines = [error], None
+    grid = _unit(run, z, contexts)
+    beside = grid[:, 1:, 1:] + grid[:, 1:, :-1] + grid[:, :-1, 1:] + grid[:, :-1, :-1]
+    errors, lines = [_unit(run, (z[1:, 1:] + z[:-1, :-1]) / 2, contexts) - beside / 4], None
     if len(centre) > 2:  # else the plane is all of z
-        sliders = sliders[: MAX_LINE_VALUES // (LEAST_POINTS * size)]
-        points = min(MAX_LINE_VALUES // (len(sliders) * size), MOST_POINTS)
+        room = MAX_LINE_VALUES // (size * len(contexts))
+        sliders = sliders[: room // LEAST_POINTS]
+        points = min(room // len(sliders), MOST_POINTS)
         z = np.tile(centre, (len(sliders), points, 1))
         for row, each in zip(z, sliders, strict=True):
             row[:, each["index"]] = np.linspace(each["low"], each["high"], points)
-        line = _unit(run, z)
-        errors.append(_unit(run, (z[:, 1:] + z[:, :-1]) / 2) - (line[:, 1:] + line[:, :-1]) / 2)
+        line = _unit(run, z, contexts)
+        errors.append(_unit(run, (z[:, 1:] + z[:, :-1]) / 2, contexts) - (line[:, :, 1:] + line[:, :, :-1]) / 2)
         lines = {"points": points, "count": len(sliders), "values": _bytes(line * 255, "u1")}
     return {
         "kind": "grid", "side": side, "values": _bytes(grid * 65535, "<u2"), "lines": lines,
-        "error": float(max(np.abs(each).mean() for each in errors)),
+        "error": float(max(np.abs(each).mean() for each in errors)), "contexts": len(contexts),
     }  # fmt: skip
 
 
-def _unit(run: TrainedRun, z: np.ndarray) -> np.ndarray:
-    """Decode z `[..., D]` to means in [0, 1], `[..., values]`."""
-    means = run.unit(run.decode(z.reshape(-1, z.shape[-1])))
-    return means.reshape(*z.shape[:-1], -1)
+def _side(values: int) -> int:
+    """Return the side of the largest grid of pictures with this many values at each point."""
+    return min(math.isqrt(MAX_GRID_VALUES // max(values, 1)), MOST_SIDE)
+
+
+def _unit(run: TrainedRun, z: np.ndarray, contexts: np.ndarray) -> np.ndarray:
+    """Decode z `[..., D]` at each of M contexts `[M, C]` to means in [0, 1], `[M, ..., values]`."""
+    flat = z.reshape(-1, z.shape[-1])
+
+    def at_one(context: np.ndarray) -> np.ndarray:
+        rows = np.tile(context, (len(flat), 1)) if context.size else None
+        return run.unit(run.decode(flat, rows), rows).reshape(*z.shape[:-1], -1)
+
+    return np.stack([at_one(context) for context in contexts])
 
 
 def _bytes(values: np.ndarray, kind: str) -> str:

@@ -1,5 +1,5 @@
 "use strict";
-// One global object: window.jaxvae.decode(z) is the picture in [0, 1] that the page shows for z.
+// One global object: window.jaxvae.decode(z) is the picture in [0, 1] that the page shows for z at the chosen context.
 (function () {
   const data = JSON.parse(document.getElementById("data").textContent);
 
@@ -23,8 +23,9 @@
 
   function denseDecoder(net) {
     const layers = net.layers.map((l) => ({ ...l, weights: floats(l.weights), bias: floats(l.bias) }));
-    return function (z) {
-      let x = Float64Array.from(z);
+    return function (z, chosen, contexts) {
+      const classes = contexts.flatMap((one, i) => one.classes.map((_, k) => (k === chosen[i] ? 1 : 0)));
+      let x = Float64Array.from([...z, ...classes]);
       layers.forEach((layer, index) => {
         const out = Float64Array.from(layer.bias), width = layer.out;
         for (let i = 0; i < layer.in; i++) {
@@ -46,19 +47,22 @@
   function gridDecoder(net, plane, size, spec) {
     const values = new Uint16Array(bytes(net.values).buffer), last = net.side - 1;
     const lines = net.lines, points = lines && bytes(lines.values);
+    // The pictures of one context follow those of another; the classes of the last field change first.
+    const place = (chosen, contexts) => contexts.reduce((sum, one, i) => sum * one.classes.length + chosen[i], 0);
 
-    function along(row, z) {
+    function along(row, z, context) {
       const { index, low, high } = spec.sliders[row], end = lines.points - 1;
       const t = Math.min(Math.max(((z[index] - low) / (high - low)) * end, 0), end), i = Math.min(Math.floor(t), end - 1);
-      const start = (row * lines.points + i) * size;
+      const start = ((context * lines.count + row) * lines.points + i) * size;
       return Float64Array.from({ length: size }, (_, k) =>
         ((1 - t + i) * points[start + k] + (t - i) * points[start + size + k]) / 255);
     }
 
-    return function (z) {
+    return function (z, chosen, contexts) {
+      const context = place(chosen, contexts);
       const off = spec.centre.flatMap((value, d) => (z[d] === value ? [] : [d]));
       const row = lines && off.length === 1 ? spec.sliders.findIndex((one) => one.index === off[0]) : -1;
-      if (row >= 0) return along(row, z);
+      if (row >= 0) return along(row, z, context);
       const [a, b] = plane.coordinates(z);
       const clamp = (t) => Math.min(Math.max(((t + 1) / 2) * last, 0), last);
       const u = clamp(a), v = clamp(b);
@@ -67,7 +71,7 @@
                        [i + 1, j, (v - i) * (1 - u + j)], [i + 1, j + 1, (v - i) * (u - j)]];
       const out = new Float64Array(size);
       for (const [row, column, weight] of weights) {
-        const start = (row * net.side + column) * size;
+        const start = ((context * net.side + row) * net.side + column) * size;
         for (let k = 0; k < size; k++) out[k] += (weight * values[start + k]) / 65535;
       }
       return out;
@@ -134,7 +138,9 @@
       },
       coordinates: (z) => [0, 1].map((k) => spec.axes[k].reduce((s, w, d) => s + w * (z[d] - spec.centre[d]), 0) / spec.spans[k]),
     };
-    const decode = spec.decoder.kind === "weights" ? denseDecoder(spec.decoder) : gridDecoder(spec.decoder, plane, size, spec);
+    const decoder = spec.decoder.kind === "weights" ? denseDecoder(spec.decoder) : gridDecoder(spec.decoder, plane, size, spec);
+    const chosen = spec.contexts.map((one) => one.chosen);
+    const decode = (value) => decoder(value, chosen, spec.contexts);
     // Pictures decoded beforehand show the plane and the lines through its centre, and nothing beside them.
     const from = () => (spec.decoder.lines ? spec.centre.slice() : z);
     const canvas = document.getElementById("decoded"), pad = document.getElementById("pad"), dot = document.getElementById("dot");
@@ -186,6 +192,15 @@
       document.getElementById("sliders").append(row);
       sliders.push({ input, label, index });
     }
+    spec.contexts.forEach((one, i) => {
+      const row = document.createElement("label"), name = document.createElement("span"), select = document.createElement("select");
+      name.textContent = one.name;
+      select.id = `context-${i}`;
+      select.append(...one.classes.map((text, k) => new Option(text, k, false, k === chosen[i])));
+      select.addEventListener("change", () => { chosen[i] = select.selectedIndex; show(); });
+      row.append(name, select);
+      document.getElementById("contexts").append(row);
+    });
     document.getElementById("reset").addEventListener("click", () => { z = spec.centre.slice(); show(); });
     window.jaxvae = { z, decode: (value) => Array.from(decode(value)), set: (value) => { z = value.slice(); show(); } };
     show();

@@ -16,6 +16,7 @@ SHEET_DPI = 300  # so that 900 pixels are 3 inches
 LETTERS = 17  # of a title, in an inch
 NARROW = 20  # letters of a label, in an inch
 LABEL = 0.3  # inches for the label of a column
+MISSING = 0.5
 NO_LABELS = Labels()
 
 
@@ -25,8 +26,8 @@ def are_images(shape: tuple[int, ...]) -> bool:
 
 
 def as_pictures(x: np.ndarray) -> np.ndarray:
-    """Convert images `[N, H, W, 1 or 3]` in [0, 1] to RGB `[N, H, W, 3]`, uint8."""
-    return np.repeat((x * 255).round().astype(np.uint8), 3 // x.shape[-1], axis=-1)
+    """Convert images `[N, H, W, 1 or 3]` in [0, 1] to RGB `[N, H, W, 3]`, uint8; missing values, NaN, are grey."""
+    return np.repeat((np.nan_to_num(x, nan=MISSING) * 255).round().astype(np.uint8), 3 // x.shape[-1], axis=-1)
 
 
 def tile(pictures: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:

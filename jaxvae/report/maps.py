@@ -59,9 +59,9 @@ def latent_map(run: TrainedRun, failures: list[Failure]) -> dict[str, Any]:
             else [{"name": "t-SNE", "points": np.round(found, 3).tolist(), "axes": ["t-SNE 1", "t-SNE 2"]}]
         )
     out: dict[str, Any] = {"maps": maps, "rows": rows.tolist(), "looks": of_classes(1), "labels": None, "names": []}
-    x, captions = run.x("test", rows), [f"example {row}" for row in rows]
+    x, captions = run.examples(run.batch("test", rows)), [f"example {row}" for row in rows]
     if run.experiment.spec.sequence == "text":
-        captions = sentences(run.config, run.experiment.spec, run.viewed(x))
+        captions = sentences(run.config, run.experiment.spec, x)
     elif (label := run.dataset.test.label) is not None:
         classes, index = np.unique(label[rows], return_inverse=True)
         names = [run.dataset.class_names[i] if run.dataset.class_names else str(i) for i in classes]
@@ -92,10 +92,10 @@ def _tsne(codes: np.ndarray) -> np.ndarray:
 
 
 def _thumbnails(run: TrainedRun, x: np.ndarray) -> np.ndarray | None:
-    """Return the model's inputs as pictures `[N, H, W, 3]`; None where the data has no pictures."""
+    """Return examples as `viewed` as pictures `[N, H, W, 3]`; None where the data has no pictures."""
     spec = run.experiment.spec
     size = len(x) if spec.sequence else AT_A_TIME  # all piano rolls have the same keys
-    found = [pictures(spec, run.viewed(x[i : i + size])) for i in range(0, len(x), size)]
+    found = [pictures(spec, x[i : i + size]) for i in range(0, len(x), size)]
     return None if found[0] is None else np.concatenate([shrunk(some, THUMBNAIL) for some in found if some is not None])
 
 

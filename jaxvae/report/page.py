@@ -68,7 +68,7 @@ def write_report(
         warnings=paragraphs("warning", warnings),
         tables=_tables(results),
         notes=paragraphs("quiet", notes),
-        explorer=asset("explorer.html", how=explained(data["explorer"]["decoder"])) if "explorer" in data else "",
+        explorer=asset("explorer.html", how=explained(data["explorer"])) if "explorer" in data else "",
         map=asset("map.html") if "map" in data else "",
         figures=_figures(shown, LARGEST - TEXTS - len(embedded)),
         settings=section(run, results, going_on.times(path.parent)),

@@ -54,12 +54,14 @@ def samples(experiment: Experiment, params: Params) -> np.ndarray:
         drawn = draw_samples(experiment.model, params, key, COLUMNS, 1.0, context=contexts)
         rows = with_pixels(experiment.spec, viewed(experiment.config, experiment.spec, drawn), contexts)
         return rows.reshape(len(contexts), COLUMNS, *rows.shape[1:])
-    drawn = _sample(experiment.shown, params, key, _num_examples(experiment))
+    drawn = _sample(experiment.model, params, key, _num_examples(experiment))
     return viewed(experiment.config, experiment.spec, drawn)[:, None]
 
 
 def reconstructions(experiment: Experiment, params: Params, num: int = 0) -> np.ndarray:
-    """Return test examples beside their reconstructions, `[N, 2, *data_shape]`, as `viewed`.
+    """Return test examples beside their reconstructions, `[N, 2, *data_shape]`, as `viewed`; missing values are NaN.
+
+    Those of tables are not: `data.rows.with_gaps` marks them.
 
     Args:
       experiment: the experiment.
@@ -72,6 +74,8 @@ def reconstructions(experiment: Experiment, params: Params, num: int = 0) -> np.
     root = train.stream(experiment.config["seed"], "test")
     both = _reconstruct(experiment.model, experiment.preprocess, params, root, batch)
     x, made = (viewed(experiment.config, experiment.spec, values) for values in both)
+    if "mask" in batch and not experiment.spec.table:
+        x = with_pixels(experiment.spec, np.where(batch["mask"], x, np.nan), batch.get("context"))
     return np.stack([x, with_pixels(experiment.spec, made, batch.get("context"))], axis=1)
 
 
@@ -148,14 +152,16 @@ def _latent_scatter(run: TrainedRun, path: Path, kind: str) -> list[Path]:
 
 
 def _latent_grid(run: TrainedRun, path: Path, kind: str) -> list[Path]:
-    model = run.model
+    model, context = run.given(), run.context("test", 1)
     if model.latent_shape != (2,) or not figures.are_images(model.data_shape):
         return []
     grid = latent_grid(model, run.params)
     if grid is None:
         return []
-    picture = figures.tile(figures.as_pictures(run.unit(grid)), 20, gap=0)
+    rows = None if context is None else np.tile(context, (len(grid), 1))
+    picture = figures.tile(figures.as_pictures(run.unit(grid, rows)), 20, gap=0)
     title = "decoder means over the prior's quantiles of z[0] (right) and z[1] (up)"
+    title += "" if context is None else f" at {said(run.experiment.spec.context, context[0])}"
     return save(figures.sheet(picture, title), path, kind, figures.SHEET_DPI)
 
 

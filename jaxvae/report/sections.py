@@ -1,5 +1,6 @@
 """Compute the sections of `report.html` that run the model: latent walks, the explorer, the map."""
 
+import html
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 from jaxvae.common.errors import UserError
 from jaxvae.latent.arithmetic import information_per_dimension
 from jaxvae.report import figures
+from jaxvae.report.choices import choice
 from jaxvae.report.decoder import export
 from jaxvae.report.maps import POINTS, latent_map, plane
 from jaxvae.report.style import encode
@@ -84,7 +86,7 @@ def _impute(run: TrainedRun) -> Outcome:
 def _explorer(run: TrainedRun) -> dict[str, Any]:
     centre, axes, spans = plane(run)
     codes, batch = run.codes("test"), run.batch("test", run.some("test", POINTS))
-    found = information_per_dimension(run.model, run.params, batch["x"], batch.get("mask"))
+    found = information_per_dimension(run.model, run.params, **batch)
     measured, in_nats = map(np.asarray, found)
     low, high = np.minimum(codes.min(axis=0), -3), np.maximum(codes.max(axis=0), 3)
     if len(centre) == 2:  # the plane is all of z
@@ -94,18 +96,23 @@ def _explorer(run: TrainedRun) -> dict[str, Any]:
          "about": f"{measured[i]:.2f} {'nats' if in_nats else 'variance'}"}
         for i in np.argsort(-measured, stable=True)[:SLIDERS]
     ]  # fmt: skip
-    decoder = export(run, centre, axes, spans, sliders)
+    at = choice(run)
+    decoder = export(run, centre, axes, spans, sliders, at)
+    at = at._replace(chosen=()) if decoder.get("contexts") == 1 else at
     lines = decoder.get("lines")
     return {
         "shape": list(run.model.data_shape), "centre": centre.tolist(), "axes": axes.tolist(),
         "spans": spans.tolist(), "decoder": decoder, "sliders": sliders[: lines["count"]] if lines else sliders,
+        "contexts": at.as_json(), "held": at.held(),
     }  # fmt: skip
 
 
-def explained(decoder: Mapping[str, Any]) -> str:
-    """Return a sentence on what the explorer shows, for the result of `decoder.export`."""
+def explained(explorer: Mapping[str, Any]) -> str:
+    """Explain what the explorer shows, in HTML, for its JSON."""
+    decoder, held = explorer["decoder"], explorer["held"]
+    at = f" The context is that of the first test example: {html.escape(held)}." if held else ""
     if decoder["kind"] == "weights":
-        return "The decoder itself runs in this page."
+        return f"The decoder itself runs in this page.{at}"
     side, lines = decoder["side"], decoder["lines"]
     more = ""
     if lines:
@@ -113,5 +120,5 @@ def explained(decoder: Mapping[str, Any]) -> str:
     return (
         f"The pictures were decoded when this page was made: a grid of {side} by {side} points of the plane{more}. "
         f"Between these points the page interpolates; halfway, pixels are {decoder['error']:.2%} of their range off on "
-        "average."
+        f"average.{at}"
     )

@@ -17,7 +17,6 @@ from jaxvae.data.spec import FIXED, DataSpec
 from jaxvae.data.split import Dataset, Found, Split
 from jaxvae.experiment import build, own, sources
 from jaxvae.experiment.setup import Experiment
-from jaxvae.models.context import given
 from jaxvae.runs.restore import Restored
 
 
@@ -128,7 +127,7 @@ def judged_on(experiment: Experiment, other: Dataset) -> Experiment:
         test = test._replace(factors=None)
     rows = {name: place for name, place in mine.rows.items() if name != "test"}
     dataset = mine._replace(test=test, rows=rows, class_names=names)
-    return experiment._replace(dataset=dataset, shown=_shown(experiment.model, other))
+    return experiment._replace(dataset=dataset)
 
 
 def without_own(config: Mapping[str, Any], restored: Restored, other: Dataset) -> Experiment:
@@ -137,8 +136,4 @@ def without_own(config: Mapping[str, Any], restored: Restored, other: Dataset) -
     objective = build.objective(config, model, spec, total_steps=1)
     preprocess = data.preprocess_of(config, spec)
     checksum = data.checksum(other.test, other.vocabulary)
-    return Experiment(config, other, model, _shown(model, other), objective, preprocess, 1, spec, checksum)
-
-
-def _shown(model: Any, other: Dataset) -> Any:
-    return model if other.test.context is None else given(model, other.test.context[0])
+    return Experiment(config, other, model, objective, preprocess, 1, spec, checksum)

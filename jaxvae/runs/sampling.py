@@ -52,7 +52,7 @@ def _at_contexts(
         if draw is None:
             found.append(_sample(model, params, chunk_key, len(rows), temperature, rows))
         else:
-            found.append(_decoded(model, params, chunk_key, draw(chunk_key, len(rows), temperature), rows))
+            found.append(_decoded(model, params, chunk_key, draw(chunk_key, len(rows), temperature, rows), rows))
     return np.concatenate(list(map(np.asarray, found)))
 
 

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -13,11 +13,14 @@ from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Key
 from jaxvae.data.load import Split
 from jaxvae.data.spec import compared, shown, viewed
+from jaxvae.data.wanted import wanted, with_pixels
 from jaxvae.experiment.parts import part
 from jaxvae.experiment.setup import Experiment
-from jaxvae.latent.samplers import encode_all, sample_with
-from jaxvae.models.base import centre, encode_batch
+from jaxvae.latent.samplers import sample_with
+from jaxvae.models.base import Model, centre, encode_batch
+from jaxvae.models.context import given_any
 from jaxvae.models.facts import Batch
+from jaxvae.runs.fitted import fitted
 from jaxvae.runs.restore import Restored
 from jaxvae.runs.sampling import draw_samples
 
@@ -39,11 +42,15 @@ class TrainedRun:
     def __init__(self, experiment: Experiment, restored: Restored):
         self.experiment, self.restored = experiment, restored
         self.config: Mapping[str, Any] = experiment.config
-        self.dataset, self.model = experiment.dataset, experiment.shown
+        self.dataset, self.model = experiment.dataset, experiment.model
         self.params = jax.device_put(restored.params)  # a traced index into NumPy's arrays is an error
-        self._cached = {"codes": cache(self._codes), "draw": cache(self._draw), "generated": cache(self._generated)}
+        self._cached = {
+            "codes": cache(self._codes),
+            "draw": cache(partial(fitted, self)),
+            "generated": cache(self._generated),
+        }
         self._encode = jax.jit(lambda params, batch: centre(encode_batch(experiment.model, params, batch)))
-        self._decode = jax.jit(lambda params, z: self.model.decode(params, z).mean)
+        self._decode = jax.jit(lambda params, z, *context: self.model.decode(params, z, *context).mean)
         self._preprocess = jax.jit(lambda key, i, raw: experiment.preprocess(jax.random.fold_in(key, i), raw))
 
     def key(self, name: str) -> Key:
@@ -75,8 +82,8 @@ class TrainedRun:
         """Preprocess stored values of a split, as the batch that begins at `start` in `batches`."""
         return self._preprocess(self.key(f"data/{split}"), start, stored)
 
-    def batch(self, split: str, which: int | np.ndarray | None = None) -> dict[str, np.ndarray]:
-        """Return the examples of `batches` as one batch."""
+    def batch(self, split: str, which: int | np.ndarray | None = None) -> dict[str, Any]:
+        """Return the examples of `batches` as one batch of NumPy arrays."""
         parts = list(self.batches(split, which))
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -84,14 +91,51 @@ class TrainedRun:
         """Return the preprocessed examples of `batches` as one array `[N, *data_shape]`."""
         return self.batch(split, which)["x"]
 
-    def viewed(self, x: Any) -> np.ndarray:
-        """Convert model inputs or decoded means to the data's own units, for files: see `data.spec.viewed`."""
-        return viewed(self.config, self.experiment.spec, x)
+    def context(self, split: str, which: int | np.ndarray | None = None) -> Any:
+        """Return the contexts `[N, C]` of the examples of `batches`; None for a model without context."""
+        context = self.split(split).context
+        return None if context is None else context[which if isinstance(which, np.ndarray) else slice(which)]
 
-    def unit(self, x: Any) -> np.ndarray:
-        """Convert model inputs or decoded means to [0, 1] for pictures; tokens and frames to whole numbers."""
-        is_real = self.experiment.spec.is_real
-        return shown(self.experiment.spec, self.viewed(x)) if is_real else self.compared(x)
+    def drawn_contexts(self, num: int) -> Any:
+        """Return contexts `[num, C]` as frequent as in the test data; None for a model without context."""
+        test = self.split("test").context
+        return None if test is None else test[np.random.default_rng(0).integers(len(test), size=num)]
+
+    def asked_contexts(self, num: int) -> Any:
+        """Return `num` contexts `[num, C]`: those of `sample.context` in turn, or those of `drawn_contexts`."""
+        asked = self.config["sample"]["context"]
+        if not asked:
+            return self.drawn_contexts(num)
+        rows = wanted(self.experiment.spec, self.config["data"], asked)
+        return rows[np.arange(num) % len(rows)]
+
+    def given(self, index: int = 0) -> Model:
+        """Return the model at the context of a test example, or a model without context as it is."""
+        context = self.split("test").context
+        return given_any(self.model, None if context is None else context[index])
+
+    def viewed(self, x: Any, context: np.ndarray | None = None) -> np.ndarray:
+        """Convert model inputs or decoded means to the data's own units, for files: see `data.spec.viewed`.
+
+        Pixels of the context are those given: it is `[..., C]` for x `[..., *data_shape]`.
+        """
+        found = viewed(self.config, self.experiment.spec, x)
+        return found if context is None else self._with_pixels(found, context)
+
+    def examples(self, batch: Mapping[str, Any]) -> np.ndarray:
+        """Return the x of a batch as `viewed`, with NaN for missing values."""
+        x, context, mask = self.viewed(batch["x"]), batch.get("context"), batch.get("mask")
+        x = x if mask is None else np.where(mask, x, np.nan)
+        return x if context is None else self._with_pixels(x, np.asarray(context))
+
+    def _with_pixels(self, x: np.ndarray, context: np.ndarray) -> np.ndarray:
+        flat = x.reshape(-1, *self.model.data_shape), context.reshape(-1, context.shape[-1])
+        return with_pixels(self.experiment.spec, *flat).reshape(x.shape)
+
+    def unit(self, x: Any, context: np.ndarray | None = None) -> np.ndarray:
+        """Convert as `viewed`, to [0, 1] for pictures; tokens and frames to whole numbers."""
+        spec = self.experiment.spec
+        return shown(spec, self.viewed(x, context)) if spec.is_real or context is not None else self.compared(x)
 
     def compared(self, x: Any) -> np.ndarray:
         """Convert model inputs or decoded means for distances: as `unit`, but real values in the model's units."""
@@ -106,10 +150,15 @@ class TrainedRun:
         """Return the code `[N, D]` of each example at its own context: a point estimate of q(z|x), flattened."""
         return self._cached["codes"](split)
 
-    def decode(self, z: Any) -> np.ndarray:
-        """Return the means of p(x|z), `[N, *data_shape]`, for z `[N, *latent_shape]` or flattened."""
+    def decode(self, z: Any, context: np.ndarray | None = None) -> np.ndarray:
+        """Return the means of p(x|z), `[N, *data_shape]`, for z `[N, *latent_shape]` or flattened.
+
+        A conditional model decodes each z at its own row of the context `[N, C]`.
+        """
         z = np.asarray(z, np.float32).reshape(-1, *self.model.latent_shape)
-        return np.concatenate([self._decode(self.params, z[i : i + BATCH]) for i in range(0, len(z), BATCH)])
+        inputs = (z,) if context is None else (z, context)
+        parts = (slice(i, i + BATCH) for i in range(0, len(z), BATCH))
+        return np.concatenate([self._decode(self.params, *(array[rows] for array in inputs)) for rows in parts])
 
     def labels(self, split: str, factor: str = "") -> np.ndarray:
         """Return the labels `[N]`, or the values of the named factor.
@@ -135,7 +184,7 @@ class TrainedRun:
         return self._cached["generated"](num)
 
     def draw(self) -> Any:
-        """Return `(key, num, temperature) -> z` of the configured sampler, fitted to the training set."""
+        """Return `(key, num, temperature, context) -> z` of the sampler of the settings, see `fitted.fitted`."""
         return self._cached["draw"]()
 
     def _codes(self, split: str) -> np.ndarray:
@@ -143,21 +192,11 @@ class TrainedRun:
         codes = np.concatenate(codes)
         return codes.reshape(len(codes), -1)
 
-    def _draw(self):
-        sampler = part("sampler", self.config["sample"]["sampler"])()
-        encode_key, fit_key = jax.random.split(self.key("sampler"))
-        codes = None
-        if sampler.needs_codes:
-            keep = max(1000, self.config["sample"]["sampler"].get("components", 0))  # pseudo-inputs are among them
-            codes = encode_all(self.experiment.model, self.params, self.batches("train"), encode_key, keep)
-        return sampler.fit(self.model, self.params, codes, fit_key)
-
     def _generated(self, num: int) -> np.ndarray:
         settings = self.config["sample"]
         key = self.key("generated")
-        if self.experiment.model.context_dim:  # contexts as frequent as in the data
-            test: Any = self.dataset.test.context
-            context = test[np.random.default_rng(0).integers(len(test), size=num)]
+        context = self.drawn_contexts(num)
+        if context is not None:
             draw = self.draw() if part("sampler", settings["sampler"])().needs_codes else None
             model = self.experiment.model
             return draw_samples(model, self.params, key, 1, settings["temperature"], draw, context)

@@ -88,8 +88,9 @@ def impute(
             "them: take tool.method=importance for tables, which gives the likeliest category."
         )
     rows = run.some("test", num)
-    x, known = jnp.asarray(run.x("test", rows)), run.split("test").mask
-    known = np.ones(x.shape, bool) if known is None else known[rows]
+    batch = run.batch("test", rows)
+    x, context = jnp.asarray(batch["x"]), batch.get("context")
+    known = batch.get("mask", np.ones(x.shape, bool))
     shown = np.broadcast_to(_mask(run, "middle" if mask == AUTO else mask, part, len(rows)), x.shape)
     observed, missing = jnp.asarray(shown & known), known & ~shown
     if not missing.any():
@@ -97,10 +98,10 @@ def impute(
     key, nll_key = jax.random.split(run.key("impute"))
     name = method if method != AUTO else "importance" if is_table or run.model.mask_input else "metropolis"
     if name == "importance":
-        found = imputation.importance_imputation(run.model, run.params, key, x, observed, samples, num_draws=1)
+        found = imputation.importance_imputation(run.model, run.params, key, x, observed, samples, 1, context)
         sample, quality = found.draws[0], {"effective_samples": float(jnp.mean(found.effective))}
     else:
-        found = METHODS[name](run.model, run.params, key, x, observed, steps, burn_in, chains)
+        found = METHODS[name](run.model, run.params, key, x, observed, steps, burn_in, chains, context)
         sample, quality = found.sample, {"acceptance": float(jnp.mean(found.acceptance))}
     spec = run.experiment.spec
     true, filled = run.viewed(x), run.viewed(found.mean)
@@ -108,7 +109,8 @@ def impute(
     named = {"error": "mse", "mean_image_error": "mean_mse", "ratio": "ratio"}
     numbers = {name: mse[of] for name, of in named.items() if of in mse} | quality
     if nll_samples and known.all():
-        log_likelihood = imputation.missing_log_likelihood(run.model, run.params, nll_key, x, observed, nll_samples)
+        how = run.params, nll_key, x, observed, nll_samples
+        log_likelihood = imputation.missing_log_likelihood(run.model, *how, context=context)
         own_units = float(np.mean(spec.observed_log_scale(missing)))
         numbers["log_likelihood_of_missing"] = float(jnp.mean(log_likelihood)) - own_units
     middle = sum(spec.pixel_range(run.config)) / 2

@@ -44,8 +44,9 @@ def transfer(run: TrainedRun, num: int = 8) -> Outcome:
         return np.stack([decode(run.params, z, np.broadcast_to(row, (len(rows), len(row)))) for row in contexts])
 
     index = run.some("test", num)
-    mean = run.viewed(moved(index)).swapaxes(0, 1)
-    rows = np.concatenate([run.viewed(run.x("test", index))[:, None], mean], axis=1)
+    num = len(index)
+    mean = np.stack([run.viewed(x, np.tile(row, (num, 1))) for x, row in zip(moved(index), contexts, strict=True)], 1)
+    rows = np.concatenate([run.examples(run.batch("test", index))[:, None], mean], axis=1)
     names = [said(spec.context, row) for row in contexts]
     arrays = {"index": index, "context": contexts, "given": np.asarray(names), "mean": mean}
     numbers = {}

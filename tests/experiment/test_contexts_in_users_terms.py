@@ -2,13 +2,17 @@
 
 import time
 
+import jax
 import numpy as np
 import pytest
 
 import jaxvae
 import launch
 from jaxvae.data.wanted import said
-from jaxvae.report.decoder import export
+from jaxvae.models.base import encode_batch
+from jaxvae.runs.fitted import fitted
+from jaxvae.runs.trained_run import TrainedRun
+from jaxvae.tools import find
 
 ROWS = np.arange(120)
 KIND = np.array(["dark", "bright"])[(ROWS % 2 == 0).astype(int)]
@@ -95,11 +99,54 @@ def test_an_example_is_transferred_to_every_class(lamps):
     assert level(found["mean"][:, 1]).max() < 0.3
 
 
-def test_the_page_explores_a_run_at_the_context_of_its_first_test_example(lamps):
-    """The weights that the page computes with are those of the decoder at that context, else they would be refused."""
+def test_tools_take_each_example_at_its_own_context(lamps):
+    """The class alone decides how bright an example is, so that at another one it would be decoded as wrong."""
     trained = lamps[1]._trained
-    made = export(trained, np.zeros(2), np.eye(2), np.ones(2), [])
-    assert (made["kind"], made["layers"][0]["in"]) == ("weights", 2)
+    kind = np.asarray(trained.dataset.class_names)[trained.labels("test")]
+    bright = kind == "bright"
+    (first, second), other = np.flatnonzero(bright)[:2], np.flatnonzero(~bright)[0]
+    use = lambda name, **options: find({"name": name, **options}, trained)().arrays  # noqa: E731
+    mean = use("interpolate", steps=3)["mean"]
+    for i in range(2):
+        assert ((level(mean[:, -i]) > 0.5) == bright[i : 2 * len(mean) : 2]).all()
+    between = bright[: 2 * len(mean) : 2] != bright[1 : 2 * len(mean) : 2]
+    np.testing.assert_allclose(level(mean[between, 1]), 0.5, atol=0.3)
+    assert ((level(use("traverse", index=int(other), span=0.5)["mean"][0]) > 0.5) == bright[other]).all()
+    found = level(use("analogy", a=int(other), b=int(first), c=int(second))["mean"])
+    assert ((found > 0.5) == bright[[other, first, second, second]]).all()
+    for name, of in (("denoise", "denoised"), ("impute", "mean")):
+        options = {"method": "pseudo_gibbs", "steps": 5, "nll_samples": 7} if name == "impute" else {}
+        found = use(name, num=10, **options)
+        assert ((level(found[of]) > 0.5) == bright[found["index"]]).all()
+    moved = level(use("attribute", positive=1, strength=0.1)["mean"][:, 0])
+    assert ((moved > 0.5) == (trained.dataset.class_names[0] == "bright")).all()
+    searched = level(use("search", num=20, steps=5)["mean"])
+    assert ((searched > 0.5) == (trained.drawn_contexts(20)[:, 0] == 1)).all()
+
+
+def test_a_sampler_draws_the_codes_of_the_class_that_is_asked_for(lamps):
+    """A Gaussian fitted to draws of q(z|x, y) of one class has the mean and the spread of these codes."""
+    trained, options = lamps[1]._trained, {"sampler": {"name": "gmm", "components": 1}, "context": ""}
+    config = {**trained.config, "sample": {**trained.config["sample"], **options}}
+    run = TrainedRun(trained.experiment._replace(config=config), trained.restored)
+    rows = np.eye(2, dtype=np.float32)[np.arange(4000) % 2]
+    z = np.asarray(run.draw()(jax.random.key(0), 4000, 1.0, rows))
+    contexts, means = trained.context("train"), []
+    for i in range(2):
+        batch = trained.batch("train", np.flatnonzero(contexts[:, i] == 1))
+        q = encode_batch(run.model, run.params, batch)
+        means.append(np.mean(q.mean, axis=0))
+        spread = np.sqrt(np.mean(q.variance, axis=0) + np.var(q.mean, axis=0))
+        error = spread * np.sqrt(1 / len(q.mean) + 1 / 2000)
+        assert np.all(np.abs(z[i::2].mean(axis=0) - means[i]) < 4 * error)
+        assert np.all(np.abs(z[i::2].std(axis=0) / spread - 1) < 4 * np.sqrt(0.5 / len(q.mean)))
+    assert np.abs(means[0] - means[1]).max() > 8 * error.max()
+    with pytest.raises(jaxvae.UserError, match=r"none has label = 0.5, 0.5\. Take sample\.sampler=prior"):
+        run.draw()(jax.random.key(0), 1, 1.0, np.float32([[0.5, 0.5]]))
+    fields = tuple(field._replace(kind="array") for field in trained.experiment.spec.context)
+    run.experiment = run.experiment._replace(spec=run.experiment.spec._replace(context=fields))
+    with pytest.raises(jaxvae.UserError, match=r"but label is not a class.*Take sample.sampler=prior"):
+        fitted(run)
 
 
 def test_other_data_is_encoded_by_the_classes_of_the_run(lamps, capsys):

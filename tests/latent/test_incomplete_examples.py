@@ -27,7 +27,7 @@ def params():
 
 
 def test_dimensions_are_measured_by_observed_values(params):
-    found, other = (arithmetic.information_per_dimension(MODEL, params, x, MASK)[0] for x in (X, OTHER))
+    found, other = (arithmetic.information_per_dimension(MODEL, params, x, mask=MASK)[0] for x in (X, OTHER))
     np.testing.assert_array_equal(found, other)
     q = encode_batch(MODEL, params, {"x": X, "mask": MASK})
     kl = 0.5 * (q.mean**2 + q.variance - 1 - jnp.log(q.variance))

@@ -1,7 +1,4 @@
-"""Metrics of a conditional model, each example at its own context, and of incomplete rows: linear and Gaussian.
-
-p(z|c) = N(u(c), I), and x is that of the model without context, moved by v(c): so log p(x|c) is known.
-"""
+"""Metrics of a conditional model, each example at its own context, and of incomplete rows: linear and Gaussian."""
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +6,7 @@ import linear_gaussian as lg
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+from linear_at_context import BOTH, MODEL, ONE, TO_X, TWO, X
 
 from jaxvae import given, losses
 from jaxvae.common.errors import UserError
@@ -19,9 +17,6 @@ from jaxvae.metrics.rate_distortion import by_example
 from jaxvae.metrics.rates import aggregate_kl
 from jaxvae.models import Data
 
-CONTEXT = 2
-TO_Z = np.random.default_rng(2).normal(size=(CONTEXT, lg.LATENT)).astype(np.float32)
-TO_X = np.random.default_rng(3).normal(size=(CONTEXT, lg.DATA)).astype(np.float32)
 WRONG, SHORT = lg.params(0.4, 0.3), {"num_temperatures": 6, "num_chains": 3, "num_leapfrog": 2}
 
 
@@ -29,24 +24,6 @@ def key():
     return jax.random.key(0)
 
 
-def encode(params, x, context):
-    inner = lg.MODEL.encode(params, x - context @ TO_X).base_dist
-    return dist.Normal(inner.loc + context @ TO_Z, inner.scale).to_event(1)
-
-
-def decode(params, z, context):
-    inner = lg.MODEL.decode(params, z - context @ TO_Z).base_dist
-    return dist.Normal(inner.loc + context @ TO_X, inner.scale).to_event(1)
-
-
-def prior(params, context):
-    return dist.Normal(context @ TO_Z, 1.0).to_event(1)
-
-
-MODEL = lg.MODEL._replace(encode=encode, decode=decode, prior=prior, context_dim=CONTEXT)
-ONE, TWO = np.float32([0.5, -1.0]), np.float32([-1.5, 2.0])
-BOTH = np.stack([ONE, TWO, ONE, TWO])
-X = lg.X + BOTH @ TO_X
 METRICS = {
     "ais": lambda model, x, **beside: ais(model, WRONG, key(), x, **SHORT, **beside),
     "rate and distortion": lambda model, x, **beside: jnp.concatenate(

@@ -168,8 +168,8 @@ def test_dense_layers_that_the_page_cannot_run_are_not_exported(network, is_chai
         dataset=SimpleNamespace(test=SimpleNamespace(context=None)),
         model=SimpleNamespace(data_shape=(2, 2, 3)),
         experiment=SimpleNamespace(spec=DataSpec((2, 2, 3), is_float=True)),
-        decode=lambda z: np.asarray(network.apply(params, z)).reshape(-1, 2, 2, 3),
-        unit=lambda x: np.clip(x, 0, 1),
+        decode=lambda z, context: np.asarray(network.apply(params, z)).reshape(-1, 2, 2, 3),
+        unit=lambda x, context: np.clip(x, 0, 1),
     )
     run.config["data"] = {"pixel_range": (0.0, 1.0)}
     assert (decoder.layers(run.params) is not None) == is_chain

@@ -40,6 +40,7 @@ def pseudo_gibbs(
     num_steps: int = 1000,
     burn_in: int = 200,
     chains: int = 16,
+    context: Array | None = None,
 ) -> Imputation:
     """Draw z ~ q(z|x) and x_missing ~ p(x|z) in turn (Rezende et al. 2014, arXiv:1401.4082, appendix F).
 
@@ -54,12 +55,13 @@ def pseudo_gibbs(
       num_steps: steps after the burn-in.
       burn_in: steps of the burn-in.
       chains: chains per example, with different starts, so that modes missed by one may be found by another.
+      context: `[B, C]` of a conditional model.
 
     Raises:
       UserError: a mask of another shape or type, no steps or chains, or a likelihood that is not a product over values.
     """
-    require_values(model, params, x, observed)
-    return _impute(model, params, key, x, observed, num_steps, burn_in, chains, False)
+    require_values(model, params, x, observed, context)
+    return _impute(model, params, key, x, observed, context, num_steps, burn_in, chains, False)
 
 
 def metropolis_within_gibbs(
@@ -71,6 +73,7 @@ def metropolis_within_gibbs(
     num_steps: int = 1000,
     burn_in: int = 200,
     chains: int = 16,
+    context: Array | None = None,
 ) -> Imputation:
     """Make `pseudo_gibbs` exact: z' ~ q(z'|x) is a proposal, accepted with the probability
     min(1, p(x|z') p(z') q(z|x) / (p(x|z) p(z) q(z'|x))), where x holds the observed and the last drawn missing values
@@ -89,17 +92,20 @@ def metropolis_within_gibbs(
       num_steps: steps after the burn-in.
       burn_in: steps of the burn-in.
       chains: chains per example, with different starts, so that modes missed by one may be found by another.
+      context: `[B, C]` of a conditional model.
 
     Raises:
       UserError: as `pseudo_gibbs`, or a posterior without a density at any z.
     """
-    require_values(model, params, x, observed)
+    require_values(model, params, x, observed, context)
     require_density(model, "Metropolis-within-Gibbs", "'pseudo_gibbs' needs none.")
-    return _impute(model, params, key, x, observed, num_steps, burn_in, chains, True)
+    return _impute(model, params, key, x, observed, context, num_steps, burn_in, chains, True)
 
 
 @partial(jax.jit, static_argnames=("model", "num_steps", "burn_in", "chains", "exact"))
-def _impute(model, params, key, x, observed, num_steps: int, burn_in: int, chains: int, exact: bool) -> Imputation:
+def _impute(
+    model, params, key, x, observed, context, num_steps: int, burn_in: int, chains: int, exact: bool
+) -> Imputation:
     if num_steps < 1 or burn_in < 0 or chains < 1:
         raise UserError(
             f"num_steps is {num_steps}, burn_in {burn_in} and chains {chains}; they must be at least 1, 0 and 1."
@@ -107,7 +113,8 @@ def _impute(model, params, key, x, observed, num_steps: int, burn_in: int, chain
     # Batches of as many chains as fit run one after the other: memory does not grow with the number of chains.
     together = max(k for k in range(1, chains + 1) if chains % k == 0 and (k == 1 or k * len(x) <= AT_A_TIME))
     side_by_side = [jnp.tile(jnp.broadcast_to(a, x.shape), (together, *[1] * (x.ndim - 1))) for a in (x, observed)]
-    start, gibbs, metropolis = make_chain(model, params, *side_by_side)
+    contexts = None if context is None else jnp.tile(context, (together, 1))
+    start, gibbs, metropolis = make_chain(model, params, *side_by_side, context=contexts)
     step = metropolis if exact else gibbs
 
     def run(total, key):

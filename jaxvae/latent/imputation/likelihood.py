@@ -12,14 +12,22 @@ from jaxvae.common.types import Array, Key, Params
 from jaxvae.distributions.structure import value_log_probs
 from jaxvae.latent.imputation.checks import require_values
 from jaxvae.latent.imputation.steps import advance, make_chain
-from jaxvae.models.base import Model
+from jaxvae.models.base import Model, context_args
 from jaxvae.models.densities import require_density
+from jaxvae.models.sampling import from_prior
 
 FILLING_STEPS = 20  # of the chains that fill in x before log p(x_observed) is estimated
 
 
 def missing_log_likelihood(
-    model: Model, params: Params, key: Key, x: Array, observed: Array, num_samples: int, fillings: int = 7
+    model: Model,
+    params: Params,
+    key: Key,
+    x: Array,
+    observed: Array,
+    num_samples: int,
+    fillings: int = 7,
+    context: Array | None = None,
 ) -> Array:
     """Estimate log p(x_missing | x_observed) = log p(x) - log p(x_observed), `[B]` nats.
 
@@ -37,37 +45,40 @@ def missing_log_likelihood(
       observed: bool mask that broadcasts to x. The result is 0 where all values are observed.
       num_samples: K, the draws of z; rounded up to a multiple of 2 `fillings` + 1. Report it with the number.
       fillings: number of fillings.
+      context: `[B, C]` of a conditional model.
 
     Raises:
       UserError: a mask of another shape or type, K or `fillings` below 1, or a model without such densities.
     """
-    require_values(model, params, x, observed)
+    require_values(model, params, x, observed, context)
     require_density(model, "A likelihood of missing values", "Take another posterior: 'diagonal_gaussian'.")
     if num_samples < 1 or fillings < 1:
         raise UserError(f"num_samples is {num_samples} and fillings {fillings}; both must be at least 1.")
-    return _missing(model, params, key, x, observed, num_samples, fillings)
+    return _missing(model, params, key, x, observed, context, num_samples, fillings)
 
 
 @partial(jax.jit, static_argnames=("model", "num_samples", "fillings"))
-def _missing(model, params, key, x, observed, num_samples: int, fillings: int) -> Array:
+def _missing(model, params, key, x, observed, context, num_samples: int, fillings: int) -> Array:
     start_key, fill_key, draw_key = jax.random.split(key, 3)
+    given = context_args(context)
     whole, masks = (jnp.broadcast_to(array, (fillings, *x.shape)) for array in (x, observed))
-    start, gibbs, _ = make_chain(model, params, whole.reshape(-1, *x.shape[1:]), masks.reshape(-1, *x.shape[1:]))
+    tiled = whole.reshape(-1, *x.shape[1:]), masks.reshape(-1, *x.shape[1:])
+    start, gibbs, _ = make_chain(model, params, *tiled, None if context is None else jnp.tile(context, (fillings, 1)))
     filled, _ = advance(gibbs, start(start_key), fill_key, FILLING_STEPS)
     seen = {"mask": jnp.concatenate([jnp.ones_like(masks), masks])} if model.mask_input else {}
-    q: Any = model.encode(params, jnp.concatenate([whole, filled.reshape(whole.shape)]), **seen)
-    prior: Any = model.prior(params)
+    q: Any = model.encode(params, jnp.concatenate([whole, filled.reshape(whole.shape)]), *given, **seen)
+    prior: Any = model.prior(params, *given)
     parts = 2 * fillings + 1
     rounds = -(-num_samples // parts)
 
     def add(totals: tuple[Array, Array], i: Array) -> tuple[tuple[Array, Array], None]:
         q_key, prior_key = jax.random.split(jax.random.fold_in(draw_key, i))
-        z = jnp.concatenate([q.sample(q_key), prior.sample(prior_key, (1, len(x)))])
+        z = jnp.concatenate([q.sample(q_key), from_prior(prior, prior_key, (1, len(x)))])
         log_prior = prior.log_prob(z)
         pairs = jnp.broadcast_to(z[:, None], (parts, parts - 1, *z.shape[1:]))
         log_parts = jnp.concatenate([q.log_prob(pairs), log_prior[:, None]], axis=1)
         log_ratio = log_prior - (jax.nn.logsumexp(log_parts, axis=1) - math.log(parts))
-        by_value = value_log_probs(model.decode(params, z), x)
+        by_value = value_log_probs(model.decode(params, z, *given), x)
 
         def extend(total: Array, values: Array) -> Array:
             log_weight = jnp.sum(values, axis=tuple(range(2, values.ndim))) + log_ratio

@@ -27,12 +27,14 @@ class Codes(NamedTuple):
       draws: `[N, *latent_shape]`, one z ~ q(z|x) of each example: samples of the aggregate posterior.
       inputs: `[M, *data_shape]`, a random subset of the preprocessed examples, M <= N.
       masks: bool of their shape, True where a value is observed; None where all are.
+      contexts: `[M, C]`, their contexts; None for a model without context.
     """
 
     centres: np.ndarray
     draws: np.ndarray
     inputs: np.ndarray
     masks: np.ndarray | None = None
+    contexts: np.ndarray | None = None
 
 
 class Sampler(NamedTuple):
@@ -70,16 +72,17 @@ def encode_all(
         posterior: Any = encode_batch(model, params, batch)
         return centre(posterior), posterior.sample(z_key), jax.random.uniform(rank_key, batch["x"].shape[:1])
 
-    parts, inputs, ranks = [], np.zeros((0, *model.data_shape), np.float32), np.zeros(0)
-    masks: Any = None
+    parts, ranks = [], np.zeros(0)
+    kept: dict[str, np.ndarray] = {}
     for i, batch in enumerate(map(as_batch, batches)):
         *both, rank = map(np.asarray, encode(params, batch, jax.random.fold_in(key, i)))
         parts.append(both)
         ranks = np.concatenate([ranks, rank])
         first = np.argsort(ranks, kind="stable")[:keep]  # the lowest random ranks are a random subset
-        inputs, ranks = np.concatenate([inputs, np.asarray(batch["x"])])[first], ranks[first]
-        if "mask" in batch:
-            masks = np.concatenate([*([] if masks is None else [masks]), np.asarray(batch["mask"])])[first]
+        ranks = ranks[first]
+        for name in batch.keys() & {"x", "mask", "context"}:
+            before = [kept[name]] if name in kept else []
+            kept[name] = np.concatenate([*before, np.asarray(batch[name])])[first]
     if not parts:
         raise UserError("A sampler is fitted to the codes of a training set, but no batch of it was given.")
     centres, draws = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
@@ -88,7 +91,7 @@ def encode_all(
             "Some of the training set's codes are NaN or infinite, so that no sampler can be fitted to them: look for "
             "extreme values in the data, or train again with a smaller optimizer.learning_rate."
         )
-    return Codes(centres, draws, inputs, masks)
+    return Codes(centres, draws, kept["x"], kept.get("mask"), kept.get("context"))
 
 
 def sample_with(model: Model, params: Params, draw: Draw, key: Key, num: int, temperature: float = 1.0) -> np.ndarray:

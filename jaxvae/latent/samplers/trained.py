@@ -11,7 +11,7 @@ from jaxvae.common.types import Key, Params
 from jaxvae.distributions.spaces import Space
 from jaxvae.latent.samplers.base import Codes, Draw, Sampler, compiled
 from jaxvae.models.base import Model, centre, encode_batch
-from jaxvae.models.facts import with_mask
+from jaxvae.models.facts import batch_of
 from jaxvae.models.sampling import draw_prior
 
 AT_A_TIME = 64  # draws from posteriors; under a VampPrior each draws from all components
@@ -58,8 +58,8 @@ def pseudo_inputs(components: int = 500) -> Sampler:
             )
         inputs: Any = None
         if not learned:
-            masks = None if codes.masks is None else jnp.asarray(codes.masks[:components])
-            inputs = with_mask(jnp.asarray(codes.inputs[:components]), masks)
+            beside = (None if a is None else jnp.asarray(a[:components]) for a in (codes.contexts, codes.masks))
+            inputs = batch_of(jnp.asarray(codes.inputs[:components]), *beside)
         space = model.latent.space
 
         def draw(tree, key, num, temperature):
