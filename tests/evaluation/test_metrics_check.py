@@ -132,7 +132,7 @@ def test_annealing_needs_a_prior_that_is_a_density():
     model = experiment.model._replace(prior=lambda params: Sampler())
     for name in ("ais", "rate_distortion"):
         with pytest.raises(UserError, match=f"'{name}' needs a prior that is a density"):
-            check(experiment._replace(model=model, shown=model), name)
+            check(experiment._replace(model=model), name)
 
 
 @pytest.mark.parametrize("outliers", ["digits", "HERE"])
