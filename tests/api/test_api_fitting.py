@@ -100,6 +100,7 @@ def test_the_five_lines_of_the_readme_run(tmp_path, monkeypatch):
     assert (tmp_path / "runs/mine/config.json").exists()
 
 
+@pytest.mark.slow
 def test_the_log_likelihood_of_the_test_set_is_that_of_the_evaluation():
     x = np.random.default_rng(0).normal(100.0, [1, 20, 0.01], (300, 3))
     settings = {**TINY, "data.scaling": "standardize", "model.likelihood": "gaussian", "evaluate.nll_samples": 500}

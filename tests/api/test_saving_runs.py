@@ -112,6 +112,7 @@ def test_the_plane_of_three_latents_is_of_principal_components(run):
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("principal component 1", "principal component 2")
 
 
+@pytest.mark.slow
 def test_the_settings_of_a_loaded_run_train_another(images, run, saved):
     again = jaxvae.fit(jaxvae.load(saved).config, images, progress=False)
     np.testing.assert_array_equal(again.encode(images), run.encode(images))

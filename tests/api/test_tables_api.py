@@ -87,6 +87,7 @@ def test_the_saved_run_keeps_the_columns(run):
     pd.testing.assert_frame_equal(again.sample(8), run.sample(8))
 
 
+@pytest.mark.slow
 def test_the_command_line_writes_tables(run, capsys):
     where = ["jaxvae", f"--workdir={run.workdir}"]
     assert main([*where, "--mode=sample", "--config.sample.num=9"], 0.0) == 0
@@ -141,6 +142,7 @@ def test_a_dictionary_sets_kinds_and_other_likelihoods_are_refused():
         jaxvae.fit("vae", np.zeros((20, 3)), SMALL, model__likelihood="columns", progress=False)
 
 
+@pytest.mark.slow
 def test_synthetic_rows_are_judged_against_the_test_rows(run):
     found = run.evaluate("two_sample,correlations,train_on_synthetic", max_examples=12)["metrics"]
     assert found["two_sample"].keys() >= {"auroc_forest", "auroc_linear", "sampler", "examples"}
@@ -149,6 +151,7 @@ def test_synthetic_rows_are_judged_against_the_test_rows(run):
     assert found["train_on_synthetic"].keys() >= {"synthetic_accuracy", "real_accuracy"}
 
 
+@pytest.mark.slow
 def test_a_conditional_model_of_a_table_models_the_other_columns(tmp_path):
     settings = SMALL | {"train.num_epochs": 1, "train.eval_every_epochs": 1, "data.context": "label,town"}
     run = jaxvae.fit("table_vae", FRAME, settings, workdir=tmp_path / "run", progress=False)

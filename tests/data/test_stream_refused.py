@@ -123,6 +123,7 @@ def fail(step):
     return {"x": np.full(2, step)}
 
 
+@pytest.mark.slow
 def test_a_mistake_found_in_a_worker_is_told_as_it_is():
     items = make_items(fail, 1)
     np.testing.assert_array_equal(items(1, 2)["x"], [[1, 1], [2, 2]])

@@ -142,6 +142,7 @@ def test_a_flow_of_a_flow_is_one_flow(make_layers):
     np.testing.assert_allclose(nested.log_prob(z), flow_of(layers, 2).log_prob(z), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_equality_is_of_type_static_fields_and_leaves(make_layers):
     layers = [make_layers(kind, 2)[0] for kind in KINDS]
     for a, b in itertools.product(range(len(layers)), repeat=2):

@@ -65,7 +65,7 @@ def test_maps_at_the_origin_are_the_textbooks_at_every_length(c, length):
     np.testing.assert_allclose(logmap0(expmap0(v, c), c), v, rtol=2e-4)
 
 
-@pytest.mark.parametrize("c", fast(CURVATURES, 0.0, 1.0))
+@pytest.mark.parametrize("c", fast(CURVATURES, 0.0))
 def test_no_nan_in_values_and_gradients(c):
     far, length = (np.ravel(a) for a in np.meshgrid([0.0, 1.0, 20.0], [sign * v for sign in (-1, 1) for v in LENGTHS]))
     x = jax.vmap(lambda far: expmap0(far * jnp.array([-0.6, 0.0, 0.8]), c))(far.astype(np.float32))

@@ -44,6 +44,7 @@ def test_a_conditional_run_says_what_its_numbers_are_of(conditional):
     assert any("each example at its own context" in note for note in results["notes"])
 
 
+@pytest.mark.slow
 def test_its_metrics_take_each_example_at_its_own_context(conditional, tmp_path, capsys):
     """Bright rows at the context of dark ones are outliers; the same rows at their own are none."""
     argv = ["launch.py", "--mode=evaluate", f"--workdir={conditional}", "--config.evaluate.metrics=ais,outliers",

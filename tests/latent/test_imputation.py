@@ -73,6 +73,7 @@ def test_the_chains_have_the_conditional_law(method, shift, log_ratio):
         np.testing.assert_array_less(0.99, rate)
 
 
+@pytest.mark.slow
 def test_pseudo_gibbs_is_wrong_where_the_posterior_is():
     """So the test above has the power to tell."""
     away, _ = deviations(pseudo_gibbs, 0.7, 0.5)

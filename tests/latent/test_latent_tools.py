@@ -47,6 +47,7 @@ def test_a_traversal_varies_one_dimension_by_prior_deviations_in_the_order_of_th
     np.testing.assert_array_equal(np.argsort(-kl), [2, 1, 0])
 
 
+@pytest.mark.slow
 def test_without_a_kl_dimensions_are_ordered_by_the_variance_of_the_centres(random_like):
     for posterior in (posteriors.full_covariance, posteriors.delta, posteriors.hamiltonian):
         model = tools.small(posterior=posterior)

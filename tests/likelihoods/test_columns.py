@@ -96,7 +96,7 @@ def test_an_ordinal_mass_is_the_difference_of_two_sigmoids_and_stays_finite_far_
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("learn", ["column", "row"])
+@pytest.mark.parametrize("learn", [pytest.param("column", marks=pytest.mark.slow), "row"])
 def test_the_gradients_are_those_of_differences(learn):
     likelihood, params, outputs = built(learn, (2,))
     x = jnp.stack([ROW, ROW])

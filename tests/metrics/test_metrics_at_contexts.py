@@ -7,6 +7,7 @@ import numpy as np
 import numpyro.distributions as dist
 import pytest
 from linear_at_context import BOTH, MODEL, ONE, TO_X, TWO, X
+from slow_cases import fast
 
 from jaxvae import given, losses
 from jaxvae.common.errors import UserError
@@ -35,7 +36,7 @@ METRICS = {
 }
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", fast(METRICS, "ais", "outliers"))
 def test_each_example_is_taken_at_its_own_context(name):
     """A constant context gives the numbers of the model there; two contexts those of each."""
     of_batch = jax.jit(lambda x, context: METRICS[name](MODEL, x, context=context))
@@ -73,6 +74,7 @@ def test_the_kl_and_the_variation_are_those_at_each_context():
     assert found["kl"] == pytest.approx(float(kl.mean()), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_estimates_of_some_rows_are_those_of_all():
     of_rows = jax.jit(lambda rows: ais(lg.MODEL, WRONG, key(), lg.X, **SHORT, rows=rows))
     every = np.concatenate([of_rows(jnp.asarray(rows)) for rows in ([0, 1], [2, 3])])

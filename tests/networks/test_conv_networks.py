@@ -202,8 +202,8 @@ def test_what_does_not_fit_is_said(name, options, shape, said):
     "network",
     [
         networks.conv((4, 4), activation="tanh"),
-        networks.conv_pool((4, 4), activation="tanh"),
-        networks.resnet((4, 4), groups=2),
+        pytest.param(networks.conv_pool((4, 4), activation="tanh"), marks=pytest.mark.slow),
+        pytest.param(networks.resnet((4, 4), groups=2), marks=pytest.mark.slow),
     ],
 )
 def test_a_context_scales_and_shifts_the_channels_of_its_own_image(network):

@@ -131,7 +131,7 @@ def traced(objective):
     return params, loss
 
 
-@pytest.mark.parametrize("remat", [False, True])
+@pytest.mark.parametrize("remat", fast([False, True], True))
 def test_networks_compute_in_bfloat16_and_all_else_in_float32(remat):
     params, loss = traced(objective_of(computed(MLP, "bfloat16", remat)))
     products = [
@@ -163,6 +163,7 @@ def test_one_layer_in_bfloat16_is_a_product_of_rounded_numbers():
     np.testing.assert_allclose(got, exact, rtol=2**-8, atol=1e-6)  # the result alone is rounded once more
 
 
+@pytest.mark.slow
 def test_training_in_bfloat16_lowers_the_loss():
     start, run = trainer(objective_of(computed(MLP, "bfloat16"), point=True), sharding.global_view())
     state, metrics = run(start, 0, 60)
@@ -204,7 +205,7 @@ def test_tokens_are_not_rounded():
 
 
 @pytest.mark.parametrize("loops", [True, pytest.param(False, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", fast(WAYS, "pmap"))
 def test_accumulated_parts_are_one_batch(way, loops):
     def three_steps(**options):
         start, run = trainer(objective_of(MLP, point=True), WAYS[way](), optax.sgd(0.1), loops=loops, **options)

@@ -198,7 +198,7 @@ def test_dropout_differs_between_steps():
     assert run(0) == run(0) != run(1)
 
 
-@pytest.mark.parametrize("name", fast(["iwae", "dreg", "piwae", "dip_vae", "info_vae"], "iwae", "info_vae"))
+@pytest.mark.parametrize("name", fast(["iwae", "dreg", "piwae", "dip_vae", "info_vae"], "iwae"))
 def test_every_way_through_the_model_updates_the_state(name):
     builder, options = {
         "iwae": (objectives.iwae, {"num_samples": 2}),
@@ -264,7 +264,7 @@ def test_with_a_moving_average_of_the_parameters_the_statistics_are_the_same(tra
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), state.extra, plain.extra)
 
 
-@pytest.mark.parametrize("remat", [False, True])
+@pytest.mark.parametrize("remat", fast([False, True], True))
 def test_in_bfloat16_the_statistics_stay_float32(remat):
     model = model_of(computed(network(rate=0.3), "bfloat16", remat))
     state, step = stepper(elbo(model))

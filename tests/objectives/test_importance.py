@@ -142,7 +142,7 @@ def test_the_estimators_leave_all_but_the_encoders_gradient_alone(gradient):
     assert np.abs(other["encoder"]["Dense_1"]["bias"] - plain["encoder"]["Dense_1"]["bias"]).max() > 0.01
 
 
-@pytest.mark.parametrize("beta", [1.0, 0.7])
+@pytest.mark.parametrize("beta", [pytest.param(1.0, marks=pytest.mark.slow), 0.7])
 def test_dreg_is_the_written_out_sum_over_the_samples(beta):
     """Tucker et al. 2018, equation 8: the squared weights times the slopes of log w, which z alone carries."""
     model, samples = tools.mixture_model(), 4
@@ -185,6 +185,7 @@ def test_stl_of_one_sample_has_the_mean_of_the_plain_gradient(beta, assert_mean)
     np.testing.assert_allclose(elbo_stl, stl, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_at_the_exact_posterior_stl_and_dreg_have_no_noise_and_the_plain_gradient_has():
     made = [tools.make("elbo", lg.MODEL, num_samples=2, kl_estimate="monte_carlo", gradient="stl")]
     made += [tools.make("iwae", lg.MODEL, num_samples=2, gradient=g) for g in ("stl", "dreg", "pathwise")]

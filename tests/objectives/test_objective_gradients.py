@@ -82,7 +82,7 @@ PLAIN = {  # objective, model, options
 SLOW = ("beta_tcvae, weighted", "dip_vae II, full covariance", "wae_mmd, rbf", "contractive, gaussian",
         "elbo, radial and coupling prior", "info_vae, mixture", "elbo, vamp", "elbo, vq without ema",
         "elbo, sphere", "elbo, planar and flow prior", "iwae, stl", "miwae", "info_vae", "elbo, ball",
-        "elbo, mixture", "elbo above its capacity")  # fmt: skip
+        "elbo, mixture", "elbo above its capacity", "dip_vae I", "elbo, full covariance", "rae")  # fmt: skip
 
 
 def cases(of):

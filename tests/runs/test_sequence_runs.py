@@ -69,6 +69,7 @@ def test_metrics_and_page_of_a_text_run(text):
     assert {word for caption in points["captions"] for word in caption.split()} <= words
 
 
+@pytest.mark.slow
 def test_the_vocabulary_comes_with_the_run_and_the_seed_changes_what_is_written(text, capsys):
     written = []
     for seed in (1, 1, 2):

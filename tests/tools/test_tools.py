@@ -183,12 +183,14 @@ def test_an_attribute_is_nearer_after_than_before(found):
     assert (arrays["mean"][:, 0] != arrays["mean"][:, -1]).any(axis=(1, 2, 3)).all()
 
 
+@pytest.mark.slow
 def test_an_attribute_is_taken_away(digits):
     _, numbers = use(digits, "attribute", positive=3, strength=-3.5)
     assert numbers["before"] > 0.7
     assert numbers["after"] < 0.1
 
 
+@pytest.mark.slow
 def test_an_attribute_shows_and_judges_by_examples_at_random(digits, posterior, monkeypatch):
     judged = []
     monkeypatch.setattr("jaxvae.tools.walks.LARGEST", 100)

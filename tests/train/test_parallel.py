@@ -66,6 +66,7 @@ def test_eight_devices_equal_one(one_device):
     assert_same_run(run(sharding.global_view()), one_device)
 
 
+@pytest.mark.slow
 def test_two_hosts_equal_one_device(one_device, tmp_path):
     assert_same_run(two_processes(tmp_path, "jit"), one_device)
 
