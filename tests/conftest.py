@@ -10,6 +10,8 @@ from pathlib import Path
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Compiled steps stay out of the user's cache, those of subprocesses too, and are there for the next run of the tests.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache/d/compiled"))
+# Tests run in a process for each core: threads of NumPy and scikit-learn would only wait for each other.
+os.environ |= {name: os.environ.get(name, "1") for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 # Most of the time goes into compiling programs that hardly run: without optimisations that takes less than half.
 QUICK = os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") != "0"
 flags = ["--xla_force_host_platform_device_count=8"]
@@ -30,6 +32,14 @@ import launch
 
 jax.config.update("jax_enable_x64", False)
 jax.config.update("jax_debug_key_reuse", True)  # a key used twice is an error; a test that wants so makes the key anew
+
+
+@pytest.fixture(scope="session", autouse=True)
+def rough_maps():
+    """Let t-SNE stop after its least number of iterations: pages are tested for what they hold, not for beauty."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jaxvae.report.maps.ITERATIONS", 250)
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -7,6 +7,7 @@ import numpy as np
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.optional import require
+from jaxvae.common.threads import one_thread
 from jaxvae.report import plots
 from jaxvae.report.palette import of_classes
 from jaxvae.report.pictures import shrunk, sprite
@@ -23,6 +24,7 @@ COLUMNS = 40  # of the sheet of thumbnails
 MAX_SPRITE = 600_000  # characters of that sheet in the page
 CAPTION = 200  # characters of a sentence, at most
 AT_A_TIME = 100  # images shrunk
+ITERATIONS = 1000  # of t-SNE
 FLAT = 1e-6  # a relative spread of the codes below this is float32 rounding
 
 
@@ -87,8 +89,10 @@ def _tsne(codes: np.ndarray) -> np.ndarray:
         raise UserError("the codes of all test examples are the same.")
     codes = (codes - codes.mean(axis=0)) / spread
     perplexity = min(30.0, (len(codes) - 1) / 3)
-    tsne = require("sklearn.manifold").TSNE(perplexity=perplexity, init="pca", random_state=0, n_jobs=1)
-    return tsne.fit_transform(codes).astype(float)
+    options = {"init": "pca", "max_iter": ITERATIONS, "random_state": 0, "n_jobs": 1}
+    tsne = require("sklearn.manifold").TSNE(perplexity=perplexity, **options)
+    with one_thread():  # several wait for each other: on a busy machine for most of the time
+        return tsne.fit_transform(codes).astype(float)
 
 
 def _thumbnails(run: TrainedRun, x: np.ndarray) -> np.ndarray | None:
