@@ -10,6 +10,8 @@ import pytest
 import launch
 from jaxvae import given, restore, sample
 
+pytestmark = pytest.mark.slow
+
 ROWS = np.arange(120)
 BRIGHT = ROWS % 2 == 0
 X = np.where(BRIGHT[:, None], 0.9, 0.1) * np.ones((120, 6)) + 0.05 * np.random.default_rng(0).uniform(size=(120, 6))
@@ -44,7 +46,6 @@ def test_a_conditional_run_says_what_its_numbers_are_of(conditional):
     assert any("each example at its own context" in note for note in results["notes"])
 
 
-@pytest.mark.slow
 def test_its_metrics_take_each_example_at_its_own_context(conditional, tmp_path, capsys):
     """Bright rows at the context of dark ones are outliers; the same rows at their own are none."""
     argv = ["launch.py", "--mode=evaluate", f"--workdir={conditional}", "--config.evaluate.metrics=ais,outliers",
@@ -70,7 +71,6 @@ def test_every_mode_takes_a_conditional_run(conditional, mode):
     assert launch.main(["launch.py", f"--workdir={conditional}", *mode], time.time()) == 0
 
 
-@pytest.mark.slow
 def test_a_run_on_incomplete_rows(tmp_path):
     mask = np.random.default_rng(1).uniform(size=X.shape) < 0.7
     np.savez(tmp_path / "holes.npz", x=np.where(mask, X, np.nan).astype(np.float32), mask=mask)

@@ -235,7 +235,7 @@ def legal(config):
 TRAINED = ("ae", "hvae", "vq_vae")
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", fast(CONFIGS, *CONFIGS[::4]))
 def test_every_config_has_a_loss(name):
     """Nothing is compiled."""
     has_a_loss(small(loaded(name)))

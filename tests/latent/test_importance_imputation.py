@@ -99,6 +99,7 @@ def test_the_mean_and_the_draws_have_the_conditional_law():
         assert np.max(np.abs(prior) / (means.std(axis=0, ddof=1) / np.sqrt(many))) > 20.0
 
 
+@pytest.mark.slow
 def test_the_number_of_samples_at_a_time_changes_nothing_but_the_draws(monkeypatch):
     def run():
         return importance_imputation(MODEL, PARAMS, jax.random.key(3), HOLES, MASK, 3000, 2)

@@ -79,6 +79,7 @@ def test_the_bound_reaches_the_likelihood_of_values_and_mask():
     assert np.all(-few.mean(axis=0) < exact()[0])
 
 
+@pytest.mark.slow
 def test_imputation_knows_that_the_missing_value_is_large():
     run = functools.partial(importance_imputation, MODEL, PARAMS, x=X, observed=MASK, num_samples=5000, num_draws=200)
     found = run(jax.random.key(2), missingness=GROUP)

@@ -26,6 +26,7 @@ def run():
     return jaxvae.fit("vae", data, progress=False, **options)._trained
 
 
+@pytest.mark.slow
 def test_the_page_of_large_pictures_is_below_five_megabytes(run, tmp_path, monkeypatch):
     monkeypatch.setattr(
         page, "walks", lambda run, failures: [(name, pictures.png(noise(900, 900, 3))) for name in "abc"]

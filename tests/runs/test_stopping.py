@@ -104,6 +104,7 @@ def stopped(rows, tmp_path_factory):
     return workdir
 
 
+@pytest.mark.slow
 def test_a_run_stops_early_says_so_stays_stopped_and_goes_on_with_more_patience(stopped, workdir, capsys):
     shutil.copytree(stopped, workdir)
     step, checksums, progress = last(workdir)

@@ -11,6 +11,8 @@ import launch
 from jaxvae.runs.trained_run import TrainedRun
 from jaxvae.tools import find
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 CODE = RNG.normal(size=(300, 2))
 WEIGHT = RNG.normal(size=(2, 6))
