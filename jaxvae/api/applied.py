@@ -1,8 +1,10 @@
 """Apply a trained model to data as it came, in batches of one size."""
 
 import math
+import os
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -10,6 +12,7 @@ import numpy as np
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Params
+from jaxvae.data import tables
 from jaxvae.data.context import modelled
 from jaxvae.data.incoming import as_stored, stored_and_mask
 from jaxvae.data.spec import DataSpec, completed, preprocess_of, viewed
@@ -100,7 +103,7 @@ class Applied:
         Raises:
           UserError: posterior or likelihood is not a density, or the likelihood is not a product over values.
         """
-        root, found = jax.random.key(seed), []
+        root, found, x = jax.random.key(seed), [], self._opened(x)
         stored, mask = stored_and_mask(self._spec, self._config["data"], x) if mask is None else self._stored(x, mask)
         observed = np.ones(stored.shape, bool) if mask is None else np.broadcast_to(mask, stored.shape)
         for i, batch in enumerate(self._batches(x, context, observed)):
@@ -112,6 +115,7 @@ class Applied:
         return completed(self._config, self._spec, stored, observed, joined)
 
     def _batches(self, x: Any, context: Any, mask: Any) -> Iterator[dict[str, Any]]:
+        x = self._opened(x)
         stored, mask = self._stored(x, mask)
         _check_some(stored)
         fields = self._spec.context
@@ -137,6 +141,17 @@ class Applied:
         if len(rows) not in (1, num):
             raise UserError(f"There are {num} examples, but {len(rows)} rows of context: give one for each, or one.")
         return np.broadcast_to(rows, (num, rows.shape[1]))
+
+    def _opened(self, x: Any) -> Any:
+        """Read a table from its path, as `jaxvae.fit` does; other data is returned unchanged."""
+        if self._spec.sequence or not isinstance(x, str | os.PathLike):
+            return x
+        path = Path(x).expanduser()
+        suffix = next((end for end in tables.SUFFIXES if path.name.lower().endswith(end)), "")
+        if not suffix or not path.exists():
+            what = f"'{x}' does not exist" if suffix else f"'{x}' is not a table ({', '.join(tables.SUFFIXES)})"
+            raise UserError(f"{what}. Give the path of a table, or the data itself: numpy.load(path), for example.")
+        return tables.opened(path, suffix, self._config["data"]["label"])[0]
 
     def _stored(self, x: Any, mask: Any) -> tuple[np.ndarray, Any]:
         """Return stored values and the mask: that given, without the values that are NaN."""

@@ -84,7 +84,7 @@ class Run:
         """Encode data: the mean of q(z|x), `[N, *latent_shape]`.
 
         Args:
-          x: `[N, ...]`, as the training data came.
+          x: `[N, ...]`, as the training data came; or the path of a table.
           context: of a conditional model, for each example or one for all, in your own terms: a class, a list, a
             dictionary by name; see `jaxvae.data.wanted.wanted`. Left out where it is a quadrant of x.
           mask: bool `[N, *data_shape]`, True where a value is observed.

@@ -215,9 +215,9 @@ def _whole(spec: DataSpec, settings: Mapping[str, Any], x: np.ndarray) -> np.nda
     are_counts = not settings["pixel_range"] and not spec.scale
     fits = is_whole if are_counts else x.dtype.kind != "f" or not 0 < greatest <= 1 < spec.max_value
     if not fits or least < 0 or greatest > bound:
-        kind = "" if fits else "floats "
+        kind = "values" if fits else "floats"
         hint = " Round means of counts first, numpy.rint(x)." if are_counts and not fits and greatest > 1 else ""
-        raise UserError(f"The data holds {kind}values from {least:.4g} to {greatest:.4g}; {_expected(spec)}.{hint}")
+        raise UserError(f"The data holds {kind} from {least:.4g} to {greatest:.4g}; {_expected(spec)}.{hint}")
     if is_whole:
         return x.astype("int32" if greatest > spec.max_value else spec.dtype)  # 300 where the run's counts are bytes
     return x.astype(np.float32) if spec.scale else np.rint(x).astype(spec.dtype)

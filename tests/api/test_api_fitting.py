@@ -76,7 +76,7 @@ def test_data_goes_in_as_it_came_and_comes_out_likewise(images, run):
 def test_data_that_does_not_fit_is_refused_with_what_was_expected(images, run):
     with pytest.raises(UserError, match=r"shape \(120, 4, 3, 1\); .* \[N, 4, 4, 1\]"):
         run.encode(images[:, :, :3])
-    with pytest.raises(UserError, match=r"floats values from .* whole numbers from 0 to 255"):
+    with pytest.raises(UserError, match=r"floats from .* whole numbers from 0 to 255"):
         run.encode(images / 1000)
     with pytest.raises(UserError, match=r"z has shape \(4, 3\); the latents of this run are \[N, 2\]"):
         run.decode(np.zeros((4, 3)))

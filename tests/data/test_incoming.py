@@ -42,7 +42,7 @@ def test_images_are_resized_and_binarised_as_in_training():
 @pytest.mark.parametrize(
     ("x", "given", "said"),
     [
-        (PIXELS, PIXELS / 255, r"floats values from 0 to 1; the run was trained on whole numbers from 0 to 255"),
+        (PIXELS, PIXELS / 255, r"floats from 0 to 1; the run was trained on whole numbers from 0 to 255"),
         (PIXELS, PIXELS.astype(int) - 1, "values from -1 to 254"),
         (PIXELS, PIXELS[0], r"shape \(6, 5\); the run was trained on .* of shape \[N, 6, 5, 1\]. A single example"),
         (PIXELS, PIXELS[:, :3], r"shape \(40, 3, 5, 1\)"),

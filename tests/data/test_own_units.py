@@ -92,7 +92,7 @@ def test_binarised_pixels_leave_in_the_range_of_the_grey_ones(mode):
 def test_a_blank_image_and_few_counts_are_no_mistake():
     config, spec, _ = prepared(PIXELS, {})
     np.testing.assert_array_equal(data.as_stored(spec, config["data"], np.zeros((1, 4, 4))), 0)
-    with pytest.raises(UserError, match="floats values from 0 to 1"):
+    with pytest.raises(UserError, match="floats from 0 to 1"):
         data.as_stored(spec, config["data"], PIXELS / 255)
     config, spec, _ = prepared(COUNTS, {"pixel_range": ()})
     np.testing.assert_array_equal(data.as_stored(spec, config["data"], np.ones((1, 5))), 1)

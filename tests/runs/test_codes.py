@@ -86,6 +86,10 @@ def test_a_table_of_codes_has_the_names_of_the_rows_from_parquet_to_parquet(tmp_
     found = found.set_index("name").loc[frame.index]
     assert (found["row"].tolist(), found["label"].tolist()) == (list(range(90)), frame["kind"].tolist())
     np.testing.assert_allclose(found[["z0", "z1"]], run.encode(frame), atol=1e-5)
+    np.testing.assert_array_equal(run.encode(tmp_path / "wine.parquet"), run.encode(frame))
+    for wrong, said in (("no.csv", "'no.csv' does not exist"), ("x.npy", r"'x.npy' is not a table \(.csv")):
+        with pytest.raises(jaxvae.UserError, match=said):
+            run.encode(wrong)
     # New rows, from a CSV with a column of names.
     frame[4:7].rename_axis("bottle").to_csv(tmp_path / "new.csv")
     other = f"--config.evaluate.data={tmp_path}/new.csv", "--config.encode.format=csv"
