@@ -60,6 +60,9 @@ def test_samples_and_reconstructions_are_tables_like_the_data(run, holed):
     assert len(back) == N
     assert run.encode(holed).shape == (N, 2)
     assert np.isfinite(run.log_likelihood(holed)).all()
+    for made in (samples[:5], back[:5]):  # go in again
+        assert np.isfinite(run.encode(made)).all()
+        assert np.isfinite(run.log_likelihood(made)).all()
 
 
 def test_the_likelihood_is_that_of_the_units_of_the_table(run):

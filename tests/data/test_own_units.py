@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from jaxvae import UserError, data, likelihoods
+from jaxvae.data.context import QUADRANTS, Field, region
 from jaxvae.data.spec import compared, completed, describe, preprocess_of, shown, viewed
+from jaxvae.data.wanted import wanted, with_pixels
 from jaxvae.models.facts import Data
 from jaxvae.models.sampling import decoded_sample
 
@@ -87,6 +89,18 @@ def test_binarised_pixels_leave_in_the_range_of_the_grey_ones(mode):
     filled = completed(config, spec, stored, np.broadcast_to(seen, stored.shape), np.full(stored.shape, 0.5))
     np.testing.assert_array_equal(filled[:, :2], (PIXELS if mode == "dynamic" else own)[:, :2])
     np.testing.assert_allclose(filled[:, 2:], 127.5)
+
+
+@pytest.mark.parametrize("mode", ["none", "threshold"])
+def test_pixels_of_a_context_are_written_in_their_own_range(mode):
+    config, spec, _ = prepared(PIXELS, {"binarization": mode})
+    name = next(iter(QUADRANTS))
+    spec = spec._replace(context=(Field(name, "pixels", 4),), context_dim=4)
+    made = with_pixels(spec, np.full((3, 4, 4, 1), 7.0), wanted(spec, config["data"], PIXELS[:3]))
+    place = (slice(None), *region(name, (4, 4)))
+    seen = PIXELS[:3] if mode == "none" else 255.0 * (PIXELS[:3] >= 128)
+    np.testing.assert_allclose(made[place], seen[place], rtol=1e-6)
+    assert (made == 7.0).sum() >= 3 * 12  # the other quadrants are the model's
 
 
 def test_a_blank_image_and_few_counts_are_no_mistake():
