@@ -51,7 +51,7 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> "Figure | None":
                 axes.set_ylim(*limits)
             name_axes(axes, "", f"{term(name)} (nats)")
         name_epochs(panels[-1])
-        panels[0].legend()
+        panels[0].legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2)  # above the lines
     return made
 
 
