@@ -42,11 +42,11 @@ def tile(pictures: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
 
 
 def beside(inputs: np.ndarray, outputs: np.ndarray, columns: int = 16) -> np.ndarray:
-    """Tile rows of inputs, each above the row of its outputs, into one picture."""
-    blocks = []
-    for i in range(0, len(inputs), columns):
-        blocks += [inputs[i : i + columns], outputs[i : i + columns]]
-    return tile(np.concatenate(blocks), min(columns, len(inputs)))
+    """Tile rows of inputs, each above the row of its outputs, into one picture; the last rows may end in white."""
+    columns = min(columns, len(inputs))
+    white = np.full((-len(inputs) % columns, *inputs.shape[1:]), 255, inputs.dtype)
+    rows = [np.concatenate([each, white]).reshape(-1, columns, *each.shape[1:]) for each in (inputs, outputs)]
+    return tile(np.stack(rows, axis=1).reshape(-1, *inputs.shape[1:]), columns)
 
 
 def sheet(

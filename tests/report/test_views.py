@@ -8,7 +8,7 @@ from jaxvae.common.errors import UserError
 from jaxvae.data.midi import read_midi
 from jaxvae.data.spec import DataSpec, viewed
 from jaxvae.experiment import defaults
-from jaxvae.report import views
+from jaxvae.report import figures, views
 from jaxvae.tools.base import Labels
 
 WORDS = DataSpec((4,), 5, False, "text", ("<eos>", "<unk>", "the", "cat", "été"))
@@ -127,6 +127,12 @@ def test_pairs_stand_one_above_the_other():
     assert not dark[high:].any()
     assert views.sheet(MUSIC, frames, 2).shape == (3 * high + 1, 2 * wide + 1, 3)
     assert views.sheet(MUSIC, frames[:, :1]).shape == (high + 1, 8 * wide + 1, 3)
+
+
+def test_an_incomplete_row_stands_above_its_own_outputs():
+    inputs = np.arange(1, 6, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 3), np.uint8)
+    picture = figures.beside(inputs, inputs + 10, columns=3)
+    assert picture[2::3, 2::3, 0].tolist() == [[1, 2, 3], [11, 12, 13], [4, 5, 255], [14, 15, 255]]
 
 
 def test_text_and_plain_arrays_have_no_picture(tmp_path):
