@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shutil
 import time
 import types
 from pathlib import Path
@@ -116,6 +117,15 @@ def test_the_plane_of_three_latents_is_of_principal_components(run):
 def test_the_settings_of_a_loaded_run_train_another(images, run, saved):
     again = jaxvae.fit(jaxvae.load(saved).config, images, progress=False)
     np.testing.assert_array_equal(again.encode(images), run.encode(images))
+
+
+def test_a_run_of_an_earlier_version_has_the_settings_that_it_lacks(tmp_path, saved):
+    shutil.copytree(saved, tmp_path / "old")
+    path = tmp_path / "old" / "config.json"
+    config = json.loads(path.read_text())
+    del config["encode"], config["evaluate"]["data"], config["train"]["patience"]
+    path.write_text(json.dumps(config))
+    assert jaxvae.load(tmp_path / "old").config == jaxvae.load(saved).config
 
 
 def test_the_result_of_a_get_config_trains_as_its_name_does(images, run):
