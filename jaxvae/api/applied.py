@@ -104,15 +104,16 @@ class Applied:
           UserError: posterior or likelihood is not a density, or the likelihood is not a product over values.
         """
         root, found, x = jax.random.key(seed), [], self._opened(x)
-        stored, mask = stored_and_mask(self._spec, self._config["data"], x) if mask is None else self._stored(x, mask)
-        observed = np.ones(stored.shape, bool) if mask is None else np.broadcast_to(mask, stored.shape)
+        given, known = stored_and_mask(self._spec, self._config["data"], x, binarized=False)
+        observed = np.ones(given.shape, bool) if known is None else known
+        observed = observed if mask is None else observed & np.asarray(mask)
         for i, batch in enumerate(self._batches(x, context, observed)):
             how = jax.random.fold_in(root, i), batch["x"], batch["mask"], num_samples, num_draws, batch.get("context")
             imputed = importance_imputation(self._model, self._params, *how, missingness=self._missingness)
             kept = observed[i * BATCH : (i + 1) * BATCH]
             found.append(np.where(kept, batch["x"], imputed.draws if num_draws else imputed.mean))
         joined = np.concatenate(found, axis=1 if num_draws else 0)
-        return completed(self._config, self._spec, stored, observed, joined)
+        return completed(self._config, self._spec, given, observed, joined)
 
     def _batches(self, x: Any, context: Any, mask: Any) -> Iterator[dict[str, Any]]:
         x = self._opened(x)
@@ -121,7 +122,7 @@ class Applied:
         fields = self._spec.context
         if context is None and fields and all(field.kind == "pixels" for field in fields):
             context = x  # the context is a part of the image
-        own = modelled(fields, self._spec.shape)
+        own = modelled(self._spec.context_names, self._spec.shape)
         mask = (
             mask if own is None else np.broadcast_to(own, stored.shape) & (True if mask is None else np.asarray(mask))
         )

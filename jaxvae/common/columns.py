@@ -21,6 +21,8 @@ class Column(NamedTuple):
       categories: the value of each code 0, 1 ...; () for numbers.
       centre, spread: mean and standard deviation, over the training data, of `to_linear`; in the model's units.
       frequencies: shares of the categories in the training data, all above 0; () for numbers.
+      low, high: least and greatest float in the training data, in the model's units; equal where an earlier version did
+        not record them.
     """
 
     name: str
@@ -30,6 +32,8 @@ class Column(NamedTuple):
     centre: float = 0.0
     spread: float = 1.0
     frequencies: tuple[float, ...] = ()
+    low: float = 0.0
+    high: float = 0.0
 
     @property
     def has_categories(self) -> bool:

@@ -36,7 +36,9 @@ def _scale(column: Column, values: np.ndarray) -> tuple[float, float]:
 
 
 def _described(column: Column, values: np.ndarray) -> Column:
-    """Fill in mean and deviation of the logarithm, or of the codes, and the shares of the categories."""
+    """Fill in the range, mean and deviation of the logarithm, or of the codes, and the shares of the categories."""
+    if len(values):
+        column = column._replace(low=float(values.min()), high=float(values.max()))
     linear = {"positive": np.log, "count": np.log1p}.get(column.kind, np.asarray)(values)
     if len(linear) and column.kind not in ("real", "categorical"):
         column = column._replace(centre=float(linear.mean()), spread=_above(linear.std(), np.abs(linear).max()))

@@ -142,10 +142,13 @@ def of_split(fields: Sequence[Field], split: Split, dataset: Dataset) -> Split:
     return split._replace(context=np.concatenate(encoded, axis=1), mask=_mask(fields, split))
 
 
-def modelled(fields: Sequence[Field], shape: Sequence[int]) -> np.ndarray | None:
-    """Return which values of an example are modelled, bool of its shape: no pixels of the context; None for all."""
-    seen = [field.name for field in fields if field.kind == "pixels"]
-    if not seen:
+def modelled(names: Sequence[str], shape: Sequence[int]) -> np.ndarray | None:
+    """Return which values of an example are modelled, bool of its shape; None for all.
+
+    Pixels of a context, some of whose `names` are those of quadrants, are not.
+    """
+    seen = [name for name in names if name in QUADRANTS]
+    if not seen or len(shape) != 3:
         return None
     mask = np.ones(tuple(shape), bool)
     for name in seen:
@@ -196,6 +199,11 @@ def _stored(dataset: Dataset, split: Split, name: str) -> np.ndarray:
     if split.beside is not None and name in (split.beside.dtype.names or ()):
         return split.beside[name]
     if name in QUADRANTS and not dataset.sequence and len(dataset.shape) == 3 and isinstance(split.x, np.ndarray):
+        if split.mask is not None and not split.mask[:, *region(name, dataset.shape[:2])].all():
+            raise UserError(
+                f"data.context has '{name}', of which pixels are missing; a context must be known. Fill them, or leave "
+                "these images out."
+            )
         return pixels(split.x, name, dataset.max_value)
     if name in dataset.factor_names and split.factors is not None:
         return split.factors[:, dataset.factor_names.index(name)]
@@ -220,7 +228,7 @@ def _lacks(dataset: Dataset, name: str) -> UserError:
 
 def _mask(fields: Sequence[Field], split: Split) -> np.ndarray | None:
     """Return what is modelled of each image: all but the quadrants in the context, and what was missing before."""
-    mask = modelled(fields, split.x.shape[1:])
+    mask = modelled([field.name for field in fields if field.kind == "pixels"], split.x.shape[1:])
     if mask is None:
         return split.mask
     if not mask.any():

@@ -129,12 +129,12 @@ def as_stored(spec: DataSpec, settings: Mapping[str, Any], x: Any) -> np.ndarray
     return stored
 
 
-def stored_and_mask(spec: DataSpec, settings: Mapping[str, Any], x: Any) -> tuple[np.ndarray, np.ndarray | None]:
-    """Convert data like `as_stored`, where NaN is a missing value.
+def stored_and_mask(
+    spec: DataSpec, settings: Mapping[str, Any], x: Any, binarized: bool = True
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Convert data like `as_stored`, where NaN is a missing value; without `data.binarization` if not `binarized`.
 
-    Returns:
-      The stored values, 0 where they are missing, and a bool array of their shape, True where a value is observed; None
-      where no value is NaN.
+    The mask is bool of its shape, True where a value is observed, None where none is NaN; missing values are 0.
 
     Raises:
       UserError: see `as_stored`.
@@ -162,7 +162,7 @@ def stored_and_mask(spec: DataSpec, settings: Mapping[str, Any], x: Any) -> tupl
     else:
         found = np.where(mask, found, found.dtype.type(0))
     stored = _floats(spec, found) if spec.dtype == "float32" else _whole(spec, settings, found)
-    mode = settings["binarization"]
+    mode = settings["binarization"] if binarized else "none"
     return binarize(stored, spec.max_value, mode)[0] if mode in FIXED else stored, mask
 
 

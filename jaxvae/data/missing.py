@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxvae.common.errors import UserError
 from jaxvae.data.checks import named
+from jaxvae.data.context import modelled
 from jaxvae.data.split import SPLIT_NAMES, Dataset, Split
 from jaxvae.data.stream import Rows
 
@@ -55,11 +56,12 @@ def notes(splits: Mapping[str, Split]) -> tuple[str, ...]:
     return (f"{missing:,} of {total:,} values are missing ({missing / total:.1%}), in {rows:,} rows",)
 
 
-def hide(dataset: Dataset, fraction: float, seed: int = 0) -> Dataset:
+def hide(dataset: Dataset, fraction: float, seed: int = 0, given: Sequence[str] = ()) -> Dataset:
     """Hide each entry of x with the probability `fraction`, independently of all values: missing completely at random.
 
-    An example's mask depends on `seed` and its row in the source alone. `complete` keeps the splits as they were. Data
-    whose entries are hidden already is unchanged.
+    An example's mask depends on `seed` and its row in the source alone. Of the quadrants among the names `given`, those
+    of a context, nothing is hidden. `complete` keeps the splits as they were. Data whose entries are hidden already is
+    unchanged.
 
     Raises:
       UserError: sequences, streamed images, or a column without a value left.
@@ -70,14 +72,14 @@ def hide(dataset: Dataset, fraction: float, seed: int = 0) -> Dataset:
         kind = dataset.sequence or "streamed images: set data.stream to False"
         raise UserError(f"data.missing is {fraction}, but entries cannot be hidden in {kind}.")
     complete = {name: getattr(dataset, name) for name in SPLIT_NAMES}
-    hidden = {name: _hidden(dataset, name, split, fraction, seed) for name, split in complete.items()}
+    hidden = {name: _hidden(dataset, name, split, fraction, seed, given) for name, split in complete.items()}
     check_columns(hidden["train"], dataset.columns)
     seen, left = (sum(_observed(split) for split in splits.values()) for splits in (complete, hidden))
     note = f"data.missing={fraction}: {seen - left:,} of {seen:,} observed values are hidden, at random"
     return dataset._replace(**hidden, complete=complete, notes=(*dataset.notes, note))
 
 
-def _hidden(dataset: Dataset, name: str, split: Split, fraction: float, seed: int) -> Split:
+def _hidden(dataset: Dataset, name: str, split: Split, fraction: float, seed: int, given: Sequence[str]) -> Split:
     if not len(split.x):
         return split
     source, rows = dataset.rows[name][0] if name in dataset.rows else name, dataset.rows_of(name)
@@ -87,6 +89,8 @@ def _hidden(dataset: Dataset, name: str, split: Split, fraction: float, seed: in
         kept = rng.random((CHUNK, *split.x.shape[1:]), np.float32) >= fraction
         here = (rows >= start) & (rows < start + CHUNK)
         mask[here] = kept[rows[here] - start]
+    hides = modelled(given, split.x.shape[1:])
+    mask = mask if hides is None else mask | ~hides
     mask = mask if split.mask is None else mask & split.mask
     return split._replace(x=np.where(mask, split.x, split.x.dtype.type(0)), mask=mask)
 

@@ -51,6 +51,8 @@ def _decoded(column: Column, values: np.ndarray) -> np.ndarray:
     if column.has_categories:
         codes = np.clip(np.rint(values), 0, len(column.categories) - 1).astype(int)
         return np.asarray(column.categories, object if column.type == "text" else None)[codes]
+    is_whole = column.type == "int"
     if column.kind in ("positive", "count"):
-        values = np.maximum(values, 0)
-    return np.rint(values).astype(np.int64) if column.type == "int" else values
+        least = 0 if column.kind == "count" else 1 if is_whole else np.finfo(np.float32).tiny
+        values = np.maximum(values, np.float32(least))
+    return np.rint(values).astype(np.int64) if is_whole else values

@@ -64,6 +64,11 @@ class DataSpec(NamedTuple):
     context: tuple[Field, ...] = ()
 
     @property
+    def context_names(self) -> tuple[str, ...]:
+        """Return the names of what the context is made of."""
+        return tuple(field.name for field in self.context)
+
+    @property
     def stored_range(self) -> tuple[float, float]:
         """Least and greatest stored value of data that is not scaled."""
         return 0.0, 1.0 if self.is_float else float(self.levels - 1)
@@ -163,12 +168,15 @@ def viewed(config: Mapping[str, Any], spec: DataSpec, x: Any) -> np.ndarray:
 
 
 def completed(
-    config: Mapping[str, Any], spec: DataSpec, stored: np.ndarray, observed: np.ndarray, imputed: np.ndarray
+    config: Mapping[str, Any], spec: DataSpec, given: np.ndarray, observed: np.ndarray, imputed: np.ndarray
 ) -> np.ndarray:
-    """Convert rows with imputed values as `viewed` does, `[..., N, *shape]`; observed values are those stored."""
-    binarized = config["data"]["binarization"] in FIXED
-    given = np.asarray(stored, np.float32) * np.float32(spec.greatest if binarized else 1.0)
-    return np.where(observed, given, viewed(config, spec, imputed))
+    """Convert rows with imputed values as `viewed` does, `[..., N, *shape]`; observed values are as given."""
+    return np.where(observed, np.asarray(given, np.float32), viewed(config, spec, imputed))
+
+
+def unbinarized(config: Mapping[str, Any], spec: DataSpec, stored: np.ndarray) -> np.ndarray:
+    """Return stored values in the range that the data came in; pixels that were binarised stay black and white."""
+    return stored * np.float32(spec.greatest) if config["data"]["binarization"] in FIXED else stored
 
 
 def shown(spec: DataSpec, x: np.ndarray) -> np.ndarray:

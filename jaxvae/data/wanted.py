@@ -9,7 +9,7 @@ import numpy as np
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.data import containers
 from jaxvae.data.context import Field, parts, pixels, region
-from jaxvae.data.incoming import as_stored
+from jaxvae.data.incoming import stored_and_mask
 from jaxvae.data.spec import FIXED, DataSpec
 
 
@@ -151,9 +151,11 @@ def _class(field: Field, given: Any) -> Any:
 
 
 def _stored(spec: DataSpec, settings: Mapping[str, Any], images: Any) -> np.ndarray:
-    """Return images in [0, 1], binarised as those of the training data."""
+    """Return images in [0, 1], binarised as those of the training data; NaN, outside the context, stays NaN."""
     greatest = 1.0 if settings["binarization"] in FIXED else spec.max_value
-    return np.asarray(as_stored(spec, settings, images), np.float32) / np.float32(greatest)
+    stored, mask = stored_and_mask(spec, settings, images)
+    x = np.asarray(stored, np.float32) / np.float32(greatest)
+    return x if mask is None else np.where(mask, x, np.nan)
 
 
 def _read(path: str) -> Any:

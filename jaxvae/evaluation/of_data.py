@@ -16,6 +16,7 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.optional import require
 from jaxvae.common.places import BUNDLED, find_prepared
 from jaxvae.common.types import Array, Key
+from jaxvae.data.context import of_split
 from jaxvae.data.missing import has_missing
 from jaxvae.evaluation.of_run import num_rows, rows
 from jaxvae.evaluation.progress import progress
@@ -28,6 +29,7 @@ from jaxvae.metrics import sample_quality as quality
 from jaxvae.metrics.auroc import outlier_auroc
 from jaxvae.metrics.outliers import outlier_scores
 from jaxvae.models.sampling import reconstruct
+from jaxvae.runs.other_data import labels_like
 from jaxvae.runs.trained_run import BATCH, TrainedRun, some_rows
 
 PCA_DIM, PCA_FIT = 50, 10_000  # components, and training images for their fit
@@ -149,18 +151,26 @@ def outliers(run: TrainedRun) -> dict[str, Any]:
 def _other_data(run: TrainedRun) -> data.Dataset:
     name = run.config["evaluate"]["outliers"]
     where = {"path": name} if Path(name).expanduser().exists() else {"name": name, "path": "", "options": {}}
-    other = sources.load({**run.config["data"], "label": "", **where})
+    spec, label = run.experiment.spec, run.config["data"]["label"]
+    where["label"] = label if "label" in spec.context_names else ""
+    other = sources.load({**run.config["data"], **where})
     if other.shape != run.dataset.shape:
         raise UserError(
             f"evaluate.outliers is '{name}', whose examples have the shape {list(other.shape)}; the run's have "
             f"{list(run.dataset.shape)}. Give data of that shape, or set data.image_size in training."
         )
-    if (theirs := other.context_dim) != (mine := run.experiment.model.context_dim):
+    if other.context_dim and not spec.context:
         raise UserError(
-            f"evaluate.outliers is '{name}', whose examples have a context of {theirs} values; the run's have {mine}, "
-            "and each example is scored at its own. Give data with such a context."
+            f"evaluate.outliers is '{name}', whose examples have a context; the run's have none. Give data without one."
         )
-    return other
+    labels, _ = labels_like(other.test.label, other.class_names, spec.class_names)
+    try:
+        test = of_split(spec.context, other.test._replace(label=labels), other)
+    except UserError as error:
+        raise UserError(
+            f"evaluate.outliers is '{name}', whose examples cannot be scored at their own context: {error}"
+        ) from error
+    return other._replace(test=test)
 
 
 def check_outliers(config: Mapping[str, Any]) -> None:

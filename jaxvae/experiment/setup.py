@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from jaxvae import data
-from jaxvae.data.context import conditioned
+from jaxvae.data.context import conditioned, names_of
 from jaxvae.data.missing import has_missing, hide
 from jaxvae.data.spec import DataSpec, describe, fitted, preprocess_of
 from jaxvae.experiment import build, sources
@@ -50,9 +50,11 @@ def setup(
     check_ranges(config)
     data.make_preprocess(1.0, "none", config["data"]["pixel_range"])  # fails before data is read
     dataset = sources.load(config["data"]) if dataset is None else dataset
-    dataset = hide(dataset, config["data"].get("missing", 0.0), config["data"].get("missing_seed", 0))
+    context = config["data"].get("context", "")
+    how = config["data"].get("missing", 0.0), config["data"].get("missing_seed", 0)
+    dataset = hide(dataset, *how, names_of(context))
     incomplete = has_missing(dataset.train)  # before the pixels of a context are masked
-    dataset, fields = conditioned(dataset, config["data"].get("context", ""))
+    dataset, fields = conditioned(dataset, context)
     spec, notes = describe(dataset, config["data"])
     spec = spec._replace(context=fields, has_missing=incomplete)
     total_steps = config["train"]["num_epochs"] * (len(dataset.train.x) // max(config["train"]["batch_size"], 1))

@@ -6,8 +6,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 
+from jaxvae.common.columns import Column
 from jaxvae.common.errors import UserError
 from jaxvae.networks import MLP, Pure, check_widths
 from jaxvae.networks.mlp import ACTIVATIONS
@@ -84,11 +86,16 @@ def mixture_of_gaussians(latent_dim: int, components: int = 10, spread: float = 
 
 
 def vamp(
-    data_shape: tuple[int, ...], pixel_range: tuple[float, float], components: int = 500, context_size: int = 0
+    data_shape: tuple[int, ...],
+    pixel_range: tuple[float, float],
+    components: int = 500,
+    context_size: int = 0,
+    table: tuple[Column, ...] = (),
 ) -> Prior:
     """VampPrior: mixture of the posteriors of learned pseudo-inputs (arXiv:1705.07120, equation 9).
 
-    A sigmoid keeps pseudo-inputs within the data's range; they are initialised as grey noise. In a conditional model,
+    A sigmoid keeps pseudo-inputs within the data's range, those of a table within the range of each column; they are
+    initialised as grey noise. In a conditional model,
     with `context_size` above 0, each example has the mixture of q(z|u, context) at its own context, which takes
     `components` passes of the encoder for each example.
 
@@ -96,14 +103,16 @@ def vamp(
       UserError: fewer than 1 component.
     """
     _check_components("vamp", components)
-    low, high = pixel_range or (-math.inf, math.inf)
+    low, high = map(np.asarray, pixel_range or (-math.inf, math.inf))
+    if any(column.low < column.high for column in table):
+        low, high = (np.array([getattr(column, end) for column in table], np.float32) for end in ("low", "high"))
 
     def init(key):
         return {"pseudo_inputs": jax.random.normal(key, (components, *data_shape))}
 
     def build(params, encode, context=None):
         inputs = params["pseudo_inputs"]
-        inputs = low + (high - low) * jax.nn.sigmoid(inputs) if math.isfinite(high) else jax.nn.softplus(inputs)
+        inputs = low + (high - low) * jax.nn.sigmoid(inputs) if np.isfinite(high).all() else jax.nn.softplus(inputs)
         if context is None:
             return dist.MixtureSameFamily(dist.Categorical(logits=jnp.zeros(components)), encode(inputs))
         inputs = jnp.broadcast_to(inputs, (*context.shape[:-1], *inputs.shape))

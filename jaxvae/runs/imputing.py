@@ -52,7 +52,7 @@ def fill(run: TrainedRun, split: str, which: np.ndarray, num_samples: int, num_d
 
 def learned(run: TrainedRun) -> np.ndarray:
     """Return which values of an example are modelled, bool `[*data_shape]`: all but the pixels of the context."""
-    own = modelled(run.experiment.spec.context, run.model.data_shape)
+    own = modelled(run.experiment.spec.context_names, run.model.data_shape)
     return np.ones(run.model.data_shape, bool) if own is None else own
 
 

@@ -32,7 +32,7 @@ def load_other(config: Mapping[str, Any], spec: DataSpec) -> Dataset:
     try:
         found = _read(name, settings, spec)
         split = _ordered(_judged(found.splits), found.columns, spec.columns)
-        labels, classes = _labels(split.label, found.class_names, spec.class_names)
+        labels, classes = labels_like(split.label, found.class_names, spec.class_names)
         split = without_nan(split)
         x = split.x if split.mask is None else np.where(split.mask, split.x, split.x.dtype.type(0))
         x = data.as_stored(spec, {**settings, "image_size": 0}, x)  # resized already
@@ -100,7 +100,7 @@ def _ordered(split: Split, columns: Sequence[str], wanted: Sequence[str]) -> Spl
     return split._replace(x=split.x[:, which], mask=None if split.mask is None else split.mask[:, which])
 
 
-def _labels(label: Any, names: Sequence[str], known: Sequence[str]) -> tuple[Any, tuple[str, ...]]:
+def labels_like(label: Any, names: Sequence[str], known: Sequence[str]) -> tuple[Any, tuple[str, ...]]:
     """Number the classes as the run does, new ones after them; return the labels and all names.
 
     Labels without names that can be numbers of the run's classes are these.

@@ -4,7 +4,7 @@ import numpy as np
 
 from jaxvae.common.errors import UserError
 from jaxvae.data.rows import rows_of
-from jaxvae.data.spec import completed
+from jaxvae.data.spec import completed, unbinarized
 from jaxvae.data.split import SPLIT_NAMES, Split
 from jaxvae.runs import imputing
 from jaxvae.runs.trained_run import TrainedRun
@@ -50,7 +50,7 @@ def complete(run: TrainedRun, samples: int, draws: int) -> Outcome:
         if name in run.dataset.complete:
             errors.append((*imputing.hidden(run, name, which), filled.mean))
         both = np.concatenate([filled.mean[None], filled.draws])
-        both = completed(run.config, spec, run.split(name).x, filled.observed, both)
+        both = completed(run.config, spec, unbinarized(run.config, spec, run.split(name).x), filled.observed, both)
         found.append((np.full(len(which), name), run.dataset.rows_of(name), filled.observed, both, filled.effective))
     split, row, observed, both, effective = (
         np.concatenate([f[i] for f in found], axis=1 if i == 3 else 0) for i in range(5)

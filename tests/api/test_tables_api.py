@@ -9,6 +9,7 @@ from scipy import stats
 import jaxvae
 from jaxvae import UserError
 from jaxvae.cli.main import main
+from jaxvae.tools import find
 
 RNG = np.random.default_rng(0)
 N = 80
@@ -178,3 +179,11 @@ def test_empty_cells_are_imputed_in_the_terms_of_the_table(run, holed):
     draws = run.impute(holed, 2, num_samples=20)
     assert len(draws) == 2
     assert_is_like_the_table(draws[1])
+
+
+def test_chains_do_not_impute_tables(run):
+    for method in ("metropolis", "pseudo_gibbs"):
+        with pytest.raises(UserError, match=f"'{method}' averages the draws of a chain.*take tool.method=importance"):
+            find({"name": "impute", "mask": "random", "method": method}, run._trained)()
+    found = find({"name": "impute", "mask": "random", "num": 3, "samples": 5, "nll_samples": 0}, run._trained)()
+    assert "effective_samples" in found.numbers

@@ -1,10 +1,13 @@
 """Columns of a table: their kinds by the rule, codes that are undone exactly, statistics, and refusals."""
 
+import jax
 import numpy as np
+import numpyro.distributions as dist
 import pandas as pd
 import pytest
 
-from jaxvae import UserError, data
+from jaxvae import UserError, data, priors
+from jaxvae.common.columns import Column
 from jaxvae.data import columns
 from jaxvae.data.kinds import load_data
 from jaxvae.data.rows import rows_of, write_columns
@@ -193,3 +196,26 @@ def test_splits_can_be_data_frames_of_their_own():
     assert [len(split.x) for split in (made.train, made.validation, made.test)] == [40, 0, 20]
     np.testing.assert_array_equal(made.test.label, FRAME["label"][40:])
     np.testing.assert_allclose(made.test.x[:, 4], FRAME["income"][40:], rtol=1e-6)
+
+
+def test_numbers_stay_in_the_range_of_their_kind():
+    values = np.float32([[-1.0, 0.2, 2.6], [-0.3, 0.4, 7.0], [0.0, 1.2, 3.4]]).T
+    table = [Column("whole", "positive", "int"), Column("count", "count", "int"), Column("size", "positive")]
+    found = rows_of(table, values)
+    assert found["whole"].tolist() == [1, 1, 3]
+    assert found["count"].tolist() == [0, 0, 7]
+    assert (found["size"] > 0).all()
+    np.testing.assert_array_equal(found["size"][1:], values[1:, 2])
+
+
+def test_pseudo_inputs_of_a_table_are_in_the_range_of_each_column():
+    spec, settings = spec_of(holed(FRAME))
+    rows = spec.scaled(np.asarray(data.as_dataset(FRAME, settings).train.x, np.float32))
+    found = []
+    vamp = priors.vamp(spec.shape, spec.value_range, components=200, table=spec.table)
+    keep = lambda x: found.append(x) or dist.Normal(x, 1.0).to_event(1)  # noqa: E731
+    vamp.build({"pseudo_inputs": 5 * vamp.init(jax.random.key(0))["pseudo_inputs"]}, keep)
+    inputs = np.asarray(found[0])
+    for column, made, seen in zip(spec.table, inputs.T, rows.T, strict=True):
+        assert seen.min() - 1e-5 <= column.low <= made.min() < made.max() <= column.high <= seen.max() + 1e-5
+        assert made.max() - made.min() > 0.9 * (column.high - column.low)

@@ -9,6 +9,8 @@ import pytest
 import jaxvae
 import launch
 from jaxvae.data.wanted import said
+from jaxvae.evaluation.of_data import _other_data as other_data
+from jaxvae.evaluation.of_data import outliers
 from jaxvae.models.base import encode_batch
 from jaxvae.runs.fitted import fitted
 from jaxvae.runs.trained_run import TrainedRun
@@ -147,6 +149,21 @@ def test_a_sampler_draws_the_codes_of_the_class_that_is_asked_for(lamps):
     run.experiment = run.experiment._replace(spec=run.experiment.spec._replace(context=fields))
     with pytest.raises(jaxvae.UserError, match=r"but label is not a class.*Take sample.sampler=prior"):
         fitted(run)
+
+
+def test_outliers_are_scored_at_their_own_class(lamps, tmp_path):
+    trained = lamps[1]._trained
+    for kind in ("dark", "blue"):
+        np.savez(tmp_path / f"{kind}.npz", x=X, y=np.where(KIND == "dark", kind, KIND))
+        asked = {**trained.config["evaluate"], "outliers": f"{tmp_path}/{kind}.npz"}
+        trained.config = {**trained.config, "evaluate": asked}
+        if kind == "blue":
+            with pytest.raises(jaxvae.UserError, match=r"cannot be scored at their own context: .*Known: bright, dark"):
+                outliers(trained)
+            continue
+        other = other_data(trained)
+        dark = other.test.x.reshape(len(other.test.x), -1).mean(axis=1) < 0.5
+        np.testing.assert_array_equal(other.test.context, np.eye(2)[dark.astype(int)])
 
 
 def test_other_data_is_encoded_by_the_classes_of_the_run(lamps, capsys):

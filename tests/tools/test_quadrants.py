@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import jaxvae
+from jaxvae.api.applied import Applied
 from jaxvae.common.errors import UserError
 from jaxvae.report.run_figures import reconstructions, samples
 from jaxvae.runs import imputing
@@ -58,6 +59,33 @@ def test_values_that_are_missing_elsewhere_are_imputed(run):
     _, where = imputing.hidden(run._trained, "test", np.arange(3))
     assert where.any()
     assert not where[SEEN].any()
+
+
+def test_hidden_entries_leave_the_context_as_it_is(run):
+    dataset = run._trained.dataset
+    whole = dataset.complete["train"].x[SEEN].reshape(len(dataset.train.x), -1)
+    np.testing.assert_array_equal(dataset.train.context, whole)
+    gaps = X.copy()
+    gaps[0, 4, 1] = np.nan
+    with pytest.raises(UserError, match=r"data\.context has 'bottom_left', of which pixels are missing"):
+        jaxvae.fit("cvae_quadrants", gaps, SETTINGS, progress=False)
+
+
+@pytest.mark.parametrize("binarization", ["none", "threshold", "dynamic"])
+def test_quadrants_that_are_nan_are_predicted_and_others_come_back_as_given(whole, binarization):
+    config = {**whole.config, "data": {**whole.config["data"], "binarization": binarization}}
+    applied = Applied(config, whole.spec, whole.model, whole.params, {})
+    x = np.full((4, 6, 6, 1), np.nan, np.float32)
+    x[SEEN] = X[:4][SEEN]
+    x[:, 0] = X[:4, 0]
+    made = applied.impute(x, num_samples=3)
+    given = np.isfinite(x)
+    np.testing.assert_array_equal(made[given], x[given])
+    assert np.isfinite(made).all()
+    assert made[~given].std() > 0
+    x[0, 5, 0] = np.nan
+    with pytest.raises(UserError, match="'bottom_left' must be finite numbers"):
+        applied.impute(x, num_samples=3)
 
 
 def test_metrics_of_whole_examples_are_left_out(whole, run):
