@@ -11,6 +11,7 @@ import numpy as np
 from jaxvae import train
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Key
+from jaxvae.data.context import modelled
 from jaxvae.data.load import Split
 from jaxvae.data.spec import compared, shown, viewed
 from jaxvae.data.wanted import wanted, with_pixels
@@ -127,6 +128,14 @@ class TrainedRun:
         x, context, mask = self.viewed(batch["x"]), batch.get("context"), batch.get("mask")
         x = x if mask is None else np.where(mask, x, np.nan)
         return x if context is None else self._with_pixels(x, np.asarray(context))
+
+    def filled(self, split: str, which: np.ndarray) -> np.ndarray:
+        """Return the x of `batches` for classifiers, with missing values as they are reconstructed."""
+        batch, own = self.batch(split, which), modelled(self.experiment.spec.context_names, self.model.data_shape)
+        if "mask" not in batch:
+            return batch["x"]
+        known = batch["mask"] if own is None else batch["mask"] | ~own
+        return np.where(known, batch["x"], self.decode(self.codes(split)[which], batch.get("context")))
 
     def _with_pixels(self, x: np.ndarray, context: np.ndarray) -> np.ndarray:
         flat = x.reshape(-1, *self.model.data_shape), context.reshape(-1, context.shape[-1])

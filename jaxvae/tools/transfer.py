@@ -53,7 +53,7 @@ def transfer(run: TrainedRun, num: int = 8) -> Outcome:
     if [field.name for field in spec.context] == ["label"] and not spec.sequence:
         fitted_to = run.some("train", LARGEST)
         labels = run.labels("train")[fitted_to]
-        predict = classifier(run.compared(run.x("train", fitted_to)), labels)
+        predict = classifier(run.compared(run.filled("train", fitted_to)), labels)
         found = [predict(run.compared(x)) for x in moved(run.some("test", CHECKED))]
         values = np.asarray(spec.context[0].values)[contexts.argmax(axis=1)]
         numbers["agreement"] = float(np.mean([np.mean(one == value) for one, value in zip(found, values, strict=True)]))

@@ -162,7 +162,7 @@ def attribute(
     moved = run.decode(codes + strength * vector, contexts)
     rows = run.some("train", LARGEST)
     before, after = agreement(
-        run.compared(run.x("train", rows)), labels["train"][rows], positive,
+        run.compared(run.filled("train", rows)), labels["train"][rows], positive,
         *(run.compared(x) for x in (run.decode(codes, contexts), moved)),
     )  # fmt: skip
     shown_rows = some_rows(len(codes), num)  # the test set may be sorted

@@ -113,3 +113,29 @@ def test_a_complete_run_has_nothing_to_complete(run):
         find({"name": "impute", "mask": "own"}, bare)()
     with pytest.raises(jaxvae.UserError, match="completed by importance sampling, not by 'metropolis'"):
         find({"name": "impute", "mask": "own", "method": "metropolis"}, bare)()
+
+
+def test_tools_see_observed_values_alone(run):
+    """Other values where none was observed change nothing: codes, paths, cleaned examples and their errors."""
+    loaded = jaxvae.load(run)
+    experiment, test = loaded._experiment, loaded._experiment.dataset.test
+    away = test._replace(x=np.where(test.mask, test.x, test.x + 77).astype(np.float32))
+    other = experiment._replace(dataset=experiment.dataset._replace(test=away))
+    runs = [TrainedRun(each, loaded._restored) for each in (experiment, other)]
+    for name, keys in {
+        "denoise": ("x", "noisy", "denoised"),
+        "interpolate": ("z", "mean"),
+        "analogy": ("mean",),
+    }.items():
+        first, second = (find({"name": name}, each)() for each in runs)
+        for key in keys:
+            np.testing.assert_allclose(first.arrays[key], second.arrays[key], rtol=1e-5)
+        assert first.numbers == pytest.approx(second.numbers, rel=1e-5)
+        if name == "denoise":
+            known = test.mask[first.arrays["index"]]
+            np.testing.assert_array_equal(np.isnan(first.arrays["x"]), ~known)
+            error = (first.arrays["noisy"] - first.arrays["x"]) / np.asarray(loaded.spec.scale)
+            assert first.numbers["noisy_error"] == pytest.approx(np.mean(error[known] ** 2), rel=1e-3)
+    filled, rows = runs[0].filled("test", np.arange(20)), runs[0].batch("test", 20)
+    np.testing.assert_array_equal(filled[rows["mask"]], rows["x"][rows["mask"]])
+    np.testing.assert_allclose(filled, runs[1].filled("test", np.arange(20)), rtol=1e-5)
