@@ -84,18 +84,18 @@ def write_samples(
 ) -> None:
     """Write `samples.npz` with "x" as `viewed`, and its picture, text or music (`--mode=sample`).
 
-    The rows of a table become `samples.csv` or `.parquet`, by `sample.format`. Of a conditional model the file has the
-    contexts too, "context" as numbers and "given" in words, and the picture has a row for each of the contexts
-    `[M, C]`.
+    Rows with names of columns are written as `samples.csv` or `.parquet` too, by `sample.format`; those of
+    `data.kind=table` have this file alone. Of a conditional model the file has the contexts too, "context" as numbers
+    and "given" in words, and the picture has a row for each of the contexts `[M, C]`.
     """
     names = [] if context is None else [said(spec.context, row) for row in context]
     given = np.repeat(names, len(x) // max(len(names), 1))
+    rows = with_pixels(spec, viewed(config, spec, x), context)[:, None]
+    if spec.columns:
+        _write_rows(workdir / "samples", config, _columns(spec, rows[:, 0]) | ({"given": given} if names else {}))
     if spec.table:
-        columns = rows_of(spec.table, viewed(config, spec, x)) | ({"given": given} if names else {})
-        _write_rows(workdir / "samples", config, columns)
         return
     title = TITLES["samples"] if sampler == "prior" else f"samples, z by '{sampler}'"
-    rows = with_pixels(spec, viewed(config, spec, x), context)[:, None]
     if context is None:
         _write_arrays(workdir, "samples", config, spec, rows, title, ("x",))
         return
@@ -106,17 +106,20 @@ def write_samples(
 
 
 def write_reconstructions(experiment: Experiment, workdir: Path, params: Params) -> None:
-    """Write `reconstructions.npz`, "x" and "reconstruction" as `viewed`, and a picture (`--mode=reconstruct`)."""
+    """Write `reconstructions.npz`, "x" and "reconstruction" as `viewed`, and a picture (`--mode=reconstruct`).
+
+    Rows with names of columns are written as a table too, as by `write_samples`; an empty cell is a missing value.
+    """
     rows, names = reconstructions(experiment, params, experiment.config["sample"]["num"]), ("x", "reconstruction")
-    if table := experiment.spec.table:
-        given, made = (rows_of(table, rows[:, i]) for i in range(2))
-        mask = experiment.dataset.test.mask
+    spec, mask = experiment.spec, experiment.dataset.test.mask
+    if spec.columns:
+        given, made = (_columns(spec, rows[:, i]) for i in range(2))
         given = with_gaps(given, None if mask is None else mask[: len(rows)])
         both = given | {f"{name} reconstructed": array for name, array in made.items()}
         _write_rows(workdir / "reconstructions", experiment.config, both)
-        return
-    title = TITLES["reconstructions"]
-    _write_arrays(workdir, "reconstructions", experiment.config, experiment.spec, rows, title, names)
+    if not spec.table:
+        title = TITLES["reconstructions"]
+        _write_arrays(workdir, "reconstructions", experiment.config, spec, rows, title, names)
 
 
 def write_codes(run: TrainedRun, workdir: Path) -> None:
@@ -152,6 +155,11 @@ def write_tool(run: TrainedRun, workdir: Path) -> None:
     columns = found.rows.shape[1]
     shown = views.save(path, run.config, run.experiment.spec, found.rows, found.title, columns, found.labels)
     print(f"wrote {path}: {', '.join([*written, *(p.suffix or 'a folder' for p in shown)])}")
+
+
+def _columns(spec: DataSpec, x: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the columns of rows `[N, F]` by name, those of a table in its own terms."""
+    return rows_of(spec.table, x) if spec.table else dict(zip(spec.columns, x.T, strict=True))
 
 
 def _write_rows(path: Path, config: Mapping[str, Any], columns: Mapping[str, np.ndarray]) -> None:

@@ -90,6 +90,14 @@ def test_a_table_of_codes_has_the_names_of_the_rows_from_parquet_to_parquet(tmp_
     for wrong, said in (("no.csv", "'no.csv' does not exist"), ("x.npy", r"'x.npy' is not a table \(.csv")):
         with pytest.raises(jaxvae.UserError, match=said):
             run.encode(wrong)
+    # Samples and reconstructions are tables with the columns of the data too.
+    for mode in ("sample", "reconstruct"):
+        launched(tmp_path / "run", f"--mode={mode}", "--config.sample.num=3")
+    assert list(pd.read_csv(tmp_path / "run/samples.csv")) == list("abcd")
+    pairs = pd.read_csv(tmp_path / "run/reconstructions.csv")
+    with np.load(tmp_path / "run/reconstructions.npz") as arrays:
+        np.testing.assert_allclose(pairs[[*"abcd"]], arrays["x"], rtol=1e-6)
+        np.testing.assert_allclose(pairs[[f"{name} reconstructed" for name in "abcd"]], arrays["reconstruction"])
     # New rows, from a CSV with a column of names.
     frame[4:7].rename_axis("bottle").to_csv(tmp_path / "new.csv")
     other = f"--config.evaluate.data={tmp_path}/new.csv", "--config.encode.format=csv"
