@@ -104,7 +104,7 @@ sys.exit(launch.main(sys.argv[2:], time.time()))
 @pytest.mark.parametrize(
     ("limit", "after", "hidden"),
     [
-        pytest.param(1_000, 0, 400, id="config"),
+        pytest.param(1_000, 0, 400, id="config", marks=pytest.mark.slow),
         pytest.param(20_000, 0, 400, id="first checkpoint", marks=pytest.mark.slow),
         pytest.param(50_000, 0, 4, id="log", marks=pytest.mark.slow),
         pytest.param(20_000, 20, 400, id="later checkpoint", marks=pytest.mark.slow),

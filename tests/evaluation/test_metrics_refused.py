@@ -72,6 +72,7 @@ def fails_in_the_middle(capsys, *argv):
     return message
 
 
+@pytest.mark.slow
 def test_a_metric_that_fails_in_the_middle_takes_no_other_with_it(digits, tiny, tmp_path, capsys):
     np.savez(tmp_path / "small.npz", x=np.random.default_rng(0).random((30, 5, 5), dtype=np.float32))
     for name, option, said in (

@@ -22,7 +22,7 @@ LEVEL = np.where(KIND == "bright", 0.9, 0.1)
 X = (LEVEL[:, None] + 0.05 * np.random.default_rng(0).uniform(size=(120, 36))).reshape(120, 6, 6).astype(np.float32)
 SETTINGS = {"data.context": "label", "model.prior": "conditional_normal", "model.latent_dim": 2,
             "network.hidden": (16,), "train.num_epochs": 60, "train.batch_size": 16, "evaluate.nll_samples": 5,
-            "evaluate.report": False, "optimizer.learning_rate": 0.01}  # fmt: skip
+            "evaluate.report": False, "evaluate.metrics": "", "optimizer.learning_rate": 0.01}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -72,11 +72,12 @@ def test_the_masses_of_categories_sum_to_one_and_densities_integrate_to_one():
     ordinal = Ordinal(jnp.array([-7.0, 0.3, 9.0]), jnp.array([-1.0, 0.5, 0.6, 4.0]))
     categories = Categories(jax.random.normal(jax.random.key(2), (3, 5)))
     for codes in (ordinal, categories):
-        masses = np.stack([np.exp(codes.log_prob(jnp.full(3, float(k)))) for k in range(5)])
+        log_prob = jax.jit(codes.log_prob)
+        masses = np.stack([np.exp(log_prob(jnp.full(3, float(k)))) for k in range(5)])
         np.testing.assert_allclose(masses.sum(axis=0), 1.0, rtol=1e-5)
         np.testing.assert_array_equal(codes.mean, masses.argmax(axis=0))
-    density = LogNormal(0.4, 0.6)
-    found, _ = integrate.quad(lambda x: float(jnp.exp(density.log_prob(x))), 0, np.inf)
+    density = jax.jit(lambda x: jnp.exp(LogNormal(0.4, 0.6).log_prob(x)))
+    found, _ = integrate.quad(lambda x: float(density(x)), 0, np.inf)
     assert found == pytest.approx(1.0, abs=1e-4)
 
 
@@ -100,8 +101,9 @@ def test_an_ordinal_mass_is_the_difference_of_two_sigmoids_and_stays_finite_far_
 def test_the_gradients_are_those_of_differences(learn):
     likelihood, params, outputs = built(learn, (2,))
     x = jnp.stack([ROW, ROW])
+    log_prob = jax.jit(lambda params, outputs: likelihood.build(params, outputs).log_prob(x).sum())
     check_grads(
-        lambda params, outputs: likelihood.build(params, outputs).log_prob(x).sum(), (params, 0.3 * outputs), 1,
+        log_prob, (params, 0.3 * outputs), 1,
         modes=["rev"], atol=0.05, rtol=0.02, eps=2e-3,
     )  # fmt: skip
 
@@ -111,13 +113,14 @@ def test_a_missing_cell_contributes_nothing_and_has_no_gradient():
     mask = np.ones(8, bool)
     mask[[1, 5]] = False  # the model's value of a missing cell is 0: no positive number
 
+    @jax.jit
     def log_prob(outputs):
         row = Shaped(likelihood.build(params, outputs), (8,))
         return observed_log_prob(row, jnp.where(mask, ROW, np.nan), mask)
 
-    each = likelihood.build(params, outputs).log_prob(ROW)
+    each = jax.jit(lambda outputs: likelihood.build(params, outputs).log_prob(ROW))(outputs)
     np.testing.assert_allclose(log_prob(outputs), each[mask].sum(), rtol=1e-6)
-    slope = np.asarray(jax.grad(log_prob)(outputs))
+    slope = np.asarray(jax.jit(jax.grad(log_prob))(outputs))
     assert np.isfinite(slope).all()
     np.testing.assert_array_equal(slope[[6, 11]], 0)
     assert (slope[[7, 8, 9, 10]] != 0).all()
@@ -130,14 +133,14 @@ def test_the_encoder_gets_standardised_numbers_and_one_hot_categories():
     np.testing.assert_allclose(found, [*wanted, 0, 0, 1, 1, 0, 0], rtol=1e-5)
     fill = jnp.asarray(likelihoods.columns(TABLE).fill)
     np.testing.assert_allclose(encoder_input(TABLE, fill), 0.0, atol=1e-6)
-    slope = jax.jacobian(lambda x: encoder_input(TABLE, x))(jnp.where(np.arange(8) == 0, 1.3, 0.0))
+    slope = jax.jit(jax.jacobian(lambda x: encoder_input(TABLE, x)))(jnp.where(np.arange(8) == 0, 1.3, 0.0))
     assert np.isfinite(np.asarray(slope)).all()
 
 
 def test_draws_have_the_frequencies_and_moments_of_their_distribution():
     likelihood, params, _ = built()
     row = likelihood.build(params, jnp.zeros(likelihood.output_size))
-    drawn = np.asarray(row.sample(jax.random.key(1), (20_000,)))
+    drawn = np.asarray(jax.jit(lambda key: row.sample(key, (20_000,)))(jax.random.key(1)))
     assert drawn.shape == (20_000, 8)
     for i in (0, 2, 3, 7):
         shares = np.bincount(drawn[:, i].astype(int), minlength=len(TABLE[i].categories)) / len(drawn)
@@ -169,8 +172,9 @@ def test_options_that_cannot_work_are_refused(options, said):
 
 def test_averages_over_latents_are_means_of_numbers_and_the_likeliest_category():
     likelihood, params, outputs = built(batch=(3, 2))
-    rows, weights = Shaped(likelihood.build(params, 2 * outputs), (8,)), jnp.full((3, 2), 1 / 3)
-    found = point_estimate(rows, averaged(rows, weights))
+    rows = Shaped(likelihood.build(params, 2 * outputs), (8,))
+    average = jax.jit(lambda weights: point_estimate(rows, averaged(rows, weights)))
+    found = average(jnp.full((3, 2), 1 / 3))
     means = np.mean(rows.mean, axis=0)
     for i in (1, 2, 4, 5, 6):
         np.testing.assert_allclose(found[:, i], means[:, i], rtol=1e-5)
@@ -178,5 +182,5 @@ def test_averages_over_latents_are_means_of_numbers_and_the_likeliest_category()
         at = rows.values.places[part].index(i)
         shares = np.exp(rows.values.parts[part].log_probs)[:, :, at].mean(axis=0)
         np.testing.assert_array_equal(found[:, i], shares.argmax(axis=-1))
-    one = point_estimate(rows, averaged(rows, jnp.zeros((3, 2)).at[1].set(1.0)))
+    one = average(jnp.zeros((3, 2)).at[1].set(1.0))
     np.testing.assert_allclose(one, rows.mean[1], rtol=1e-5)

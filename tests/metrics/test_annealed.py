@@ -56,7 +56,8 @@ def test_weights_are_unbiased_however_short_the_path(start, assert_mean):
         assert_mean(np.exp(-gap), 1)
 
 
-@pytest.mark.parametrize("start", fast(STARTS, "posterior"))
+@pytest.mark.slow
+@pytest.mark.parametrize("start", STARTS)
 def test_bounds_bracket_the_truth_and_close_with_the_temperatures(start):
     for few, many in zip(gaps(5, start), gaps(80, start), strict=True):
         assert few.mean() > 4 * few.std() / np.sqrt(len(few))

@@ -28,6 +28,8 @@ PRIORS = {
     "vamp": lambda: priors.vamp((SIZE,), (0.0, 1.0), 3, context_size=C),
 }
 
+GAUSSIANS = posteriors.diagonal_gaussian, posteriors.full_covariance
+
 
 def model_with(prior, **options):
     parts = posteriors.diagonal_gaussian(DIM), prior, likelihoods.bernoulli(), networks.mlp((8,), "tanh")
@@ -66,7 +68,7 @@ def test_a_conditional_model_at_a_constant_context_is_an_unconditional_one_with_
     np.testing.assert_allclose(out.log_prior, density, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("posterior", [posteriors.diagonal_gaussian, posteriors.full_covariance])
+@pytest.mark.parametrize("posterior", fast(GAUSSIANS, posteriors.full_covariance))
 def test_the_kl_to_a_conditional_prior_is_the_closed_form_and_the_mean_of_its_draws(posterior, assert_mean):
     parts = posterior(DIM), PRIORS["conditional_normal"](), likelihoods.bernoulli(), networks.mlp((8,), "tanh")
     model = make_model(*parts, data_shape=(SIZE,), context_dim=C)

@@ -18,7 +18,8 @@ from jaxvae.report import decoder
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
-SHORT = ["--config.train.num_epochs=8", "--config.evaluate.nll_samples=2", "--config.train.eval_every_epochs=8"]
+SHORT = ["--config.train.num_epochs=8", "--config.evaluate.nll_samples=2", "--config.train.eval_every_epochs=8",
+         "--config.evaluate.metrics="]  # fmt: skip
 RUNS = {
     "many": ["--config=configs/vae.py"],
     "plane": ["--config=configs/vae_2d_mse.py"],

@@ -11,7 +11,7 @@ from jaxvae.runs.restore import restore_run
 SETTINGS = (
     "objective=group_tools:with_critic", "train.num_epochs=2", "train.freeze=model.encoder", "optimizer.skip_norm=1e6",
     "optimizer.groups.critic=sgd", "optimizer.groups.critic.learning_rate=1e-4", "optimizer.groups.critic.every=3",
-    "optimizer.groups.critic.ema_decay=0.5", "optimizer.groups.critic.schedule=cosine",
+    "optimizer.groups.critic.ema_decay=0.5", "optimizer.groups.critic.schedule=cosine", "evaluate.metrics=",
 )  # fmt: skip
 
 

@@ -47,6 +47,7 @@ def same(found, expected):
     return all(np.array_equal(found[key], value) for key, value in expected.items())
 
 
+@pytest.mark.slow
 def test_training_starts_from_the_best_weights_of_the_other_run(other, workdir, capsys):
     assert trains("iwae", workdir, "--config.data.binarization=none", f"--config.train.start_from={other}") == 0
     assert f"Starts from the run in '{other}', step " in capsys.readouterr().err

@@ -15,6 +15,7 @@ SEEN = (slice(None), slice(3, None), slice(3))  # bottom_left
 SETTINGS = {
     "data.context": "bottom_left", "model.latent_dim": 2, "network.hidden": (4,), "model.prior.hidden": (4,),
     "train.num_epochs": 1, "train.batch_size": 32, "evaluate.nll_samples": 2, "data.binarization": "none",
+    "evaluate.metrics": "",
 }  # fmt: skip
 
 
