@@ -8,7 +8,7 @@ import pytest
 
 from jaxvae import UserError, data, likelihoods
 from jaxvae.data.context import QUADRANTS, Field, region
-from jaxvae.data.spec import compared, completed, describe, preprocess_of, shown, viewed
+from jaxvae.data.spec import compared, completed, describe, preprocess_of, shown, unbinarized, viewed
 from jaxvae.data.wanted import wanted, with_pixels
 from jaxvae.models.facts import Data
 from jaxvae.models.sampling import decoded_sample
@@ -85,10 +85,11 @@ def test_binarised_pixels_leave_in_the_range_of_the_grey_ones(mode):
     again = data.as_stored(spec, config["data"], own)
     np.testing.assert_array_equal(again, own if mode == "dynamic" else stored)  # binary images stay as they are
     # Observed values of an imputation are those of the image.
-    seen = np.broadcast_to(np.arange(4)[:, None] < 2, PIXELS.shape[1:3])[None, ..., None]
-    filled = completed(config, spec, stored, np.broadcast_to(seen, stored.shape), np.full(stored.shape, 0.5))
-    np.testing.assert_array_equal(filled[:, :2], (PIXELS if mode == "dynamic" else own)[:, :2])
+    seen = np.broadcast_to(np.arange(4)[:, None, None] < 2, PIXELS.shape)
+    filled = completed(config, spec, PIXELS, seen, np.full(PIXELS.shape, 0.5))
+    np.testing.assert_array_equal(filled[:, :2], PIXELS[:, :2])
     np.testing.assert_allclose(filled[:, 2:], 127.5)
+    np.testing.assert_array_equal(unbinarized(config, spec, stored), PIXELS if mode == "dynamic" else own)
 
 
 @pytest.mark.parametrize("mode", ["none", "threshold"])
