@@ -31,7 +31,8 @@ def main(folders):
     for folder, run in zip(folders, runs, strict=True):
         classes = list(run.spec.context[0].values)
         asked = np.repeat(classes, PER_CLASS)
-        seen = network.predict(rows(run.sample(PER_CLASS, seed=0, context=classes)))
+        drawn = rows(run.sample(PER_CLASS, seed=0, context=classes))
+        seen = network.predict(drawn / np.float32(run.spec.greatest))
         by_class = [float(np.mean(seen[asked == one] == one)) for one in classes]
         print(f"{folder}: {np.mean(seen == asked):.4f}; by class {', '.join(f'{share:.3f}' for share in by_class)}")
 
