@@ -69,6 +69,14 @@ class DataSpec(NamedTuple):
         return tuple(field.name for field in self.context)
 
     @property
+    def total(self) -> tuple[int, float, float] | tuple[()]:
+        """Return the position in the context, the shift and the scale of an example's total count; () without it."""
+        for i, field in enumerate(self.context):
+            if field.kind == "total":
+                return sum(each.size for each in self.context[:i]), field.shift, field.scale
+        return ()
+
+    @property
     def stored_range(self) -> tuple[float, float]:
         """Least and greatest stored value of data that is not scaled."""
         return 0.0, 1.0 if self.is_float else float(self.levels - 1)

@@ -41,7 +41,7 @@ def model(config: Mapping[str, Any], data: DataSpec) -> Model:
     if isinstance(specs.get("name"), Model):
         return _of_data(specs["name"], data)
     given = {"latent_dim": latent_dim, "data_shape": data.shape, "levels": data.levels}
-    given |= {"pixel_range": data.pixel_range(config), "table": data.table}
+    given |= {"pixel_range": data.pixel_range(config), "table": data.table, "total": data.total}
     if data.sequence:
         _check_step(specs["likelihood"]["name"], given, data)
     likelihood = part("likelihood", specs["likelihood"], given)()

@@ -25,7 +25,8 @@ class Likelihood(NamedTuple):
       init: `key -> params`, the likelihood's own parameters (a learned variance, say); `{}` for none.
       build: `(params, outputs) -> Distribution`. The outputs are `[..., D]` for the D values of an example, or
         `[..., D, outputs_per_value]` if that is more than one, or `[..., output_size]`. The distribution has batch
-        shape `[..., D]`, or event shape `[D]` where its log_prob is not a sum over values.
+        shape `[..., D]`, or event shape `[D]` where its log_prob is not a sum over values. With `takes_context` it is
+        `(params, outputs, context)`, with the context `[..., C]` of a conditional model.
       outputs_per_value: decoder outputs for each value of the data.
       is_density: False for a reconstruction loss that is not a normalised density or mass, without a bound on log p(x).
       support: the closed interval of valid data, None for the whole line.
@@ -39,6 +40,7 @@ class Likelihood(NamedTuple):
       fill: value of x, or D values, that `encoder_input` maps to 0: the encoder gets them in place of missing ones.
       samples_draw: whether samples are draws from p(x|z) instead of its means, which are not counts or categories.
       of_columns: whether it is built for the columns of a table.
+      takes_context: whether it depends on the context beside the decoder's outputs.
     """
 
     init: Callable[[Key], Params]
@@ -56,6 +58,7 @@ class Likelihood(NamedTuple):
     fill: float | tuple[float, ...] = 0.0
     samples_draw: bool = False
     of_columns: bool = False
+    takes_context: bool = False
 
     def input_shape(self, data_shape: tuple[int, ...], mask_input: bool = False) -> tuple[int, ...]:
         """Return the shape of the encoder's input, with the mask after x on the last axis where `mask_input`."""

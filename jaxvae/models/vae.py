@@ -111,6 +111,9 @@ def make_model(
         params: Params, key: Key | None, z: Array, context: Array | None = None
     ) -> tuple[Distribution, Tree]:
         chex.assert_shape(z, (..., *posterior.latent_shape))
+        of_likelihood = {"context": context} if likelihood.takes_context else {}
+        if likelihood.takes_context:
+            require_context(context_dim, context)
         context = decoder.context(context, context_dim)
         batch = z.shape[: z.ndim - len(posterior.latent_shape)]
         if network.is_sequential:
@@ -118,7 +121,7 @@ def make_model(
             return SequenceDistribution(*own, z, context, key, written, likelihood.build, write, batch, data_shape), {}
         outputs, state = decoder(params, z, context, key)
         flat = outputs.reshape(*batch, *likelihood.flat_shape(data_shape))
-        return Shaped(likelihood.build(params.get("likelihood", {}), flat), data_shape), state
+        return Shaped(likelihood.build(params.get("likelihood", {}), flat, **of_likelihood), data_shape), state
 
     def make_prior(params: Params, context: Array | None = None) -> Distribution:
         if with_context:

@@ -222,7 +222,7 @@ def test_ms_ssim_of_a_shifted_range_is_that_of_the_unit_range():
      (lambda: likelihoods.discretized_logistic(0, UNIT), "levels=0"),
      (lambda: likelihoods.discretized_logistic_mixture(1, UNIT), "levels=1"),
      (lambda: likelihoods.discretized_logistic_mixture(4, UNIT, 0), "components=0"),
-     (lambda: likelihoods.poisson("log"), "Known: exp, softplus"),
+     (lambda: likelihoods.poisson("log"), "Known: exp, shares, softplus"),
      (lambda: likelihoods.negative_binomial((3,), "expp"), "Did you mean 'exp'"),
      (lambda: likelihoods.ms_ssim((784,), UNIT), r"shape \[784\]"),
      (lambda: likelihoods.ms_ssim((2, 28, 1), UNIT), "at least 3 x 3"),
