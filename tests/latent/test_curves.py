@@ -92,7 +92,7 @@ def test_a_geodesic_goes_round_a_hill_as_scipys_does():
     z_a, z_b = jnp.asarray([[-1.5, 0.2], [-1.0, -0.1]]), jnp.asarray([[1.5, 0.1], [1.2, 0.5]])
     found = latent.geodesic(model, {}, z_a, z_b, 9)
     line = z_a[:, None] + jnp.linspace(0, 1, fine)[:, None] * (z_b - z_a)[:, None]
-    fine_found = _shorten(model, {}, line, 500, 0.01)
+    fine_found = _shorten(model, {}, line, (None, None), 500, 0.01)
     np.testing.assert_allclose(found, fine_found[:, :: latent.SUBDIVISIONS], atol=1e-3)
 
     @jax.jit
