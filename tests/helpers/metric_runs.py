@@ -25,7 +25,7 @@ SHAPES = ("--config=configs/beta_vae.py:shapes", "--config.train.num_epochs=1", 
           "--config.data.image_size=16", "--config.train.steps_per_call=97")  # fmt: skip
 OF_CODES = ("linear_probe", "knn", "few_labels", "clustering", "frechet", "prdc", "fidelity")
 FEW = "--config.evaluate.max_examples=500"
-OTHER = {"outliers", *TABLE_SCORES}  # need another data set, or a table
+OTHER = {"outliers", "imputation", *TABLE_SCORES}  # need another data set, hidden values, or a table
 
 
 def launched(*argv):
