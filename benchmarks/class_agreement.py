@@ -1,12 +1,12 @@
 """Judge the samples of conditional runs: how often a classifier sees the class that was asked for.
 
-python benchmarks/class_agreement.py runs/cvae-mnist [runs/cvae-mnist-1 ...]
+python benchmarks/class_agreement.py runs/cvae-mnist [runs/cvae-mnist-1 ...] [--temperature=0.8] [--sampler=gmm]
 
 The classifier is scikit-learn's MLPClassifier, one hidden layer of 400, fitted to the training data of the first run.
 Prints its accuracy on the test data, and for each run the share of 1,000 samples per class that it sees as their class.
 """
 
-import sys
+import argparse
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,14 @@ from jaxvae.experiment import sources
 PER_CLASS = 1000
 
 
-def main(folders):
+def main() -> None:
     """Print the classifier's accuracy, and the agreement of each run."""
-    runs = list(map(jaxvae.load, folders))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folders", nargs="+")
+    parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument("--sampler", default="prior")
+    asked_for = parser.parse_args()
+    runs = list(map(jaxvae.load, asked_for.folders))
     data = sources.load(runs[0].config["data"])
     scale = np.float32(data.max_value)
     rows = lambda x: np.asarray(x, np.float32).reshape(len(x), -1)  # noqa: E731
@@ -28,14 +33,15 @@ def main(folders):
     network = MLPClassifier((400,), **options)
     network.fit(rows(data.train.x) / scale, data.train.label)
     print(f"accuracy on test data: {network.score(rows(data.test.x) / scale, data.test.label):.4f}")
-    for folder, run in zip(folders, runs, strict=True):
+    for folder, run in zip(asked_for.folders, runs, strict=True):
+        run.config["sample"]["sampler"] = {"name": asked_for.sampler}
         classes = list(run.spec.context[0].values)
         asked = np.repeat(classes, PER_CLASS)
-        drawn = rows(run.sample(PER_CLASS, seed=0, context=classes))
+        drawn = rows(run.sample(PER_CLASS, seed=0, temperature=asked_for.temperature, context=classes))
         seen = network.predict(drawn / np.float32(run.spec.greatest))
         by_class = [float(np.mean(seen[asked == one] == one)) for one in classes]
         print(f"{folder}: {np.mean(seen == asked):.4f}; by class {', '.join(f'{share:.3f}' for share in by_class)}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
