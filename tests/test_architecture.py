@@ -24,6 +24,7 @@ def imports(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} has a relative import, which this test does not follow"
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
 

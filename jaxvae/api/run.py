@@ -195,7 +195,7 @@ class Run:
         """Draw the codes of a split, coloured by label; those of more than two dimensions by principal components.
 
         Raises:
-          UserError: the latents have one dimension, or are no points of R^n.
+          UserError: the latents have one dimension, or the latent space is not R^n.
         """
         from jaxvae.report.maps import scatter
 

@@ -58,6 +58,8 @@ def check_options(config: Mapping[str, Any]) -> None:
         takes = known.get((shared(path), name))
         if takes is None or option in takes:  # a user's own part is checked when it is built
             continue
+        section = {key.removeprefix(f"{path}.").partition(".")[0] for key in SETTINGS if key.startswith(f"{path}.")}
+        takes = [*takes, *sorted(section)]
         near = difflib.get_close_matches(option, takes, n=1, cutoff=0.6)
         hint = f" Did you mean '{path}.{near[0]}'?" if near else _hint(key, known_keys(config, key))
         kind = shared(path).rpartition(".")[2]

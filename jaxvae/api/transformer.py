@@ -60,7 +60,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """Train on X `[N, features]`; y is ignored.
 
         Raises:
-          ValueError: X is no finite matrix with two rows or more, or a setting does not fit (`jaxvae.UserError`).
+          ValueError: X is not a finite matrix with at least two rows, or a setting does not fit (`jaxvae.UserError`).
         """
         del y
         X = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)  # noqa: N806

@@ -86,7 +86,7 @@ def run_sample(config: Mapping[str, Any], workdir: Path, started: float) -> None
         context = shown_contexts(spec.context, run.dataset.test.context)
     draw = run.draw() if run is not None and needs_codes else None
     x = draw_samples(model, restored.params, key, settings["num"], settings["temperature"], draw, context)
-    outputs.write_samples(workdir, config, spec, x, settings["sampler"]["name"], context)
+    outputs.write_samples(workdir, config, spec, x, sampler["name"] if needs_codes else "", context)
 
 
 def run_reconstruct(config: Mapping[str, Any], workdir: Path, started: float) -> None:
@@ -150,7 +150,7 @@ def _asked_data(config: Mapping[str, Any], restored: Restored, workdir: Path) ->
     if not config["evaluate"]["data"]:
         return _same_data(setup(config), restored, workdir), workdir
     if config["encode"]["split"] != "test":
-        raise UserError("encode.split is of the run's own data: leave it out with evaluate.data.")
+        raise UserError("encode.split names a split of the run's own data: leave it out when evaluate.data is set.")
     other = other_data.load_other(config, restored.spec)
     folder = workdir / "other" / other_data.folder_name(other)
     return other_data.without_own(config, restored, other), folder

@@ -31,12 +31,14 @@ def check_own(path: Path, kind: str = "images") -> None:
     """Check that `data.path` is a folder, or a file with a suffix of its kind.
 
     Raises:
-      UserError: the path does not exist, or is a file with another suffix.
+      UserError: the path does not exist, is a file with another suffix, or a named pipe or device.
     """
     if not path.exists():
         raise UserError(f"data.path is '{path}', which does not exist. Give {WANTED[kind]}.")
     if not path.is_dir() and SUFFIXES[kind] and not path.name.lower().endswith(SUFFIXES[kind]):
         raise UserError(f"data.path is '{path}', which has another suffix. Give {WANTED[kind]}.")
+    if not path.is_dir() and not path.is_file():
+        raise UserError(f"data.path is '{path}', which is neither a file nor a folder. Give {WANTED[kind]}.")
 
 
 def check_named(name: str, kind: str = "images", data_dir: str = "") -> None:

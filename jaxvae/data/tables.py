@@ -64,7 +64,7 @@ def from_table(frame: Any, source: str, label: str = "", context: Sequence[str] 
       frame: a data frame of pandas, Polars, Arrow or any other with Arrow's interface.
       source: its name, for messages.
       label: column of the labels; "" for one with a usual name (y, label, target ...), if there is one.
-      context: columns that are kept beside x, and are no features.
+      context: columns that are kept beside x and are not features.
 
     Returns:
       One split "train" with the names of the columns. Columns of text and dates are not used; the notes name them. A
@@ -97,7 +97,7 @@ def from_table(frame: Any, source: str, label: str = "", context: Sequence[str] 
     unused = ", ".join(f"'{name}'" for name in names if name not in features and name not in taken)
     notes = [f"'{source}': {len(features)} columns of numbers are the features"]
     notes += [f"labels are the column '{label}'"] if label else []
-    notes += [f"not used, since they are no numbers: {unused}"] if unused else []
+    notes += [f"not used, since they are not numbers: {unused}"] if unused else []
     notes[1:1] = [f"the context is {', '.join(map(repr, context))}"] if context else []
     split = Split(x, y, beside=beside(own), names=row_names.of_table(table, index, taken))
     return Found({"train": split}, columns=tuple(features), notes=("; ".join(notes),))

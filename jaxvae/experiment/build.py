@@ -12,6 +12,7 @@ from jaxvae.common.errors import UserError, unknown
 from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import own
 from jaxvae.experiment.checks import check_ranges
+from jaxvae.experiment.defaults import SETTINGS
 from jaxvae.experiment.optimizer import optimizer
 from jaxvae.experiment.parts import PARTS, part
 from jaxvae.likelihoods import Likelihood
@@ -229,7 +230,8 @@ def objective(config: Mapping[str, Any], model: Model, data: DataSpec, total_ste
 def _check_without_kl(config: Mapping[str, Any], model: Model) -> None:
     """Raise UserError for settings that an objective without a KL would silently ignore."""
     name = config["objective"]["name"]
-    if {"beta": 1.0, **config["kl"]} != {"name": "constant", "beta": 1.0}:
+    unweighted = SETTINGS["kl"].default
+    if {**unweighted, **config["kl"]} != unweighted:
         raise UserError(
             f"The objective '{name}' has no KL, so the kl weight '{config['kl']['name']}' would do nothing. Take it "
             "out, or take an objective with a KL: 'elbo', for example."

@@ -24,7 +24,7 @@ Changes = dict[str, tuple[Any, Any]]  # {setting: (before, now)}; None where a c
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Changes:
-    """Compare two configs, migrated to the current settings; a setting that is newer than `before` is no change."""
+    """Compare two configs, migrated to the current settings; a setting newer than `before` is not a change."""
     old, new = flatten(completed(before)), flatten(completed(now))
     keys = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
     return {key: (old.get(key), new.get(key)) for key in keys if key in old or not _is_default(key, new[key])}

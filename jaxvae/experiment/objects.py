@@ -41,7 +41,7 @@ def described(path: str, value: Any, known: Mapping[str, Any]) -> tuple[dict[str
 
 
 def with_objects(config: Mapping[str, Any], objects: Mapping[str, Any]) -> dict[str, Any]:
-    """Put built parts, `{"model.posterior": ...}`, into a config in the place of their names."""
+    """Put built parts, `{"model.posterior": ...}`, into a config instead of their names."""
 
     def put(node: Mapping[str, Any], keys: list[str], value: Any) -> dict[str, Any]:
         first, *rest = keys

@@ -15,7 +15,7 @@ FOLDS = 5
 
 
 def two_sample(real: np.ndarray, fake: np.ndarray, seed: int) -> dict[str, float]:
-    """AUROC of classifiers that tell synthetic from real rows: 0.5 is perfect, 1 is told with certainty.
+    """AUROC of classifiers that tell synthetic from real rows: 0.5 is perfect, 1 is perfect separation.
 
     Each row is scored by a classifier that was fitted to the other four fifths (Lopez-Paz & Oquab 2017,
     arXiv:1610.06545, with the AUROC instead of the accuracy).

@@ -71,8 +71,8 @@ def kl_estimator(model: Model, name: str, gradient: str = "pathwise") -> Callabl
         check_prior_gradient(model, out)
         if model.latent.is_relaxed:
             raise UserError(
-                "objective.kl_estimate=monte_carlo needs samples of q(z|x), and the posterior 'gumbel_softmax' draws "
-                "relaxed ones. Take kl_estimate=analytic, or set model.posterior.straight_through=True."
+                "objective.kl_estimate=monte_carlo needs samples of q(z|x), and this posterior draws relaxed "
+                "ones. Take kl_estimate=analytic, or set model.posterior.straight_through=True."
             )
         log_posterior = out.log_posterior if gradient == "pathwise" else path_log_prob(out.posterior, out.z)
         return jnp.mean(log_posterior - out.log_prior, axis=0, keepdims=True)
@@ -95,8 +95,8 @@ def needs_density(model: Model, objective: str) -> None:
     """Raise UserError where q(z|x) is a point, whose KL is infinite."""
     if not model.latent.is_density:
         raise UserError(
-            f"The objective '{objective}' needs a posterior with a density, and 'delta' has none: its KL to the prior "
-            "is infinite. Take the posterior 'diagonal_gaussian', or the objective 'reconstruction' for an autoencoder."
+            f"The objective '{objective}' needs a posterior with a density, and this one has none: it is a point, as "
+            "'delta', whose KL to the prior is infinite. Take the posterior 'diagonal_gaussian', or the objective 'reconstruction' for an autoencoder."
         )
 
 

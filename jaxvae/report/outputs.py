@@ -95,7 +95,7 @@ def write_samples(
         _write_rows(workdir / "samples", config, _columns(spec, rows[:, 0]) | ({"given": given} if names else {}))
     if spec.table:
         return
-    title = TITLES["samples"] if sampler == "prior" else f"samples, z by '{sampler}'"
+    title = f"samples, z by '{sampler}'" if sampler else TITLES["samples"]
     if context is None:
         _write_arrays(workdir, "samples", config, spec, rows, title, ("x",))
         return

@@ -1,4 +1,4 @@
-"""Judge a run on other data, `evaluate.data`: prepared as the run's own, in the place of its test set."""
+"""Judge a run on other data, `evaluate.data`: prepared like the run's own, instead of its test set."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -103,7 +103,7 @@ def restored(
 
 
 def _check_layout(objective: Objective, weights: dict[str, Tree], workdir: str | os.PathLike) -> None:
-    """Raise UserError where a run's arrays are not those that its config gives with the current code."""
+    """Raise UserError where names or shapes of a run's arrays differ from those of its config with the current code."""
     here = dict(zip(("params", "extra"), jax.eval_shape(objective.init, jax.random.key(0)), strict=True))
     if differing := difference(shapes(here), shapes(weights)):
         raise UserError(

@@ -32,7 +32,7 @@ class Saved(NamedTuple):
 
     @property
     def checkpoint(self) -> Weights:
-        """What `Storage.weights` returns of it."""
+        """Return its weights, as `Storage.weights` does."""
         return self.step, self.weights, self.info
 
 
@@ -123,7 +123,7 @@ class Memory:
         return self
 
     def restore_latest(self, *args: Any) -> None:
-        """Return None: a run in memory always begins anew."""
+        """Return None: a run in memory always starts at step 0."""
         del args
 
     def save(self, step: int, weights: Tree, rest: Tree, info: dict[str, Any], score: float | None = None) -> None:

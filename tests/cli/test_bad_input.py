@@ -253,6 +253,12 @@ def test_own_data_that_is_unusable(refused, workdir, tmp_path, x, said):
     assert not workdir.exists()
 
 
+def test_a_named_pipe_is_refused_before_it_is_read(refused, tmp_path):
+    os.mkfifo(tmp_path / "x.npz")
+    message = refused(VAE, *SHORT, f"--config.data.path={tmp_path / 'x.npz'}")
+    assert "is neither a file nor a folder" in message
+
+
 def test_floats_are_no_counts(refused, workdir, tmp_path):
     np.save(tmp_path / "own.npy", X)
     message = refused(f"--config={ROOT}/configs/count_vae.py", f"--config.data.path={tmp_path}/own.npy")

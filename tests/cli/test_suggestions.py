@@ -43,6 +43,10 @@ def test_the_nearest_setting(given, meant):
         ("--xyzzy=1", r"Unknown flag 'xyzzy'\. Known: config, coordinator"),
         ("--config.beta=4", r"Unknown config key 'beta'\. Did you mean 'kl\.beta'\?"),
         ("--config.model.beta=4", r"Unknown option 'beta' of the model 'vae'\. Did you mean 'kl\.beta'\?"),
+        (
+            "--config.model.latent=3",
+            r"Did you mean 'model\.latent_dim'\? Known: latent_dim, likelihood, posterior, prior\.",
+        ),
         ("--config.objective.beta=4", r"option 'beta' of the objective 'elbo'\. Did you mean 'kl\.beta'\? Known: num_"),
         (
             "--config.objective.kl_estimator=analytic",

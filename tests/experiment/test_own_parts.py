@@ -8,7 +8,10 @@ import optax
 import pytest
 
 from jaxvae import likelihoods, networks, posteriors, train
-from jaxvae.experiment import build
+from jaxvae.common.errors import UserError
+from jaxvae.data.spec import DataSpec
+from jaxvae.experiment import build, defaults
+from jaxvae.models.base import Model
 from jaxvae.models.vae import make_model
 from jaxvae.objectives import Objective, of_model
 from jaxvae.priors import Prior
@@ -37,6 +40,17 @@ def renyi(model, alpha: float = 0.5, num_samples: int = 4) -> Objective:
     return of_model(model, terms)
 
 
+def wide(
+    posterior, prior, likelihood, network, data_shape, write, context_dim, context_to, mask_input, factor: int = 1
+) -> Model:
+    """A model whose latents are scaled before they are decoded."""
+    made = make_model(
+        posterior, prior, likelihood, network, data_shape=data_shape, write=write, context_dim=context_dim,
+        context_to=context_to, mask_input=mask_input,
+    )  # fmt: skip
+    return made._replace(decode=lambda params, z: made.decode(params, factor * z))
+
+
 @pytest.fixture(scope="module")
 def trained():
     parts = {"prior": {"logistic": logistic}, "objective": {"renyi": renyi}}
@@ -56,3 +70,17 @@ def test_they_train(trained):
     start, state, metrics = trained
     assert metrics["loss"][-20:].mean() < metrics["loss"][:20].mean() - 1
     assert np.all(state.params["model"]["prior"]["loc"] != start.params["model"]["prior"]["loc"])
+
+
+def test_a_structure_of_ones_own_gets_all_parts_of_the_config_and_its_options():
+    config = defaults.get_config("mine").to_dict()
+    config["network"] = {"name": "mlp", "hidden": (4,)}
+    spec = DataSpec((3,))
+    plain = build.model(config, spec)
+    config["model"] |= {"name": wide, "factor": 2}
+    own = build.model(config, spec)
+    params, z = jax.jit(plain.init)(jax.random.key(0)), jnp.ones(20)
+    np.testing.assert_allclose(own.decode(params, z).mean, plain.decode(params, 2 * z).mean, rtol=1e-6)
+    config["model"]["factor"] = "two"
+    with pytest.raises(UserError, match="factor"):
+        build.model(config, spec)

@@ -29,7 +29,7 @@ def objectives():
     }
 
 
-@pytest.mark.parametrize("name", fast(["elbo", "iwae", "codebook"], "codebook"))
+@pytest.mark.parametrize("name", fast(["elbo", "iwae", "codebook"], "elbo"))
 def test_a_member_equals_the_same_seed_alone(name):
     objective, optimizer = objectives()[name], optax.adam(1e-2)
     init = jax.jit(functools.partial(train.init_state, objective, optimizer))
@@ -50,12 +50,10 @@ def test_a_member_equals_the_same_seed_alone(name):
     assert np.abs(kernel[0] - kernel[1]).max() > 0.1
 
 
-@pytest.mark.slow
 def test_members_of_equal_parameters_draw_noise_of_their_own():
     objective, optimizer = objectives()["elbo"], optax.sgd(0.0)
-    population = jax.vmap(functools.partial(train.init_state, objective, optimizer))(
-        jax.random.split(jax.random.key(0))
-    )
+    init = jax.jit(jax.vmap(functools.partial(train.init_state, objective, optimizer)))
+    population = init(jax.random.split(jax.random.key(0)))
     same = jax.tree.map(lambda leaf: leaf.at[1].set(leaf[0]), population.params)
     step = train.make_step(objective, optimizer, lambda key, x: x, 100)
     _, metrics = jax.jit(jax.vmap(step, in_axes=(0, None)))(population._replace(params=same), BATCH)
