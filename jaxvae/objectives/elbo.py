@@ -95,8 +95,9 @@ def needs_density(model: Model, objective: str) -> None:
     """Raise UserError where q(z|x) is a point, whose KL is infinite."""
     if not model.latent.is_density:
         raise UserError(
-            f"The objective '{objective}' needs a posterior with a density, and this one has none: it is a point, as "
-            "'delta', whose KL to the prior is infinite. Take the posterior 'diagonal_gaussian', or the objective 'reconstruction' for an autoencoder."
+            f"The objective '{objective}' needs a posterior with a density, and this one, as 'delta', is a point: its "
+            "KL to the prior is infinite. Take the posterior 'diagonal_gaussian', or the objective 'reconstruction' for "
+            "an autoencoder."
         )
 
 

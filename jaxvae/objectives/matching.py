@@ -38,8 +38,8 @@ def info_vae(
         configs/info_vae.py uses 10 for the 8 x 8 digits.
       kernel: "rbf" or "imq", see `losses.mmd`.
       variance: the bandwidth, as the variance of the prior in each dimension: c = 2 D variance in `losses.mmd`, so that
-        distances of draws from the prior are near c for any D. The authors' code has exp(-|x - y|^2 / D^2), a wider kernel for D > 2: another
-        width needs another lambda.
+        distances of draws from the prior are near c for any D. The authors' code has exp(-|x - y|^2 / D^2), a wider
+        kernel for D > 2: another width needs another lambda.
       kl_estimate: "analytic" or "monte_carlo", as in the ELBO.
 
     Raises:

@@ -45,7 +45,7 @@ def test_the_nearest_setting(given, meant):
         ("--config.model.beta=4", r"Unknown option 'beta' of the model 'vae'\. Did you mean 'kl\.beta'\?"),
         (
             "--config.model.latent=3",
-            r"Did you mean 'model\.latent_dim'\? Known: latent_dim, likelihood, posterior, prior\.",
+            r"'model\.latent_dim'\? Known: latent_dim, likelihood, posterior, prior\.",
         ),
         ("--config.objective.beta=4", r"option 'beta' of the objective 'elbo'\. Did you mean 'kl\.beta'\? Known: num_"),
         (
