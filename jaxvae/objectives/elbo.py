@@ -96,8 +96,8 @@ def needs_density(model: Model, objective: str) -> None:
     if not model.latent.is_density:
         raise UserError(
             f"The objective '{objective}' needs a posterior with a density, and this one, as 'delta', is a point: its "
-            "KL to the prior is infinite. Take the posterior 'diagonal_gaussian', or the objective 'reconstruction' for "
-            "an autoencoder."
+            "KL to the prior is infinite. Take the posterior 'diagonal_gaussian', or the objective 'reconstruction' "
+            "for an autoencoder."
         )
 
 
