@@ -43,6 +43,13 @@ def test_a_path_begins_and_ends_at_the_codes_of_observed_values(params):
     np.testing.assert_allclose(z[:, -1], codes[b], atol=1e-5)
 
 
+def test_examples_are_cleaned_by_observed_values(params):
+    found, other = (arithmetic.denoise(MODEL, params, x, 2, mask=MASK) for x in (X, OTHER))
+    np.testing.assert_allclose(found, other, rtol=1e-5)
+    once = MODEL.decode(params, centre(encode_batch(MODEL, params, {"x": X, "mask": MASK}))).mean
+    np.testing.assert_allclose(arithmetic.denoise(MODEL, params, X, mask=MASK), once, rtol=1e-5, atol=1e-6)
+
+
 def test_a_mixture_of_posteriors_is_that_of_observed_values(params):
     def drawn(x):
         batches = [{"x": x[i : i + 16], "mask": MASK[i : i + 16]} for i in (0, 16, 32)]
