@@ -76,7 +76,13 @@ def _load(argv: list[str]) -> dict[str, Any]:
         config, is_own = configs.load(name), _value(argv, "config.data.path")
         return defaults.sized_for_own(config) if is_own else config
     workdir = _value(argv, "workdir")
-    if not workdir or (_value(argv, "mode") in ("", "train") and not (Path(workdir) / "config.json").exists()):
+    if workdir and _value(argv, "mode") in ("", "train") and not (Path(workdir) / "config.json").exists():
+        what = "holds no run" if Path(workdir).exists() else "does not exist"
+        raise UserError(
+            f"'{workdir}' {what}, so that there is nothing to go on with: give the --workdir of a run, or a "
+            "config too, --config=vae for example, to train a new run there."
+        )
+    if not workdir:
         raise UserError(
             "Give a config: --config=vae, or --config=configs/vae.py; or a --workdir with a run, which then goes on. "
             f"{configs.listing()}"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxvae.common.errors import UserError
+from jaxvae.common.places import check_named
 from jaxvae.data import cache, files, missing, tfds_images
 from jaxvae.data.bundled import BUNDLED
 from jaxvae.data.checks import check, check_binarization, check_names
@@ -61,6 +62,7 @@ def load(
             "can be streamed."
         )
     if label and not path:
+        check_named(name, data_dir=data_dir)  # a missing file has no labels either
         raise UserError(
             f"data.label is '{label}', but '{name}' has its own labels. Leave it empty, except with data.path."
         )

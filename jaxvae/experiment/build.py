@@ -21,7 +21,7 @@ from jaxvae.models.vae import fits
 from jaxvae.networks import Network
 from jaxvae.networks.precision import computed
 from jaxvae.objectives import Objective, StepContext
-from jaxvae.objectives.base import check_groups, needs_fixed_prior
+from jaxvae.objectives.base import check_groups, check_shapes, needs_fixed_prior
 from jaxvae.posteriors import Posterior
 from jaxvae.priors import Prior
 
@@ -202,8 +202,8 @@ def objective(config: Mapping[str, Any], model: Model, data: DataSpec, total_ste
     """Build the objective of a config, over `model`, for a run of `total_steps`.
 
     Raises:
-      UserError: the parts do not fit each other, a group of parameters has no loss, or the metric of `train.select`
-        does not exist.
+      UserError: the parts do not fit each other, a group of parameters has no loss, a loss or a metric has another
+        shape than `[B]` or `[]`, or the metric of `train.select` does not exist.
     """
     kl = part("kl", config["kl"], {"total_steps": total_steps})()
     given = {"model": model, "kl": kl, "pixel_range": data.pixel_range(config)}
@@ -219,6 +219,7 @@ def objective(config: Mapping[str, Any], model: Model, data: DataSpec, total_ste
         ctx = StepContext(jnp.zeros((), jnp.int32), 2, is_training=True)
         out = made.loss(params, extra, batch, jax.random.key(1), ctx)
         check_groups(params, out.losses)
+        check_shapes(out, size)
         return out.metrics
 
     reported = jax.eval_shape(once)  # nothing is computed

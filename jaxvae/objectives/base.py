@@ -158,6 +158,18 @@ def check_groups(params: Mapping[str, Params], losses: Mapping[str, Array]) -> N
         )
 
 
+def check_shapes(out: Loss, batch_size: int) -> None:
+    """Raise UserError unless each loss and each metric is `[batch_size]` or `[]`."""
+    for kind, values in (("loss", out.losses), ("metric", out.metrics)):
+        for name, value in values.items():
+            if jnp.shape(value) not in ((), (batch_size,)):
+                raise UserError(
+                    f"The objective returns the {kind} '{name}' in the shape {list(jnp.shape(value))} for a batch of "
+                    f"{batch_size} examples: it must have the shape [{batch_size}], a value for each example, or [], "
+                    "one for the whole batch. Sum or average over the other axes first."
+                )
+
+
 def _key_of(key: Key, name: str) -> Key:
     """Derive the key of a group from its name, independent of the splits of `key` and of other groups."""
     return jax.random.fold_in(key, zlib.crc32(name.encode()) % 2**31)

@@ -16,7 +16,7 @@ from jaxvae.runs import going_on
 from jaxvae.runs.checkpoint_reader import Reader, checksum, is_step, read_info
 from jaxvae.runs.checkpoints import Checkpoints
 from jaxvae.runs.log import MetricsLog, read_metrics, row_of
-from jaxvae.runs.workdir import changed, claim, lock
+from jaxvae.runs.workdir import changed, claim, lock, require_folder
 
 Weights = tuple[int, Tree, dict[str, Any]]  # step, {"params": ..., "extra": ...}, info
 
@@ -156,10 +156,12 @@ def write_run(memory: Memory, folder: Path, config: Mapping[str, Any]) -> None:
     """Write a run in memory into a folder, as if it had been trained there.
 
     Raises:
-      UserError: the folder holds another run, or cannot be written.
+      UserError: the folder holds another run or other files, or cannot be written.
     """
     if (folder / "config.json").exists():
         changed(folder, config, PLACES)  # a run in memory is not the going on of another
+    else:
+        _require_empty(folder)
     saved = {each.step: each for each in (memory.best, memory.last) if each is not None}
     newest = max((int(p.name) for p in (folder / "checkpoints").glob("*") if is_step(p.name)), default=None)
     if newest is not None and not (newest in saved and holds(folder, *saved[newest].checkpoint)):
@@ -190,9 +192,15 @@ def copy_run(source: Path, folder: Path) -> None:
     """
     if folder.resolve() == source.resolve():
         return
-    if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"'{folder}' is not empty: give a new folder.")
+    _require_empty(folder)
     shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".lock"))
+
+
+def _require_empty(folder: Path) -> None:
+    """Raise UserError for a file, or a folder that is not empty: the files of a run would be scattered among others."""
+    require_folder(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"'{folder}' is not empty, and holds no run of these settings: give a new folder.")
 
 
 def holds(folder: Path, step: int, weights: Tree, info: Mapping[str, Any]) -> bool:

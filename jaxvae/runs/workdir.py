@@ -16,13 +16,20 @@ def claim(workdir: Path, config: Mapping[str, Any], write: bool = True) -> None:
     """Create the folder and write `config.json`, unless it holds a run. Every host checks; one writes.
 
     Raises:
-      UserError: see `changed`.
+      UserError: the folder is a file, or see `changed`.
     """
+    require_folder(workdir)
     if (workdir / "config.json").exists():
         changed(workdir, config)
     elif write:
         workdir.mkdir(parents=True, exist_ok=True)
         write_json(workdir / "config.json", config)
+
+
+def require_folder(workdir: Path) -> None:
+    """Raise UserError where `workdir`, or a folder that it is in, is a file."""
+    if blocking := next((each for each in (workdir, *workdir.parents) if each.exists() and not each.is_dir()), None):
+        raise UserError(f"'{blocking}' is a file, so that '{workdir}' cannot be the folder of a run: give a folder.")
 
 
 def changed(workdir: Path, config: Mapping[str, Any], allowed: Sequence[str] = GOING_ON) -> Changes:

@@ -175,6 +175,23 @@ def squared(model: jaxvae.Model, scale: float = 1.0) -> Objective:
     )
 
 
+def by_draw(model: jaxvae.Model) -> Objective:
+    """An objective with a loss for each of 3 draws, which is not averaged."""
+    one = squared(model)
+
+    def loss(*args):
+        out = one.loss(*args)
+        return out._replace(losses={"model": jnp.broadcast_to(out.losses["model"], (3, 32))})
+
+    return one._replace(loss=loss)
+
+
+def test_a_loss_of_another_shape_is_refused_before_anything_is_written(tmp_path, images):
+    with pytest.raises(UserError, match=r"the loss 'model' in the shape \[3, 32\] for a batch of 32 .* shape \[32\]"):
+        jaxvae.fit("vae", images, TINY, objective=by_draw, workdir=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_own_function_is_saved_by_its_name_and_options(tmp_path, images):
     run = jaxvae.fit("vae", images, TINY, objective=functools.partial(squared, scale=3.0), progress=False)
     assert run.config["objective"] == {"name": f"{__name__}:squared", "scale": 3.0}

@@ -92,6 +92,18 @@ def test_the_loop_of_the_docs_makes_runs_that_are_compared(tmp_path, monkeypatch
     assert (tmp_path / "comparison" / "nll.png").exists()
 
 
+def test_a_file_or_a_folder_with_other_files_does_not_become_the_folder_of_a_run(tmp_path, images, run, saved):
+    (tmp_path / "t.csv").write_text("a,b")
+    for made in (run, jaxvae.load(saved)):
+        with pytest.raises(UserError, match=r"t.csv' is a file, so that '.*t.csv' cannot be the folder of a run"):
+            made.save(tmp_path / "t.csv")
+        with pytest.raises(UserError, match=r"is not empty, and holds no run .*: give a new folder"):
+            made.save(tmp_path)
+    with pytest.raises(UserError, match=r"t.csv' is a file, so that '.*sub' cannot be"):
+        jaxvae.fit("vae", images, TINY, workdir=tmp_path / "t.csv" / "sub", progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
+
+
 def test_no_examples_are_refused(images, run):
     calls = (run.encode, run.reconstruct, run.log_likelihood, run.impute)
     for call, empty in [*((call, images[:0]) for call in calls), (run.decode, np.zeros((0, 3)))]:

@@ -203,3 +203,8 @@ def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch):
 def test_a_label_needs_a_file():
     with pytest.raises(UserError, match="'digits' has its own labels"):
         data.load("digits", label="y")
+    # Where there is no data at all, this is said first.
+    with pytest.raises(UserError, match=r"data that was given in Python, .* jaxvae.load\(folder, data=...\)"):
+        data.load("arrays", label="kind")
+    with pytest.raises(UserError, match=r"'none.csv' does not exist, seen from"):
+        data.load("none.csv", label="kind")

@@ -125,7 +125,7 @@ def test_a_run_in_memory_is_not_saved_over_another_run(prolonged):
 
 
 def test_a_folder_without_a_run_needs_a_config(workdir, refused):
-    assert "or a --workdir with a run, which then goes on" in refused(f"--workdir={workdir}")
+    assert "nothing to go on with: give the --workdir of a run, or a config too" in refused(f"--workdir={workdir}")
 
 
 def test_a_setting_newer_than_the_run_is_no_change():
