@@ -42,7 +42,7 @@ def changed(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
     """Return a plain config with some settings changed: `{"kl.beta": 4.0, "network": "conv"}`.
 
     Raises:
-      UserError: there is no such setting.
+      UserError: there is no such setting, or a value is an array or a data frame.
     """
     made = ConfigDict(config).to_dict()  # a copy in depth
     # Names first: a name deletes the options of the part before.
@@ -50,6 +50,11 @@ def changed(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
         changes.items(), key=lambda item: not (shared(item[0]) in PARTS or item[0].endswith(".name"))
     ):
         *sections, last = spelled(key, value, made).split(".")
+        if getattr(value, "shape", ()):
+            raise UserError(
+                f"{key} is given data, of type {type(value).__name__}; settings are numbers, text and lists of these. "
+                "Write the data to a file, and give its path."
+            )
         node = made
         for section in sections:
             node = node.setdefault(section, {})

@@ -9,6 +9,7 @@ import numpy as np
 from jaxvae.common.errors import UserError, first_line, unknown
 from jaxvae.common.optional import require
 from jaxvae.data.context import beside
+from jaxvae.data.labels import are_classes, require_classes
 from jaxvae.data.split import LABEL_NAMES, Found, Split
 
 
@@ -39,18 +40,20 @@ def from_annotated(annotated: Any, source: str, label: str = "", context: Sequen
     Args:
       annotated: an `AnnData` object.
       source: its name, for messages.
-      label: key of `obs`; "" for one with a usual name, if there is one.
+      label: key of `obs`; "" for one with a usual name and whole numbers or text, if there is one.
       context: keys of `obs` that are kept beside x.
 
     Raises:
-      UserError: no X, or no such annotation.
+      UserError: no X, no such annotation, or labels that are real values.
     """
     if annotated.X is None:
         raise UserError(f"'{source}' has no matrix X. Copy a layer there: adata.X = adata.layers['counts'].")
     keys = list(map(str, annotated.obs.columns))
     if label and label not in keys:
         raise unknown("annotation", label, keys, f"'{source}', for data.label")
-    label = label or next((name for name in LABEL_NAMES if name in keys), "")
+    if label:
+        require_classes(annotated.obs[label], label, source)
+    label = label or next((key for key in LABEL_NAMES if key in keys and are_classes(annotated.obs[key])), "")
     if unmet := [name for name in context if name not in keys]:
         raise unknown("annotation", unmet[0], keys, f"data.context in '{source}'")
 

@@ -161,15 +161,15 @@ def stored_and_mask(
         mask = None
     else:
         found = np.where(mask, found, found.dtype.type(0))
-    stored = _floats(spec, found) if spec.dtype == "float32" else _whole(spec, settings, found)
+    stored = _floats(spec, found) if spec.takes_floats else _whole(spec, settings, found)
     mode = settings["binarization"] if binarized else "none"
     return binarize(stored, spec.max_value, mode)[0] if mode in FIXED else stored, mask
 
 
 def _expected(spec: DataSpec) -> str:
     kind = (
-        "real values" if spec.dtype == "float32" and spec.is_real
-        else "floats in [0, 1]" if spec.dtype == "float32"
+        "real values" if spec.takes_floats and spec.is_real
+        else "floats in [0, 1]" if spec.takes_floats
         else f"whole numbers from 0 to {spec.max_value:g}"
     )  # fmt: skip
     of = f" (columns {', '.join(spec.columns[:10])}{' ...' if len(spec.columns) > 10 else ''})" if spec.columns else ""

@@ -8,6 +8,24 @@ from jaxvae.common.errors import UserError
 from jaxvae.data.split import Split
 
 
+def are_classes(values: Any) -> bool:
+    """Return whether values can be labels: whole numbers, text or dates, but no other numbers; NaN does not count."""
+    values = np.asarray(values)
+    if values.dtype.kind != "f":
+        return True
+    seen = values[np.isfinite(values)]
+    return bool((seen == np.rint(seen)).all())
+
+
+def require_classes(values: Any, label: str, source: str) -> None:
+    """Raise UserError where `data.label` is real values."""
+    if not are_classes(values):
+        raise UserError(
+            f"data.label is '{label}', which holds real values in '{source}', but a label is a class: whole numbers or "
+            "text. Leave data.label empty, or give another one."
+        )
+
+
 def encode_labels(splits: dict[str, Split], source: str) -> tuple[dict[str, Split], tuple[str, ...]]:
     """Encode labels that are strings as integers, in sorted order over all splits.
 

@@ -36,13 +36,19 @@ def of_table(table: Any, index: np.ndarray | None, used: Collection[str]) -> np.
     """Return names of rows, `[N]`: the index, else the first column of text that is not `used`, if all differ."""
     if index is not None:
         return index
+    name = naming(table, used)
+    return _values(table.column(name)) if name else None
+
+
+def naming(table: Any, used: Collection[str]) -> str:
+    """Return the first column of text that is not `used`, if all its values differ; else ""."""
     types = require("pyarrow").types
     tests = (types.is_string, types.is_large_string, types.is_string_view)
     for name, column in zip(table.column_names, table.columns, strict=True):
         if any(test(column.type) for test in tests) and name not in used:
             distinct = column.null_count == 0 and len(column.unique()) == len(column)
-            return _values(column) if distinct else None
-    return None
+            return name if distinct else ""
+    return ""
 
 
 def _values(column: Any) -> np.ndarray:

@@ -78,6 +78,19 @@ def fit(dataset: Dataset, settings: Mapping[str, Any]) -> Scaling:
     return Scaling(tuple(shift.tolist()), tuple(scale.tolist()), value_range, _notes(constant, dataset.columns))
 
 
+def without_pixels(dataset: Dataset, settings: Mapping[str, Any]) -> Dataset:
+    """Convert whole numbers in named columns to floats: ages from 18 to 89 are real values, not 8-bit pixels.
+
+    Counts (`data.pixel_range=()`), columns of 0 and 1, and values that are binarised stay whole numbers.
+    """
+    is_whole = dataset.columns and dataset.train.x.dtype.kind in "iu" and dataset.max_value > 1
+    if not is_whole or not settings["pixel_range"] or settings["binarization"] != "none":
+        return dataset
+    splits = {name: getattr(dataset, name) for name in ("train", "validation", "test")}
+    made = {name: split._replace(x=split.x.astype(np.float32)) for name, split in splits.items()}
+    return dataset._replace(**made, max_value=1.0)
+
+
 def _unscaled(dataset: Dataset, pixel_range: tuple[float, ...]) -> Scaling:
     if dataset.train.x.dtype != np.float32:
         return Scaling()

@@ -87,6 +87,11 @@ class DataSpec(NamedTuple):
         return bool(self.value_range)
 
     @property
+    def takes_floats(self) -> bool:
+        """Whether data may be any floats: where the training data was floats, or rows that are scaled."""
+        return self.dtype == "float32" or (bool(self.scale) and len(self.shape) == 1)
+
+    @property
     def greatest(self) -> float:
         """Greatest possible value of data that is not real, as it came: 255 of 8-bit images."""
         return self.max_value or self.stored_range[1]
@@ -114,8 +119,8 @@ class DataSpec(NamedTuple):
         return np.where(mask, logs, 0.0).reshape(len(mask), -1).sum(axis=1)
 
     def has_bound(self, settings: Mapping[str, Any]) -> bool:
-        """Return whether whole numbers have a greatest value, as pixels do; counts, also scaled ones, have none."""
-        return bool(settings["pixel_range"]) and not (self.scale and self.dtype == "int32")
+        """Return whether whole numbers have a greatest value, as pixels do; counts and scaled rows have none."""
+        return bool(settings["pixel_range"]) and not (self.scale and (self.dtype == "int32" or self.takes_floats))
 
     def pixel_range(self, config: Mapping[str, Any]) -> tuple[float, ...]:
         """Least and greatest value after preprocessing: `data.pixel_range`, or as stored where that is ()."""

@@ -13,6 +13,7 @@ from jaxvae.common.errors import UserError, first_line, unknown
 from jaxvae.common.optional import require
 from jaxvae.data import row_names
 from jaxvae.data.context import beside
+from jaxvae.data.labels import are_classes, require_classes
 from jaxvae.data.split import LABEL_NAMES, Found, Split
 
 DELIMITERS = (",", ";", "\t")
@@ -63,7 +64,8 @@ def from_table(frame: Any, source: str, label: str = "", context: Sequence[str] 
     Args:
       frame: a data frame of pandas, Polars, Arrow or any other with Arrow's interface.
       source: its name, for messages.
-      label: column of the labels; "" for one with a usual name (y, label, target ...), if there is one.
+      label: column of the labels; "" for one with a usual name (y, label, target ...) and whole numbers or text, if
+        there is one.
       context: columns that are kept beside x and are not features.
 
     Returns:
@@ -71,17 +73,21 @@ def from_table(frame: Any, source: str, label: str = "", context: Sequence[str] 
       missing value becomes NaN.
 
     Raises:
-      UserError: there is no such column, no column of numbers, a column of another type, or a missing label.
+      UserError: there is no such column, no column of numbers, a column of another type, or labels that are
+        missing or real values.
     """
     table, index = indexed(frame, source)
     names = list(map(str, table.column_names))
+    kinds = {name: _kind(table.schema.field(i).type) for i, name in enumerate(names)}
     if label and label not in names:
         raise unknown("column", label, names, f"'{source}', for data.label")
-    label = label or next((name for name in LABEL_NAMES if name in names), "")
+    values = lambda name: _numbers(table.column(names.index(name))) if kinds[name] == "number" else ()  # noqa: E731
+    if label:
+        require_classes(values(label), label, source)
+    label = label or next((name for name in LABEL_NAMES if name in names and are_classes(values(name))), "")
     if missing := [name for name in context if name not in names]:
         raise unknown("column", missing[0], names, f"data.context in '{source}'")
     taken = {label, *context}
-    kinds = {name: _kind(table.schema.field(i).type) for i, name in enumerate(names)}
     if others := [name for name, kind in kinds.items() if not kind and name not in taken]:
         listed = ", ".join(f"'{name}' ({table.schema.field(names.index(name)).type})" for name in others[:5])
         raise UserError(
@@ -94,9 +100,11 @@ def from_table(frame: Any, source: str, label: str = "", context: Sequence[str] 
     x = np.column_stack([_numbers(table.column(names.index(name))) for name in features])
     y = complete(table.column(names.index(label)), source, label) if label else None
     own = {name: complete(table.column(names.index(name)), source, name) for name in context}
-    unused = ", ".join(f"'{name}'" for name in names if name not in features and name not in taken)
+    naming = row_names.naming(table, taken) if index is None else ""
+    unused = ", ".join(f"'{name}'" for name in names if name not in (*features, *taken, naming))
     notes = [f"'{source}': {len(features)} columns of numbers are the features"]
     notes += [f"labels are the column '{label}'"] if label else []
+    notes += [f"rows are named by '{naming}'"] if naming else []
     notes += [f"not used, since they are not numbers: {unused}"] if unused else []
     notes[1:1] = [f"the context is {', '.join(map(repr, context))}"] if context else []
     split = Split(x, y, beside=beside(own), names=row_names.of_table(table, index, taken))

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from jaxvae import data
 from jaxvae.data.context import conditioned, names_of
 from jaxvae.data.missing import has_missing, hide
+from jaxvae.data.scaling import without_pixels
 from jaxvae.data.spec import DataSpec, describe, fitted, preprocess_of
 from jaxvae.experiment import build, sources
 from jaxvae.experiment.checks import check_ranges
@@ -50,6 +51,7 @@ def setup(
     check_ranges(config)
     data.make_preprocess(1.0, "none", config["data"]["pixel_range"])  # fails before data is read
     dataset = sources.load(config["data"]) if dataset is None else dataset
+    dataset = without_pixels(dataset, config["data"])
     context = config["data"].get("context", "")
     how = config["data"].get("missing", 0.0), config["data"].get("missing_seed", 0)
     dataset = hide(dataset, *how, names_of(context))

@@ -56,6 +56,8 @@ def test_it_is_judged_on_the_data_and_the_checkpoint_that_are_asked_for(tmp_path
     assert jaxvae.load(saved, data=images).evaluate()["checkpoint"]["which"] == "best"
     assert other["data"]["examples"]["test"] == 30
     assert other["test"]["loss"] != own["test"]["loss"]
+    with pytest.raises(UserError, match=r"evaluate.data is given data, of type ndarray; .* give its path"):
+        last.evaluate(data=images)
     with pytest.raises(UserError, match=r"evaluate that of jaxvae.load\(folder, checkpoint=...\)"):
         last.evaluate(checkpoint="best")
 

@@ -44,7 +44,7 @@ def test_a_table_of_text(tmp_path, name, delimiter):
     made = data.load(path=str(path), label="color")
     assert (made.columns, made.class_names) == (("a", "b", "c"), ("blue", "red"))
     np.testing.assert_array_equal(whole(made), wanted(X, CODES))
-    assert "labels are the column 'color'; not used, since they are no numbers: 'note'" in made.notes[0]
+    assert "labels are the column 'color'; rows are named by 'note'" in made.notes[0]
 
 
 def test_a_table_without_a_header(tmp_path):
@@ -75,6 +75,22 @@ def test_tables_that_cannot_be_used(tmp_path, content, label, said):
         return
     with pytest.raises(UserError, match=said):
         data.load(path=str(path), label=label)
+
+
+def test_a_column_of_real_values_is_a_feature_whatever_its_name():
+    module = pytest.importorskip("pandas")
+    frame = module.DataFrame(
+        {"id": [f"r{i}" for i in range(20)], "a": np.arange(20.0), "y": np.arange(20) / 8, "b": ["u", "v"] * 10}
+    )
+    made = data.as_dataset(frame, {**SETTINGS, "label": ""})
+    assert (made.columns, made.train.label) == (("a", "y"), None)
+    said = "'arrays': 2 columns of numbers are the features; rows are named by 'id'; not used, since they are not"
+    assert made.notes == (f"{said} numbers: 'b'",)
+    with pytest.raises(UserError, match=r"data.label is 'y', which holds real values in 'arrays', .* whole numbers or"):
+        data.as_dataset(frame, {**SETTINGS, "label": "y"})
+    labelled = data.as_dataset(frame.assign(y=frame["y"].round()), {**SETTINGS, "label": ""})
+    assert labelled.columns == ("a",)
+    assert labelled.train.label.max() == 2
 
 
 def test_parquet(tmp_path):

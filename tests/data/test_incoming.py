@@ -1,10 +1,13 @@
 """Data as it comes to a trained run: converted as the training data was, or refused with what was expected."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
+import jaxvae
 from jaxvae import UserError, data
-from jaxvae.data.spec import describe
+from jaxvae.data.scaling import without_pixels
+from jaxvae.data.spec import describe, viewed
 
 SETTINGS = {
     "kind": "images", "name": "x", "path": "", "binarization": "none", "pixel_range": (0.0, 1.0), "scaling": "none",
@@ -56,6 +59,27 @@ def test_images_are_resized_and_binarised_as_in_training():
 def test_data_that_does_not_fit_is_refused(x, given, said):
     with pytest.raises(UserError, match=said):
         data.as_stored(*spec_of(x), given)
+
+
+def test_scaled_rows_are_real_values_of_any_range_whatever_the_type_they_came_in():
+    spec, settings = spec_of(RNG.integers(0, 5, (40, 2)), scaling="standardize")
+    rows = np.array([[0, 1], [1, 1], [-1, 300], [0.5, 1e6]])
+    np.testing.assert_array_equal(data.as_stored(spec, settings, rows), rows)
+    assert viewed({"data": settings}, spec, spec.scaled(rows)).max() == pytest.approx(1e6)
+
+
+def test_whole_numbers_in_named_columns_are_real_values_and_not_pixels():
+    table = pd.DataFrame({"age": RNG.integers(18, 90, 40), "n": RNG.integers(0, 9, 40)})
+    made = data.as_dataset(table, SETTINGS)
+    now = without_pixels(made, SETTINGS)
+    assert (made.train.x.dtype, now.train.x.dtype, now.max_value) == (np.uint8, np.float32, 1)
+    np.testing.assert_array_equal(now.test.x, made.test.x)
+    for kept in ({"pixel_range": ()}, {"binarization": "dynamic"}):
+        assert without_pixels(made, {**SETTINGS, **kept}) is made
+    of_bits = data.as_dataset(table % 2, SETTINGS)
+    assert without_pixels(of_bits, SETTINGS) is of_bits
+    with pytest.raises(UserError, match=r"'bernoulli' needs data in .*, but the data holds real values from"):
+        jaxvae.fit("vae", table, progress=False)
 
 
 def test_a_run_of_an_earlier_version_does_not_guess():
