@@ -141,7 +141,7 @@ def _check_asked(experiment: Experiment) -> None:
 def _restored(config: Mapping[str, Any], workdir: Path) -> Restored:
     """Restore a run; raise UserError where the current settings are out of range, or differ from the run's."""
     check_ranges(config)
-    changed(workdir, config, ASKED + PLACES)
+    changed(workdir, config, (*ASKED, *PLACES, "train.batch_size"))  # smaller there for small data, see `setup`
     return restore_run(workdir, config["evaluate"]["checkpoint"])
 
 

@@ -4,14 +4,19 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import jax
+
 from jaxvae import data
+from jaxvae.common.places import IN_MEMORY
 from jaxvae.data.context import conditioned, names_of
 from jaxvae.data.missing import has_missing, hide
 from jaxvae.data.scaling import without_pixels
 from jaxvae.data.spec import DataSpec, describe, fitted, preprocess_of
 from jaxvae.experiment import build, sources
 from jaxvae.experiment.checks import check_ranges
+from jaxvae.experiment.defaults import SETTINGS
 from jaxvae.experiment.objects import with_objects
+from jaxvae.experiment.own import is_own as is_own_name
 from jaxvae.models.base import Model
 from jaxvae.objectives import Objective
 
@@ -45,13 +50,17 @@ def setup(
       dataset: the data; where given, it is used instead of loading that of the section `data`.
       objects: parts that are built already, by the path of their setting: see `experiment.objects`.
 
+    Returns:
+      The experiment; its config has a smaller `train.batch_size` where the user's own data has fewer examples than the
+      default.
+
     Raises:
       UserError: a setting that cannot work.
     """
     check_ranges(config)
     data.make_preprocess(1.0, "none", config["data"]["pixel_range"])  # fails before data is read
     dataset = sources.load(config["data"]) if dataset is None else dataset
-    dataset = without_pixels(dataset, config["data"])
+    config, dataset = _batches_of(config, without_pixels(dataset, config["data"]))
     context = config["data"].get("context", "")
     how = config["data"].get("missing", 0.0), config["data"].get("missing_seed", 0)
     dataset = hide(dataset, *how, names_of(context))
@@ -66,6 +75,18 @@ def setup(
     preprocess = preprocess_of(config, spec)
     checksum = data.checksum(dataset.train, dataset.vocabulary)
     return Experiment(config, dataset, model, objective, preprocess, total_steps, spec, checksum, objects)
+
+
+def _batches_of(config: Mapping[str, Any], dataset: data.Dataset) -> tuple[Mapping[str, Any], data.Dataset]:
+    """Make the default batch size fit the user's own small data: the most examples that the devices share equally."""
+    settings, given, num = config["data"], config["train"]["batch_size"], len(dataset.train.x)
+    size = num - num % jax.device_count()
+    is_own = settings["path"] or settings["name"] == IN_MEMORY or is_own_name(settings["name"])
+    if given != SETTINGS["train.batch_size"].default or given <= num or not size or not is_own:
+        return config, dataset
+    note = f"train.batch_size is {size} instead of {given}, since there are {num} training examples"
+    config = {**config, "train": {**config["train"], "batch_size": size}}
+    return config, dataset._replace(notes=(*dataset.notes, note))
 
 
 def built(
