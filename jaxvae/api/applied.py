@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxvae.api.settings import check_asked
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Params
 from jaxvae.data import tables
@@ -49,7 +50,11 @@ class Applied:
 
     def decode(self, z: Any, context: Any) -> np.ndarray:
         """Return the means of p(x|z), in the model's units."""
-        z, shape = np.asarray(z, np.float32), self._model.latent_shape
+        shape = self._model.latent_shape
+        try:
+            z = np.asarray(z, np.float32)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"z is not an array of numbers, [N, {', '.join(map(str, shape))}]: {error}.") from error
         if z.shape[1:] not in (shape, (math.prod(shape),)):
             raise UserError(f"z has shape {z.shape}; the latents of this run are [N, {', '.join(map(str, shape))}].")
         _check_some(z)
@@ -62,6 +67,7 @@ class Applied:
 
     def log_likelihood(self, x: Any, num_samples: int, seed: int, context: Any, mask: Any) -> np.ndarray:
         """Estimate log p(x), `[N]` nats, of the density in the data's own units."""
+        check_asked({"evaluate.nll_samples": num_samples, "seed": seed})
         root, memory_mb = jax.random.key(seed), self._config["evaluate"]["memory_mb"]
 
         @jax.jit

@@ -15,14 +15,13 @@ import numpy as np
 
 from jaxvae import train
 from jaxvae.api.applied import Applied
-from jaxvae.api.settings import changed, check
+from jaxvae.api.settings import changed, check, check_asked
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Params
 from jaxvae.data.incoming import as_dataset
 from jaxvae.data.rows import as_frame, rows_of
 from jaxvae.data.spec import DataSpec, viewed
 from jaxvae.data.wanted import described, wanted, with_pixels
-from jaxvae.experiment.checks import check_ranges
 from jaxvae.experiment.parts import part
 from jaxvae.experiment.plain import with_tuples
 from jaxvae.experiment.setup import Experiment, built, setup
@@ -120,7 +119,7 @@ class Run:
         """
         if self.model.context_dim and context is None:
             raise UserError(f"The model is conditional on {described(self.spec.context)}: give sample(context=...).")
-        check_ranges({"sample": {"num": num, "temperature": temperature}})
+        check_asked({"sample.num": num, "sample.temperature": temperature} | ({} if seed is None else {"seed": seed}))
         rows = None if context is None else wanted(self.spec, self.config["data"], context)
         needs_codes = part("sampler", self.config["sample"]["sampler"])().needs_codes
         key = train.stream(self.config["seed"] if seed is None else seed, "sample")

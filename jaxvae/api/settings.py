@@ -78,10 +78,25 @@ def check(config: Mapping[str, Any]) -> None:
             "every key."
         )
     for key in filter(lambda key: shared(key) in KEYS, given):
-        each = KEYS[shared(key)]
-        default = each.default["name"] if isinstance(each, Part) else each.default
-        wanted = (int, float) if isinstance(default, float) else type(default)
-        if not isinstance(given[key], wanted) or isinstance(given[key], bool) != isinstance(default, bool):
-            raise UserError(f"{key} is {given[key]!r}; it must be of type {type(default).__name__}.")
+        _check_type(key, given[key])
     check_ranges(config)
     check_metrics(config)
+
+
+def check_asked(given: Mapping[str, Any]) -> None:
+    """Check arguments of a method by the settings whose meaning they have, `{"sample.num": 3}`.
+
+    Raises:
+      UserError: a value of another type or out of range.
+    """
+    for key, value in given.items():
+        _check_type(key, value.item() if getattr(value, "shape", None) == () else value)  # a scalar of NumPy
+    check_ranges(given)
+
+
+def _check_type(key: str, value: Any) -> None:
+    each = KEYS[shared(key)]
+    default = each.default["name"] if isinstance(each, Part) else each.default
+    wanted = (int, float) if isinstance(default, float) else type(default)
+    if not isinstance(value, wanted) or isinstance(value, bool) != isinstance(default, bool):
+        raise UserError(f"{key} is {value!r}; it must be of type {type(default).__name__}.")

@@ -1,4 +1,4 @@
-"""Read files that may be untrusted."""
+"""Read files that may be untrusted, and remove empty folders."""
 
 import json
 from pathlib import Path
@@ -19,6 +19,12 @@ def require_regular(path: Path) -> None:
         check_regular(path)
     except ValueError as error:
         raise UserError(f"'{path}' is not a regular file. Move it away, or give another --workdir.") from error
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Remove a folder that was made for files of which none was written."""
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def read_json(path: Path) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxvae import tools
 from jaxvae.common.errors import UserError
+from jaxvae.common.files import remove_if_empty
 from jaxvae.common.types import Params
 from jaxvae.data.rows import rows_of, with_gaps, write_columns
 from jaxvae.data.spec import DataSpec, viewed
@@ -28,6 +29,8 @@ from jaxvae.runs.attempts import Failure, attempt, write_traces
 from jaxvae.runs.trained_run import TrainedRun
 from jaxvae.runs.workdir import read_results, write_json
 from jaxvae.tools.base import Labels
+
+OF_TRAINING = ("metrics.jsonl", "config.json", "checkpoints/", "tensorboard/")
 
 
 def finish(run: TrainedRun, workdir: Path, timing: Mapping[str, Any]) -> None:
@@ -74,9 +77,10 @@ def _illustrate(run: TrainedRun, workdir: Path, results: dict[str, Any], missing
         write_json(workdir / "results.json", results | {"notes": results["notes"] + notes})
         print("\n".join(f"  note: {note}" for note in notes))
     write_traces(workdir, missing + failures)
-    page = "report.html, " if is_written else ""
-    folder = f", figures/ ({', '.join(drawn)})" if drawn else ""
-    print(f"wrote {workdir}/: results.json, {page}metrics.jsonl, config.json, checkpoints/, tensorboard/{folder}")
+    written = ["results.json", *(["report.html"] if is_written else [])]
+    written += [f"figures/ ({', '.join(drawn)})"] if drawn else []
+    there = [name for name in OF_TRAINING if (workdir / name).exists()]  # not beside the results on other data
+    print(f"wrote {workdir}/: {', '.join([*written, *there])}")
 
 
 def write_samples(
@@ -190,4 +194,5 @@ def _write_arrays(
     np.savez(workdir / f"{name}.npz", allow_pickle=False, **arrays)
     (workdir / "figures").mkdir(exist_ok=True)
     files = views.save(workdir / "figures" / name, config, spec, rows if shown is None else shown, title, labels=labels)
+    remove_if_empty(workdir / "figures")
     print(f"wrote {', '.join(map(str, [workdir / f'{name}.npz', *files]))}")

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from jaxvae import train
+from jaxvae.common.files import remove_if_empty
 from jaxvae.common.types import Array, Key, Params
 from jaxvae.data.spec import viewed
 from jaxvae.data.wanted import said, shown_contexts, with_pixels
@@ -115,6 +116,7 @@ def draw(run: TrainedRun, results: Mapping[str, Any], workdir: Path, failures: l
         "rate_distortion": lambda: _rate_distortion(results, folder / "rate_distortion", kind),
     }
     made = [attempt(f"figures/{name}", failures, make) or [] for name, make in makers.items()]
+    remove_if_empty(folder)
     return [path.name for paths in made for path in paths]
 
 

@@ -12,8 +12,8 @@ from jaxvae import train
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Key
 from jaxvae.data.context import modelled
-from jaxvae.data.load import Split
 from jaxvae.data.spec import compared, shown, viewed
+from jaxvae.data.split import SPLIT_NAMES, Split
 from jaxvae.data.wanted import wanted, with_pixels
 from jaxvae.experiment.parts import part
 from jaxvae.experiment.setup import Experiment
@@ -60,7 +60,9 @@ class TrainedRun:
         return jax.random.fold_in(root, zlib.crc32(name.encode()) % 2**31)
 
     def split(self, name: str) -> Split:
-        """Return the "train", "validation" or "test" data as stored."""
+        """Return the "train", "validation" or "test" data as stored; raise UserError for another name."""
+        if name not in SPLIT_NAMES:
+            raise unknown("split", name, SPLIT_NAMES)
         return getattr(self.dataset, name)
 
     def some(self, split: str, num: int) -> np.ndarray:

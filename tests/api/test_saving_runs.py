@@ -122,6 +122,32 @@ def test_a_missing_file_is_said_to_be_missing(name, run):
         run.evaluate(data=name)
 
 
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda run, x: run.sample("3"), r"sample\.num is '3'; it must be of type int"),
+        (lambda run, x: run.sample(2.5), r"sample\.num is 2\.5; it must be of type int"),
+        (lambda run, x: run.sample(2, temperature="a"), r"sample\.temperature is 'a'; it must be of type float"),
+        (lambda run, x: run.sample(2, seed="a"), r"seed is 'a'; it must be of type int"),
+        (
+            lambda run, x: run.log_likelihood(x, num_samples="a"),
+            r"evaluate\.nll_samples is 'a'; it must be of type int",
+        ),
+        (lambda run, x: run.decode("a"), r"z is not an array of numbers, \[N, 3\]: could not convert"),
+        (lambda run, x: run.plot_latents("tset"), r"Unknown split 'tset'\. Did you mean 'test'"),
+    ],
+)
+def test_arguments_of_another_type_are_answered(images, run, call, said):
+    with pytest.raises(UserError, match=said):
+        call(run, images)
+
+
+def test_numbers_of_numpy_are_numbers(run):
+    np.testing.assert_array_equal(
+        run.sample(np.int64(2), seed=np.int32(3), temperature=np.float32(1)), run.sample(2, 3)
+    )
+
+
 def test_the_plane_of_three_latents_is_of_principal_components(run):
     axes = run.plot_latents().axes[0]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("principal component 1", "principal component 2")

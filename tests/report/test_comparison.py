@@ -178,6 +178,10 @@ def test_the_command_compares_what_can_be_compared_and_names_the_rest(runs, tmp_
     assert error.count("\n") == 1
     assert "'unfinished' has no results.json" not in error  # the path is given as the user gave it
     assert f"'{unfinished}' has no results.json" in error
+    assert (
+        f"or it was made in Python and not evaluated. Continue it, or evaluate it with --workdir={unfinished}" in error
+    )
+    assert f"jaxvae.load('{unfinished}', data=...).report()" in error
     assert "holds no run" in error
     assert "21.500 ± 0.707" in text
     assert (out / "comparison.txt").read_text() in text

@@ -94,6 +94,7 @@ def test_a_table_of_codes_has_the_names_of_the_rows_from_parquet_to_parquet(tmp_
     for mode in ("sample", "reconstruct"):
         launched(tmp_path / "run", f"--mode={mode}", "--config.sample.num=3")
     assert list(pd.read_csv(tmp_path / "run/samples.csv")) == list("abcd")
+    assert not (tmp_path / "run/figures").exists()  # rows have no picture
     pairs = pd.read_csv(tmp_path / "run/reconstructions.csv")
     with np.load(tmp_path / "run/reconstructions.npz") as arrays:
         np.testing.assert_allclose(pairs[[*"abcd"]], arrays["x"], rtol=1e-6)
@@ -107,12 +108,16 @@ def test_a_table_of_codes_has_the_names_of_the_rows_from_parquet_to_parquet(tmp_
 
 
 @pytest.mark.slow
-def test_other_data_is_encoded_and_judged_beside_the_run_and_needs_no_own_data_to_encode(run, expected, tmp_path):
+def test_other_data_is_encoded_and_judged_beside_the_run_and_needs_no_own_data_to_encode(
+    run, expected, tmp_path, capsys
+):
     own = run.parent / "rows.npz"
     before = (run / "results.json").read_bytes()
     other = tmp_path / "others.npz"
     np.savez(other, x=np.where(MASK, X, np.nan)[5:50], mask=MASK[5:50], context=CONTEXT[5:50])
     launched(run, "--mode=evaluate", f"--config.evaluate.data={other}")
+    (folder,) = (run / "other").iterdir()
+    assert capsys.readouterr().out.endswith(f"wrote {folder}/: results.json\n")
     away = own.rename(tmp_path / "moved.npz")
     try:
         launched(run, "--mode=encode", f"--config.evaluate.data={other}")

@@ -91,8 +91,9 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, float], str]:
     found = numbers(results)
     if not _section(results, "test"):
         raise UserError(
-            f"'{folder}' has no results.json: its training has not ended. Continue it, or evaluate it with "
-            f"--workdir={folder} --mode=evaluate."
+            f"'{folder}' has no results.json: its training has not ended, or it was made in Python and not evaluated. "
+            f"Continue it, or evaluate it with --workdir={folder} --mode=evaluate, or in Python with "
+            f"jaxvae.load('{folder}', data=...).report()."
         )
     measured = _section(results, "settings")  # those of the evaluation, which may be newer than the config
     sections = {name: {**_section(config, name), **_section(measured, name)} for name in ("evaluate", "sample")}
