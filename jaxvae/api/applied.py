@@ -15,6 +15,7 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Params
 from jaxvae.data import tables
 from jaxvae.data.context import modelled
+from jaxvae.data.files import examples
 from jaxvae.data.incoming import as_stored, stored_and_mask
 from jaxvae.data.spec import DataSpec, completed, preprocess_of, viewed
 from jaxvae.data.wanted import wanted, with_pixels
@@ -150,14 +151,15 @@ class Applied:
         return np.broadcast_to(rows, (num, rows.shape[1]))
 
     def _opened(self, x: Any) -> Any:
-        """Read a table from its path, as `jaxvae.fit` does; other data is returned unchanged."""
+        """Read data from its path, as `jaxvae.fit` does; other data is returned unchanged."""
         if self._spec.sequence or not isinstance(x, str | os.PathLike):
             return x
         path = Path(x).expanduser()
         suffix = next((end for end in tables.SUFFIXES if path.name.lower().endswith(end)), "")
-        if not suffix or not path.exists():
-            what = f"'{x}' does not exist" if suffix else f"'{x}' is not a table ({', '.join(tables.SUFFIXES)})"
-            raise UserError(f"{what}. Give the path of a table, or the data itself: numpy.load(path), for example.")
+        if not path.exists():
+            raise UserError(f"'{x}' does not exist. Give the path of a file or folder, or the data itself.")
+        if not suffix:
+            return examples(path, self._config["data"]["image_size"])
         return tables.opened(path, suffix, self._config["data"]["label"])[0]
 
     def _stored(self, x: Any, mask: Any) -> tuple[np.ndarray, Any]:

@@ -19,7 +19,7 @@ from jaxvae.api.settings import changed, check, check_asked
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Params
 from jaxvae.data.incoming import as_dataset
-from jaxvae.data.rows import as_frame, rows_of
+from jaxvae.data.rows import as_frames
 from jaxvae.data.spec import DataSpec, viewed
 from jaxvae.data.wanted import described, wanted, with_pixels
 from jaxvae.experiment.parts import part
@@ -71,6 +71,11 @@ class Run:
         self._objects, self._timing = objects, timing
         self._applied = Applied(self.config, self.spec, self.model, self.params, restored.weights["params"])
 
+    def __repr__(self) -> str:
+        epochs = f"{self.history[-1]['epoch']:g}" if self.history else "0"
+        sizes = f"data {list(self.spec.shape)}, latents {list(self.model.latent_shape)}, {epochs} epochs"
+        return f"<jaxvae.Run {self.config['name']}: {sizes}, {self.workdir or 'in memory'}>"
+
     def __reduce__(self):
         """Pickle what the run is made of; functions are built again."""
         kept = self._restored
@@ -83,7 +88,7 @@ class Run:
         """Encode data: the mean of q(z|x), `[N, *latent_shape]`.
 
         Args:
-          x: `[N, ...]`, as the training data came; or the path of a table.
+          x: `[N, ...]`, as the training data came; or the path of a file or folder.
           context: of a conditional model, for each example or one for all, in your own terms: a class, a list, a
             dictionary by name; see `jaxvae.data.wanted.wanted`. Left out where it is a quadrant of x.
           mask: bool `[N, *data_shape]`, True where a value is observed.
@@ -95,7 +100,7 @@ class Run:
 
     def reconstruct(self, x: Any, context: Any = None, mask: Any = None) -> np.ndarray:
         """Reconstruct data from its codes: the means of p(x|z), `[N, *data_shape]`, in the data's own units."""
-        return self._framed(self._applied.reconstruct(x, context, mask))
+        return as_frames(self.spec.table, self._applied.reconstruct(x, context, mask))
 
     def decode(self, z: Any, context: Any = None) -> np.ndarray:
         """Decode latents `[N, *latent_shape]`: the means of p(x|z), `[N, *data_shape]`, in the data's own units."""
@@ -140,15 +145,11 @@ class Run:
 
     def impute(self, x: Any, num_draws: int = 0, **options: Any) -> Any:
         """Impute missing values (NaN, or False in `mask=`), by their means or M draws: see `applied.Applied.impute`."""
-        return self._framed(self._applied.impute(x, num_draws, **options))
+        return as_frames(self.spec.table, self._applied.impute(x, num_draws, **options))
 
     def _shown(self, x: Any, context: np.ndarray | None = None) -> Any:
         """Convert x to the data's own units, with the pixels of the context; rows of a table to a data frame."""
-        return self._framed(with_pixels(self.spec, viewed(self.config, self.spec, x), context))
-
-    def _framed(self, x: np.ndarray) -> Any:
-        table = self.spec.table
-        return as_frame(rows_of(table, x)) if table and x.ndim == 2 else list(map(self._framed, x)) if table else x
+        return as_frames(self.spec.table, with_pixels(self.spec, viewed(self.config, self.spec, x), context))
 
     def evaluate(self, metrics: str = "", **settings: Any) -> dict[str, Any]:
         """Compute the test loss and log-likelihood, and metrics by name ("collapse,frechet", or "all" that fit).

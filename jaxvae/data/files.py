@@ -60,6 +60,20 @@ def read(
     return found._replace(notes=(*notes, *found.notes))
 
 
+def examples(path: Path, image_size: int = 0) -> np.ndarray:
+    """Read the examples of a file or folder without splits, with NaN where its mask is False.
+
+    Raises:
+      UserError: see `read`; there are several splits, or columns with names, whose order may differ.
+    """
+    found = read(path, image_size)
+    if len(found.splits) > 1 or found.columns:
+        what = "named columns" if found.columns else f"the splits {', '.join(found.splits)}"
+        raise UserError(f"'{path}' holds {what}: read the file, and give the data itself.")
+    (split,) = found.splits.values()
+    return split.x if split.mask is None else np.where(split.mask, split.x, np.nan)
+
+
 def from_arrays(
     arrays: Mapping[str, np.ndarray],
     source: str,

@@ -16,7 +16,7 @@ from jaxvae.data.checks import check, check_binarization, check_names
 from jaxvae.data.context import own_names
 from jaxvae.data.preprocess import binarize
 from jaxvae.data.resize import resize
-from jaxvae.data.split import Dataset, Found, Split, rows_of_splits
+from jaxvae.data.split import TEST_FRACTION, Dataset, Found, Split, rows_of_splits
 from jaxvae.data.stream import Rows, Source
 
 MAX_VALUES = {"digits": 16.0}  # of bundled data whose greatest value differs from its type's
@@ -145,9 +145,15 @@ def prepare(
     for key, (source, rows) in places.items():
         split = _select(splits[source], rows)
         if not len(split.x) and (key != "validation" or validation_fraction > 0):
+            few = f"The {key} split of '{name}' is empty: {len(splits['train'].x)} examples are too few"
+            if key == "test":
+                raise UserError(
+                    f"{few}, since a share of {TEST_FRACTION} of them is the test set. Give more data, or a test set "
+                    "of your own, 'x_test'."
+                )
             raise UserError(
-                f"The {key} split of '{name}' is empty: {len(splits['train'].x)} examples are too few to split with "
-                f"data.validation_fraction={validation_fraction}. Give more data, or another fraction (0 for none)."
+                f"{few} to split with data.validation_fraction={validation_fraction}. Give more data, or another "
+                "fraction (0 for none)."
             )
         if isinstance(split.x, Rows) and binarization in ("threshold", "static"):
             raise UserError(

@@ -32,9 +32,17 @@ def with_gaps(columns: Mapping[str, np.ndarray], mask: np.ndarray | None) -> dic
     return gaps
 
 
-def as_frame(columns: Mapping[str, np.ndarray]) -> Any:
-    """Return a data frame of pandas, where it is installed; else the dictionary of columns."""
-    return require("pandas").DataFrame(dict(columns)) if find_spec("pandas") else dict(columns)
+def as_frames(table: Sequence[Column], x: np.ndarray) -> Any:
+    """Convert rows `[N, D]` of a table to a data frame, and draws `[M, N, D]` to a list; other data is unchanged.
+
+    Where pandas is not installed, a data frame is a dictionary of columns.
+    """
+    if not table:
+        return x
+    if x.ndim > 2:
+        return [as_frames(table, rows) for rows in x]
+    columns = rows_of(table, x)
+    return require("pandas").DataFrame(columns) if find_spec("pandas") else columns
 
 
 def write_columns(path: Path, columns: Mapping[str, np.ndarray]) -> None:

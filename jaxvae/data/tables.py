@@ -106,6 +106,7 @@ def from_table(frame: Any, source: str, label: str = "", context: Sequence[str] 
     notes += [f"labels are the column '{label}'"] if label else []
     notes += [f"rows are named by '{naming}'"] if naming else []
     notes += [f"not used, since they are not numbers: {unused}"] if unused else []
+    notes += [hint for name in names if name not in taken for hint in _markers(name, table.column(names.index(name)))]
     notes[1:1] = [f"the context is {', '.join(map(repr, context))}"] if context else []
     split = Split(x, y, beside=beside(own), names=row_names.of_table(table, index, taken))
     return Found({"train": split}, columns=tuple(features), notes=("; ".join(notes),))
@@ -170,6 +171,18 @@ def _numbers(column: Any) -> np.ndarray:
     elif arrow.types.is_decimal(column.type) or arrow.types.is_null(column.type):
         column = column.cast(arrow.float64())
     return column.to_numpy()  # NaN where a value is missing
+
+
+def _markers(name: str, column: Any) -> list[str]:
+    """Return a hint where a column is text because of one word among its numbers, "?" for example."""
+    if _kind(column.type) != "text":
+        return []
+    different = list(map(str, column.unique().drop_null().to_pylist()))
+    words = [value for value in different if not _is_number(value)]
+    if len(words) != 1 or len(different) < 3:
+        return []
+    num = sum(value == words[0] for value in column.to_pylist())
+    return [f"'{name}' would be numbers, but {num} of its cells are '{words[0]}': leave them empty, as missing values"]
 
 
 def complete(column: Any, source: str, name: str) -> np.ndarray:

@@ -93,8 +93,8 @@ class Recorder:
         host = jax.device_get(self._parallel.collect(state))
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(host.params)):
             raise NonFiniteLoss(
-                f"A parameter became NaN or infinite by step {step}. The last good checkpoint is kept. Try a smaller "
-                "optimizer.learning_rate or optimizer.clip_norm=1, with another --workdir."
+                f"A parameter became NaN or infinite by step {step}. Try a smaller optimizer.learning_rate or "
+                "optimizer.clip_norm=1."
             )
         info = {**self._of_data, **self.timing(), "progress": self._progress._asdict()}
         self._checkpoints.save(step, *split_state(host), info, score)
@@ -123,9 +123,7 @@ class Recorder:
         # With the final KL weight at any step: a warm-up in progress would make early states look best.
         metrics = self._validate(seen["params"], seen["extra"], np.int32(self._experiment.total_steps))
         if metrics and not np.isfinite(metrics["loss"]):
-            raise NonFiniteLoss(
-                f"The validation loss became {metrics['loss']} at step {step}. The last good checkpoint is kept."
-            )
+            raise NonFiniteLoss(f"The validation loss became {metrics['loss']} at step {step}.")
         # Rows before the checkpoint: on resuming, rows after the newest checkpoint are dropped and written again.
         if metrics:
             self._row(step, "validation", metrics)

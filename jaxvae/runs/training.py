@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from jaxvae import data
-from jaxvae.common.errors import UserError
+from jaxvae.common.errors import NonFiniteLoss, UserError
 from jaxvae.common.types import Params
 from jaxvae.experiment import build
 from jaxvae.experiment.objects import with_objects
@@ -51,7 +51,7 @@ def train_run(
 
     Raises:
       UserError: a mistake in the settings, before anything is written.
-      NonFiniteLoss: the loss or a parameter became NaN or infinite; the last good checkpoint is kept.
+      NonFiniteLoss: the loss or a parameter became NaN or infinite; the last good checkpoint in a folder is kept.
       Stopped: SIGTERM or SIGINT; the state was saved.
     """
     config, settings, workdir = experiment.config, experiment.config["train"], storage.workdir
@@ -91,7 +91,11 @@ def train_run(
             feed.steps_per_epoch, step, before, started, progress,
         )  # fmt: skip
         with recorder:
-            _loop(experiment, trainer, feed, parallel, recorder, state, step)
+            try:
+                _loop(experiment, trainer, feed, parallel, recorder, state, step)
+            except NonFiniteLoss as error:
+                kept = "The last good checkpoint is kept: train with another --workdir."
+                raise NonFiniteLoss(f"{error} {kept if workdir else 'Nothing is kept of this run.'}") from error
             timing = recorder.timing()
         sharding.wait_for_all("trained")
         run = trained(experiment, storage, which)

@@ -80,7 +80,6 @@ def check_finite(end: int, loss: np.ndarray) -> None:
         step = end - len(loss) + int(bad[0]) + 1
         value = loss[bad[0]]
         raise NonFiniteLoss(
-            f"The loss became {'NaN' if math.isnan(value) else value} at step {step}. The last good checkpoint is "
-            "kept. Try a smaller optimizer.learning_rate or optimizer.clip_norm=1, with another --workdir, and look "
-            "for extreme values in the data."
+            f"The loss became {'NaN' if math.isnan(value) else value} at step {step}. Try a smaller "
+            "optimizer.learning_rate or optimizer.clip_norm=1, and look for extreme values in the data."
         )

@@ -142,6 +142,25 @@ def test_arguments_of_another_type_are_answered(images, run, call, said):
         call(run, images)
 
 
+def test_a_loss_of_a_run_in_memory_that_is_not_finite_promises_no_checkpoint(images):
+    with pytest.raises(UserError, match=r"became .*Try a smaller .* Nothing is kept of this run\.$"):
+        jaxvae.fit("vae", images, {**TINY, "optimizer.learning_rate": 1e30}, progress=False)
+
+
+def test_arrays_are_encoded_from_their_file(tmp_path, images, run):
+    np.savez(tmp_path / "faces.npz", faces=images, person=np.arange(120))
+    np.testing.assert_array_equal(run.encode(tmp_path / "faces.npz"), run.encode(images))
+    np.savez(tmp_path / "split.npz", x_train=images, x_test=images)
+    with pytest.raises(UserError, match=r"split.npz' holds the splits train, test: read the file, and give the data"):
+        run.encode(tmp_path / "split.npz")
+
+
+def test_a_run_is_printed_in_one_line(run, saved):
+    said = "vae-arrays: data [4, 4, 1], latents [3], 2 epochs"
+    assert repr(run) == f"<jaxvae.Run {said}, in memory>"
+    assert repr(jaxvae.load(saved)) == f"<jaxvae.Run {said}, {saved}>"
+
+
 def test_numbers_of_numpy_are_numbers(run):
     np.testing.assert_array_equal(
         run.sample(np.int64(2), seed=np.int32(3), temperature=np.float32(1)), run.sample(2, 3)

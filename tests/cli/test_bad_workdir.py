@@ -69,7 +69,9 @@ def test_a_loss_that_is_not_finite_names_the_step_and_keeps_the_last_good_state(
     argv = [VAE, f"--workdir={workdir}", "--config.train.num_epochs=2", "--config.optimizer.learning_rate=1e30"]
     assert launch.main(["launch.py", *argv], time.time()) == 2
     message = capsys.readouterr().err.rpartition("error: ")[2]
-    assert re.search(r"loss became (NaN|-?inf) at step [1-9]\d*\..*optimizer.learning_rate", message)
+    assert re.search(
+        r"loss became (NaN|-?inf) at step [1-9]\d*\..*optimizer.learning_rate.*checkpoint is kept: .*--workdir", message
+    )
     assert message.count("\n") == 1
     _, params = jaxvae.restore(workdir)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))

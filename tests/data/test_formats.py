@@ -93,6 +93,16 @@ def test_a_column_of_real_values_is_a_feature_whatever_its_name():
     assert labelled.train.label.max() == 2
 
 
+def test_words_for_missing_values_and_too_few_rows_are_said(tmp_path):
+    rows = [f"{i},{'?' if i % 5 == 0 else i},a{i % 2}" for i in range(20)]
+    (tmp_path / "t.csv").write_text("\n".join(["n,age,kind", *rows]))
+    (note,) = data.load(path=str(tmp_path / "t.csv")).notes
+    assert "1 columns of numbers" in note
+    assert note.endswith("'age' would be numbers, but 4 of its cells are '?': leave them empty, as missing values")
+    with pytest.raises(UserError, match=r"The test split .* 2 examples .* share of 0\.2 .* or a test set of your own"):
+        data.from_arrays("mine", {"x": X[:2]})
+
+
 def test_parquet(tmp_path):
     arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     columns = {"a": X[:, 0], "b": X[:, 1], "c": X[:, 2], "y": arrow.array(NAMES).dictionary_encode()}
