@@ -244,7 +244,7 @@ X = np.random.default_rng(0).random((300, 6, 5))
         (X[:, 0, 0], "shape (300,)"),
         (X.astype(str), "type <U"),
         (X.astype(object), "objects and pickles are refused"),
-        (X[:50], "batch_size"),
+        (X[:8], "train.batch_size is 128, but there are 5 training examples"),  # fewer than devices
         ((10 * X).astype(np.int64) - 1, "needs data in [0.0, 1.0], but the data holds real values from -1 to 8"),
     ],
 )
