@@ -155,6 +155,7 @@ def test_edges_are_finite(layer):
         assert np.all(np.isfinite(leaf))
 
 
+@pytest.mark.slow
 def test_new_flows_are_near_the_identity():
     x = np.random.default_rng(0).normal(size=(10, 5)).astype(np.float32)
     w, context = x[0], np.ones((10, 2), np.float32)

@@ -64,6 +64,7 @@ def log_weights(num, samples):
     return jnp.stack([one(key) for key in jax.random.split(jax.random.key(0), num)])
 
 
+@pytest.mark.slow
 def test_bounds_lie_below_the_likelihood_of_observed_values_and_reach_it():
     weights = log_weights(50, 200)
     bounds = {k: np.asarray(jax.vmap(losses.iwae_bound)(weights.reshape(-1, k, 4)), np.float64)

@@ -261,6 +261,7 @@ DEEP = networks.mlp((64,) * 6, "silu")
 
 
 @pytest.mark.parametrize("unroll", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_accumulation_saves_memory(unroll):
     assert temporary_bytes(DEEP, accumulate=4, unroll=unroll) < 0.5 * temporary_bytes(DEEP)
 

@@ -93,6 +93,7 @@ def test_imputation_knows_that_the_missing_value_is_large():
     assert np.all((wanted - at_random)[[0, 2], 1] > 0.1)  # which ignores the mask
 
 
+@pytest.mark.slow
 def test_it_learns_which_values_hide():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2000, 1)) * SLOPE + np.sqrt(NOISE) * rng.normal(size=(2000, 2))

@@ -184,6 +184,7 @@ def test_reading_the_best_says_what_is_damaged(tmp_path, caplog):
     assert "step 1 is damaged" in caplog.text
 
 
+@pytest.mark.slow
 def test_restore_gives_model_and_parameters_without_a_config_file(tmp_path):
     config = vae.get_config().to_dict()
     model = build.model(config, DataSpec((8, 8, 1), 17))

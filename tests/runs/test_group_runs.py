@@ -22,6 +22,7 @@ def whole(tmp_path_factory):
     return workdir
 
 
+@pytest.mark.slow
 def test_groups_train_by_their_own_settings_and_frozen_parts_stay(whole):
     first, last = (restore_run(whole, step).weights["params"] for step in ("10", "20"))
     assert_same(first["model"]["encoder"], last["model"]["encoder"])

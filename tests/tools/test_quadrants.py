@@ -50,6 +50,7 @@ def test_pixels_of_the_context_are_not_missing(whole):
         find({"name": "impute", "mask": "own"}, whole._trained)()
 
 
+@pytest.mark.slow
 def test_values_that_are_missing_elsewhere_are_imputed(run):
     arrays = find({"name": "impute", "samples": 20, "draws": 2}, run._trained)().arrays
     assert arrays["observed"][SEEN].all()

@@ -57,6 +57,7 @@ def two_processes(tmp_path, mode):
         return dict(result)
 
 
+@pytest.mark.slow
 def test_loss_falls(one_device):
     assert one_device["loss"][-1] < one_device["loss"][0] - 5
 
