@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvae.data.context import modelled
 from jaxvae.data.split import Split
 from jaxvae.distributions.missingness import MISSINGNESS
 from jaxvae.latent.imputation import importance_imputation
@@ -38,7 +37,7 @@ def fill(run: TrainedRun, split: str, which: np.ndarray, num_samples: int, num_d
       UserError: posterior or likelihood is not a density, or the likelihood is not a product over values.
     """
     missingness = run.restored.weights["params"].get(MISSINGNESS)
-    found, key, given = [], run.key(f"imputation/{split}"), ~learned(run)
+    found, key, given = [], run.key(f"imputation/{split}"), ~run.learned()
     for i, batch in enumerate(run.batches(split, which)):
         x, observed = batch["x"], batch.get("mask", jnp.ones(batch["x"].shape, bool))
         how = jax.random.fold_in(key, i), x, observed, num_samples, num_draws, batch.get("context")
@@ -50,18 +49,12 @@ def fill(run: TrainedRun, split: str, which: np.ndarray, num_samples: int, num_d
     return Filled(*joined)
 
 
-def learned(run: TrainedRun) -> np.ndarray:
-    """Return which values of an example are modelled, bool `[*data_shape]`: all but the pixels of the context."""
-    own = modelled(run.experiment.spec.context_names, run.model.data_shape)
-    return np.ones(run.model.data_shape, bool) if own is None else own
-
-
 def hidden(run: TrainedRun, split: str, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows before `data.missing` hid entries, in the model's units, and where it hid modelled ones."""
     whole: Split = run.dataset.complete[split]
     mask = run.split(split).mask
     known = np.ones(whole.x.shape, bool) if whole.mask is None else whole.mask
-    where = known & ~(known if mask is None else mask) & learned(run)
+    where = known & ~(known if mask is None else mask) & run.learned()
     parts = [run.prepared(split, i, whole.x[which[i : i + BATCH]]) for i in range(0, len(which), BATCH)]
     return np.concatenate(parts), where[which]
 

@@ -133,11 +133,16 @@ class TrainedRun:
 
     def filled(self, split: str, which: np.ndarray) -> np.ndarray:
         """Return the x of `batches` for classifiers, with missing values as they are reconstructed."""
-        batch, own = self.batch(split, which), modelled(self.experiment.spec.context_names, self.model.data_shape)
+        batch = self.batch(split, which)
         if "mask" not in batch:
             return batch["x"]
-        known = batch["mask"] if own is None else batch["mask"] | ~own
+        known = batch["mask"] | ~self.learned()
         return np.where(known, batch["x"], self.decode(self.codes(split)[which], batch.get("context")))
+
+    def learned(self) -> np.ndarray:
+        """Return which values of an example are modelled, bool `[*data_shape]`: all but the pixels of the context."""
+        own = modelled(self.experiment.spec.context_names, self.model.data_shape)
+        return np.ones(self.model.data_shape, bool) if own is None else own
 
     def _with_pixels(self, x: np.ndarray, context: np.ndarray) -> np.ndarray:
         flat = x.reshape(-1, *self.model.data_shape), context.reshape(-1, context.shape[-1])

@@ -15,7 +15,7 @@ SHOWN = 16
 
 def is_incomplete(run: TrainedRun) -> bool:
     """Return whether values that the run models are missing in its data; pixels of the context are not."""
-    return any(_is_incomplete(run.split(name), imputing.learned(run)) for name in SPLIT_NAMES)
+    return any(_is_incomplete(run.split(name), run.learned()) for name in SPLIT_NAMES)
 
 
 def _is_incomplete(split: Split, learned: np.ndarray) -> bool:

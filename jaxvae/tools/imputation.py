@@ -9,7 +9,7 @@ import numpy as np
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.ranges import between, check, within
 from jaxvae.latent import imputation
-from jaxvae.runs.imputing import errors, learned
+from jaxvae.runs.imputing import errors
 from jaxvae.runs.trained_run import TrainedRun
 from jaxvae.tools.base import Labels, Outcome, refuse_sequences
 from jaxvae.tools.completion import complete, is_incomplete
@@ -75,7 +75,7 @@ def impute(
         if method not in (AUTO, "importance"):
             raise UserError(f"The data is completed by importance sampling, not by '{method}': leave tool.method out.")
         return complete(run, samples, draws)
-    if not learned(run).all():
+    if not run.learned().all():
         raise UserError(
             "The run is conditional on quadrants of the image: these are given, and it predicts the others by itself, "
             "so the tool 'impute' has nothing to hide. Take --mode=sample --config.sample.context=IMAGES.npy for "

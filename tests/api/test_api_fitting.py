@@ -28,11 +28,6 @@ def flags(settings):
 
 
 @pytest.fixture(scope="module")
-def images():
-    return np.random.default_rng(0).integers(0, 256, (120, 4, 4), np.uint8)
-
-
-@pytest.fixture(scope="module")
 def run(images):
     return jaxvae.fit("vae", images, TINY, progress=False)
 

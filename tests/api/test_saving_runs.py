@@ -23,11 +23,6 @@ TINY = {"network.hidden": (8,), "train.num_epochs": 2, "train.batch_size": 32, "
 
 
 @pytest.fixture(scope="module")
-def images():
-    return np.random.default_rng(0).integers(0, 256, (120, 4, 4), np.uint8)
-
-
-@pytest.fixture(scope="module")
 def run(images):
     return jaxvae.fit("vae", images, TINY, progress=False)
 
