@@ -81,12 +81,12 @@ def export(
 
     Returns:
       `{"kind": "weights", "layers", "activation", "output", "low", "high"}` where dense layers give the decoder's
-      means (checked here against the decoder itself); after z they take the classes to choose from, one-hot. Else
+      means (checked here against the decoder itself); after z they take the context to choose, encoded. Else
       `{"kind": "grid", "side", "values", "lines", "error"}`, for each context in turn the means over an even grid of
-      the plane and along lines, between which the page interpolates; "contexts" is their number, 1 where the pictures
-      of all contexts would be too large: that of the first test example. "lines" has the points
-      of a line and their values for the first sliders, one dimension at a time, the others at the centre. "error" is
-      the mean absolute error of the interpolation halfway between the points, in units of the range of x.
+      the plane and along lines, between which the page interpolates; "contexts" is their number, those of all classes
+      to choose from, or 1 where these pictures would be too large: that of the first test example. "lines" has the
+      points of a line and their values for the first sliders, one dimension at a time, the others at the centre.
+      "error" is the mean absolute error of the interpolation halfway between the points, in units of the range of x.
 
     Raises:
       UserError: the network is not a dense chain, and its pictures are too large for a grid.
@@ -102,7 +102,7 @@ def _weights(run: TrainedRun, centre: np.ndarray, spans: np.ndarray, at: Choice)
     low, high = run.experiment.spec.pixel_range(run.config)
     rng = np.random.default_rng(0)
     z = centre + rng.normal(size=(64, len(centre))) * np.linalg.norm(spans) / np.sqrt(len(centre))
-    contexts = at.contexts()[rng.integers(len(at.contexts()), size=len(z))]
+    contexts = at.drawn(rng, len(z))
     wanted = run.decode(z, contexts if len(at.shown) else None).reshape(len(z), -1)
     z = np.concatenate([z, contexts[:, at.is_chosen]], axis=1)
     for activation, output in itertools.product(ACTIVATIONS, OUTPUTS):

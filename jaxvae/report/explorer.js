@@ -24,8 +24,8 @@
   function denseDecoder(net) {
     const layers = net.layers.map((l) => ({ ...l, weights: floats(l.weights), bias: floats(l.bias) }));
     return function (z, chosen, contexts) {
-      const classes = contexts.flatMap((one, i) => one.classes.map((_, k) => (k === chosen[i] ? 1 : 0)));
-      let x = Float64Array.from([...z, ...classes]);
+      const context = contexts.flatMap((one, i) => (one.classes ? one.classes.map((_, k) => (k === chosen[i] ? 1 : 0)) : [chosen[i]]));
+      let x = Float64Array.from([...z, ...context]);
       layers.forEach((layer, index) => {
         const out = Float64Array.from(layer.bias), width = layer.out;
         for (let i = 0; i < layer.in; i++) {
@@ -128,6 +128,31 @@
     return out;
   }
 
+  function classChoice(one, choose) {
+    const select = document.createElement("select");
+    select.append(...one.classes.map((text, k) => new Option(text, k, false, k === one.chosen)));
+    select.addEventListener("change", () => choose(select.selectedIndex));
+    return select;
+  }
+
+  // A slider over the training data's range, and beside it the number in the user's units, which can also be typed.
+  function numberChoice(one, choose) {
+    const slider = document.createElement("input"), number = document.createElement("input");
+    const own = (t) => Number((one.is_log ? Math.exp(t * one.scale + one.shift) : t * one.scale + one.shift).toPrecision(4));
+    const encoded = (value) => ((one.is_log ? Math.log(value) : value) - one.shift) / one.scale;
+    Object.assign(slider, { type: "range", min: one.low, max: one.high, step: "any", value: one.chosen });
+    Object.assign(number, { type: "number", step: "any", value: own(one.chosen), ariaLabel: one.name });
+    slider.title = number.title = `${own(one.low)} to ${own(one.high)} in the training data`;
+    slider.addEventListener("input", () => { number.value = own(Number(slider.value)); choose(Number(slider.value)); });
+    number.addEventListener("input", () => {
+      const t = number.value === "" ? NaN : encoded(Number(number.value));
+      if (!Number.isFinite(t)) return;
+      slider.value = t;
+      choose(t);
+    });
+    return [slider, number];
+  }
+
   function explorer(spec) {
     const size = spec.shape.reduce((a, b) => a * b, 1), dim = spec.centre.length;
     const plane = {
@@ -192,13 +217,12 @@
       document.getElementById("sliders").append(row);
       sliders.push({ input, label, index });
     }
+    const choose = (i, value) => { chosen[i] = value; show(); };
     spec.contexts.forEach((one, i) => {
-      const row = document.createElement("label"), name = document.createElement("span"), select = document.createElement("select");
+      const row = document.createElement("label"), name = document.createElement("span");
       name.textContent = one.name;
-      select.id = `context-${i}`;
-      select.append(...one.classes.map((text, k) => new Option(text, k, false, k === chosen[i])));
-      select.addEventListener("change", () => { chosen[i] = select.selectedIndex; show(); });
-      row.append(name, select);
+      row.append(name, ...(one.classes ? [classChoice(one, (k) => choose(i, k))] : numberChoice(one, (t) => choose(i, t))));
+      row.querySelector("select, input").id = `context-${i}`;
       document.getElementById("contexts").append(row);
     });
     document.getElementById("reset").addEventListener("click", () => { z = spec.centre.slice(); show(); });

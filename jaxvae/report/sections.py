@@ -98,7 +98,8 @@ def _explorer(run: TrainedRun) -> dict[str, Any]:
     ]  # fmt: skip
     at = choice(run)
     decoder = export(run, centre, axes, spans, sliders, at)
-    at = at._replace(chosen=()) if decoder.get("contexts") == 1 else at
+    if decoder["kind"] == "grid":
+        at = at._replace(chosen=()) if decoder["contexts"] == 1 else at.of_classes()
     lines = decoder.get("lines")
     return {
         "shape": list(run.model.data_shape), "centre": centre.tolist(), "axes": axes.tolist(),

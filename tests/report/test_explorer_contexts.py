@@ -1,4 +1,4 @@
-"""The page's explorer of a conditional run: a choice of classes, and the numbers of the decoder at each."""
+"""The page's explorer of a conditional run: a choice of classes and numbers, and the decoder's pictures at each."""
 
 import base64
 import html
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import jaxvae
+from jaxvae.data.context import Field
 from jaxvae.report import decoder
 from jaxvae.report.choices import Choice, choice
 from jaxvae.report.sections import explained, latent_space
@@ -20,41 +21,65 @@ SHORT = {"train.num_epochs": 1, "train.batch_size": 32, "model.latent_dim": 3, "
 
 
 @pytest.fixture(scope="module")
-def run():
-    found = jaxvae.fit(
-        "cvae", {"x": X, "kind": KIND, "age": AGE}, {"data.context": "age,kind", **SHORT}, progress=False
-    )
-    return found._trained
+def fitted():
+    settings = {"data.context": "age,kind", **SHORT}
+    return jaxvae.fit("cvae", {"x": X, "kind": KIND, "age": AGE}, settings, progress=False)
+
+
+@pytest.fixture(scope="module")
+def run(fitted):
+    return fitted._trained
 
 
 def unpacked(text, kind, *shape):
     return np.frombuffer(base64.b64decode(text), kind).reshape(shape)
 
 
-def wanted(run, z, kind):
+def wanted(run, z, kind, age=None):
     first = run.context("test", 1)
-    rows = np.tile(np.concatenate([first[:, :1], np.eye(3)[[kind]]], axis=1), (len(z), 1)).astype(np.float32)
+    age = first[:, :1] if age is None else np.float32([[age]])
+    rows = np.tile(np.concatenate([age, np.eye(3)[[kind]]], axis=1), (len(z), 1)).astype(np.float32)
     return run.unit(run.decode(z, rows)).reshape(len(z), -1)
 
 
-def test_the_page_has_a_choice_of_classes_and_holds_the_rest(run):
+def test_the_page_has_a_choice_of_classes_and_numbers_in_the_users_units(run):
     spec = latent_space(run, failures := [])["explorer"]
     assert not failures
-    assert json.loads(json.dumps(spec))["contexts"] == [
-        {"name": "kind", "classes": CLASSES, "chosen": int(run.context("test", 1)[0, 1:].argmax())}
-    ]
-    assert spec["held"] == f"age = {run.dataset.test.beside['age'][0]:.4g}"
-    assert html.escape(spec["held"]) in explained(spec)
+    age, kind = json.loads(json.dumps(spec))["contexts"]
+    first = run.context("test", 1)[0]
+    assert kind == {"name": "kind", "classes": CLASSES, "chosen": int(first[1:].argmax())}
+    train = run.dataset.train.beside["age"]
+    assert (age["name"], age["is_log"], spec["held"]) == ("age", False, "")
+    own = [age[key] * age["scale"] + age["shift"] for key in ("chosen", "low", "high")]
+    np.testing.assert_allclose(own, [run.dataset.test.beside["age"][0], train.min(), train.max()], rtol=1e-5, atol=1e-4)
     network = [
         (unpacked(one["weights"], "<f4", one["in"], one["out"]), unpacked(one["bias"], "<f4", one["out"]))
         for one in spec["decoder"]["layers"]
     ]
     z = np.random.default_rng(0).normal(size=(5, 3))
-    for kind in range(3):
-        inputs = np.concatenate([z, np.tile(np.eye(3)[kind], (5, 1))], axis=1)
+    for one, years in ((0, -1.5), (1, 0.0), (2, 1.5)):
+        inputs = np.concatenate([z, np.tile([years, *np.eye(3)[one]], (5, 1))], axis=1)
         got = decoder.outputs(network, spec["decoder"]["activation"], spec["decoder"]["output"], inputs)
-        np.testing.assert_allclose(got, wanted(run, z, kind), atol=1e-4)
+        np.testing.assert_allclose(got, wanted(run, z, one, years), atol=1e-4)
     assert np.abs(wanted(run, z, 0) - wanted(run, z, 1)).max() > 1e-3
+    assert np.abs(wanted(run, z, 0, -1.5) - wanted(run, z, 0, 1.5)).max() > 1e-3
+
+
+def test_a_typed_number_is_the_context_of_the_picture(fitted, run, browser, tmp_path):
+    browser.get(fitted.report(tmp_path / "run").as_uri())
+    box, slider = (browser.find_element("css selector", f"#contexts [type={kind}]") for kind in ("number", "range"))
+    set_to = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))"
+    browser.execute_script("document.querySelector('#contexts select').selectedIndex = 2;"
+                           "document.querySelector('#contexts select').dispatchEvent(new Event('change'))")  # fmt: skip
+    field, z = run.experiment.spec.context[0], np.float32([[0.5, -1, 1]])
+    for element, value, years in ((box, 12.5, (12.5 - field.shift) / field.scale), (slider, 1.0, 1.0)):
+        browser.execute_script(set_to, element, value)
+        got = browser.execute_script("return window.jaxvae.decode([0.5, -1, 1])")
+        np.testing.assert_allclose(got, wanted(run, z, 2, years)[0], atol=1e-4)
+    assert float(box.get_attribute("value")) == pytest.approx(field.shift + field.scale, rel=1e-3)
+    browser.execute_script(set_to, box, "")  # while one is typing
+    np.testing.assert_array_equal(browser.execute_script("return window.jaxvae.decode([0.5, -1, 1])"), got)
+    assert not [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
 
 
 def test_pictures_are_decoded_at_each_context_or_at_one_where_they_are_too_large(run, monkeypatch):
@@ -63,6 +88,8 @@ def test_pictures_are_decoded_at_each_context_or_at_one_where_they_are_too_large
     spec = latent_space(run, [])["explorer"]
     lines, side = spec["decoder"]["lines"], spec["decoder"]["side"]
     assert (side, spec["decoder"]["contexts"], len(spec["contexts"])) == (6, 3, 1)
+    assert spec["held"] == f"age = {run.dataset.test.beside['age'][0]:.4g}"
+    assert html.escape(spec["held"]) in explained(spec)
     centre, axes, spans = (np.asarray(spec[part]) for part in ("centre", "axes", "spans"))
     grid = unpacked(spec["decoder"]["values"], "<u2", 3, side, side, 16) / 65535
     line = unpacked(lines["values"], "u1", 3, lines["count"], lines["points"], 16) / 255
@@ -80,9 +107,25 @@ def test_pictures_are_decoded_at_each_context_or_at_one_where_they_are_too_large
 
 
 def test_the_classes_of_the_last_field_change_first(run):
-    field = run.experiment.spec.context[1]
-    two = Choice(np.float32([0, 1, 0, 0, 1]), (field, field._replace(size=2)), (0, 1))
+    kind = run.experiment.spec.context[1]
+    two = Choice(np.float32([0, 1, 0, 0, 1]), (kind, kind._replace(size=2)), (0, 1))
     rows = two.contexts()
     assert len(rows) == 6
     np.testing.assert_array_equal(rows[[0, 1, 5]], [[1, 0, 0, 1, 0], [1, 0, 0, 0, 1], [0, 0, 1, 0, 1]])
-    assert choice(run).is_chosen.tolist() == [False, True, True, True]
+    assert choice(run).is_chosen.tolist() == [True] * 4
+    assert choice(run).of_classes().is_chosen.tolist() == [False, True, True, True]
+
+
+def test_a_number_of_an_array_and_a_library_size_are_chosen_in_their_own_units():
+    fields = Field("total", "total", shift=4.0, scale=0.5), Field("dose", "array", 2), Field("gene", "array", 9)
+    extent = np.stack([np.full(12, -2.0), np.full(12, 3.0)]).astype(np.float32)
+    at = Choice(np.arange(12, dtype=np.float32), fields, (0, 1), extent)
+    total, *doses = at.as_json()
+    assert total == {"name": "total", "chosen": 0, "low": -2, "high": 3, "shift": 4, "scale": 0.5, "is_log": True}
+    assert [(one["name"], one["chosen"], one["shift"], one["scale"]) for one in doses] == [
+        ("dose[0]", 1, 0, 1), ("dose[1]", 2, 0, 1)
+    ]  # fmt: skip
+    drawn = at.drawn(np.random.default_rng(0), 50)
+    assert (drawn[:, :3] != np.float32([0, 1, 2])).all()
+    assert (np.abs(drawn[:, :3] - 0.5) <= 2.5).all()
+    np.testing.assert_array_equal(drawn[:, 3:], np.tile(np.arange(3, 12), (50, 1)))

@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import re
-import shutil
 import time
 
 import numpy as np
@@ -16,8 +15,6 @@ import jaxvae
 import launch
 from jaxvae.report import decoder
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
 SHORT = ["--config.train.num_epochs=8", "--config.evaluate.nll_samples=2", "--config.train.eval_every_epochs=8",
          "--config.evaluate.metrics="]  # fmt: skip
 RUNS = {
@@ -74,21 +71,6 @@ def test_exported_weights_are_the_decoder(run):
     z = np.random.default_rng(1).normal(size=(20, network[0][0].shape[0]))
     got = (decoder.outputs(network, spec["activation"], spec["output"], z) - spec["low"]) / (spec["high"] - spec["low"])
     np.testing.assert_allclose(np.clip(got, 0, 1), means(workdir, z), atol=1e-4)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    webdriver = pytest.importorskip("selenium.webdriver")
-    if not (CHROMIUM and DRIVER):
-        pytest.skip("needs chromium and chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1200,1600"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture
