@@ -54,6 +54,7 @@ from jaxvae.losses.levels import (
     discretized_logistic_mixture_nll,
     discretized_logistic_nll,
 )
+from jaxvae.losses.mixtures import MixtureKL, kl_gaussian_components, mixture_kl
 from jaxvae.losses.ordinal import ordinal_log_prob, ordinal_nll
 from jaxvae.losses.regularizers import (
     codebook_loss,
@@ -78,18 +79,18 @@ from jaxvae.losses.residuals import (
 from jaxvae.losses.ssim import ms_ssim, ms_ssim_loss
 
 __all__ = [
-    "LOG_2PI", "KLParts", "bernoulli_cross_entropy", "bernoulli_log_prob", "beta_elbo", "capacity",
+    "LOG_2PI", "KLParts", "MixtureKL", "bernoulli_cross_entropy", "bernoulli_log_prob", "beta_elbo", "capacity",
     "categorical_log_prob", "categorical_nll", "ciwae_bound", "codebook_loss", "commitment_loss",
     "continuous_bernoulli_log_prob", "continuous_bernoulli_nll", "covariance_penalty", "cyclical_warmup",
     "diagonal_gaussian_nll", "discretized_logistic_log_prob", "discretized_logistic_mixture_log_prob",
     "discretized_logistic_mixture_nll", "discretized_logistic_nll", "elbo", "feature_matching", "free_bits",
-    "gaussian_log_prob", "gaussian_nll", "gradient_penalty", "half_squared_norm", "hinge_discriminator", "iwae_bound",
-    "kl_categorical", "kl_categorical_uniform", "kl_diagonal_gaussians", "kl_full_covariance", "kl_parts",
-    "kl_standard_normal", "kl_vmf_uniform", "laplace_log_prob", "laplace_nll", "log_aggregate", "log_cosh",
-    "log_normal_log_prob", "log_normal_nll", "log_softplus", "miwae_bound", "mmd", "ms_ssim", "ms_ssim_loss",
-    "negative_binomial_log_prob", "negative_binomial_nll", "non_saturating_discriminator", "non_saturating_generator",
-    "optimal_gaussian_nll", "ordinal_log_prob", "ordinal_nll", "perceptual_distance", "poisson_log_prob", "poisson_nll",
-    "projected_jacobian", "sliced_wasserstein", "softplus", "squared_error", "squared_jacobian", "squared_weights",
-    "warmup", "wasserstein_critic", "wasserstein_generator", "zero_inflated_log_prob",
-    "zero_inflated_negative_binomial_nll",
+    "gaussian_log_prob", "gaussian_nll", "gradient_penalty", "half_squared_norm", "hinge_discriminator",
+    "iwae_bound", "kl_categorical", "kl_categorical_uniform", "kl_diagonal_gaussians", "kl_full_covariance",
+    "kl_gaussian_components", "kl_parts", "kl_standard_normal", "kl_vmf_uniform", "laplace_log_prob", "laplace_nll",
+    "log_aggregate", "log_cosh", "log_normal_log_prob", "log_normal_nll", "log_softplus", "miwae_bound",
+    "mixture_kl", "mmd", "ms_ssim", "ms_ssim_loss", "negative_binomial_log_prob", "negative_binomial_nll",
+    "non_saturating_discriminator", "non_saturating_generator", "optimal_gaussian_nll", "ordinal_log_prob",
+    "ordinal_nll", "perceptual_distance", "poisson_log_prob", "poisson_nll", "projected_jacobian",
+    "sliced_wasserstein", "softplus", "squared_error", "squared_jacobian", "squared_weights", "warmup",
+    "wasserstein_critic", "wasserstein_generator", "zero_inflated_log_prob", "zero_inflated_negative_binomial_nll",
 ]  # fmt: skip

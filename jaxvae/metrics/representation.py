@@ -9,6 +9,7 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.optional import require
 from jaxvae.common.threads import one_thread
 from jaxvae.metrics.arrays import check_labels, check_rows, same_width
+from jaxvae.metrics.clusters import agreement
 from jaxvae.metrics.linear import fit_linear, standardised
 
 SILHOUETTE_ROWS = 5_000  # the cost grows with the square of the rows
@@ -113,8 +114,7 @@ def clustering(codes: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, fl
       seed: of the ten starts of k-means, and of the rows for the silhouette.
 
     Returns:
-      `{"accuracy", "nmi", "ari", "silhouette"}`: accuracy under the best one-to-one matching of clusters and classes;
-      mutual information divided by the mean of both entropies; the adjusted Rand index; the mean silhouette of the
+      `{"accuracy", "nmi", "ari", "silhouette"}`: the first three as `clusters.agreement`; the mean silhouette of the
       clusters, without labels, on at most 5,000 rows.
 
     Raises:
@@ -130,19 +130,12 @@ def clustering(codes: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, fl
         )
     with one_thread():
         found = require("sklearn.cluster").KMeans(classes, n_init=10, random_state=seed).fit_predict(codes)
-    scorers = require("sklearn.metrics")
-    table = scorers.cluster.contingency_matrix(labels, found)
-    matched = require("scipy.optimize").linear_sum_assignment(table, maximize=True)
     rows = np.random.default_rng(seed).permutation(len(codes))[:SILHOUETTE_ROWS]
     if not 2 <= len(np.unique(found[rows])) < len(rows):
         rows = np.arange(len(codes))
-    scores = {
-        "accuracy": table[matched].sum() / len(codes),
-        "nmi": scorers.normalized_mutual_info_score(labels, found),
-        "ari": scorers.adjusted_rand_score(labels, found),
-        "silhouette": scorers.silhouette_score(codes[rows], found[rows]),
-    }
-    return {name: float(value) for name, value in scores.items()}
+    scores = agreement(found, labels)
+    silhouette = require("sklearn.metrics").silhouette_score(codes[rows], found[rows])
+    return {**{name: scores[name] for name in ("accuracy", "nmi", "ari")}, "silhouette": float(silhouette)}
 
 
 def _check_pair(

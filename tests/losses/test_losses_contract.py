@@ -125,6 +125,14 @@ ROWS = {
     "kl_standard_normal": Row(losses.kl_standard_normal, (M, N), extremes=((M, values(-150, 60, 0)),)),
     "kl_diagonal_gaussians": Row(losses.kl_diagonal_gaussians, (M, N, U, V), extremes=((M, 30 * M, U, V),)),
     "kl_full_covariance": Row(losses.kl_full_covariance, (M, TRIL), extremes=((M, 1e-12 * TRIL),)),
+    "kl_gaussian_components": Row(
+        losses.kl_gaussian_components, (M, N, normal(4, 2), normal(4, 2)), (B, 4),
+        extremes=((HUGE / 10, values(-60, 20, 0), normal(4, 2), np.float32(np.resize([-9, 20], (4, 2)))),),
+    ),
+    "mixture_kl": Row(
+        lambda *args: jnp.stack(losses.mixture_kl(*args)), (5 * uniform(B, 4), normal(B, 4), normal(4)), (2, B),
+        extremes=((1e4 * uniform(B, 4), 1e4 * np.sign(normal(B, 4)), normal(4)),),
+    ),
     "kl_categorical": Row(
         losses.kl_categorical, (LOGITS, LOGITS[::-1]), extremes=((1e4 * np.sign(LOGITS), 1e4 * np.sign(LOGITS[::-1])),)
     ),
@@ -170,7 +178,7 @@ every_loss = pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
 
 
 def test_every_public_name_has_a_row():
-    assert {*ROWS, "LOG_2PI", "KLParts"} == set(losses.__all__)
+    assert {*ROWS, "LOG_2PI", "KLParts", "MixtureKL"} == set(losses.__all__)
     assert pytest.approx(math.log(2 * math.pi), abs=1e-15) == losses.LOG_2PI
     parts = jax.eval_shape(partial(losses.kl_parts, train_size=10), M[:, 0], PARTS, N[:, 0])
     assert isinstance(parts, losses.KLParts)

@@ -1,0 +1,65 @@
+"""Comparison of clusters `[N]` with labels `[N]`, and clusters of a Gaussian mixture on codes `[N, D]`.
+
+Both are integers; their values and their order do not matter.
+"""
+
+import warnings
+
+import numpy as np
+
+from jaxvae.common.errors import UserError
+from jaxvae.common.optional import require
+from jaxvae.common.threads import one_thread
+from jaxvae.metrics.arrays import check_labels, check_rows
+
+STARTS = 5  # of expectation maximisation; the one of highest likelihood is taken
+
+
+def agreement(clusters: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Compare clusters with classes.
+
+    Args:
+      clusters: `[N]` integers.
+      labels: `[N]` integers, at least two different ones.
+
+    Returns:
+      "accuracy": share of the rows under the best one-to-one matching of clusters and classes (the Hungarian
+        algorithm); rows of clusters without a class are wrong.
+      "nmi": mutual information divided by the mean of both entropies.
+      "ari": the adjusted Rand index.
+      "purity": share of the rows that have the most frequent class of their cluster; it rises with the number of
+        clusters.
+      "used_clusters": the number of clusters with a row.
+
+    Raises:
+      UserError: mismatched shapes, values that are not integers, or labels of one class.
+    """
+    labels = check_labels(labels, len(labels))
+    clusters = check_labels(clusters, len(labels), several=False)
+    scorers = require("sklearn.metrics")
+    table = scorers.cluster.contingency_matrix(labels, clusters)
+    matched = require("scipy.optimize").linear_sum_assignment(table, maximize=True)
+    return {
+        "accuracy": float(table[matched].sum() / len(labels)),
+        "nmi": float(scorers.normalized_mutual_info_score(labels, clusters)),
+        "ari": float(scorers.adjusted_rand_score(labels, clusters)),
+        "purity": float(table.max(axis=0).sum() / len(labels)),
+        "used_clusters": table.shape[1],
+    }
+
+
+def gaussian_mixture(codes: np.ndarray, num: int, seed: int) -> np.ndarray:
+    """Clusters `[N]` of a mixture of `num` diagonal Gaussians, by expectation maximisation on codes `[N, D]`.
+
+    Codes are not rescaled.
+
+    Raises:
+      UserError: codes that are not finite, or fewer different ones than `num`.
+    """
+    codes = check_rows("codes", codes)
+    if (different := len(np.unique(codes, axis=0))) < num:
+        raise UserError(f"{num} clusters need as many different codes, and there are {different}. Give more rows.")
+    mixture = require("sklearn.mixture").GaussianMixture(num, covariance_type="diag", n_init=STARTS, random_state=seed)
+    with one_thread(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", require("sklearn.exceptions").ConvergenceWarning)  # need not be the best
+        return mixture.fit_predict(codes)
