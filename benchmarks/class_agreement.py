@@ -34,10 +34,10 @@ def main() -> None:
     network.fit(rows(data.train.x) / scale, data.train.label)
     print(f"accuracy on test data: {network.score(rows(data.test.x) / scale, data.test.label):.4f}")
     for folder, run in zip(asked_for.folders, runs, strict=True):
-        run.config["sample"]["sampler"] = {"name": asked_for.sampler}
         classes = list(run.spec.context[0].values)
         asked = np.repeat(classes, PER_CLASS)
-        drawn = rows(run.sample(PER_CLASS, seed=0, temperature=asked_for.temperature, context=classes))
+        how: Any = {"temperature": asked_for.temperature, "sampler": asked_for.sampler}
+        drawn = rows(run.sample(PER_CLASS, seed=0, context=classes, **how))
         seen = network.predict(drawn / np.float32(run.spec.greatest))
         by_class = [float(np.mean(seen[asked == one] == one)) for one in classes]
         print(f"{folder}: {np.mean(seen == asked):.4f}; by class {', '.join(f'{share:.3f}' for share in by_class)}")

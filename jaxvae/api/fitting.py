@@ -7,19 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ml_collections import ConfigDict
 
+from jaxvae.api.given import as_settings
 from jaxvae.api.run import Run
 from jaxvae.api.settings import changed, check
 from jaxvae.common.errors import UserError
 from jaxvae.common.platform import avoid_wrong_sums
 from jaxvae.data.incoming import IN_MEMORY, as_dataset
 from jaxvae.experiment import configs
-from jaxvae.experiment.defaults import PARTS as PATHS
-from jaxvae.experiment.defaults import get_config, shared, sized_for_own
-from jaxvae.experiment.objects import described
-from jaxvae.experiment.parts import PARTS
+from jaxvae.experiment.defaults import get_config, sized_for_own
 from jaxvae.experiment.plain import with_tuples
 from jaxvae.experiment.setup import setup
 from jaxvae.models import Model
@@ -63,17 +60,8 @@ def fit(
     avoid_wrong_sums()
     config = _named(what, data)
     pair = dict(zip(("model", "objective"), what, strict=True)) if isinstance(what, tuple) else {}
-    asked = {key.replace("__", "."): value for key, value in {**(settings or {}), **options, **pair}.items()}
-    changes, objects = {}, {}
-    for key, value in asked.items():
-        if shared(key) in PATHS and isinstance(value, Mapping):
-            changes |= {f"{key}.{option}": _plain(each) for option, each in value.items()}
-        elif shared(key) in PATHS and not isinstance(value, str):
-            spec, part = described(key, value, PARTS.get(key.rpartition(".")[2], {}))
-            changes |= {f"{key}.{option}": each for option, each in spec.items()}
-            objects |= {} if part is None else {key: part}
-        else:
-            changes[key] = _plain(value)
+    given = {key.replace("__", "."): value for key, value in {**(settings or {}), **options, **pair}.items()}
+    changes, objects = as_settings(given)
     config = changed(config, changes)
     check(config)
     dataset = None if data is None or isinstance(data, str | os.PathLike) else as_dataset(data, config["data"])
@@ -120,12 +108,3 @@ def _base(what: Any, dataset: str) -> dict[str, Any]:
         f"fit got {type(what).__name__}: give the name of a config ('vae'), the result of a get_config(), or a pair "
         "(model, objective)."
     )
-
-
-def _plain(value: Any) -> Any:
-    """Convert NumPy's scalars, lists, and dictionaries (to "name=value" entries), as in a config."""
-    if isinstance(value, Mapping):
-        return tuple(f"{name}={each}" for name, each in value.items())
-    if isinstance(value, np.generic):
-        return value.item()
-    return tuple(value) if isinstance(value, list) else value

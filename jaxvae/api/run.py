@@ -15,15 +15,16 @@ import numpy as np
 
 from jaxvae import train
 from jaxvae.api.applied import Applied
-from jaxvae.api.settings import changed, check, check_asked
+from jaxvae.api.given import as_settings
+from jaxvae.api.settings import changed, check_asked
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Params
 from jaxvae.data.incoming import as_dataset
 from jaxvae.data.rows import as_frames
 from jaxvae.data.spec import DataSpec, viewed
 from jaxvae.data.wanted import described, wanted, with_pixels
+from jaxvae.experiment.objects import with_objects
 from jaxvae.experiment.parts import part
-from jaxvae.experiment.plain import with_tuples
 from jaxvae.experiment.setup import Experiment, built, setup
 from jaxvae.models.base import Model
 from jaxvae.runs.initial import check_data
@@ -107,9 +108,9 @@ class Run:
         return self._shown(self._applied.decode(z, context))
 
     def sample(
-        self, num: int = 64, seed: int | None = None, temperature: float = 1.0, context: Any = None
+        self, num: int = 64, seed: int | None = None, temperature: float = 1.0, context: Any = None, sampler: Any = None
     ) -> np.ndarray:
-        """Sample new data `[num, *data_shape]` by the settings' sampler: means of p(x|z), of counts and tables draws.
+        """Sample new data `[num, *data_shape]`: means of p(x|z), of counts and tables draws.
 
         A conditional model samples `num` examples at each of M contexts, `[M * num, *data_shape]`.
 
@@ -118,6 +119,7 @@ class Run:
           seed: of the draws, by default the run's.
           temperature: scale of the draws of z about the prior's mean.
           context: of a conditional model, one or a list, as for `encode`.
+          sampler: of z, by default that of the settings: "gmm", {"name": "gmm", "components": 5} or a built sampler.
 
         Raises:
           UserError: a number out of range, a conditional model without a context, or the sampler does not fit.
@@ -126,9 +128,10 @@ class Run:
             raise UserError(f"The model is conditional on {described(self.spec.context)}: give sample(context=...).")
         check_asked({"sample.num": num, "sample.temperature": temperature} | ({} if seed is None else {"seed": seed}))
         rows = None if context is None else wanted(self.spec, self.config["data"], context)
-        needs_codes = part("sampler", self.config["sample"]["sampler"])().needs_codes
+        changes, objects = as_settings({} if sampler is None else {"sample.sampler": sampler})
+        chosen = with_objects(changed(self.config, changes), objects)["sample"]["sampler"]
+        draw = self._trained.draw(chosen) if part("sampler", chosen)().needs_codes else None
         key = train.stream(self.config["seed"] if seed is None else seed, "sample")
-        draw = self._trained.draw() if needs_codes else None
         return self._shown(draw_samples(self.model, self.params, key, num, temperature, draw, rows), rows)
 
     def log_likelihood(
@@ -164,23 +167,9 @@ class Run:
         Raises:
           UserError: an unknown metric or setting, another checkpoint, or a metric that cannot be computed.
         """
-        from jaxvae.evaluation.results import evaluate
-        from jaxvae.evaluation.table import check as check_metrics
-        from jaxvae.runs.other_data import judged_on, load_other
+        from jaxvae.api.judging import judged
 
-        changes = {"evaluate.metrics": metrics} | {f"evaluate.{name}": value for name, value in settings.items()}
-        config = with_tuples(changed(self.config, changes))
-        check(config)
-        if "checkpoint" in settings:
-            raise UserError("A run is at one checkpoint: evaluate that of jaxvae.load(folder, checkpoint=...) instead.")
-        experiment = self._experiment._replace(config=config)
-        if config["evaluate"]["data"]:
-            experiment = judged_on(experiment, load_other(config, self.spec))
-        check_metrics(experiment, metrics)
-        found = evaluate(TrainedRun(experiment, self._restored))
-        if found.refused:
-            raise UserError(" ".join(found.refused))
-        return found.results
+        return judged(self._experiment, self._restored, self.config, metrics, settings)
 
     def plot_curves(self) -> "Figure":
         """Draw the loss and its terms by epoch; save the figure with `figure.savefig(path)`."""

@@ -1,5 +1,6 @@
-"""Fit the sampler of the settings to the codes of a run's training set."""
+"""Fit a sampler to the codes of a run's training set."""
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -16,8 +17,8 @@ from jaxvae.models.base import Model
 from jaxvae.models.context import given, prior_depends
 
 
-def fitted(run: Any) -> Draw:
-    """Fit the sampler; return `(key, num, temperature=1.0, context=None) -> z [num, *latent_shape]`.
+def fitted(run: Any, settings: Mapping[str, Any]) -> Draw:
+    """Fit a sampler; return `(key, num, temperature=1.0, context=None) -> z [num, *latent_shape]`.
 
     A conditional model has an aggregate posterior at each context, the mean of q(z|x, context) over the examples there.
     Where the prior does not depend on the context, z is independent of it under the model, and the sampler is fitted
@@ -26,13 +27,13 @@ def fitted(run: Any) -> Draw:
 
     Args:
       run: a `TrainedRun`.
+      settings: of the sampler, its name and options.
 
     Raises:
       UserError: the sampler does not fit the latents or the number of codes; p(z|context) with a context that is not
         of classes, or that no training example has.
     """
-    settings, spec = run.config["sample"]["sampler"], run.experiment.spec
-    sampler = part("sampler", settings)()
+    sampler, spec = part("sampler", settings)(), run.experiment.spec
     keep = max(1000, settings.get("components", 0))  # pseudo-inputs are among them
 
     def fit(key: Key, model: Model, which: np.ndarray | None = None) -> Draw:

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Iterator, Mapping
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import jax
@@ -47,7 +47,7 @@ class TrainedRun:
         self.params = jax.device_put(restored.params)  # a traced index into NumPy's arrays is an error
         self._cached = {
             "codes": cache(self._codes),
-            "draw": cache(partial(fitted, self)),
+            "draw": cache(lambda settings: fitted(self, dict(settings))),
             "generated": cache(self._generated),
         }
         self._encode = jax.jit(lambda params, batch: centre(encode_batch(experiment.model, params, batch)))
@@ -199,9 +199,14 @@ class TrainedRun:
         """
         return self._cached["generated"](num)
 
-    def draw(self) -> Any:
-        """Return `(key, num, temperature, context) -> z` of the sampler of the settings, see `fitted.fitted`."""
-        return self._cached["draw"]()
+    def draw(self, sampler: Mapping[str, Any] | None = None) -> Any:
+        """Return `(key, num, temperature, context) -> z` of a sampler, by default that of the settings.
+
+        `sampler` has its name and options, see `fitted.fitted`.
+        """
+        settings = self.config["sample"]["sampler"] if sampler is None else sampler
+        options = ((name, tuple(value) if isinstance(value, list) else value) for name, value in settings.items())
+        return self._cached["draw"](tuple(sorted(options)))
 
     def _codes(self, split: str) -> np.ndarray:
         codes = [np.asarray(self._encode(self.params, batch)) for batch in self.batches(split)]

@@ -11,6 +11,7 @@ import launch
 from jaxvae.data.wanted import said
 from jaxvae.evaluation.of_data import _other_data as other_data
 from jaxvae.evaluation.of_data import outliers
+from jaxvae.latent import samplers
 from jaxvae.models.base import encode_batch
 from jaxvae.runs.fitted import fitted
 from jaxvae.runs.trained_run import TrainedRun
@@ -148,7 +149,25 @@ def test_a_sampler_draws_the_codes_of_the_class_that_is_asked_for(lamps):
     fields = tuple(field._replace(kind="array") for field in trained.experiment.spec.context)
     run.experiment = run.experiment._replace(spec=run.experiment.spec._replace(context=fields))
     with pytest.raises(jaxvae.UserError, match=r"but label is not a class.*Take sample.sampler=prior"):
-        fitted(run)
+        fitted(run, options["sampler"])
+
+
+def test_a_run_samples_by_the_sampler_that_is_asked_for(lamps):
+    """Each of a single class, and by default that of the settings; fitted once."""
+    run = lamps[1]
+    how = {"num": 300, "context": ["bright", "dark"], "seed": 3}
+    by_prior, by_gmm = run.sample(**how), run.sample(**how, sampler={"name": "gmm", "components": 3})
+    np.testing.assert_array_equal(run.sample(**how, sampler="prior"), by_prior)
+    assert np.abs(by_gmm - by_prior).max() > 0
+    built = run.sample(**how, sampler=samplers.gmm(components=3))
+    np.testing.assert_array_equal(built, by_gmm)
+    assert run.config["sample"]["sampler"] == {"name": "prior"}
+    with pytest.raises(jaxvae.UserError, match=r"Unknown sampler 'gm'\. Did you mean 'gmm'"):
+        run.sample(4, context="dark", sampler="gm")
+    with pytest.raises(jaxvae.UserError, match="Unknown option 'parts' of the sampler 'gmm'"):
+        run.sample(4, context="dark", sampler={"name": "gmm", "parts": 3})
+    with pytest.raises(jaxvae.UserError, match="there are only"):
+        run.sample(4, context="dark", sampler={"name": "gmm", "components": 10**6})
 
 
 def test_outliers_are_scored_at_their_own_class(lamps, tmp_path):

@@ -1,0 +1,44 @@
+"""Judge a run: the metrics of `Run.evaluate`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jaxvae.api.settings import changed, check
+from jaxvae.common.errors import UserError
+from jaxvae.evaluation.results import evaluate
+from jaxvae.evaluation.table import check as check_metrics
+from jaxvae.experiment.plain import with_tuples
+from jaxvae.experiment.setup import Experiment
+from jaxvae.runs.other_data import judged_on, load_other
+from jaxvae.runs.restore import Restored
+from jaxvae.runs.trained_run import TrainedRun
+
+
+def judged(
+    experiment: Experiment, restored: Restored, config: Mapping[str, Any], metrics: str, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Evaluate a run, see `Run.evaluate`.
+
+    Args:
+      experiment: of the run.
+      restored: its parameters.
+      config: its settings.
+      metrics: names, separated by commas.
+      settings: changes of the section `evaluate`.
+
+    Raises:
+      UserError: see `Run.evaluate`.
+    """
+    changes = {"evaluate.metrics": metrics} | {f"evaluate.{name}": value for name, value in settings.items()}
+    config = with_tuples(changed(config, changes))
+    check(config)
+    if "checkpoint" in settings:
+        raise UserError("A run is at one checkpoint: evaluate that of jaxvae.load(folder, checkpoint=...) instead.")
+    experiment = experiment._replace(config=config)
+    if config["evaluate"]["data"]:
+        experiment = judged_on(experiment, load_other(config, experiment.spec))
+    check_metrics(experiment, metrics)
+    found = evaluate(TrainedRun(experiment, restored))
+    if found.refused:
+        raise UserError(" ".join(found.refused))
+    return found.results
