@@ -70,10 +70,11 @@ def fitted(run: Any, settings: Mapping[str, Any]) -> Draw:
 
     def draw(key: Key, num: int, temperature: float = 1.0, context: Any = None) -> Array:
         rows, index = np.unique(np.asarray(context, np.float32), axis=0, return_inverse=True)
-        z = jnp.zeros((num, *run.model.latent_shape))
+        z = np.zeros((num, *run.model.latent_shape), np.float32)
         for i, row in enumerate(rows):
-            drawn = of_class(row.tobytes())(jax.random.fold_in(key, i), num, temperature)
-            z = jnp.where(jnp.reshape(index == i, (num, *[1] * (z.ndim - 1))), drawn, z)
-        return z
+            where = np.flatnonzero(index.reshape(-1) == i)
+            size = 1 << (len(where) - 1).bit_length()  # a power of two: few compilations
+            z[where] = of_class(row.tobytes())(jax.random.fold_in(key, i), size, temperature)[: len(where)]
+        return jnp.asarray(z)
 
     return draw

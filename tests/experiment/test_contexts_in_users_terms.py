@@ -12,6 +12,7 @@ from jaxvae.data.wanted import said
 from jaxvae.evaluation.of_data import _other_data as other_data
 from jaxvae.evaluation.of_data import outliers
 from jaxvae.latent import samplers
+from jaxvae.latent.samplers import Sampler
 from jaxvae.models.base import encode_batch
 from jaxvae.runs.fitted import fitted
 from jaxvae.runs.trained_run import TrainedRun
@@ -150,6 +151,29 @@ def test_a_sampler_draws_the_codes_of_the_class_that_is_asked_for(lamps):
     run.experiment = run.experiment._replace(spec=run.experiment.spec._replace(context=fields))
     with pytest.raises(jaxvae.UserError, match=r"but label is not a class.*Take sample.sampler=prior"):
         fitted(run, options["sampler"])
+
+
+def test_a_class_draws_as_many_codes_as_are_asked_for_in_few_sizes(lamps, monkeypatch):
+    trained, sizes = lamps[1]._trained, []
+    whole = {"name": "pseudo_inputs", "components": 2}
+
+    def counted(model, params, codes, key):
+        def draw(key, num, temperature=1.0):
+            sizes.append(num)
+            mean = codes.centres.mean(axis=0)
+            return np.tile(mean, (num, 1)) + np.arange(num)[:, None]
+
+        return draw
+
+    monkeypatch.setattr("jaxvae.runs.fitted.part", lambda *_: lambda: Sampler(counted))
+    draw = fitted(trained, whole)
+    for num in (5, 6, 9):  # the second class once among them
+        index = np.arange(num) == 2
+        z = np.asarray(draw(jax.random.key(0), num, 1.0, np.eye(2, dtype=np.float32)[index.astype(int)]))
+        means = [trained.codes("train")[trained.context("train")[:, i] == 1].mean(axis=0) for i in range(2)]
+        np.testing.assert_allclose(z[2], means[1], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(z[~index], means[0] + np.arange(num - 1)[:, None], rtol=1e-5, atol=1e-5)
+    assert sizes == [1, 4, 1, 8, 1, 8]
 
 
 def test_a_run_samples_by_the_sampler_that_is_asked_for(lamps):
