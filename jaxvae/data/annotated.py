@@ -8,9 +8,8 @@ import numpy as np
 
 from jaxvae.common.errors import UserError, first_line, unknown
 from jaxvae.common.optional import require
-from jaxvae.data.context import beside
 from jaxvae.data.labels import are_classes, require_classes
-from jaxvae.data.split import LABEL_NAMES, Found, Split
+from jaxvae.data.split import LABEL_NAMES, Found, Split, beside
 
 
 def is_annotated(x: Any) -> bool:

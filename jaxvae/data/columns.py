@@ -9,8 +9,8 @@ from jaxvae.common.columns import KINDS, OF_CATEGORIES, Column
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.data import row_names, tables
 from jaxvae.data.column_values import Values, values_of
-from jaxvae.data.context import beside, names_of, own_names
-from jaxvae.data.split import LABEL_NAMES, Found, Split
+from jaxvae.data.context import names_of, own_names
+from jaxvae.data.split import LABEL_NAMES, Found, Split, beside
 
 IGNORE = "ignore"  # in data.columns: leave the column out
 FEW = 10  # different whole numbers, at most, of an ordinal column

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxvae.common.errors import UserError, unknown
-from jaxvae.data.split import Dataset, Split
+from jaxvae.data.split import UNLABELLED, Dataset, Split
 
 MAX_CLASSES = 100  # whole numbers of more values are scaled instead of one-hot
 # Rows and columns of an image, in halves.
@@ -41,7 +41,7 @@ class Field(NamedTuple):
         return self.names or tuple(map(str, self.values))
 
     def encode(self, stored: np.ndarray) -> np.ndarray:
-        """Encode stored values `[N]` (of an "array" `[N, size]`): `[N, size]` float32.
+        """Encode stored values `[N]` (of an "array" `[N, size]`): `[N, size]` float32; 0 for a label that is unknown.
 
         Raises:
           UserError: an unknown class, a value that is not finite, or another size.
@@ -49,9 +49,12 @@ class Field(NamedTuple):
         if self.kind == "class":
             found, index = np.unique(stored, return_inverse=True)
             known = {value: i for i, value in enumerate(self.values)}
+            if self.name == "label":
+                known.setdefault(UNLABELLED, self.size)  # a row of zeros
             if missing := [value for value in found.tolist() if value not in known]:
                 raise unknown("class", missing[0], self.classes, f"the context '{self.name}'")
-            return np.eye(self.size, dtype=np.float32)[[known[value] for value in found.tolist()]][index.reshape(-1)]
+            one_hot = np.eye(self.size + 1, self.size, dtype=np.float32)
+            return one_hot[[known[value] for value in found.tolist()]][index.reshape(-1)]
         rows = np.asarray(stored)
         if rows.dtype.kind not in "biuf" or not np.isfinite(rows).all():
             raise UserError(f"The context '{self.name}' must be finite numbers, but some are not.")
@@ -73,25 +76,6 @@ def names_of(asked: str) -> tuple[str, ...]:
 def own_names(asked: str) -> tuple[str, ...]:
     """Return the names in `data.context` that can be arrays, columns or annotations of the user's own file."""
     return tuple(name for name in names_of(asked) if name not in RESERVED)
-
-
-def beside(arrays: Mapping[str, Any]) -> np.ndarray | None:
-    """Join arrays `[N, ...]` as the columns of one structured array `[N]`; None without any.
-
-    Raises:
-      UserError: arrays of different lengths.
-    """
-    if not arrays:
-        return None
-    columns = {name: np.asarray(array) for name, array in arrays.items()}
-    columns = {name: a.reshape(len(a)) if a.shape[1:] == (1,) else a for name, a in columns.items()}
-    if len({len(a) for a in columns.values()}) > 1:
-        sizes = ", ".join(f"'{name}' {list(a.shape)}" for name, a in columns.items())
-        raise UserError(f"The arrays of data.context have different numbers of rows: {sizes}.")
-    joined = np.empty(len(next(iter(columns.values()))), [(name, a.dtype, a.shape[1:]) for name, a in columns.items()])
-    for name, array in columns.items():
-        joined[name] = array
-    return joined
 
 
 def conditioned(dataset: Dataset, asked: str) -> tuple[Dataset, tuple[Field, ...]]:
@@ -169,6 +153,7 @@ def _field(dataset: Dataset, splits: Mapping[str, Split], name: str) -> Field:
     if train.ndim > 1:
         return Field(name, "array", int(np.prod(train.shape[1:])))
     every = np.unique(np.concatenate(stored))
+    every = every[every != UNLABELLED] if name == "label" else every
     if len(every) < 2:
         raise UserError(
             f"data.context has '{name}', which is {every.tolist()[0]!r} in every example: there is nothing to be "

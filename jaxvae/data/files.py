@@ -9,10 +9,9 @@ import numpy as np
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.places import SUFFIXES, check_own
 from jaxvae.data import annotated, containers, folders, tables
-from jaxvae.data.context import beside
 from jaxvae.data.labels import encode_labels
 from jaxvae.data.resize import resize
-from jaxvae.data.split import LABEL_NAMES, SPLIT_NAMES, Found, Split
+from jaxvae.data.split import LABEL_NAMES, SPLIT_NAMES, Found, Split, beside
 
 DATA_NAMES = ("x", "X", "images", "image", "data")
 BESIDE = (LABEL_NAMES, ("factors",), ("context",), ("mask",))  # in the order of the fields of a Split

@@ -16,6 +16,7 @@ from jaxvae.data.split import Dataset, Split
 KINDS = ("images", "text", "music", "table")
 NOT_OF_IMAGES = (
     "kind", "sequence", "pixel_range", "workers", "options", "scaling", "columns", "missing", "missing_seed",
+    "labels", "labels_seed",
 )  # fmt: skip
 
 

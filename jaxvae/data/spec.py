@@ -12,7 +12,7 @@ from jaxvae.data.context import Field
 from jaxvae.data.missing import has_missing
 from jaxvae.data.preprocess import make_preprocess, to_unit_range
 from jaxvae.data.scaling import fit
-from jaxvae.data.split import Dataset
+from jaxvae.data.split import UNLABELLED, Dataset
 
 FIXED = ("threshold", "static")  # values of data.binarization that are applied once, to the stored values
 
@@ -42,6 +42,8 @@ class DataSpec(NamedTuple):
       has_missing: whether entries of the training data are missing, so that the encoder gets the mask too.
       table: the columns of a table, with their kinds and categories; () for other data.
       context: what the context is made of, in this order, `context_dim` numbers in all.
+      labels: the classes of the labels, in ascending order; () without labels.
+      labelled: share of the training examples that have a label.
     """
 
     shape: tuple[int, ...]
@@ -62,6 +64,16 @@ class DataSpec(NamedTuple):
     has_missing: bool = False
     table: tuple[Column, ...] = ()
     context: tuple[Field, ...] = ()
+    labels: tuple[int, ...] = ()
+    labelled: float = 1.0
+
+    @property
+    def label_position(self) -> int | None:
+        """Return where the one-hot label begins in the context; None where it is not in it."""
+        for i, field in enumerate(self.context):
+            if field.name == "label" and field.kind == "class":
+                return sum(each.size for each in self.context[:i])
+        return None
 
     @property
     def context_names(self) -> tuple[str, ...]:
@@ -141,9 +153,17 @@ def describe(dataset: Dataset, settings: Mapping[str, Any]) -> tuple[DataSpec, t
         dataset.shape, levels, bool(scaling.scale) or (x.dtype == np.float32 and levels > 2), dataset.sequence,
         dataset.vocabulary, dataset.context_dim, dtype, max_value, scaling.value_range, scaling.shift, scaling.scale,
         columns=dataset.columns, class_names=dataset.class_names, factor_names=dataset.factor_names,
-        has_missing=has_missing(dataset.train), table=table,
+        has_missing=has_missing(dataset.train), table=table, **_labels(dataset),
     )  # fmt: skip
     return spec, scaling.notes
+
+
+def _labels(dataset: Dataset) -> dict[str, Any]:
+    label = dataset.train.label
+    if label is None or not len(label):
+        return {}
+    known = label[label != UNLABELLED]
+    return {"labels": tuple(np.unique(known).tolist()), "labelled": len(known) / len(label)}
 
 
 def preprocess_of(config: Mapping[str, Any], spec: DataSpec) -> Callable:

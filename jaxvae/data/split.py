@@ -6,10 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxvae.common.columns import Column
+from jaxvae.common.errors import UserError
 
 SPLIT_SEED = 0  # splits are part of the data: the same in every run
 TEST_FRACTION = 0.2  # where the data has no test set of its own
 SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}
+UNLABELLED = -1  # label of an example whose class is unknown
 LABEL_NAMES = ("y", "labels", "label", "targets", "target")
 
 
@@ -18,7 +20,7 @@ class Split(NamedTuple):
 
     Attributes:
       x: `[N, *shape]`, uint8, float32 or int32 as stored.
-      label: `[N]` integers, or None.
+      label: `[N]` integers, UNLABELLED (-1) where the class is unknown, or None.
       factors: `[N, F]` int32, the known generative factors of each example, or None. For evaluation alone, not for
         training.
       context: `[N, C]` float32, the context of each example for a conditional model, or None.
@@ -115,6 +117,25 @@ class Dataset(NamedTuple):
     def context_dim(self) -> int:
         """Length of the context of each example; 0 without context."""
         return 0 if self.train.context is None else self.train.context.shape[1]
+
+
+def beside(arrays: Mapping[str, Any]) -> np.ndarray | None:
+    """Join arrays `[N, ...]` as the columns of one structured array `[N]`; None without any.
+
+    Raises:
+      UserError: arrays of different lengths.
+    """
+    if not arrays:
+        return None
+    columns = {name: np.asarray(array) for name, array in arrays.items()}
+    columns = {name: a.reshape(len(a)) if a.shape[1:] == (1,) else a for name, a in columns.items()}
+    if len({len(a) for a in columns.values()}) > 1:
+        sizes = ", ".join(f"'{name}' {list(a.shape)}" for name, a in columns.items())
+        raise UserError(f"The arrays of data.context have different numbers of rows: {sizes}.")
+    joined = np.empty(len(next(iter(columns.values()))), [(name, a.dtype, a.shape[1:]) for name, a in columns.items()])
+    for name, array in columns.items():
+        joined[name] = array
+    return joined
 
 
 def cut_rows(num: int, fraction: float) -> tuple[np.ndarray, np.ndarray]:

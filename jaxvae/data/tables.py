@@ -12,9 +12,8 @@ import numpy as np
 from jaxvae.common.errors import UserError, first_line, unknown
 from jaxvae.common.optional import require
 from jaxvae.data import row_names
-from jaxvae.data.context import beside
 from jaxvae.data.labels import are_classes, require_classes
-from jaxvae.data.split import LABEL_NAMES, Found, Split
+from jaxvae.data.split import LABEL_NAMES, Found, Split, beside
 
 DELIMITERS = (",", ";", "\t")
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")

@@ -12,12 +12,15 @@ import numpy as np
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key, Params
+from jaxvae.data.split import UNLABELLED
 from jaxvae.evaluation.progress import progress
 from jaxvae.experiment.setup import Experiment
 from jaxvae.metrics import annealed, latent_use, rates, representation
 from jaxvae.metrics import rate_distortion as curves
 from jaxvae.metrics.arrays import check_labels
+from jaxvae.metrics.classification import scores
 from jaxvae.models.facts import Batch
+from jaxvae.runs.classes import class_probs
 from jaxvae.runs.trained_run import TrainedRun, some_rows
 
 PROBE_FIT = 20_000  # training codes for the fit of a probe; more change little and cost much
@@ -116,7 +119,7 @@ def knn(run: TrainedRun) -> dict[str, float]:
 
 def few_labels(run: TrainedRun) -> dict[str, float]:
     """Accuracy of the linear probe with few labels per class."""
-    labels = run.labels("train")[run.some("train", PROBE_FIT)]
+    labels = run.labels("train")[run.labelled("train", PROBE_FIT)]
     smallest = int(np.unique(labels, return_counts=True)[1].min())
     found = {}
     for count in (count for count in PER_CLASS if count <= smallest):
@@ -125,20 +128,36 @@ def few_labels(run: TrainedRun) -> dict[str, float]:
     return found
 
 
+def classification(run: TrainedRun) -> dict[str, Any]:
+    """Scores of the classes that the run assigns to test examples."""
+    classes, probs = class_probs(run)
+    labels = run.labels("test")
+    which = np.flatnonzero(labels != UNLABELLED)
+    return scores(probs[which], classes, labels[which])
+
+
+def check_classifier(experiment: Experiment) -> None:
+    """Raise UserError where the run learns no classifier, and the training labels have only one class."""
+    if experiment.objective.classes is None:
+        check_classes(experiment)
+
+
 def clustering(run: TrainedRun) -> dict[str, float]:
     """Agreement of k-means clusters of the codes with the classes."""
-    some = rows(run)
+    some = run.labelled("test", run.config["evaluate"]["max_examples"])
     return representation.clustering(run.codes("test")[some], run.labels("test")[some], seed=0)
 
 
 def _labelled(run: TrainedRun) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    some = run.some("train", PROBE_FIT)
-    return (run.codes("train")[some], run.labels("train")[some], run.codes("test"), run.labels("test"))
+    some, test = run.labelled("train", PROBE_FIT), run.labelled("test", len(run.labels("test")))
+    return (run.codes("train")[some], run.labels("train")[some], run.codes("test")[test], run.labels("test")[test])
 
 
 def check_classes(experiment: Experiment) -> None:
     """Raise UserError where a probe's training labels have only one class."""
-    labels, some = np.asarray(experiment.dataset.train.label), some_rows(len(experiment.dataset.train.x), PROBE_FIT)
+    labels = np.asarray(experiment.dataset.train.label)
+    labels = labels[labels != UNLABELLED]
+    some = some_rows(len(labels), PROBE_FIT)
     check_labels(labels[some], len(some))
 
 

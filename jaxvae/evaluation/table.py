@@ -1,17 +1,16 @@
 """Define the table of metrics and their requirements, and compute them."""
 
-import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.threads import one_thread
 from jaxvae.common.types import Params
 from jaxvae.evaluation import bounds, imputation, of_data, of_factors, of_run, of_tables
+from jaxvae.evaluation.as_json import plain
 from jaxvae.evaluation.progress import progress
 from jaxvae.experiment import own
 from jaxvae.experiment.setup import Experiment
@@ -90,6 +89,9 @@ METRICS: dict[str, Metric] = {
     "linear_probe": Metric(of_run.linear_probe, ("labels",), enough=of_run.check_classes, settings=()),
     "knn": Metric(of_run.knn, ("labels",), enough=of_run.check_knn_rows, settings=()),
     "few_labels": Metric(of_run.few_labels, ("labels",), enough=of_run.check_classes, settings=()),
+    "classification": Metric(
+        of_run.classification, ("labels",), enough=of_run.check_classifier, settings=("evaluate.classifier",)
+    ),
     "clustering": Metric(of_run.clustering, ("labels",), settings=NUM),
     **{
         name: Metric(score, needs, enough=of_factors.check_rows, settings=NUM)
@@ -168,22 +170,6 @@ def compute(run: TrainedRun, asked: str) -> Computed:
         if text := found.get(name, {}).get("warning"):
             notes.append(str(text))
     return Computed(found, notes, refused, failures)
-
-
-def plain(value: Any) -> Any:
-    """Convert the numbers, arrays, lists and texts of a metric to JSON's types.
-
-    Raises:
-      TypeError: JSON cannot represent a value.
-    """
-    if isinstance(value, Mapping):
-        return {str(key): plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(one) for one in value]
-    if hasattr(value, "__array__"):
-        return np.asarray(value).tolist()
-    json.dumps(value)
-    return value
 
 
 def chosen(experiment: Experiment, asked: str) -> list[str]:

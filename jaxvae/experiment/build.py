@@ -1,8 +1,7 @@
 """Build a model, an objective and an optimiser from a config's plain dictionaries."""
 
 import inspect
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -13,10 +12,12 @@ from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import own
 from jaxvae.experiment.checks import check_ranges
 from jaxvae.experiment.defaults import SETTINGS
+from jaxvae.experiment.fitting_data import check_missing, check_sequence, check_step, check_support
 from jaxvae.experiment.optimizer import optimizer
 from jaxvae.experiment.parts import PARTS, part
-from jaxvae.likelihoods import Likelihood
 from jaxvae.models.base import Model, context_args, example_batch
+from jaxvae.models.classifier import make_classifier
+from jaxvae.models.facts import Labels
 from jaxvae.models.vae import fits
 from jaxvae.networks import Network
 from jaxvae.networks.precision import computed
@@ -44,9 +45,9 @@ def model(config: Mapping[str, Any], data: DataSpec) -> Model:
     given = {"latent_dim": latent_dim, "data_shape": data.shape, "levels": data.levels}
     given |= {"pixel_range": data.pixel_range(config), "table": data.table, "total": data.total}
     if data.sequence:
-        _check_step(specs["likelihood"]["name"], given, data)
+        check_step(specs["likelihood"]["name"], given, data)
     likelihood = part("likelihood", specs["likelihood"], given)()
-    _check_support(specs["likelihood"]["name"], likelihood, given["pixel_range"], data)
+    check_support(specs["likelihood"]["name"], likelihood, given["pixel_range"], data)
     if data.has_missing or any(field.kind == "pixels" for field in data.context):
         check_missing(specs["likelihood"]["name"], likelihood, given)
     posterior = part("posterior", specs["posterior"], given)()
@@ -60,11 +61,8 @@ def model(config: Mapping[str, Any], data: DataSpec) -> Model:
             f"The posterior '{specs['posterior']['name']}' has its latents in {posterior.space}, but the prior "
             f"'{specs['prior']['name']}' in {prior.space}. Priors that fit this posterior: {', '.join(fitting)}."
         )
-    network = part("network", config["network"], given)()
-    _check_sequence(config, network, prior, data)
-    # A user's config may have only the sections of the model.
-    computing = {key: config["train"][name] for key, name in COMPUTING.items() if name in config.get("train", {})}
-    network = computed(network, **computing, tokens=data.sequence == "text")
+    network = _network(config["network"], config, given, data)
+    check_sequence(config, network, prior, data)
     write = part("decoding", config.get("sample", {}).get("decoding", {"name": "greedy"}))()
     pieces = {
         "posterior": posterior, "prior": prior, "likelihood": likelihood, "network": network,
@@ -80,6 +78,12 @@ def model(config: Mapping[str, Any], data: DataSpec) -> Model:
         z = jnp.zeros((1, *made.latent_shape))
         jax.eval_shape(lambda params: made.decode(params, z, *context_args(context)).mean, params)
     return made
+
+
+def _network(spec: Mapping[str, Any], config: Mapping[str, Any], given: Mapping[str, Any], data: DataSpec) -> Network:
+    """Build a network that computes as the section `train` says; a user's config may have only those of the model."""
+    computing = {key: config["train"][name] for key, name in COMPUTING.items() if name in config.get("train", {})}
+    return computed(part("network", spec, given)(), **computing, tokens=data.sequence == "text")
 
 
 def _of_data(model: Model, data: DataSpec) -> Model:
@@ -114,83 +118,6 @@ def _prior(spec: Mapping[str, Any], given: Mapping[str, Any], enters: Mapping[st
     return made
 
 
-def _check_support(name: str, likelihood: Likelihood, pixel_range: tuple[float, ...], data: DataSpec) -> None:
-    if data.table and not likelihood.of_columns:
-        raise UserError(
-            f"The likelihood '{name}' is not made for columns of several kinds: take 'columns', or, for a table of "
-            "real numbers alone, data.kind='images' with data.scaling='standardize'."
-        )
-    low, high = likelihood.support or (-math.inf, math.inf)
-    others = "or take a likelihood for such data: 'gaussian' or 'squared_error', for example."
-    if data.is_real and likelihood.is_of_levels:
-        raise UserError(
-            f"The likelihood '{name}' needs values on equally spaced levels, as pixels have them, but the data is real "
-            f"values{' after data.scaling' if data.scale else ''}. Take a likelihood for such data: 'gaussian' or "
-            "'laplace', for example."
-        )
-    if likelihood.is_of_counts:
-        if pixel_range != data.stored_range or data.is_float:
-            kind = "floats" if data.is_float else f"scaled to {list(pixel_range)}"
-            raise UserError(
-                f"The likelihood '{name}' needs counts, whole numbers from 0 on, but the data is {kind}. Set "
-                f"data.pixel_range to () for whole numbers as stored, {others}"
-            )
-    elif data.is_real and (pixel_range[0] < low or pixel_range[1] > high):
-        how = "data.scaling gives" if data.scale else "the data holds"
-        raise UserError(
-            f"The likelihood '{name}' needs data in {[low, high]}, but {how} real values from {pixel_range[0]:.4g} to "
-            f"{pixel_range[1]:.4g}. Set data.scaling to 'unit', which maps the training data to data.pixel_range, "
-            f"(0.0, 1.0), {others}"
-        )
-    elif pixel_range[0] < low or pixel_range[1] > high:
-        raise UserError(
-            f"The likelihood '{name}' needs data in {[low, high]}, but data.pixel_range is {list(pixel_range)}. Set "
-            f"data.pixel_range to (0.0, 1.0), {others}"
-        )
-
-
-def check_missing(name: str, likelihood: Likelihood, given: Mapping[str, Any]) -> None:
-    """Raise UserError for missing values with a likelihood that is not a product over values."""
-    if likelihood.is_product:
-        return
-    fitting = [other for other in PARTS["likelihood"] if _by_default(other, given, lambda made: made.is_product)]
-    raise UserError(
-        f"Values of the data are missing, but the likelihood '{name}' compares whole examples, so that the observed "
-        f"values have no likelihood without the others. Likelihoods that are products over values: "
-        f"{', '.join(fitting)}."
-    )
-
-
-def _check_sequence(config: Mapping[str, Any], network: Network, prior: Prior, data: DataSpec) -> None:
-    """Raise UserError where only one of data and network is sequential, or the prior cannot learn from tokens."""
-    name = config["network"]["name"]
-    if bool(data.sequence) != network.is_sequential:
-        is_, other = ("sequences", "lstm") if data.sequence else ("not sequences", "mlp")
-        raise UserError(f"The network '{name}' does not fit this data, which is {is_}: take the network '{other}'.")
-    if data.sequence == "text" and prior.learns_inputs:
-        raise UserError(
-            f"The prior '{config['model']['prior']['name']}' learns pseudo-inputs by gradients, but tokens are whole "
-            "numbers, without gradients: take 'standard_normal', 'mixture_of_gaussians' or 'flow'."
-        )
-
-
-def _check_step(name: str, given: Mapping[str, Any], data: DataSpec) -> None:
-    """Raise UserError where a built-in likelihood cannot be the distribution of the next step of a sequence."""
-    is_of_steps = lambda made: data.sequence in made.steps_of  # noqa: E731
-    fitting = [other for other in PARTS["likelihood"] if _by_default(other, given, is_of_steps)]
-    if name in PARTS["likelihood"] and name not in fitting:
-        allowed = " or ".join(map(repr, fitting))
-        raise UserError(f"The likelihood '{name}' does not fit a step of {data.sequence}: take {allowed}.")
-
-
-def _by_default(name: str, given: Mapping[str, Any], holds: Callable[[Likelihood], bool]) -> bool:
-    """Return whether a fact holds for a built-in likelihood with its default options."""
-    try:
-        return holds(part("likelihood", {"name": name}, given)())
-    except UserError:  # it does not fit the data at all
-        return False
-
-
 def _fits_by_default(name: str, given: Mapping[str, Any], posterior: Posterior) -> bool:
     try:
         return fits(part("prior", {"name": name}, given)(), posterior)
@@ -208,7 +135,7 @@ def objective(config: Mapping[str, Any], model: Model, data: DataSpec, total_ste
     kl = part("kl", config["kl"], {"total_steps": total_steps})()
     given = {"model": model, "kl": kl, "pixel_range": data.pixel_range(config)}
     builder = part("objective", config["objective"], given)
-    made = builder()
+    made = builder(**_classifying(config, builder, model, data))
     if "kl" not in getattr(builder, "keywords", given):  # a built objective has its own weight
         _check_without_kl(config, model)
 
@@ -226,6 +153,29 @@ def objective(config: Mapping[str, Any], model: Model, data: DataSpec, total_ste
     if (name := config["train"].get("select", "loss").removeprefix("-")) not in reported:
         raise UserError(f"train.select: {unknown('metric of this objective', name, reported)}")
     return made
+
+
+def _classifying(config: Mapping[str, Any], builder: Any, model: Model, data: DataSpec) -> dict[str, Any]:
+    """Build the arguments `labels` and `classifier` of an objective that takes them.
+
+    Raises:
+      UserError: the data has no labels, or of one class alone.
+    """
+    takes, name = inspect.signature(builder).parameters, config["objective"]["name"]
+    if "labels" not in takes:
+        return {}
+    if len(data.labels) < 2:
+        has = f"all labels of the data are of one class, {data.labels[0]}" if data.labels else "the data has no labels"
+        raise UserError(
+            f"The objective '{name}' learns to classify, but {has}: give labels of at least two classes (data.label "
+            "names those of your own file), or take another objective, 'elbo' for example."
+        )
+    share = config["train"].get("labelled_share", 0.0) or data.labelled
+    labels = Labels(data.labels, data.label_position, data.labelled, share)
+    spec = config.get("classifier") or config["network"]
+    network = _network(spec, config, {"data_shape": data.shape, "levels": data.levels}, data)
+    made = make_classifier(network, model.likelihood, data.shape, labels.num, data.has_missing)
+    return {"labels": labels} | ({"classifier": made} if "classifier" in takes else {})
 
 
 def _check_without_kl(config: Mapping[str, Any], model: Model) -> None:

@@ -12,7 +12,8 @@ from jaxvae.experiment.defaults import get_config
 # Settings and sections that a run of an earlier version may lack.
 ADDED = (
     "data.kind", "data.sequence", "data.options", "data.scaling", "data.label", "data.missing", "data.missing_seed",
-    "data.context", "data.columns", "data.stream", "data.workers", "model.name", "train.compute_dtype",
+    "data.labels", "data.labels_seed", "train.labelled_share", "classifier", "data.context", "data.columns",
+    "data.stream", "data.workers", "model.name", "train.compute_dtype",
     "train.accumulate", "train.remat", "train.start_from", "train.freeze", "train.select", "train.patience",
     "optimizer.ema_decay", "optimizer.skip_norm", "optimizer.every", "optimizer.groups", "context",
     "evaluate", "sample", "encode", "tool", "figures",

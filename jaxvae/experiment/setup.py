@@ -9,6 +9,7 @@ import jax
 from jaxvae import data
 from jaxvae.common.places import IN_MEMORY
 from jaxvae.data.context import conditioned, names_of
+from jaxvae.data.few_labels import keep_labels
 from jaxvae.data.missing import has_missing, hide
 from jaxvae.data.scaling import without_pixels
 from jaxvae.data.spec import DataSpec, describe, fitted, preprocess_of
@@ -62,6 +63,7 @@ def setup(
     dataset = sources.load(config["data"]) if dataset is None else dataset
     config, dataset = _batches_of(config, without_pixels(dataset, config["data"]))
     context = config["data"].get("context", "")
+    dataset = keep_labels(dataset, config["data"].get("labels", 0), config["data"].get("labels_seed", 0))
     how = config["data"].get("missing", 0.0), config["data"].get("missing_seed", 0)
     dataset = hide(dataset, *how, names_of(context))
     incomplete = has_missing(dataset.train)  # before the pixels of a context are masked

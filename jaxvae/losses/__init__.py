@@ -27,6 +27,7 @@ from jaxvae.losses.bernoulli import (
     continuous_bernoulli_nll,
 )
 from jaxvae.losses.bounds import beta_elbo, ciwae_bound, elbo, iwae_bound, miwae_bound
+from jaxvae.losses.classes import marginal_elbo
 from jaxvae.losses.counts import (
     negative_binomial_log_prob,
     negative_binomial_nll,
@@ -87,8 +88,8 @@ __all__ = [
     "gaussian_log_prob", "gaussian_nll", "gradient_penalty", "half_squared_norm", "hinge_discriminator",
     "iwae_bound", "kl_categorical", "kl_categorical_uniform", "kl_diagonal_gaussians", "kl_full_covariance",
     "kl_gaussian_components", "kl_parts", "kl_standard_normal", "kl_vmf_uniform", "laplace_log_prob", "laplace_nll",
-    "log_aggregate", "log_cosh", "log_normal_log_prob", "log_normal_nll", "log_softplus", "miwae_bound",
-    "mixture_kl", "mmd", "ms_ssim", "ms_ssim_loss", "negative_binomial_log_prob", "negative_binomial_nll",
+    "log_aggregate", "log_cosh", "log_normal_log_prob", "log_normal_nll", "log_softplus", "marginal_elbo",
+    "miwae_bound", "mixture_kl", "mmd", "ms_ssim", "ms_ssim_loss", "negative_binomial_log_prob", "negative_binomial_nll",
     "non_saturating_discriminator", "non_saturating_generator", "optimal_gaussian_nll", "ordinal_log_prob",
     "ordinal_nll", "perceptual_distance", "poisson_log_prob", "poisson_nll", "projected_jacobian",
     "sliced_wasserstein", "softplus", "squared_error", "squared_jacobian", "squared_weights", "warmup",

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
+
 from jaxvae.common.types import Array, Key, Params, Tree, no_params
 from jaxvae.distributions.spaces import EUCLIDEAN, Space
 
@@ -73,3 +76,36 @@ class State(NamedTuple):
     init: Callable[[Key], Tree] = no_params
     update: Callable[[Tree, Any, Key], Tree] = lambda state, out, key: state
     whole_batch: str = ""
+
+
+class Labels(NamedTuple):
+    """Facts about the labels of the data, for objectives that learn to classify.
+
+    Attributes:
+      values: the classes as they are stored, in ascending order, at least two.
+      position: where the one-hot label stands in the context of a conditional model; None where it does not.
+      share: share of the training examples that have a label, in (0, 1].
+      batch_share: the same of the examples in a training batch.
+    """
+
+    values: tuple[int, ...]
+    position: int | None = None
+    share: float = 1.0
+    batch_share: float = 1.0
+
+    @property
+    def num(self) -> int:
+        """Return the number of classes C."""
+        return len(self.values)
+
+    def index(self, label: Array) -> Array:
+        """Return the number of each class, from 0, for labels `[...]`; -1 for a label that is none of `values`."""
+        values = jnp.asarray(self.values, jnp.int32)
+        index = jnp.clip(jnp.searchsorted(values, label), 0, self.num - 1)
+        return jnp.where(values[index] == label, index, -1)
+
+    def context(self, context: Array, index: Array) -> Array:
+        """Write one-hot labels into contexts `[..., context_dim]`, for the classes `index` `[...]`."""
+        start = self.position or 0
+        one_hot = jax.nn.one_hot(index, self.num, dtype=context.dtype)
+        return jnp.concatenate([context[..., :start], one_hot, context[..., start + self.num :]], axis=-1)

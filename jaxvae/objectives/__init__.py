@@ -3,25 +3,26 @@
 from collections.abc import Callable
 
 from jaxvae.objectives.autoencoders import contractive, corrupt, denoising, rae, reconstruction
-from jaxvae.objectives.base import Loss, Objective, StepContext, Transform, bound_metrics, of_model
+from jaxvae.objectives.base import Classes, Loss, Objective, StepContext, Transform, bound_metrics, of_model
 from jaxvae.objectives.disentangling import beta_tcvae, dip_vae
 from jaxvae.objectives.elbo import elbo, kl_estimator
 from jaxvae.objectives.importance import ciwae, iwae, miwae, piwae
 from jaxvae.objectives.kl_weight import KL_WEIGHTS, KLWeight
 from jaxvae.objectives.matching import info_vae, swae, wae_mmd
+from jaxvae.objectives.semi_supervised import m2
 from jaxvae.objectives.spectral import spectral_normalisation
 
 OBJECTIVES: dict[str, Callable[..., Objective]] = {
     builder.__name__: builder
     for builder in (
         elbo, iwae, miwae, ciwae, piwae, beta_tcvae, dip_vae, info_vae, wae_mmd, swae, reconstruction, denoising,
-        contractive, rae,
+        contractive, rae, m2,
     )
 }  # fmt: skip
 
 __all__ = [
-    "KL_WEIGHTS", "OBJECTIVES", "KLWeight", "Loss", "Objective", "StepContext", "Transform", "beta_tcvae",
+    "KL_WEIGHTS", "OBJECTIVES", "Classes", "KLWeight", "Loss", "Objective", "StepContext", "Transform", "beta_tcvae",
     "bound_metrics", "ciwae", "contractive", "corrupt", "denoising", "dip_vae", "elbo", "info_vae", "iwae",
-    "kl_estimator", "miwae", "of_model", "piwae", "rae", "reconstruction", "spectral_normalisation", "swae",
+    "kl_estimator", "m2", "miwae", "of_model", "piwae", "rae", "reconstruction", "spectral_normalisation", "swae",
     "wae_mmd",
 ]  # fmt: skip

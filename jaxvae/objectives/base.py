@@ -54,6 +54,18 @@ def merged(params: dict[str, Params], extra: Tree) -> Params:
     return with_state(params[MODEL], extra[MODEL]) if MODEL in extra else params[MODEL]
 
 
+class Classes(NamedTuple):
+    """Classes that an objective learns to assign.
+
+    Attributes:
+      values: the labels they stand for, in ascending order.
+      log_probs: `(params, extra, batch) -> [B, C]`, log q(y|x) of each class; params and extra as of the objective.
+    """
+
+    values: tuple[int, ...]
+    log_probs: Callable[[dict[str, Params], Tree, dict[str, Array]], Array]
+
+
 class Objective(NamedTuple):
     """Training objective as pure functions that close over a model.
 
@@ -64,12 +76,14 @@ class Objective(NamedTuple):
         has them, "label" `[B]`. Each group follows the gradient of its own loss only.
       whole_batch: why the loss is not a mean over examples and needs the whole batch; empty if it is a mean.
       model_params: `(params, extra) -> params`, the effective parameters of the model after training.
+      classes: the classes that it learns to assign; None where it learns none.
     """
 
     init: Callable[[Key], tuple[dict[str, Params], Tree]]
     loss: Callable[[dict[str, Params], Tree, dict[str, Array], Key, StepContext], Loss]
     whole_batch: str = ""
     model_params: Callable[[dict[str, Params], Tree], Params] = merged
+    classes: Classes | None = None
 
 
 Terms = Callable[..., tuple]  # (params, batch, key, ctx) -> (pass, metrics), or (pass, metrics, losses of groups)
@@ -96,6 +110,7 @@ def of_model(
     whole_batch: str = "",
     transform: Transform = UNCHANGED,
     groups: Mapping[str, Callable[[Key], Params]] = MappingProxyType({}),
+    classes: Classes | None = None,
 ) -> Objective:
     """Build an objective that trains a model, and further groups of parameters (a discriminator, a classifier).
 
@@ -109,6 +124,7 @@ def of_model(
       whole_batch: see `Objective`.
       transform: applied to the model's parameters before `terms`.
       groups: `{name: key -> params}`, initialisers of the further groups.
+      classes: see `Objective`.
 
     Raises:
       ValueError: a further group called "model".
@@ -145,7 +161,7 @@ def of_model(
             extra = {**extra, MODEL: model.state.update(extra[MODEL], out, state_key)}
         return Loss({MODEL: metrics["loss"], **(losses[0] if losses else {})}, {**metrics, **model.metrics(out)}, extra)
 
-    return Objective(init, loss, whole_batch, lambda params, extra: in_use(params, extra)[0])
+    return Objective(init, loss, whole_batch, lambda params, extra: in_use(params, extra)[0], classes)
 
 
 def check_groups(params: Mapping[str, Params], losses: Mapping[str, Array]) -> None:

@@ -67,7 +67,7 @@ def _beside(run: TrainedRun, splits: Sequence[str]) -> dict[str, np.ndarray]:
         "split": np.concatenate([np.full(len(run.split(split).x), split) for split in splits]),
         "row": np.concatenate([dataset.rows_of(split) for split in splits]),
         "name": joined([run.split(split).names for split in splits]),
-        "label": label if label is None or not names else np.asarray(names)[label],
+        "label": label if label is None or not names else np.asarray([*names, ""])[label],
     }
     factors = joined([run.split(split).factors for split in splits])
     if factors is not None:

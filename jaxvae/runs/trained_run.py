@@ -13,7 +13,7 @@ from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Key
 from jaxvae.data.context import modelled
 from jaxvae.data.spec import compared, shown, viewed
-from jaxvae.data.split import SPLIT_NAMES, Split
+from jaxvae.data.split import SPLIT_NAMES, UNLABELLED, Split
 from jaxvae.data.wanted import wanted, with_pixels
 from jaxvae.experiment.parts import part
 from jaxvae.experiment.setup import Experiment
@@ -68,6 +68,11 @@ class TrainedRun:
     def some(self, split: str, num: int) -> np.ndarray:
         """Return a random sample of a split's row indices, `[at most num]`; random, since the split may be sorted."""
         return some_rows(len(self.split(split).x), num)
+
+    def labelled(self, split: str, num: int) -> np.ndarray:
+        """Return a random sample of the rows of a split that have a label, `[at most num]`; see `labels`."""
+        rows = np.flatnonzero(self.labels(split) != UNLABELLED)
+        return rows[some_rows(len(rows), num)]
 
     def batches(self, split: str, which: int | np.ndarray | None = None) -> Iterator[Batch]:
         """Yield batches of at most BATCH preprocessed examples "x", with their "context" and "mask" if there are any.
@@ -177,7 +182,7 @@ class TrainedRun:
         return np.concatenate([self._decode(self.params, *(array[rows] for array in inputs)) for rows in parts])
 
     def labels(self, split: str, factor: str = "") -> np.ndarray:
-        """Return the labels `[N]`, or the values of the named factor.
+        """Return the labels `[N]`, UNLABELLED (-1) where there is none, or the values of the named factor.
 
         Raises:
           UserError: the data has no labels, or no such factor.

@@ -61,11 +61,12 @@ def search(run: TrainedRun, target: int = 0, num: int = 64, steps: int = 300, pr
         prior_weight=(prior_weight, within(0)),
     )  # fmt: skip
     chart(run.model, "A search by gradients")  # refused before anything is fitted
-    labels = run.labels("train")
+    known = run.labelled("train", len(run.labels("train")))
+    labels = run.labels("train")[known]
     if target not in labels:
         names = ", ".join(run.class_name(int(label)) for label in np.unique(labels))
         raise UserError(f"No training example is of class {target}; classes: {names}.")
-    weights, bias, classes = linear_classifier(run.codes("train"), labels)
+    weights, bias, classes = linear_classifier(run.codes("train")[known], labels)
     score = class_log_probability(jnp.asarray(weights), jnp.asarray(bias), int(np.searchsorted(classes, target)))
     context = run.asked_contexts(num)
     found = gradient_search(

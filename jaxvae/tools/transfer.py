@@ -51,7 +51,7 @@ def transfer(run: TrainedRun, num: int = 8) -> Outcome:
     arrays = {"index": index, "context": contexts, "given": np.asarray(names), "mean": mean}
     numbers = {}
     if [field.name for field in spec.context] == ["label"] and not spec.sequence:
-        fitted_to = run.some("train", LARGEST)
+        fitted_to = run.labelled("train", LARGEST)
         labels = run.labels("train")[fitted_to]
         predict = classifier(run.compared(run.filled("train", fitted_to)), labels)
         found = [predict(run.compared(x)) for x in moved(run.some("test", CHECKED))]

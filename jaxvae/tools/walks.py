@@ -152,7 +152,9 @@ def attribute(
     arithmetic.require_euclidean(run.model, "Arithmetic with attributes")
     labels = {name: run.labels(name, factor) for name in ("train", "test")}
     other = None if negative < 0 else negative
-    vector = arithmetic.attribute_vector(jnp.asarray(run.codes("train")), labels["train"], positive, other)
+    known = run.some("train", len(labels["train"])) if factor else run.labelled("train", len(labels["train"]))
+    codes = jnp.asarray(run.codes("train")[known])
+    vector = arithmetic.attribute_vector(codes, labels["train"][known], positive, other)
     is_there, named = labels["test"] == positive, run.class_name(positive, factor)
     start = is_there if strength < 0 else ~is_there if other is None else labels["test"] == other
     if not start.any():
@@ -160,7 +162,7 @@ def attribute(
     codes, which = jnp.asarray(run.codes("test")[start]), np.flatnonzero(start)
     contexts = run.context("test", which)
     moved = run.decode(codes + strength * vector, contexts)
-    rows = run.some("train", LARGEST)
+    rows = known[some_rows(len(known), LARGEST)]
     before, after = agreement(
         run.compared(run.filled("train", rows)), labels["train"][rows], positive,
         *(run.compared(x) for x in (run.decode(codes, contexts), moved)),

@@ -14,12 +14,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from objective_tools import CTX
+from objective_tools import CTX, OF_LABELS
 from slow_cases import fast
 
 from jaxvae import data, train
 from jaxvae.common.columns import Column
 from jaxvae.common.errors import UserError
+from jaxvae.data.context import Field
 from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import build, defaults
 from jaxvae.runs import checkpoints
@@ -65,6 +66,8 @@ EXAMPLES = {
     ),
 }
 CONTEXT = np.eye(3, dtype=np.float32)[np.arange(32) % 3]
+LABEL = np.where(np.arange(32) % 2, np.arange(32) % 3, -1).astype(np.int32)
+FIELDS = (Field("label", "class", 3, (0, 1, 2)),)
 # Options that keep every part small here; they change no code path.
 SMALL = {
     "gumbel_softmax": {"categories": 3},
@@ -125,12 +128,12 @@ def config_of(**parts):
     if objective == "elbo" and (posterior not in ANALYTIC or prior not in (*PRIOR_OF.values(), "standard_normal")):
         config["objective"]["kl_estimate"] = "monte_carlo"
     config["data"]["pixel_range"] = () if likelihood in COUNTS else (0.0, 1.0)
-    return conditional(config) if prior == "conditional_normal" else config
+    return conditional(config) if prior == "conditional_normal" or objective in OF_LABELS else config
 
 
 def conditional(config):
     """The same with a context, and priors that take it: pseudo-inputs are encoded at the context of each example."""
-    config["data"]["context"] = "context"
+    config["data"]["context"] = "label"
     config["context"]["prior"] = config["model"]["prior"]["name"] in ("mixture_of_gaussians", "flow", "vamp")
     return config
 
@@ -138,6 +141,8 @@ def conditional(config):
 def batch_of(config, rows):
     x = jnp.asarray(EXAMPLES[config["data"]["kind"]][0])[rows]
     batch = {"x": x} | ({"context": jnp.asarray(CONTEXT)[rows]} if config["data"]["context"] else {})
+    if config["objective"]["name"] in OF_LABELS:
+        batch["label"] = jnp.asarray(LABEL)[rows]
     if config["data"]["missing"]:
         batch["mask"] = jnp.arange(x.size).reshape(x.shape) % 5 > 1  # in each column some are missing, not all
     return batch
@@ -177,7 +182,9 @@ def loaded(name):
 def setup(config):
     spec = EXAMPLES[config["data"]["kind"]][1]
     if config["data"]["context"]:
-        spec = spec._replace(context_dim=CONTEXT.shape[1])
+        spec = spec._replace(context_dim=CONTEXT.shape[1], context=FIELDS)
+    if config["objective"]["name"] in OF_LABELS:
+        spec = spec._replace(labels=(0, 1, 2), labelled=0.5)
     spec = spec._replace(has_missing=config["data"]["missing"] > 0)
     model = build.model(config, spec)
     return model, build.objective(config, model, spec, total_steps=10)

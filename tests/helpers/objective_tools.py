@@ -1,6 +1,7 @@
 """What the tests of the objectives share: tiny models, and losses by name."""
 
 import functools
+import inspect
 
 import jax
 import numpy as np
@@ -12,6 +13,8 @@ from jaxvae.objectives import KL_WEIGHTS, OBJECTIVES, StepContext
 X = np.random.default_rng(0).uniform(size=(5, 6)).astype(np.float32)
 ONE = KL_WEIGHTS["constant"]()
 CTX = StepContext(0, 100)
+# These need labels: see test_semi_supervised.py.
+OF_LABELS = {name for name, each in OBJECTIVES.items() if "labels" in inspect.signature(each).parameters}
 WITHOUT_KL = {"wae_mmd", "swae", "reconstruction", "denoising", "contractive", "rae"}
 
 

@@ -65,6 +65,7 @@ ROWS = {
     "iwae_bound": Row(losses.iwae_bound, (normal(2, B),), extremes=((HUGE.T,),)),
     "miwae_bound": Row(losses.miwae_bound, (normal(2, 2, B),), extremes=((np.stack([HUGE.T, -HUGE.T]),),)),
     "ciwae_bound": Row(losses.ciwae_bound, (normal(2, B), np.float32(0.3)), extremes=((HUGE.T, np.float32(0.3)),)),
+    "marginal_elbo": Row(losses.marginal_elbo, (normal(2, B), normal(B, 2)), extremes=((HUGE.T, HUGE),)),
     "bernoulli_cross_entropy": Row(losses.bernoulli_cross_entropy, (M, U), extremes=((HUGE, U), (HUGE, ZERO))),
     "bernoulli_log_prob": Elementwise(losses.bernoulli_log_prob, (M, U), extremes=((HUGE, U),)),
     "continuous_bernoulli_nll": Row(losses.continuous_bernoulli_nll, (M, U), extremes=((HUGE, U), (TINY, U))),

@@ -1,0 +1,24 @@
+"""Semi-supervised VAE, "M2": the class is a latent where it is not known (Kingma et al. 2014, arXiv:1406.5298).
+
+python launch.py --config=configs/m2.py            # 8x8 digits, bundled: 100 labels
+python launch.py --config=configs/m2.py:mnist      # 100 labels
+python launch.py --config=configs/m2.py --config.data.labels=50 --config.data.labels_seed=1
+"""
+
+from jaxvae.experiment import defaults
+
+
+def get_config(dataset=""):
+    config = defaults.get_config("m2", dataset)
+    config.data.context = "label"
+    config.data.labels = 100
+    config.model.latent_dim = 50
+    config.network = {"name": "mlp", "hidden": (500,), "activation": "softplus"}
+    config.objective = {"name": "m2"}
+    config.train.labelled_share = 0.5
+    config.evaluate.checkpoint = "last"  # the best one would need labels of validation examples
+    config.evaluate.metrics = "classification"
+    if config.data.name == "digits":
+        config.model.latent_dim = 10
+        config.network.hidden = (200,)
+    return config

@@ -1,0 +1,130 @@
+"""Objectives for data of which few examples have a label."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from jaxvae import losses
+from jaxvae.common.errors import UserError
+from jaxvae.common.types import Array
+from jaxvae.models.base import Model
+from jaxvae.models.classifier import NAME, Classifier
+from jaxvae.models.facts import Batch, Labels
+from jaxvae.objectives.base import Classes, Objective, bound_metrics, of_model
+from jaxvae.objectives.elbo import check_samples, check_weights, kl_estimator, needs_density
+from jaxvae.objectives.kl_weight import UNWEIGHTED, KLWeight
+
+
+def m2(
+    model: Model,
+    labels: Labels,
+    classifier: Classifier,
+    kl: KLWeight = UNWEIGHTED,
+    alpha: float = 0.1,
+    num_samples: int = 1,
+    kl_estimate: str = "analytic",
+) -> Objective:
+    """Semi-supervised VAE whose class y is a latent where it is not known: "M2" (Kingma et al. 2014, arXiv:1406.5298).
+
+    With ELBO(x, y) a bound on log p(x, y) = log p(x|y) + log p(y), of a model with the one-hot label in its context,
+    and p(y) uniform, the loss is the mean over the training data of
+      -ELBO(x, y), where y is known (equation 6),
+      -sum_y q(y|x) (ELBO(x, y) - log q(y|x)), where it is not (equation 7), exactly, in one pass over all classes,
+    and `alpha` times the mean of -log q(y|x) over the examples with a label (equation 9; its factor is `alpha` times
+    the number of training examples, 0.1 N in the paper). Where batches hold more labelled examples than the data, both
+    kinds are weighted as in the data. Validation and test treat every label as unknown.
+
+    Args:
+      model: conditional on the label, `data.context=label`.
+      labels: the classes, and how many examples have a label.
+      classifier: q(y|x), the group of parameters "classifier".
+      kl: weight of the KL of z.
+      alpha: weight of the classification, above.
+      num_samples: samples of z per example and class.
+      kl_estimate: as in `elbo`.
+
+    Raises:
+      UserError: the label is not in the model's context, the posterior is a point or has a loss of its own, or no
+        samples.
+    """
+    needs_density(model, "m2")
+    check_samples("m2", num_samples=num_samples)
+    check_weights("m2", alpha=alpha)
+    if labels.position is None:
+        raise UserError(
+            "The objective 'm2' is of a model p(x|z, y) that is conditional on the label: set data.context=label."
+        )
+    if model.penalty is not None:
+        raise UserError(
+            "The objective 'm2' sums over the classes, and this posterior has a loss of its own for each example, a "
+            "commitment to a codebook: take 'diagonal_gaussian', for example."
+        )
+    kl_terms = kl_estimator(model, kl_estimate)
+
+    def terms(params, batch, key, ctx, groups):
+        size = len(batch["x"])
+        index = labels.index(batch.get("label", jnp.full(size, -1)))
+        known = (index >= 0) & ctx.is_training
+        noise = jax.random.fold_in(key, 2**31 - 4) if ctx.is_training else None
+        logits = classifier.logits(groups[NAME], batch["x"], batch.get("mask"), noise)
+        out = model.forward(params, key, over_classes(labels, batch), num_samples, is_training=ctx.is_training)
+        kls = kl_terms(out)
+        by_class = bound_metrics(model, out.log_likelihood, jnp.sum(kls, axis=0))
+        bounds = -by_class["reconstruction"] - kl.term(kls, ctx.step)
+        bounds = bounds.reshape(labels.num, size) - math.log(labels.num)
+        one_hot = jax.nn.one_hot(index, labels.num)
+        log_q = jax.nn.log_softmax(logits)
+        of_known = jnp.sum(one_hot.T * bounds, axis=0)
+        error = -jnp.sum(one_hot * log_q, axis=1)
+        bound = jnp.where(known, of_known, losses.marginal_elbo(bounds, logits))
+        weight = jnp.where(known, *_row_weights(labels)) if ctx.is_training else 1.0
+        loss = -weight * bound + jnp.where(known, alpha / labels.batch_share * error, 0.0)
+        weights = jnp.where(known[:, None], one_hot, jnp.exp(log_q)).T
+        metrics = {name: _mean(value, weights) for name, value in by_class.items() if name != "elbo"}
+        if "elbo" in by_class:
+            elbos = by_class["elbo"].reshape(labels.num, size) - math.log(labels.num)
+            metrics["elbo"] = losses.marginal_elbo(elbos, logits)
+        metrics["accuracy"] = _correct(logits, index, labels.batch_share if ctx.is_training else 1.0)
+        return out, {"loss": loss, **metrics}, {NAME: loss}
+
+    return of_model(
+        model, terms, kl.whole_batch, groups={NAME: classifier.init}, classes=classes_of(classifier, labels)
+    )
+
+
+def over_classes(labels: Labels, batch: Batch) -> Batch:
+    """Repeat a batch for each of C classes, with the one-hot label of the class in the context: `[C * B]`, by class."""
+    size = len(batch["x"])
+    repeated = {
+        name: jnp.broadcast_to(array, (labels.num, *array.shape)).reshape(-1, *array.shape[1:])
+        for name, array in batch.items()
+    }
+    index = jnp.repeat(jnp.arange(labels.num), size)
+    return {**repeated, "label": index, "context": labels.context(repeated["context"], index)}
+
+
+def classes_of(classifier: Classifier, labels: Labels) -> Classes:
+    """Return the classes of an objective with a classifier."""
+
+    def log_probs(params, extra, batch):
+        del extra
+        return jax.nn.log_softmax(classifier.logits(params[NAME], batch["x"], batch.get("mask")))
+
+    return Classes(labels.values, log_probs)
+
+
+def _correct(logits: Array, index: Array, share: float) -> Array:
+    """Return `[B]` whose mean is the accuracy over the `share` of examples with a class; 0 for the others."""
+    return jnp.where(index >= 0, jnp.argmax(logits, axis=1) == index, False) / share
+
+
+def _row_weights(labels: Labels) -> tuple[float, float]:
+    """Return the weight of a row with and without a label, so that a batch's mean is that over the data."""
+    share, in_batch = labels.share, labels.batch_share
+    return share / in_batch, (1 - share) / (1 - in_batch) if in_batch < 1 else 1.0
+
+
+def _mean(value: Array, weights: Array) -> Array:
+    """Average `[C * B]` over the classes with weights `[C, B]`."""
+    return jnp.sum(weights * value.reshape(weights.shape), axis=0)
