@@ -1,5 +1,6 @@
 """Judge a run: the metrics of `Run.evaluate`."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,19 +25,23 @@ def judged(
       restored: its parameters.
       config: its settings.
       metrics: names, separated by commas.
-      settings: changes of the section `evaluate`.
+      settings: changes of the section `evaluate`; `data` is also taken as it came, arrays or data frames.
 
     Raises:
       UserError: see `Run.evaluate`.
     """
+    settings = dict(settings)
+    given = settings.pop("data", None)
+    if isinstance(given, str | os.PathLike):
+        settings["data"], given = str(given), None
     changes = {"evaluate.metrics": metrics} | {f"evaluate.{name}": value for name, value in settings.items()}
     config = with_tuples(changed(config, changes))
     check(config)
     if "checkpoint" in settings:
         raise UserError("A run is at one checkpoint: evaluate that of jaxvae.load(folder, checkpoint=...) instead.")
     experiment = experiment._replace(config=config)
-    if config["evaluate"]["data"]:
-        experiment = judged_on(experiment, load_other(config, experiment.spec))
+    if given is not None or config["evaluate"]["data"]:
+        experiment = judged_on(experiment, load_other(config, experiment.spec, given))
     check_metrics(experiment, metrics)
     found = evaluate(TrainedRun(experiment, restored))
     if found.refused:

@@ -72,6 +72,12 @@ def _check_beside(key: str, split: Split) -> None:
         raise UserError(f"The {key} context holds values that are NaN or infinite. Clean the data first.")
     if split.beside is not None and len(split.beside) != num:
         raise UserError(f"The {key} data has {num} examples, but the context {len(split.beside)} rows.")
+    names = split.names
+    if names is not None and (names.shape != (num,) or names.dtype.kind not in "iuU"):
+        raise UserError(
+            f"The {key} row_names are {names.dtype} {names.shape}; they must be {num} strings or whole numbers, one "
+            "for each example."
+        )
     if mask is not None and (mask.shape != split.x.shape or mask.dtype != bool):
         raise UserError(
             f"The {key} mask is {mask.dtype} {mask.shape}; it must be bool and have the shape of x, "

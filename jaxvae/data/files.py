@@ -15,6 +15,7 @@ from jaxvae.data.split import LABEL_NAMES, SPLIT_NAMES, Found, Split, beside
 
 DATA_NAMES = ("x", "X", "images", "image", "data")
 BESIDE = (LABEL_NAMES, ("factors",), ("context",), ("mask",))  # in the order of the fields of a Split
+ROW_NAMES = "row_names"
 
 
 def read(
@@ -131,7 +132,8 @@ class _Chooser:
                 if x is not None:
                     forms = [[form for n in names for form in (f"{n}_{s}", f"{s}_{n}")] for names in self._beside]
                     own = {n: self._first((f"{n}_{s}", f"{s}_{n}")) for n in self._context}
-                    found[split] = Split(x, *map(self._first, forms))._replace(beside=_beside(own))
+                    names = self._first((f"{ROW_NAMES}_{s}", f"{s}_{ROW_NAMES}"))
+                    found[split] = Split(x, *map(self._first, forms))._replace(beside=_beside(own), names=names)
         if "train" in found:
             return found
         x = self._data(DATA_NAMES)
@@ -143,7 +145,8 @@ class _Chooser:
                 f"'{source}' holds {listed}. Name the data 'x' (and labels 'y'), or 'x_train', 'x_test' and so on."
             )
         own = _beside({name: self._first((name,)) for name in self._context})
-        return {"train": Split(x, *map(self._first, self._beside))._replace(beside=own), **found}
+        whole = Split(x, *map(self._first, self._beside))
+        return {"train": whole._replace(beside=own, names=self._first((ROW_NAMES,))), **found}
 
     def missing(self, splits: Mapping[str, Split]) -> list[str]:
         """Return the names of the context that not every split has; default names of factors are left out."""
@@ -164,7 +167,7 @@ class _Chooser:
 
     def _other(self) -> list[str]:
         """Return the only array that can be data, if there is one: not a vector, and not of another name's kind."""
-        known = {name for names in (*BESIDE, *self._beside) for name in names}
+        known = {name for names in (*BESIDE, *self._beside, (ROW_NAMES,)) for name in names}
         arrays = {key: a for key, a in self._arrays.items() if key not in known and a.ndim >= 2}
         wide = [key for key, a in arrays.items() if a.ndim > 2 or 1 not in a.shape]
         names = wide if len(wide) == 1 else list(arrays)

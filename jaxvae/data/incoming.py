@@ -1,6 +1,6 @@
 """Take data as it came: as a data set to train on, or checked against what a run was trained on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,9 @@ from jaxvae.common.sequences import PADDING
 from jaxvae.data import annotated, tables
 from jaxvae.data.checks import where_not_finite
 from jaxvae.data.columns import encode_like
-from jaxvae.data.context import own_names
-from jaxvae.data.files import finished
+from jaxvae.data.in_memory import as_array, found_in
 from jaxvae.data.kinds import load_data, load_table
-from jaxvae.data.load import from_arrays, prepare_found
+from jaxvae.data.load import prepare_found
 from jaxvae.data.preprocess import binarize
 from jaxvae.data.resize import resize
 from jaxvae.data.spec import FIXED, DataSpec
@@ -42,24 +41,19 @@ def as_dataset(x: Any, settings: Mapping[str, Any], name: str = IN_MEMORY) -> Da
         where = {"path": str(x)} if Path(x).expanduser().exists() else {"name": str(x), "path": ""}
         return load_data({**settings, **where})
     if settings.get("kind") == "table":
-        frames = {"train": x} if tables.is_table(x) else _frames(x)
-        return load_table({**settings, "name": name}, frames.pop("train"), frames)
-    label, size = settings.get("label", ""), settings["image_size"]
-    context = settings.get("context", "")
-    own = own_names(context)
+        splits = frames(x)
+        return load_table({**settings, "name": name}, splits.pop("train"), splits)
     how = settings["validation_fraction"], settings["binarization"]
-    if tables.is_table(x):
-        return prepare_found(name, finished(tables.from_table(x, name, label, own), name, size), *how)
-    if annotated.is_annotated(x):
-        return prepare_found(name, finished(annotated.from_annotated(x, name, label, own), name, size), *how)
-    arrays, columns = _named(x, name, label, own)
-    made = from_arrays(name, arrays, size, *how, "" if columns else label, context)
-    return made._replace(columns=columns)
+    return prepare_found(name, found_in(x, settings, name), *how)
 
 
-def _frames(x: Any) -> dict[str, Any]:
-    """Return the data frames of a table's splits, "x_train" and so on; UserError for anything else."""
-    given = x if isinstance(x, Mapping) else {}
+def frames(x: Any) -> dict[str, Any]:
+    """Return the data frames of a table's splits, at least "train", of one, or of "x_train", "x_test" and so on.
+
+    Raises:
+      UserError: x is anything else.
+    """
+    given = {"x_train": x} if tables.is_table(x) else x if isinstance(x, Mapping) else {}
     found = {
         split: given[f"x_{name}"] for split, names in SPLIT_NAMES.items() for name in names if f"x_{name}" in given
     }
@@ -69,39 +63,6 @@ def _frames(x: Any) -> dict[str, Any]:
             "{'x_train': ..., 'x_test': ...}."
         )
     return found
-
-
-def _named(x: Any, name: str, label: str, own: Sequence[str]) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """Return named arrays, and the columns of the data frames among them."""
-    if not isinstance(x, Mapping):
-        return {"x": _array(x)}, ()
-    arrays, columns = {}, ()
-    for key, value in x.items():
-        if not tables.is_table(value) or not hasattr(value, "columns"):
-            arrays[key] = _array(value)
-            continue
-        within = [each for each in own if each in list(getattr(value, "column_names", value.columns))]
-        found = tables.from_table(value, f"{name}, {key}", label, within)
-        if columns and found.columns != columns:
-            value, found = tables.columns_of(value, columns, key), found._replace(columns=columns)
-            found = found._replace(splits={"train": found.splits["train"]._replace(x=value)})
-        split, columns = found.splits["train"], found.columns
-        arrays[key] = split.x
-        found = {"y": split.label} | {each: split.beside[each] for each in within if split.beside is not None}
-        named = {key.replace("x", each, 1) if "x" in key else f"{key}_{each}": array for each, array in found.items()}
-        arrays |= {each: array for each, array in named.items() if array is not None and each not in x}
-    return arrays, columns
-
-
-def _array(x: Any) -> np.ndarray:
-    if isinstance(x, np.ma.MaskedArray):
-        return np.ma.filled(x.astype(np.float32), np.nan) if np.ma.is_masked(x) else x.data
-    try:
-        return np.asarray(x)
-    except ValueError as error:
-        raise UserError(
-            "The examples have different shapes: give an array [N, ...], or a list of arrays of one shape."
-        ) from error
 
 
 def as_stored(spec: DataSpec, settings: Mapping[str, Any], x: Any) -> np.ndarray:
@@ -189,7 +150,7 @@ def _columns(spec: DataSpec, x: Any) -> np.ndarray:
         return encode_like(spec.table, x, "x")
     if tables.is_table(x) and hasattr(x, "columns"):
         return tables.columns_of(x, spec.columns, "x") if spec.columns else np.asarray(x)
-    return _array(x)
+    return as_array(x)
 
 
 def _floats(spec: DataSpec, x: np.ndarray) -> np.ndarray:
@@ -235,7 +196,7 @@ def _sequences(spec: DataSpec, settings: Mapping[str, Any], x: Any) -> np.ndarra
         for row, tokens in zip(stored, rows, strict=True):
             row[: len(tokens)] = tokens
         return stored
-    found, greatest = _array(x), spec.max_value or spec.levels - 1
+    found, greatest = as_array(x), spec.max_value or spec.levels - 1
     if found.dtype.kind not in "iu" or found.ndim != 1 + len(spec.shape) or found.shape[1:] != spec.shape:
         raise UserError(
             f"The data is {found.dtype} of shape {found.shape}; the run was trained on {spec.sequence}, whole numbers "

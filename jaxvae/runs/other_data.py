@@ -1,6 +1,6 @@
 """Judge a run on other data, `evaluate.data`: prepared like the run's own, instead of its test set."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +8,12 @@ import numpy as np
 
 from jaxvae import data
 from jaxvae.common.errors import UserError
+from jaxvae.common.places import IN_MEMORY
 from jaxvae.data import checks, files
 from jaxvae.data.columns import like_table
 from jaxvae.data.context import of_split, own_names
+from jaxvae.data.in_memory import found_in
+from jaxvae.data.incoming import frames
 from jaxvae.data.kinds import open_table
 from jaxvae.data.missing import without_nan
 from jaxvae.data.spec import FIXED, DataSpec
@@ -20,17 +23,23 @@ from jaxvae.experiment.setup import Experiment
 from jaxvae.runs.restore import Restored
 
 
-def load_other(config: Mapping[str, Any], spec: DataSpec) -> Dataset:
+def load_other(config: Mapping[str, Any], spec: DataSpec, given: Any = None) -> Dataset:
     """Load the data of `evaluate.data`; its split "test" holds the examples to judge, the others are empty.
 
     These are the test set of the source, where it has one, and else all its rows, in their order.
 
+    Args:
+      config: the settings of the run.
+      spec: how its data was prepared.
+      given: data in memory instead of that of `evaluate.data`, as the training data came.
+
     Raises:
       UserError: the data does not exist, or does not fit the data that the run was trained on.
     """
-    name, settings = config["evaluate"]["data"], config["data"]
+    settings, in_memory = config["data"], given is not None
+    name = IN_MEMORY if in_memory else config["evaluate"]["data"]
     try:
-        found = _read(name, settings, spec)
+        found = _taken(given, settings, spec) if in_memory else _read(name, settings, spec)
         split = _ordered(_judged(found.splits), found.columns, spec.columns)
         labels, classes = labels_like(split.label, found.class_names, spec.class_names)
         split = without_nan(split)
@@ -44,7 +53,8 @@ def load_other(config: Mapping[str, Any], spec: DataSpec) -> Dataset:
         whole = Dataset(name, split, split, split, greatest, found.factor_names, spec.sequence)
         split = of_split(spec.context, split, whole)
     except UserError as error:
-        raise UserError(f"evaluate.data is '{name}', which cannot be used: {error}") from error
+        what = "The data to evaluate" if in_memory else f"evaluate.data is '{name}', which"
+        raise UserError(f"{what} cannot be used: {error}") from error
     none: list[Any] = [None if array is None else array[:0] for array in split]
     empty = Split(*none)
     label = own.short(name) if own.is_own(name) else Path(name).stem
@@ -60,12 +70,7 @@ def _read(name: str, settings: Mapping[str, Any], spec: DataSpec) -> Found:
     if path.exists() and settings["kind"] == "images":
         how: dict[str, Any] = {key: settings[key] for key in ("image_size", "cache_dir")}
         how["context"] = own_names(settings["context"])
-        try:
-            return files.read(path, **how, label=settings["label"])
-        except UserError:
-            if not settings["label"]:
-                raise
-            return files.read(path, **how)  # new data may have no labels
+        return _with_or_without_labels(lambda label: files.read(path, **how, label=label), settings)
     if spec.table:
         table, source, notes = open_table({**settings, "path": str(path) if path.exists() else "", "name": name})
         split = like_table(spec.table, table, source, settings["label"], settings["context"], spec.class_names)
@@ -76,6 +81,29 @@ def _read(name: str, settings: Mapping[str, Any], spec: DataSpec) -> Found:
     if other.vocabulary != spec.vocabulary:
         raise UserError(f"Its vocabulary, of {len(other.vocabulary)} words, is not that of the run.")
     return Found({"test": other.test}, other.factor_names, other.class_names, other.columns, other.notes)
+
+
+def _taken(x: Any, settings: Mapping[str, Any], spec: DataSpec) -> Found:
+    """Take the splits of data in memory as they came."""
+    if isinstance(x, Dataset):
+        return Found({"test": x.test}, x.factor_names, x.class_names, x.columns)
+    if spec.sequence:
+        return Found({"test": Split(data.as_stored(spec, settings, x))})
+    if spec.table:
+        splits, how = frames(x), (settings["label"], settings["context"], spec.class_names)
+        split = like_table(spec.table, splits.get("test", splits["train"]), IN_MEMORY, *how)
+        return Found({"test": split}, class_names=spec.class_names)
+    return _with_or_without_labels(lambda label: found_in(x, {**settings, "label": label}, IN_MEMORY), settings)
+
+
+def _with_or_without_labels(read: Callable[[str], Found], settings: Mapping[str, Any]) -> Found:
+    """Call `read(label)` with `data.label`, and without where the data lacks it: new data may have no labels."""
+    try:
+        return read(settings["label"])
+    except UserError:
+        if not settings["label"]:
+            raise
+        return read("")
 
 
 def _judged(splits: Mapping[str, Split]) -> Split:

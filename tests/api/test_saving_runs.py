@@ -51,8 +51,11 @@ def test_it_is_judged_on_the_data_and_the_checkpoint_that_are_asked_for(tmp_path
     assert jaxvae.load(saved, data=images).evaluate()["checkpoint"]["which"] == "best"
     assert other["data"]["examples"]["test"] == 30
     assert other["test"]["loss"] != own["test"]["loss"]
-    with pytest.raises(UserError, match=r"evaluate.data is given data, of type ndarray; .* give its path"):
-        last.evaluate(data=images)
+    in_memory = last.evaluate(data={"x_train": images[30:], "x_test": images[:30]})
+    assert in_memory["test"] == other["test"] == last.evaluate(data=images[:30])["test"]
+    assert in_memory["data"]["name"] == "arrays"
+    with pytest.raises(UserError, match=r"The data to evaluate cannot be used: .* shape \(9, 3, 4, 1\); the run"):
+        last.evaluate(data=images[:9, 1:])
     with pytest.raises(UserError, match=r"evaluate that of jaxvae.load\(folder, checkpoint=...\)"):
         last.evaluate(checkpoint="best")
 

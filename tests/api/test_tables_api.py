@@ -113,6 +113,13 @@ def test_other_rows_are_judged_by_the_columns_of_the_run(run, tmp_path):
     found = pd.read_csv(folder / "reconstructions.csv")
     assert found["label"].tolist() == FRAME["label"][:7].tolist()
     np.testing.assert_allclose(found["weight"], FRAME["weight"][:7], rtol=1e-5)
+    of_file = run.evaluate(data=tmp_path / "other.csv")
+    for rows in (FRAME[:7], {"x_train": FRAME[7:], "x_test": FRAME[:7]}):
+        assert run.evaluate(data=rows)["test"] == of_file["test"]
+    with pytest.raises(UserError, match=r"The data to evaluate cannot be used: .*lacks 1 of the 5 columns.*town"):
+        run.evaluate(data=FRAME.drop(columns="town"))
+    with pytest.raises(UserError, match=r"The data to evaluate cannot be used: .*is a ndarray: give a data frame"):
+        run.evaluate(data=np.zeros((3, 5)))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from jaxvae import data
+from jaxvae import UserError, data
 from jaxvae.data.split import Split
 
 X = np.random.default_rng(0).normal(size=(30, 2)).round(3)
@@ -86,3 +86,30 @@ def test_annotated_rows_and_files_have_names(tmp_path):
 def test_names_are_no_part_of_the_data():
     x = np.float32(X)
     assert data.checksum(Split(x)) == data.checksum(Split(x, names=np.array(IDS)))
+
+
+@pytest.mark.parametrize("kind", ["images", "table"])
+def test_the_index_of_a_data_frame_in_a_dictionary_names_its_rows(kind):
+    settings = {**SETTINGS, "kind": kind, "pixel_range": (0.0, 1.0) if kind == "images" else ()}
+    frame = FRAME.set_axis(IDS)
+    splits = {"x_train": frame[:20], "x_test": frame[20:]}
+    assert named(data.as_dataset(splits, settings)) == expected(IDS)
+    made = data.as_dataset(splits, settings)
+    assert made.test.names.tolist() == IDS[20:]
+    assert set(made.train.names) | set(made.validation.names) == set(IDS[:20])
+    if kind == "images":
+        assert named(data.as_dataset({"x": frame}, settings)) == expected(IDS)
+        assert named(data.as_dataset({"train": frame[:20], "test": frame[20:]}, settings)) == expected(IDS)
+
+
+def test_arrays_have_row_names_of_their_own_and_labels_beside_any_name_of_the_data():
+    arrays = {"images": X, "row_names": np.array(IDS)}
+    made = data.as_dataset(arrays, SETTINGS)
+    assert named(made) == expected(IDS)
+    assert not made.notes  # nothing was left unused
+    frame = FRAME.assign(y=np.arange(30) % 3).set_axis(IDS)
+    made = data.as_dataset({"X": frame}, SETTINGS)
+    assert named(made) == expected(IDS)
+    assert made.train.label is not None
+    with pytest.raises(UserError, match=r"row_names are .* 30 strings"):
+        data.as_dataset({"x": X, "row_names": np.array(IDS[:5])}, SETTINGS)
