@@ -34,8 +34,9 @@ PARTS: dict[str, dict[str, Callable]] = {
         posteriors.wrapped_normal,
     ),
     "prior": _named(
-        priors.standard_normal, priors.conditional_normal, priors.mixture_of_gaussians, priors.vamp, priors.flow,
-        priors.uniform_sphere, priors.wrapped_normal, priors.uniform_categorical, priors.autoregressive_codes,
+        priors.standard_normal, priors.conditional_normal, priors.mixture_of_gaussians, priors.nested_mixture,
+        priors.vamp, priors.flow, priors.uniform_sphere, priors.wrapped_normal, priors.uniform_categorical,
+        priors.autoregressive_codes,
     ),
     "likelihood": _named(
         likelihoods.bernoulli, likelihoods.continuous_bernoulli, likelihoods.gaussian, likelihoods.laplace,

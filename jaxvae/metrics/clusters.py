@@ -3,16 +3,12 @@
 Both are integers; their values and their order do not matter.
 """
 
-import warnings
-
 import numpy as np
 
-from jaxvae.common.errors import UserError
 from jaxvae.common.optional import require
 from jaxvae.common.threads import one_thread
+from jaxvae.distributions.em import fit_diagonal_mixture
 from jaxvae.metrics.arrays import check_labels, check_rows
-
-STARTS = 5  # of expectation maximisation; the one of highest likelihood is taken
 
 
 def agreement(clusters: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -57,9 +53,6 @@ def gaussian_mixture(codes: np.ndarray, num: int, seed: int) -> np.ndarray:
       UserError: codes that are not finite, or fewer different ones than `num`.
     """
     codes = check_rows("codes", codes)
-    if (different := len(np.unique(codes, axis=0))) < num:
-        raise UserError(f"{num} clusters need as many different codes, and there are {different}. Give more rows.")
-    mixture = require("sklearn.mixture").GaussianMixture(num, covariance_type="diag", n_init=STARTS, random_state=seed)
-    with one_thread(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", require("sklearn.exceptions").ConvergenceWarning)  # need not be the best
-        return mixture.fit_predict(codes)
+    mixture = fit_diagonal_mixture(codes, num, seed)
+    with one_thread():
+        return mixture.predict(codes)

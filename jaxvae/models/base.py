@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Distribution, Key, Params, Tree
@@ -47,6 +48,7 @@ class Model(NamedTuple):
       metrics: `pass -> {name: [B] or []}`, metrics of the posterior.
       sweep: a custom forward pass, with the arguments of `forward`; None for encode, draw, decode.
       training: encoder and decoder in training mode; None where it equals evaluation mode.
+      fit_prior: see `Prior.fit`; None where the prior cannot be fitted to codes.
       loops: whether XLA on CPU trains the networks efficiently inside `lax.scan`.
     """
 
@@ -64,6 +66,7 @@ class Model(NamedTuple):
     metrics: Callable[["Pass"], dict[str, Array]] = lambda out: {}
     sweep: Callable[..., "Pass"] | None = None
     training: Training | None = None
+    fit_prior: Callable[[np.ndarray, int], Params] | None = None
     loops: bool = True
 
     @property

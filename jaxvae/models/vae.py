@@ -68,7 +68,7 @@ def make_model(
         raise UserError("Values of sequences cannot be missing: take data without missing values, or another network.")
     with_context = prior.takes_context and not (prior.learns_inputs and "encoder" not in context_to)
     input_shape, output_shape = likelihood.input_shape(data_shape, mask_input), likelihood.output_shape(data_shape)
-    sizes = posterior.num_outputs, posterior.latent_shape, output_shape
+    sizes = posterior.num_outputs, _decoded_shape(prior, posterior), output_shape
     coders = tuple(
         each._replace(context_dim=context_dim * (each.name in context_to))
         for each in make_coders(network, input_shape, *sizes)
@@ -115,6 +115,7 @@ def make_model(
         if likelihood.takes_context:
             require_context(context_dim, context)
         context = decoder.context(context, context_dim)
+        z = z[..., : -prior.noise_dim] if prior.noise_dim else z
         batch = z.shape[: z.ndim - len(posterior.latent_shape)]
         if network.is_sequential:
             own = decoder.variables(params), params.get("likelihood", {})
@@ -167,8 +168,15 @@ def make_model(
         penalty=None if penalty is None else lambda out: penalty(out.posterior),
         metrics=lambda out: posterior.metrics(out.posterior),
         training=Training(run_encoder, run_decoder),
+        fit_prior=prior.fit,
         loops=network.loops,
     )
+
+
+def _decoded_shape(prior: Prior, posterior: Posterior) -> tuple[int, ...]:
+    """Return the shape of the part of z that the decoder gets."""
+    *leading, last = posterior.latent_shape
+    return *leading, last - prior.noise_dim
 
 
 def latent_of(posterior: Posterior) -> Latent:

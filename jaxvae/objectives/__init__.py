@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from jaxvae.objectives.autoencoders import contractive, corrupt, denoising, rae, reconstruction
 from jaxvae.objectives.base import Classes, Loss, Objective, StepContext, Transform, bound_metrics, of_model
+from jaxvae.objectives.clusters import gmvae, vade
 from jaxvae.objectives.disentangling import beta_tcvae, dip_vae
 from jaxvae.objectives.elbo import elbo, kl_estimator
 from jaxvae.objectives.importance import ciwae, iwae, miwae, piwae
@@ -16,13 +17,13 @@ OBJECTIVES: dict[str, Callable[..., Objective]] = {
     builder.__name__: builder
     for builder in (
         elbo, iwae, miwae, ciwae, piwae, beta_tcvae, dip_vae, info_vae, wae_mmd, swae, reconstruction, denoising,
-        contractive, rae, m2,
+        contractive, rae, m2, vade, gmvae,
     )
 }  # fmt: skip
 
 __all__ = [
     "KL_WEIGHTS", "OBJECTIVES", "Classes", "KLWeight", "Loss", "Objective", "StepContext", "Transform", "beta_tcvae",
-    "bound_metrics", "ciwae", "contractive", "corrupt", "denoising", "dip_vae", "elbo", "info_vae", "iwae",
+    "bound_metrics", "ciwae", "contractive", "corrupt", "denoising", "dip_vae", "elbo", "gmvae", "info_vae", "iwae",
     "kl_estimator", "m2", "miwae", "of_model", "piwae", "rae", "reconstruction", "spectral_normalisation", "swae",
-    "wae_mmd",
+    "vade", "wae_mmd",
 ]  # fmt: skip

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+
 from jaxvae.common.types import Distribution, Key, Params, no_params
 from jaxvae.distributions.spaces import EUCLIDEAN, Space
 
@@ -20,6 +22,8 @@ class Prior(NamedTuple):
       takes_context: whether this is p(z|context), built by `build(params, encode, context=context)`, with batch shape
         `[...]` for a context `[..., C]`.
       learns_inputs: whether it learns pseudo-inputs by gradients through the encoder.
+      noise_dim: how many of the last dimensions of z only the prior uses; the decoder does not get them.
+      fit: `(codes [N, latent_dim], seed) -> params`, initial parameters from codes; None where they cannot be fitted.
     """
 
     build: Callable[..., Distribution]
@@ -27,3 +31,5 @@ class Prior(NamedTuple):
     space: Space = EUCLIDEAN
     takes_context: bool = False
     learns_inputs: bool = False
+    noise_dim: int = 0
+    fit: Callable[[np.ndarray, int], Params] | None = None

@@ -11,6 +11,8 @@ import numpyro.distributions as dist
 
 from jaxvae.common.columns import Column
 from jaxvae.common.errors import UserError
+from jaxvae.distributions import NestedMixture
+from jaxvae.distributions.em import fit_diagonal_mixture
 from jaxvae.networks import MLP, Pure, check_widths
 from jaxvae.networks.mlp import ACTIVATIONS
 from jaxvae.priors.base import ANY, Prior
@@ -52,7 +54,7 @@ def conditional_normal(latent_dim: int, context_size: int, hidden: Sequence[int]
 
 
 def mixture_of_gaussians(latent_dim: int, components: int = 10, spread: float = 1.0, context_size: int = 0) -> Prior:
-    """Learned mixture of diagonal Gaussians, with initial means from N(0, spread^2).
+    """Learned mixture of diagonal Gaussians, with initial means from N(0, spread^2), or fitted to codes.
 
     In a conditional model, with `context_size` above 0, a network adds to the means, log-variances and logits what the
     context changes.
@@ -61,8 +63,7 @@ def mixture_of_gaussians(latent_dim: int, components: int = 10, spread: float = 
       UserError: fewer than 1 component, or a spread that is not above 0.
     """
     _check_components("mixture_of_gaussians", components)
-    if not spread > 0:  # equal components would stay equal
-        raise UserError(f"The prior 'mixture_of_gaussians' got spread={spread}; it must be above 0.")
+    _check_spread("mixture_of_gaussians", spread)
 
     sizes = (components, 2 * latent_dim + 1)
     net = Pure(MLP((context_size,), HIDDEN, sizes, ACTIVATIONS["relu"])) if context_size else None
@@ -82,7 +83,53 @@ def mixture_of_gaussians(latent_dim: int, components: int = 10, spread: float = 
         parts = dist.Normal(mean, jnp.exp(0.5 * logvar)).to_event(1)
         return dist.MixtureSameFamily(dist.Categorical(logits=logits), parts)
 
-    return Prior(build, init, takes_context=net is not None)
+    def fit(codes, seed):
+        found = fit_diagonal_mixture(codes, components, seed)
+        of = {"mean": found.means_, "logvar": np.log(found.covariances_), "logits": np.log(found.weights_)}
+        return {name: np.asarray(array, np.float32) for name, array in of.items()}
+
+    return Prior(build, init, takes_context=net is not None, fit=fit if net is None else None)
+
+
+def nested_mixture(
+    latent_dim: int, noise_dim: int = 10, components: int = 10, hidden: Sequence[int] = (100,), spread: float = 1.0
+) -> Prior:
+    """Mixture whose components depend on a further latent w by a network: the prior of the GMVAE (arXiv:1611.02648).
+
+    Of the latent `[z | w]` the last `noise_dim` dimensions are w ~ N(0, I), which the decoder does not get, and
+    z given w is a uniform mixture of diagonal Gaussians with mu_c(w) and sigma_c(w) (equations 1 to 4).
+
+    Args:
+      latent_dim: the length of z and w together.
+      noise_dim: the length of w.
+      components: the number C of components.
+      hidden: widths of the network from w to the moments of all components, with tanh.
+      spread: standard deviation of the initial means.
+
+    Raises:
+      UserError: nothing left for z, fewer than 1 component, or a spread that is not above 0.
+    """
+    if not 0 < noise_dim < latent_dim:
+        raise UserError(
+            f"The prior 'nested_mixture' got noise_dim={noise_dim}, of a latent [z | w] with model.latent_dim="
+            f"{latent_dim}: take 1 to {latent_dim - 1} for w, or a larger model.latent_dim, the sum of both."
+        )
+    _check_components("nested_mixture", components)
+    _check_spread("nested_mixture", spread)
+    check_widths(hidden=hidden)
+    size = latent_dim - noise_dim
+    net = Pure(MLP((noise_dim,), tuple(hidden), (components, 2, size), ACTIVATIONS["tanh"]))
+
+    def init(key):
+        mean_key, net_key = jax.random.split(key)
+        mean = spread * jax.random.normal(mean_key, (components, size))
+        return {"mean": mean, "network": net.init(net_key, jnp.zeros(noise_dim))}
+
+    def build(params, encode):
+        del encode
+        return NestedMixture(net, params, noise_dim)
+
+    return Prior(build, init, noise_dim=noise_dim)
 
 
 def vamp(
@@ -125,3 +172,8 @@ def vamp(
 def _check_components(name: str, components: int) -> None:
     if components < 1:
         raise UserError(f"The prior '{name}' got components={components}; it needs at least 1.")
+
+
+def _check_spread(name: str, spread: float) -> None:
+    if not spread > 0:  # equal components would stay equal
+        raise UserError(f"The prior '{name}' got spread={spread}; it must be above 0.")

@@ -78,6 +78,7 @@ SMALL = {
     "inverse_autoregressive_flow": {"hidden": (4,), "context_dim": 3},
     "hamiltonian": {"num_steps": 2},
     "mixture_of_gaussians": {"components": 3},
+    "nested_mixture": {"noise_dim": 1, "components": 3, "hidden": (4,)},
     "vamp": {"components": 3},
     "flow": {"num_flows": 2, "hidden": (4,)},
     "autoregressive_codes": {"hidden": (4,), "embed_dim": 2},
@@ -87,6 +88,7 @@ SMALL = {
     "miwae": {"num_bounds": 2, "num_samples": 2},
     "piwae": {"num_bounds": 2, "num_samples": 2},
 }
+OF_CLUSTERS = {"vade", "gmvae"}
 WITHOUT_CONFIG = {"autoregressive_codes"}
 # What goes with a posterior where nothing else is said.
 PRIOR_OF = {
@@ -117,8 +119,9 @@ def config_of(**parts):
     posterior = posterior or {"uniform_sphere": "von_mises_fisher", "wrapped_normal": "wrapped_normal",
                               "uniform_categorical": "finite_scalar", "autoregressive_codes": "finite_scalar",
                               }.get(parts.get("prior", ""), "diagonal_gaussian")  # fmt: skip
-    prior = parts.get("prior", PRIOR_OF.get(posterior, "standard_normal"))
     objective = parts.get("objective", "reconstruction" if posterior == "delta" else "elbo")
+    usual = "mixture_of_gaussians" if objective in OF_CLUSTERS else "standard_normal"
+    prior = parts.get("prior", PRIOR_OF.get(posterior, usual))
     likelihood = parts.get("likelihood", "bernoulli")
     config["model"] = {"latent_dim": 3, "posterior": named(posterior), "prior": named(prior),
                        "likelihood": named(likelihood)}  # fmt: skip
@@ -315,12 +318,12 @@ def ids(pair):
     return "-".join(pair.values())
 
 
-EUCLIDEAN = ("standard_normal", "conditional_normal", "mixture_of_gaussians", "vamp", "flow")
+EUCLIDEAN = ("standard_normal", "conditional_normal", "mixture_of_gaussians", "nested_mixture", "vamp", "flow")
 CODES = ("uniform_categorical", "autoregressive_codes")
 FITTING = {
     "delta": ("standard_normal",),  # nothing would train another
     # It has no density to mix for a VampPrior.
-    "hamiltonian": ("standard_normal", "conditional_normal", "mixture_of_gaussians", "flow"),
+    "hamiltonian": ("standard_normal", "conditional_normal", "mixture_of_gaussians", "nested_mixture", "flow"),
     "gumbel_softmax": ("uniform_categorical",),  # no gradient would pass through the other
     "vector_quantized": CODES,
     "finite_scalar": CODES,

@@ -24,6 +24,7 @@ POINT = partial(small, lambda: likelihoods.squared_error("tanh"), posteriors.del
 LEARNED_NOISE = partial(small, lambda: likelihoods.gaussian(learn="shared"))
 FULL = partial(small, posterior=posteriors.full_covariance)
 MIXTURE = partial(small, prior=lambda dim: priors.mixture_of_gaussians(dim, 3))
+NESTED = partial(small, prior=lambda dim: priors.nested_mixture(dim, 1, 3, (4,)))
 VAMP = partial(small, prior=lambda _: priors.vamp((6,), (0.0, 1.0), 3))
 BALL = partial(small, posterior=posteriors.wrapped_normal, prior=priors.wrapped_normal)
 SPHERE = partial(small, posterior=posteriors.von_mises_fisher, prior=priors.uniform_sphere, dim=3)
@@ -66,6 +67,9 @@ PLAIN = {  # objective, model, options
     "dip_vae I": ("dip_vae", small, {"kind": 1, "lambda_off_diagonal": 3.0}),
     "dip_vae II": ("dip_vae", small, {}),
     "dip_vae II, full covariance": ("dip_vae", FULL, MC),
+    "vade": ("vade", MIXTURE, {"num_samples": 2}),
+    "gmvae": ("gmvae", NESTED, {"num_samples": 2}),
+    "gmvae below its least information": ("gmvae", MIXTURE, {"minimum_information": 1.0}),
     "info_vae": ("info_vae", small, {"alpha": 0.3, "lambda_": 5.0}),
     "wae_mmd": ("wae_mmd", POINT, {}),
     "wae_mmd, rbf": ("wae_mmd", small, {"kernel": "rbf"}),
@@ -82,7 +86,8 @@ PLAIN = {  # objective, model, options
 SLOW = ("beta_tcvae, weighted", "dip_vae II, full covariance", "wae_mmd, rbf", "contractive, gaussian",
         "elbo, radial and coupling prior", "info_vae, mixture", "elbo, vamp", "elbo, vq without ema",
         "elbo, sphere", "elbo, planar and flow prior", "iwae, stl", "miwae", "info_vae", "elbo, ball",
-        "elbo, mixture", "elbo above its capacity", "dip_vae I", "elbo, full covariance", "rae")  # fmt: skip
+        "gmvae below its least information", "elbo, mixture", "elbo above its capacity", "dip_vae I",
+        "elbo, full covariance", "rae")  # fmt: skip
 
 
 def cases(of):

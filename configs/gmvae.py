@@ -1,0 +1,17 @@
+"""GMVAE: clusters of z given a further latent w, by a network (Dilokthanakul et al. 2016, arXiv:1611.02648).
+
+python launch.py --config=configs/gmvae.py        # 8x8 digits, bundled
+python launch.py --config=configs/gmvae.py:mnist
+"""
+
+from jaxvae.experiment import defaults
+
+
+def get_config(dataset=""):
+    config = defaults.get_config("gmvae", dataset)
+    config.model.latent_dim = 20  # 10 of z and 10 of w
+    config.model.prior = {"name": "nested_mixture", "noise_dim": 10, "components": 10, "hidden": (100,)}
+    config.network = {"name": "mlp", "hidden": (400, 400), "activation": "relu"}
+    config.objective = {"name": "gmvae", "minimum_information": 0.0}
+    config.evaluate.metrics = "collapse,clustering"
+    return config

@@ -1,0 +1,91 @@
+"""Objectives for clusters: the component c of a mixture prior is a latent of its own, summed over exactly."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxvae import losses
+from jaxvae.common.errors import UserError
+from jaxvae.common.types import Array
+from jaxvae.distributions.components import component_kls, component_log_probs, component_logits
+from jaxvae.losses import MixtureKL
+from jaxvae.models.base import Model, Pass
+from jaxvae.models.clusters import needs_clusters
+from jaxvae.objectives.base import Objective, bound_metrics, of_model
+from jaxvae.objectives.elbo import check_samples, check_weights, needs_density
+from jaxvae.objectives.kl_weight import UNWEIGHTED, KLWeight
+
+
+def vade(model: Model, kl: KLWeight = UNWEIGHTED, num_samples: int = 1) -> Objective:
+    """Negative ELBO with the clusters of a mixture prior as latents: VaDE (Jiang et al. 2017, arXiv:1611.05148).
+
+    With q(c|x) the mean of p(c|z) over samples of z (equation 16), the KL is
+    sum_c q(c|x) KL(q(z|x) || p(z|c)) + KL(q(c|x) || p(c)), in closed form (equations 12 and 13). Their initialisation
+    by an autoencoder and a mixture fitted to its codes is the setting `train.pretrain_epochs`.
+
+    Args:
+      model: its prior is a mixture; the KL of its posterior to a component has a closed form.
+      kl: weight of the KL, of the groups of variables z and c; the metric "elbo" keeps weight 1.
+      num_samples: samples of z per example.
+
+    Raises:
+      UserError: the prior is not a mixture, no closed form is known, the posterior is a point, or no samples.
+    """
+    return _of_components("vade", model, kl, num_samples, averages=True)
+
+
+def gmvae(model: Model, kl: KLWeight = UNWEIGHTED, num_samples: int = 1, minimum_information: float = 0.0) -> Objective:
+    """Negative ELBO of the Gaussian-mixture VAE (Dilokthanakul et al. 2016, arXiv:1611.02648, equation 5).
+
+    q(c|z, w) = p(c|z, w) at each sample of z and w, by Bayes' rule, and the KL is the mean over the samples of
+    KL(q(w|x) || p(w)) + sum_c q(c|z, w) KL(q(z|x) || p(z|w, c)) + KL(q(c|z, w) || p(c)). It is made for the prior
+    'nested_mixture', and takes any mixture.
+
+    Args:
+      model: as in `vade`.
+      kl: as in `vade`.
+      num_samples: samples of z and w per example.
+      minimum_information: nats, the least value of the last term in the loss (section 3.3): below it, the term has no
+        gradient, so that examples need not lie between all clusters.
+
+    Raises:
+      UserError: as `vade`; `minimum_information` is below 0.
+    """
+    check_weights("gmvae", minimum_information=minimum_information)
+    return _of_components("gmvae", model, kl, num_samples, minimum_information=minimum_information)
+
+
+def _of_components(
+    name: str, model: Model, kl: KLWeight, num_samples: int, averages: bool = False, minimum_information: float = 0.0
+) -> Objective:
+    needs_density(model, name)
+    check_samples(name, num_samples=num_samples)
+    needs_clusters(model, f"The objective '{name}'")
+
+    def terms(params, batch, key, ctx):
+        out = model.forward(params, key, batch, num_samples, is_training=ctx.is_training)
+        both = _kl(name, out, averages)
+        metrics = bound_metrics(model, out.log_likelihood, both.components + both.classes)
+        groups = jnp.stack([both.components, jnp.maximum(both.classes, minimum_information)])
+        loss = metrics["reconstruction"] + kl.term(groups, ctx.step)
+        return out, {"loss": loss, **metrics, "kl_classes": both.classes}
+
+    return of_model(model, terms, kl.whole_batch)
+
+
+def _kl(name: str, out: Pass, averages: bool) -> MixtureKL:
+    """Return both terms of the KL, `[B]` nats, with q(c|x) of each sample, or averaged over the samples first."""
+    log_q = jax.nn.log_softmax(component_log_probs(out.prior, out.z))
+    if averages:
+        log_q = jax.nn.logsumexp(log_q, axis=0, keepdims=True) - jnp.log(len(log_q))
+    try:
+        kls = component_kls(out.posterior, out.prior, out.z)
+    except UserError as error:
+        raise UserError(
+            f"The objective '{name}' needs the KL of q(z|x) to each component in closed form: take the posterior "
+            "'diagonal_gaussian' with the prior 'mixture_of_gaussians', or the objective 'elbo' with "
+            "objective.kl_estimate=monte_carlo."
+        ) from error
+    kls, log_q = jnp.broadcast_arrays(kls, log_q)
+    prior: Array = component_logits(out.prior)
+    by_sample = jax.vmap(losses.mixture_kl, in_axes=(0, 0, None))(kls, log_q, prior)
+    return MixtureKL(*(jnp.mean(term, axis=0) for term in by_sample))
