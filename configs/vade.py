@@ -11,7 +11,9 @@ def get_config(dataset=""):
     config = defaults.get_config("vade", dataset)
     config.model.latent_dim = 10
     config.model.prior = {"name": "mixture_of_gaussians", "components": 10}
-    config.network = {"name": "mlp", "hidden": (500, 500, 2000), "activation": "relu"}
+    hidden = (200, 200) if dataset in ("", "digits") else (500, 500, 2000)
+    config.network = {"name": "mlp", "hidden": hidden, "activation": "relu"}
     config.objective = {"name": "vade"}
+    config.train.pretrain_epochs = 100 if dataset in ("", "digits") else 50
     config.evaluate.metrics = "collapse,clustering"
     return config

@@ -71,7 +71,7 @@ def fit(
     try:
         run, timing = train_run(experiment, storage, started, progress=progress)
     except Stopped as stopped:
-        if memory is None:
+        if memory is None or memory.last is None:
             raise
         print(f"{str(stopped).partition(';')[0]}; the run is at that step.", file=sys.stderr)
         run, timing = trained(experiment, storage, "last"), {}

@@ -103,6 +103,8 @@ SETTINGS: dict[str, Setting | Part] = {
     "optimizer.groups": Setting({}, "settings of one group of parameters: optimizer.groups.GROUP.learning_rate=1e-4"),
     "train.num_epochs": Setting(20, "passes over the training set", AT_LEAST_1),
     "train.start_from": Setting("", "warm start: folder of a run whose parameters training starts from"),
+    "train.pretrain_epochs": Setting(0, "above 0: first so many epochs as an autoencoder, to whose codes the prior is "
+                                        "fitted", NOT_NEGATIVE),
     "train.freeze": Setting((), "parameters that keep their initial values: a group, or model.encoder,model.prior"),
     "train.select": Setting("loss", "validation metric that the best checkpoint minimises; -elbo: maximises elbo"),
     "train.patience": Setting(0, "above 0: stop after so many validations without a better train.select", NOT_NEGATIVE),

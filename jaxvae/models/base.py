@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Distribution, Key, Params, Tree
@@ -66,7 +65,7 @@ class Model(NamedTuple):
     metrics: Callable[["Pass"], dict[str, Array]] = lambda out: {}
     sweep: Callable[..., "Pass"] | None = None
     training: Training | None = None
-    fit_prior: Callable[[np.ndarray, int], Params] | None = None
+    fit_prior: Callable[..., Params] | None = None
     loops: bool = True
 
     @property
@@ -208,11 +207,9 @@ def with_state(params: Params, state: Tree) -> Params:
 
 
 def reparameterize(key: Key, posterior: Distribution, num_samples: int | None = None) -> Array:
-    """Draw z ~ posterior as a differentiable function of the posterior's parameters and `key`.
+    """Draw z ~ posterior as a differentiable function of its parameters and `key` (arXiv:1312.6114, section 2.4).
 
-    Returns:
-      `[*batch, *latent_shape]`, or `[num_samples, *batch, *latent_shape]` where `num_samples` is given
-      (arXiv:1312.6114, section 2.4).
+    It is `[*batch, *latent_shape]`, or `[num_samples, *batch, *latent_shape]` where `num_samples` is given.
     """
     z: Any = posterior.rsample(key, () if num_samples is None else (num_samples,))
     return z

@@ -7,7 +7,7 @@ from jaxvae import losses
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Array, Key
 from jaxvae.distributions.structure import observed_log_prob
-from jaxvae.models.base import Model, centre, encode_batch
+from jaxvae.models.base import Model, centre, decoded, encode_batch, encoded
 from jaxvae.objectives.base import UNCHANGED, Objective, of_model
 from jaxvae.objectives.elbo import check_weights
 from jaxvae.objectives.spectral import spectral_normalisation
@@ -16,11 +16,23 @@ NOISES = ("gaussian", "masking", "salt_and_pepper")
 PENALTIES = ("l2", "gradient", "spectral")
 
 
-def reconstruction(model: Model) -> Objective:
-    """Autoencoder loss -log p(x|z). With a stochastic posterior z is drawn once per example."""
+def reconstruction(model: Model, at_centre: bool = False) -> Objective:
+    """Autoencoder loss -log p(x|z). With a stochastic posterior z is drawn once per example.
+
+    Args:
+      model: any model.
+      at_centre: z is the centre of q(z|x) instead, so that the loss has no noise, and does not train its spread.
+    """
 
     def terms(params, batch, key, ctx):
-        out = model.forward(params, key, batch, is_training=ctx.is_training)
+        if at_centre:
+            noise = key if ctx.is_training else None
+            posterior, state = encoded(model, params, batch, noise)
+            z = centre(posterior)[None]
+            out = decoded(model, params, batch, posterior, (z, jnp.zeros(z.shape[:2])), noise)
+            out = out._replace(state={**state, **out.state})
+        else:
+            out = model.forward(params, key, batch, is_training=ctx.is_training)
         return out, {"loss": -out.log_likelihood[0], "reconstruction": -out.log_likelihood[0]}
 
     return of_model(model, terms)

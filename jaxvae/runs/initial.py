@@ -1,7 +1,7 @@
 """Create the initial training state: from the newest checkpoint, a warm start, or random initialisation."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,15 @@ from jaxvae.train.state import TrainState, init_state, join_state, split_state, 
 
 
 def start(
-    experiment: Experiment, optimizer: optax.GradientTransformation, checkpoints: Any, workdir: Path | None
+    experiment: Experiment,
+    optimizer: optax.GradientTransformation,
+    checkpoints: Any,
+    workdir: Path | None,
+    first_stage: Callable[[], dict[str, Tree]] | None = None,
 ) -> tuple[TrainState, int, dict[str, Any]]:
     """Load the newest checkpoint, or else initialise the state; return `(state, step, info of the checkpoint)`.
+
+    Without a checkpoint the run starts from the weights that `first_stage` returns, where there is one.
 
     Raises:
       UserError: the run was trained on other data so far; or see `other_weights`.
@@ -43,7 +49,9 @@ def start(
         step, weights, rest, info = found
         return join_state(weights, rest), step, info
     given = {}
-    if experiment.config["train"]["start_from"]:
+    if first_stage is not None:
+        given = first_stage()
+    elif experiment.config["train"]["start_from"]:
         given, step, note = other_weights(experiment)
         agreed = sharding.agree(step)
         if agreed != step:  # the other run is still training, so the best checkpoint differs between hosts

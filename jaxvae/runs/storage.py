@@ -45,6 +45,10 @@ class Storage(Protocol):
         """Reserve the place for the run of a config, while the context lasts."""
         ...
 
+    def part(self, name: str) -> "Storage":
+        """Return the place of a stage of the run."""
+        ...
+
     def checkpoints(self) -> Any:
         """Open the checkpoints: an object with the methods of `Checkpoints`."""
         ...
@@ -80,6 +84,10 @@ class Disk:
                 going_on.record(self._folder, config)
             yield
 
+    def part(self, name: str) -> "Disk":
+        """Return the place of a stage, a folder of its own in that of the run."""
+        return Disk(self._folder / name)
+
     def checkpoints(self) -> Checkpoints:
         return Checkpoints(self._folder / "checkpoints")
 
@@ -114,6 +122,11 @@ class Memory:
     def claimed(self, config: Mapping[str, Any]) -> contextlib.AbstractContextManager:
         del config
         return contextlib.nullcontext()
+
+    def part(self, name: str) -> "Memory":
+        """Return another place in memory: of a stage nothing is kept."""
+        del name
+        return Memory()
 
     def checkpoints(self) -> "Memory":
         return self

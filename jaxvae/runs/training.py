@@ -9,11 +9,11 @@ import numpy as np
 
 from jaxvae import data
 from jaxvae.common.errors import NonFiniteLoss, UserError
-from jaxvae.common.types import Params
+from jaxvae.common.types import Params, Tree
 from jaxvae.experiment import build
 from jaxvae.experiment.objects import with_objects
 from jaxvae.experiment.setup import Experiment
-from jaxvae.runs import going_on
+from jaxvae.runs import going_on, pretraining
 from jaxvae.runs.initial import other_weights, start
 from jaxvae.runs.recorder import Recorder, make_validation
 from jaxvae.runs.restore import restored
@@ -38,6 +38,8 @@ def train_run(
 ) -> tuple[TrainedRun, Timing]:
     """Train to the last epoch, from the newest checkpoint in `storage` if there is one.
 
+    With `train.pretrain_epochs` a new run trains its first stage before, see `pretraining`.
+
     Args:
       experiment: the checked experiment.
       storage: where the run is kept.
@@ -55,8 +57,9 @@ def train_run(
       Stopped: SIGTERM or SIGINT; the state was saved.
     """
     config, settings, workdir = experiment.config, experiment.config["train"], storage.workdir
+    stage = pretraining.stage_of(experiment)
     if settings["start_from"] and not (workdir is not None and (workdir / "config.json").exists()):
-        other_weights(experiment)  # refused before anything is written
+        other_weights(stage or experiment)  # refused before anything is written
     feed = _make_feed(experiment)
     for note in experiment.dataset.notes if jax.process_index() == 0 else ():
         print(note, file=sys.stderr)
@@ -71,10 +74,16 @@ def train_run(
         )
     validate = make_validation(experiment)
     going_on.check(experiment, optimizer, workdir)
+
+    def first_stage() -> dict[str, Tree]:
+        assert stage is not None
+        autoencoder, _ = train_run(stage, storage.part(pretraining.NAME), started, progress=progress)
+        return pretraining.weights_after(autoencoder, experiment)
+
     with storage.claimed(config):
         sharding.wait_for_all("claimed")
         checkpoints = storage.checkpoints()
-        state, step, before = start(experiment, optimizer, checkpoints, workdir)
+        state, step, before = start(experiment, optimizer, checkpoints, workdir, first_stage if stage else None)
         if jax.process_index() == 0 and (sentence := going_on.finished(step, experiment)):
             print(sentence, file=sys.stderr)
         trainer = make_trainer(

@@ -15,6 +15,7 @@ ONE = KL_WEIGHTS["constant"]()
 CTX = StepContext(0, 100)
 # These need labels: see test_semi_supervised.py.
 OF_LABELS = {name for name, each in OBJECTIVES.items() if "labels" in inspect.signature(each).parameters}
+OF_CLUSTERS = {"vade", "gmvae"}  # these need a mixture: see test_cluster_objectives.py
 WITHOUT_KL = {"wae_mmd", "swae", "reconstruction", "denoising", "contractive", "rae"}
 
 
@@ -42,6 +43,13 @@ def decoded(params, z):
 
 def mixture_model():
     return small(prior=lambda dim: priors.mixture_of_gaussians(dim, 3))
+
+
+def model_for(name):
+    """A small model that fits the objective."""
+    if name in OF_CLUSTERS:
+        return mixture_model()
+    return small(posterior=posteriors.delta) if name == "rae" else small()
 
 
 def gumbel_model(straight_through=False, prior=lambda dim: priors.uniform_categorical(dim, 3)):

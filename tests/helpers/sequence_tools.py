@@ -44,6 +44,7 @@ def small(
     posterior=None,
     latent=2,
     write=None,
+    prior=priors.standard_normal,
     **options,
 ):
     """Five words of a vocabulary of six, or five frames of three pitches; two latent dimensions."""
@@ -53,7 +54,7 @@ def small(
     part = (posterior or posteriors.diagonal_gaussian)(latent)
     made = NETWORKS[network](shape, levels, **options)
     rest = {"data_shape": shape, "write": write, "context_dim": context_dim}
-    return make_model(part, priors.standard_normal(latent), likelihood, made, **rest)
+    return make_model(part, prior(latent), likelihood, made, **rest)
 
 
 def batch(kind="text", lengths=(5, 1, 3, 4), seed=0):

@@ -49,6 +49,22 @@ def test_reconstruction_of_a_gaussian_is_the_elbo_without_its_kl(random_like):
     np.testing.assert_allclose(alone.metrics["loss"], within.metrics["reconstruction"], rtol=1e-6)
 
 
+def test_reconstruction_at_the_centre_has_no_noise_and_does_not_train_the_spread(random_like):
+    model = tools.small()
+    params = {"model": random_like(model.init, jax.random.key(0))}
+    objective = tools.make("reconstruction", model, at_centre=True)
+    out, other = (tools.evaluate(objective, params, seed=seed) for seed in (1, 2))
+    decode = jax.jit(lambda params: model.decode(params, model.encode(params, tools.X).mean).log_prob(tools.X))
+    np.testing.assert_allclose(out.metrics["loss"], -decode(params["model"]), rtol=1e-6)
+    np.testing.assert_array_equal(other.losses["model"], out.losses["model"])
+    loss = lambda params: jnp.sum(  # noqa: E731
+        objective.loss(params, {}, {"x": tools.X}, jax.random.key(1), tools.CTX).losses["model"]
+    )
+    slope = jax.jit(jax.grad(loss))(params)["model"]["encoder"]["Dense_1"]["kernel"]
+    assert np.all(slope[:, :2] != 0)
+    np.testing.assert_array_equal(slope[:, 2:], 0)
+
+
 def test_gaussian_noise_has_its_moments(assert_mean):
     x = jnp.linspace(0, 1, SIZE)
     noise = np.asarray(corrupt(jax.random.key(0), x, "gaussian", 0.3) - x, np.float64)

@@ -75,7 +75,7 @@ LINEAR_ONLY = {"iwae", "miwae", "ciwae", "piwae", "beta_tcvae"}
 @pytest.mark.parametrize("objective", sorted(OBJECTIVES.keys() - tools.WITHOUT_KL - tools.OF_LABELS))
 @pytest.mark.parametrize("name", MADE)
 def test_every_objective_with_a_kl_takes_every_weight_or_says_why_not(objective, name):
-    model, kl = tools.small(), MADE[name]
+    model, kl = tools.model_for(objective), MADE[name]
     if objective in LINEAR_ONLY and not kl.is_linear:
         with pytest.raises(UserError, match="take the kl weight 'constant', 'linear' or 'cyclic'"):
             tools.make(objective, model, kl)

@@ -131,8 +131,7 @@ def test_every_objective_is_a_builder_with_plain_options(name):
         if key not in ("model", "kl", "pixel_range"):  # what the framework gives
             assert option.annotation in (bool, int, float, str), key
             assert isinstance(option.default, option.annotation), key
-    model = small(posterior=posteriors.delta) if name == "rae" else small()
-    out = tools.trace(tools.make(name, model))
+    out = tools.trace(tools.make(name, tools.model_for(name)))
     assert out.losses["model"].shape == out.metrics["loss"].shape == (len(X),)
     assert "reconstruction" in out.metrics
     assert all(value.shape in ((), (len(X),)) for value in out.metrics.values())

@@ -5,12 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from objective_tools import OF_LABELS, make
+from objective_tools import OF_CLUSTERS, OF_LABELS, make
 from sequence_tools import JUDGING, NOISY, ONE, SPECS, TRAINING, batch, config, small
 from sequence_tools import sentences as all_sentences
 from slow_cases import fast
 
-from jaxvae import objectives, posteriors
+from jaxvae import objectives, posteriors, priors
 from jaxvae.experiment import build
 from jaxvae.metrics.likelihood import importance_nll
 from jaxvae.train.state import init_state
@@ -59,7 +59,9 @@ def test_every_objective_trains_with_the_decoders_noise(name):
     """By how often a traced loss draws; nothing is compiled."""
 
     def draws(rates, ctx):
-        objective = make(name, small("music", posterior=posteriors.delta if name in POINTS else None, **rates))
+        prior = priors.mixture_of_gaussians if name in OF_CLUSTERS else priors.standard_normal
+        model = small("music", posterior=posteriors.delta if name in POINTS else None, prior=prior, **rates)
+        objective = make(name, model)
 
         def loss(params, extra, key):
             return objective.loss(params, extra, {"x": batch("music")}, key, ctx)

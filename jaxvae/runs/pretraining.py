@@ -1,0 +1,83 @@
+"""First stage of a run, `train.pretrain_epochs`: an autoencoder, to whose codes the prior is fitted."""
+
+from typing import Any
+
+import jax
+
+from jaxvae.common.errors import UserError
+from jaxvae.common.types import Tree
+from jaxvae.experiment.defaults import SETTINGS
+from jaxvae.experiment.parts import PARTS, part
+from jaxvae.experiment.setup import Experiment, built
+from jaxvae.runs.trained_run import TrainedRun
+
+NAME = "pretrain"  # of its folder in that of the run
+MOST_CODES = 100_000  # random training examples for the fit of the prior; more change little and cost much
+REPLACED = ("model.prior", "objective", "kl")  # parts of the stage that are not those of the run
+
+
+def stage_of(experiment: Experiment) -> Experiment | None:
+    """Return the first stage of a run: the same model and data as an autoencoder; None where it has no such stage.
+
+    Its prior is not used. It decodes the centre of q(z|x) (Jiang et al. 2017, arXiv:1611.05148, section 4.3).
+
+    Raises:
+      UserError: the prior of the run cannot be fitted to codes.
+    """
+    config = experiment.config
+    epochs = config["train"]["pretrain_epochs"]
+    if not epochs:
+        return None
+    if experiment.model.fit_prior is None:
+        able = ", ".join(name for name in PARTS["prior"] if _is_fitted(name))
+        raise UserError(
+            f"train.pretrain_epochs is {epochs}, but the prior '{config['model']['prior']['name']}' cannot be fitted "
+            f"to the codes of an autoencoder{' at each context' if config['context']['prior'] else ''}. Priors that "
+            f"can, without a context: {able}. Take one of them, or train.pretrain_epochs=0."
+        )
+    changed: dict[str, Any] = {
+        **config,
+        "name": f"{config['name']}-{NAME}",
+        "model": {**config["model"], "prior": {"name": "standard_normal"}},
+        "objective": {"name": "reconstruction", "at_centre": True},
+        "kl": dict(SETTINGS["kl"].default),
+        "optimizer": {**config["optimizer"], "groups": {}},
+        "train": {
+            **config["train"], "num_epochs": epochs, "pretrain_epochs": 0,
+            "select": "loss", "patience": 0, "freeze": (),
+        },
+        "evaluate": {**config["evaluate"], "checkpoint": "best"},
+    }  # fmt: skip
+    objects = {
+        path: each for path, each in experiment.objects.items()
+        if path not in REPLACED and not path.startswith("optimizer.groups")
+    }  # fmt: skip
+    total_steps = experiment.total_steps // config["train"]["num_epochs"] * epochs
+    model, objective = built(changed, experiment.spec, objects, total_steps)
+    return experiment._replace(
+        config=changed, model=model, objective=objective, total_steps=total_steps, objects=objects
+    )  # fmt: skip
+
+
+def weights_after(stage: TrainedRun, experiment: Experiment) -> dict[str, Tree]:
+    """Return the weights with which a run starts after its stage, `{"params": {group: {part: tree}}, "extra": ...}`.
+
+    They are those of the autoencoder, and a prior fitted to its codes of the training data.
+
+    Raises:
+      UserError: the codes collapsed.
+    """
+    assert experiment.model.fit_prior is not None  # `stage_of` has checked it
+    codes = stage.codes("train")[stage.some("train", MOST_CODES)]
+    seed = int(jax.random.randint(stage.key("prior"), (), 0, 2**31 - 1))
+    prior = experiment.model.fit_prior(codes, seed)
+    weights = stage.restored.weights
+    return {**weights, "params": {"model": {**weights["params"]["model"], "prior": prior}}}
+
+
+def _is_fitted(name: str) -> bool:
+    given = {"latent_dim": 2, "num_codes": 2, "data_shape": (1,), "pixel_range": (0.0, 1.0)}
+    try:
+        return part("prior", {"name": name}, given)().fit is not None
+    except (UserError, TypeError):  # it needs a context
+        return False

@@ -1,0 +1,126 @@
+"""`train.pretrain_epochs`: a run that starts from an autoencoder of its own and a prior fitted to the codes."""
+
+import contextlib
+import shutil
+import time
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from sklearn.mixture import GaussianMixture
+
+import launch
+from jaxvae.data import load_data
+from jaxvae.experiment.plain import flatten, load_config
+from jaxvae.models import centre
+from jaxvae.runs.checkpoint_reader import Reader
+from jaxvae.runs.restore import restore_run
+
+SMALL = (
+    "--config.train.num_epochs=2", "--config.train.pretrain_epochs=4", "--config.train.eval_every_epochs=2",
+    "--config.network.hidden=(30,)", "--config.model.latent_dim=3", "--config.evaluate.report=False",
+    "--config.figures.draw=False", "--config.evaluate.metrics=", "--config.evaluate.nll_samples=2",
+)  # fmt: skip
+
+
+def trains(workdir, *more):
+    argv = ["launch.py", "--config=configs/vade.py", f"--workdir={workdir}", *SMALL, *more]
+    return launch.main(argv, time.time())
+
+
+def weights(workdir, which):
+    with contextlib.closing(Reader(workdir / "checkpoints")) as reader:
+        return flatten(reader.weights(which)[1])
+
+
+def steps(workdir):
+    return sorted(int(path.name) for path in (workdir / "checkpoints").iterdir())
+
+
+def same(found, expected):
+    assert found.keys() == expected.keys()
+    return all(np.array_equal(found[key], value) for key, value in expected.items())
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("runs") / "vade"
+    assert trains(workdir) == 0
+    return workdir
+
+
+@pytest.fixture
+def copy(trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def test_the_run_starts_from_the_autoencoder_and_a_mixture_of_its_codes(trained):
+    stage, start = restore_run(trained / "pretrain"), weights(trained, "0")
+    of_stage = weights(trained / "pretrain", "best")
+    assert same({key: value for key, value in start.items() if ".prior." not in key}, of_stage)
+    config = load_config(trained / "pretrain")
+    assert config["objective"] == {"name": "reconstruction", "at_centre": True}
+    assert config["train"]["num_epochs"] == 4
+    x = load_data(load_config(trained)["data"]).train.x / np.float32(16)
+    codes = np.asarray(centre(jax.jit(stage.model.encode)(stage.params, x)))
+    run = restore_run(trained, "0")
+    prior: Any = run.model.prior(run.params)
+    # As likely as another fit of this kind, and far likelier than one Gaussian.
+    fitted, one = (
+        GaussianMixture(num, covariance_type="diag", n_init=5, random_state=0).fit(codes).score(codes)
+        for num in (10, 1)
+    )  # fmt: skip
+    assert np.mean(prior.log_prob(codes)) == pytest.approx(fitted, abs=0.1 * (fitted - one))
+    assert not same(weights(trained, "last"), start)
+
+
+@pytest.mark.parametrize("left", ["stage alone", pytest.param("a part of the stage", marks=pytest.mark.slow)])
+def test_a_run_that_was_killed_ends_with_the_same_bits(trained, copy, left):
+    """Its folder is as a kill leaves it: before the first checkpoint of the run, or in the stage."""
+    shutil.rmtree(copy / "checkpoints")
+    if left == "a part of the stage":
+        for step in steps(copy / "pretrain")[1:]:
+            shutil.rmtree(copy / "pretrain" / "checkpoints" / str(step))
+    (copy / "results.json").unlink()
+    assert trains(copy) == 0
+    assert steps(copy) == steps(trained)
+    for which in ("0", "last"):
+        assert same(weights(copy, which), weights(trained, which))
+    assert same(weights(copy / "pretrain", "last"), weights(trained / "pretrain", "last"))
+
+
+@pytest.mark.slow
+def test_a_run_that_goes_on_does_not_need_the_stage(trained, copy):
+    shutil.rmtree(copy / "pretrain")
+    assert trains(copy, "--config.train.num_epochs=4") == 0
+    assert not (copy / "pretrain").exists()
+    assert steps(copy)[-1] == 2 * steps(trained)[-1]
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (
+            ("--config.objective=elbo", "--config.model.prior=standard_normal"),
+            "the prior 'standard_normal' cannot be fitted to the codes of an autoencoder. Priors that can, without a "
+            "context: mixture_of_gaussians.",
+        ),
+        (
+            ("--config.data.context=label", "--config.context.prior=True"),
+            "'mixture_of_gaussians' cannot be fitted to the codes of an autoencoder at each context",
+        ),
+        (("--config.train.start_from=/nowhere",), "'/nowhere' holds no run"),
+        (("--config.train.pretrain_epochs=-1",), "train.pretrain_epochs is -1"),
+    ],
+)
+def test_what_is_refused_before_training(workdir, refused, more, told):
+    assert told in refused("--config=configs/vade.py", *SMALL, *more)
+    assert not workdir.exists()
+
+
+def test_the_number_of_epochs_of_the_stage_cannot_change(copy, refused):
+    assert "train.pretrain_epochs: 4 there, 5 now" in refused(
+        "--config=configs/vade.py", *SMALL, "--config.train.pretrain_epochs=5", f"--workdir={copy}"
+    )
