@@ -18,26 +18,38 @@ from jaxvae.experiment.parts import PARTS, part
 from jaxvae.models.base import Model, context_args, example_batch
 from jaxvae.models.classifier import make_classifier
 from jaxvae.models.facts import Labels
+from jaxvae.models.two_stage import two_stage
 from jaxvae.models.vae import fits
 from jaxvae.networks import Network
 from jaxvae.networks.precision import computed
 from jaxvae.objectives import Objective, StepContext
 from jaxvae.objectives.base import check_groups, check_shapes, needs_fixed_prior
+from jaxvae.objectives.stages import of_codes
 from jaxvae.posteriors import Posterior
 from jaxvae.priors import Prior
 
 __all__ = ["PARTS", "DataSpec", "model", "objective", "optimizer", "part"]
 
 
+CODES = (-5.0, 5.0)  # range of the codes of a first stage, for parts that ask for one
 COMPUTING = {"dtype": "compute_dtype", "remat": "remat"}  # arguments of `computed` and their settings
 
 
 def model(config: Mapping[str, Any], data: DataSpec) -> Model:
-    """Build the model of a config, with sizes from the data.
+    """Build the model of a config, with sizes from the data; a second stage on its first, see `experiment.stages`.
 
     Raises:
       UserError: the parts do not fit each other or the data.
     """
+    if not config.get("stage"):
+        return _model(config, data)
+    alone = {name: section for name, section in config.items() if name != "context"}
+    first = _model({**alone, **config["stage"]}, data._replace(context=(), context_dim=0))
+    codes = DataSpec(first.latent_shape, is_float=True, dtype="float32", value_range=CODES)
+    return two_stage(first, _model(config, codes._replace(context=data.context, context_dim=data.context_dim)))
+
+
+def _model(config: Mapping[str, Any], data: DataSpec) -> Model:
     specs, latent_dim = config["model"], config["model"]["latent_dim"]
     check_ranges({"model": specs})
     if isinstance(specs.get("name"), Model):
@@ -133,9 +145,11 @@ def objective(config: Mapping[str, Any], model: Model, data: DataSpec, total_ste
         shape than `[B]` or `[]`, or the metric of `train.select` does not exist.
     """
     kl = part("kl", config["kl"], {"total_steps": total_steps})()
-    given = {"model": model, "kl": kl, "pixel_range": data.pixel_range(config)}
+    trained = model.stages[-1] if model.stages else model
+    given = {"model": trained, "kl": kl, "pixel_range": data.pixel_range(config)}
     builder = part("objective", config["objective"], given)
-    made = builder(**_classifying(config, builder, model, data))
+    made = builder(**_classifying(config, builder, trained, data))
+    made = of_codes(made, model.stages[0]) if model.stages else made
     if "kl" not in getattr(builder, "keywords", given):  # a built objective has its own weight
         _check_without_kl(config, model)
 
@@ -173,8 +187,8 @@ def _classifying(config: Mapping[str, Any], builder: Any, model: Model, data: Da
     share = config["train"].get("labelled_share", 0.0) or data.labelled
     labels = Labels(data.labels, data.label_position, data.labelled, share)
     spec = config.get("classifier") or config["network"]
-    network = _network(spec, config, {"data_shape": data.shape, "levels": data.levels}, data)
-    made = make_classifier(network, model.likelihood, data.shape, labels.num, data.has_missing)
+    network = _network(spec, config, {"data_shape": model.data_shape, "levels": data.levels}, data)
+    made = make_classifier(network, model.likelihood, model.data_shape, labels.num, model.mask_input)
     return {"labels": labels} | ({"classifier": made} if "classifier" in takes else {})
 
 

@@ -27,6 +27,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Changes:
     """Compare two configs, migrated to the current settings; a setting newer than `before` is not a change."""
     old, new = flatten(completed(before)), flatten(completed(now))
     keys = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+    keys = [key for key in keys if not key.startswith("stage.")]  # they follow from stage_of
     return {key: (old.get(key), new.get(key)) for key in keys if key in old or not _is_default(key, new[key])}
 
 

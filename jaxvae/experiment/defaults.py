@@ -89,6 +89,8 @@ SETTINGS: dict[str, Setting | Part] = {
     "context.decoder": Setting(True, "whether the decoder takes it"),
     "context.prior": Setting(False, "whether a mixture, Vamp or flow prior does; conditional_normal always does"),
     "network": Part({"name": "mlp", "hidden": (400,), "activation": "relu"}, "encoder and decoder"),
+    "stage_of": Setting("", "folder of a run, the first stage, whose codes are the data of this one"),
+    "stage": Part({}, "the sections model and network of the first stage, filled in from stage_of"),
     "objective": Part({"name": "elbo", "num_samples": 1}, "loss to minimise"),
     "classifier": Part({}, "network of the classifier of an objective with labels, name and options; else the model's"),
     "kl": Part({"name": "constant", "beta": 1.0}, "weight of the KL in the objective"),

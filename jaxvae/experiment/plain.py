@@ -7,15 +7,14 @@ from typing import Any
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.files import read_json
-from jaxvae.experiment.defaults import get_config
+from jaxvae.experiment.defaults import KEYS, get_config
 
 # Settings and sections that a run of an earlier version may lack.
 ADDED = (
     "data.kind", "data.sequence", "data.options", "data.scaling", "data.label", "data.missing", "data.missing_seed",
-    "data.labels", "data.labels_seed", "train.labelled_share", "classifier", "data.context", "data.columns",
-    "data.stream", "data.workers", "model.name", "train.compute_dtype",
-    "train.accumulate", "train.remat", "train.start_from", "train.pretrain_epochs", "train.freeze", "train.select",
-    "train.patience",
+    "data.labels", "data.labels_seed", "train.labelled_share", "classifier", "stage", "stage_of", "data.context",
+    "data.columns", "data.stream", "data.workers", "model.name", "train.compute_dtype", "train.accumulate",
+    "train.remat", "train.start_from", "train.pretrain_epochs", "train.freeze", "train.select", "train.patience",
     "optimizer.ema_decay", "optimizer.skip_norm", "optimizer.every", "optimizer.groups", "context",
     "evaluate", "sample", "encode", "tool", "figures",
 )  # fmt: skip
@@ -26,7 +25,9 @@ def completed(config: Mapping[str, Any]) -> dict[str, Any]:
     config, default = dict(config), _with_lists(get_config("").to_dict())
     for path in ADDED:
         section, _, key = path.partition(".")
-        if not key:
+        if not isinstance(default[section], dict):
+            config.setdefault(section, default[section])
+        elif not key:
             config[section] = {**default[section], **config.get(section, {})}
         elif section in config:
             config[section] = {key: default[section][key], **config[section]}
@@ -45,7 +46,7 @@ def load_config(workdir: str | os.PathLike) -> dict[str, Any]:
         if not isinstance(config, dict) or not all(isinstance(config.get(key), dict) for key in ("data", "model")):
             raise ValueError("it is not a config")
         for name in sorted({path.partition(".")[0] for path in ADDED} & config.keys()):
-            if not isinstance(config[name], dict):
+            if not isinstance(config[name], dict) and name not in KEYS:
                 raise ValueError(f"its {name} is not a section of settings")
         return completed(config)
     except (OSError, ValueError) as error:

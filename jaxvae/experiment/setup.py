@@ -18,6 +18,7 @@ from jaxvae.experiment.checks import check_ranges
 from jaxvae.experiment.defaults import SETTINGS
 from jaxvae.experiment.objects import with_objects
 from jaxvae.experiment.own import is_own as is_own_name
+from jaxvae.experiment.stages import with_stage
 from jaxvae.models.base import Model
 from jaxvae.objectives import Objective
 
@@ -59,6 +60,7 @@ def setup(
       UserError: a setting that cannot work.
     """
     check_ranges(config)
+    config = with_stage(config)
     data.make_preprocess(1.0, "none", config["data"]["pixel_range"])  # fails before data is read
     dataset = sources.load(config["data"]) if dataset is None else dataset
     config, dataset = _batches_of(config, without_pixels(dataset, config["data"]))

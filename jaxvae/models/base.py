@@ -19,7 +19,7 @@ class Training(NamedTuple):
     """Encoder and decoder in training mode, with regularising noise such as dropout.
 
     Attributes:
-      encode: `(params, key, x, context=None, mask=None) -> (q(z|x), state)`; `state` is the next state of the network,
+      encode: `(params, key, x, context=None, mask=None) -> (q(z|x), state)`; `state`, that of the network after it, is
         `{"encoder": collections}`, or `{}`.
       decode: `(params, key, z, context=None) -> (p(x|z), state)`, with `{"decoder": collections}` or `{}`.
     """
@@ -37,18 +37,18 @@ class Model(NamedTuple):
         `mask` of x's shape is False, the value is missing and the encoder gets 0.
       decode: `(params, z, context=None) -> p(x|z)`; z `[..., *latent_shape]`, event shape `data_shape`.
       prior: `(params, context=None) -> p(z)`, event shape `latent_shape`.
-      latent: facts about z.
-      data: facts about x.
+      latent, data: facts about z and about x.
       likelihood: the part p(x|z) and its facts.
       context_dim: C where the model is conditional on a context `[..., C]`, else 0; see `models.context.given`.
       mask_input: whether the encoder gets the mask of observed values beside x; ones where no mask is given.
       state: parameters that gradients do not own.
       penalty: `pass -> [B]`, the posterior's term of the loss (a commitment loss); None without one.
       metrics: `pass -> {name: [B] or []}`, metrics of the posterior.
-      sweep: a custom forward pass, with the arguments of `forward`; None for encode, draw, decode.
+      sweep: a custom forward pass, as `forward`; None for encode, draw, decode.
       training: encoder and decoder in training mode; None where it equals evaluation mode.
       fit_prior: see `Prior.fit`; None where the prior cannot be fitted to codes.
       loops: whether XLA on CPU trains the networks efficiently inside `lax.scan`.
+      stages: of a model of codes, the models of x and of its codes, see `models.two_stage`; else ().
     """
 
     init: Callable[..., Params]
@@ -67,6 +67,7 @@ class Model(NamedTuple):
     training: Training | None = None
     fit_prior: Callable[..., Params] | None = None
     loops: bool = True
+    stages: tuple["Model", ...] = ()
 
     @property
     def data_shape(self) -> tuple[int, ...]:
@@ -91,8 +92,7 @@ class Model(NamedTuple):
         Args:
           params: the model's parameters.
           key: for the draws, and for the networks' noise where `is_training`.
-          batch: "x" `[B, *data_shape]`; "context" `[B, C]` where the model is conditional; "mask" where values are
-            missing.
+          batch: "x" `[B, *data_shape]`; "context" `[B, C]` of a conditional model; "mask" where values are missing.
           num_samples: K.
           is_training: whether networks run in training mode: with dropout, normalised by the batch.
 
@@ -120,7 +120,7 @@ class Pass(NamedTuple):
       likelihood: p(x|z).
       batch: the encoded batch.
       z: `[K, B, *latent_shape]`.
-      log_likelihood: log p(x|z), `[K, B]` nats, summed over the (observed) data dimensions.
+      log_likelihood: log p(x|z), `[K, B]` nats, summed over the observed data.
       log_prior: log p(z), `[K, B]` nats.
       log_posterior: log q(z|x), `[K, B]` nats.
       state: state of the networks after this pass, `{network: collections}`; `{}` in evaluation.
@@ -202,7 +202,7 @@ def require_context(context_dim: int, context: Array | None) -> None:
 
 
 def with_state(params: Params, state: Tree) -> Params:
-    """Merge a model's parameters with the state that gradients do not own (a codebook), by part."""
+    """Merge a model's parameters with the state that gradients do not own, by part."""
     return {part: {**params.get(part, {}), **state.get(part, {})} for part in {**params, **state}}
 
 

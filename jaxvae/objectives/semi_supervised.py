@@ -76,7 +76,7 @@ def m2(
         one_hot = jax.nn.one_hot(index, labels.num)
         log_q = jax.nn.log_softmax(logits)
         of_known = jnp.sum(one_hot.T * bounds, axis=0)
-        error = -jnp.sum(one_hot * log_q, axis=1)
+        error = _cross_entropy(logits, index)
         bound = jnp.where(known, of_known, losses.marginal_elbo(bounds, logits))
         weight = jnp.where(known, *_row_weights(labels)) if ctx.is_training else 1.0
         loss = -weight * bound + jnp.where(known, alpha / labels.batch_share * error, 0.0)
@@ -128,3 +128,61 @@ def _row_weights(labels: Labels) -> tuple[float, float]:
 def _mean(value: Array, weights: Array) -> Array:
     """Average `[C * B]` over the classes with weights `[C, B]`."""
     return jnp.sum(weights * value.reshape(weights.shape), axis=0)
+
+
+def supervised(
+    model: Model,
+    labels: Labels,
+    classifier: Classifier,
+    kl: KLWeight = UNWEIGHTED,
+    self_training: float = 0.0,
+    num_samples: int = 1,
+    kl_estimate: str = "analytic",
+) -> Objective:
+    """Train a classifier on the labels alone, beside a VAE that does not help it: what few labels give by themselves.
+
+    The group "classifier" follows the mean of -log q(y|x) over the examples with a label, the model its ELBO.
+
+    Args:
+      model: any; its ELBO is the loss.
+      labels: the classes, and how many examples have a label.
+      classifier: q(y|x).
+      kl: weight of the KL of z.
+      self_training: above 0: unlabelled examples whose greatest q(y|x) is above it are taken as labelled with that
+        class ("pseudo-labels", Lee 2013, with the threshold of arXiv:2001.07685, equation 4, but no augmentation).
+      num_samples: as in `elbo`.
+      kl_estimate: as in `elbo`.
+
+    Raises:
+      UserError: as `elbo`; or a threshold outside [0, 1).
+    """
+    if not 0 <= self_training < 1:
+        raise UserError(f"objective.self_training is {self_training}; it must be 0 (off) or a probability below 1.")
+    needs_density(model, "supervised")
+    check_samples("supervised", num_samples=num_samples)
+    kl_terms = kl_estimator(model, kl_estimate)
+
+    def terms(params, batch, key, ctx, groups):
+        out = model.forward(params, key, batch, num_samples, is_training=ctx.is_training)
+        kls = kl_terms(out)
+        metrics = bound_metrics(model, out.log_likelihood, jnp.sum(kls, axis=0))
+        index = labels.index(batch.get("label", jnp.full(len(batch["x"]), -1)))
+        noise = jax.random.fold_in(key, 2**31 - 4) if ctx.is_training else None
+        logits = classifier.logits(groups[NAME], batch["x"], batch.get("mask"), noise)
+        share = labels.batch_share if ctx.is_training else 1.0
+        error = jnp.where(index >= 0, _cross_entropy(logits, index), 0.0) / share
+        metrics |= {"classification": error, "accuracy": _correct(logits, index, share)}
+        if self_training and ctx.is_training and labels.batch_share < 1:
+            q = jax.lax.stop_gradient(jax.nn.softmax(logits))
+            is_sure = (index < 0) & (jnp.max(q, axis=1) > self_training)
+            error += jnp.where(is_sure, _cross_entropy(logits, jnp.argmax(q, axis=1)), 0.0) / (1 - labels.batch_share)
+        return out, {"loss": metrics["reconstruction"] + kl.term(kls, ctx.step), **metrics}, {NAME: error}
+
+    return of_model(
+        model, terms, kl.whole_batch, groups={NAME: classifier.init}, classes=classes_of(classifier, labels)
+    )
+
+
+def _cross_entropy(logits: Array, index: Array) -> Array:
+    """Return -log q of the classes `index` `[B]`; 0 for -1."""
+    return -jnp.sum(jax.nn.one_hot(index, logits.shape[1]) * jax.nn.log_softmax(logits), axis=1)

@@ -13,8 +13,11 @@ import optax
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Tree
 from jaxvae.data.columns import describe_columns
+from jaxvae.data.load import checksum
+from jaxvae.data.split import Split
 from jaxvae.experiment.plain import flatten
 from jaxvae.experiment.setup import Experiment
+from jaxvae.models.two_stage import FIRST
 from jaxvae.runs.checkpoint_reader import difference, shapes
 from jaxvae.runs.restore import restore_run, spec_of
 from jaxvae.train import sharding
@@ -48,17 +51,48 @@ def start(
     if found is not None:
         step, weights, rest, info = found
         return join_state(weights, rest), step, info
-    given = {}
+    given: dict[str, Any] = {"extra": {FIRST: stage_weights(experiment)}} if experiment.config["stage_of"] else {}
     if first_stage is not None:
         given = first_stage()
     elif experiment.config["train"]["start_from"]:
-        given, step, note = other_weights(experiment)
+        found, step, note = other_weights(experiment)
         agreed = sharding.agree(step)
         if agreed != step:  # the other run is still training, so the best checkpoint differs between hosts
-            given, _, note = other_weights(experiment, str(agreed))
+            found, _, note = other_weights(experiment, str(agreed))
+        given = {**given, **found, "extra": {**found["extra"], **given.get("extra", {})}}
         if jax.process_index() == 0:
             print(note, file=sys.stderr)
     return jax.jit(init)(jax.random.key(seed), given), 0, {}
+
+
+def stage_weights(experiment: Experiment) -> Tree:
+    """Load the parameters of the first stage `stage_of`, on the host.
+
+    Raises:
+      UserError: the run does not exist, was trained on other data, or its model has another layout.
+    """
+    folder = experiment.config["stage_of"]
+    try:
+        first = restore_run(folder)
+    except UserError as error:
+        raise UserError(f"stage_of cannot be used: {error}") from error
+    there, here = first.info.get("x_checksum"), x_checksum(experiment)
+    if there is not None and there != here:
+        raise UserError(
+            f"stage_of: the run in '{folder}' was trained on other examples (checksum {there:08x}, here {here:08x}), "
+            "though the settings of the data are the same. Give it the data of this run, or this run that data."
+        )
+    mine = jax.eval_shape(experiment.objective.init, jax.random.key(0))[1][FIRST]
+    if differing := difference({FIRST: shapes(mine)}, {FIRST: shapes(first.params)}):
+        raise UserError(
+            f"stage_of: the run in '{folder}' has another layout of parameters: {differing}. Train it again."
+        )
+    return first.params
+
+
+def x_checksum(experiment: Experiment) -> int:
+    """Return the checksum of the training examples alone, without labels and context."""
+    return checksum(Split(experiment.dataset.train.x), experiment.dataset.vocabulary)
 
 
 def other_weights(experiment: Experiment, checkpoint: str = "best") -> tuple[dict[str, Tree], int, str]:

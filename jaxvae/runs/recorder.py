@@ -17,6 +17,7 @@ from jaxvae.common.types import Params, Tree
 from jaxvae.experiment.setup import Experiment
 from jaxvae.runs import stopping
 from jaxvae.runs.attempts import Failure, attempt, write_traces
+from jaxvae.runs.initial import x_checksum
 from jaxvae.runs.storage import Storage
 from jaxvae.train import sharding
 from jaxvae.train.sharding import Parallel
@@ -56,6 +57,7 @@ class Recorder:
         self._of_data = {
             "data": experiment.spec._asdict(),
             "data_checksum": experiment.data_checksum,
+            "x_checksum": x_checksum(experiment),
         }
         self._log = storage.log(first_step) if first_host else None
         self._bar = tqdm(

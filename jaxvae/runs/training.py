@@ -14,7 +14,7 @@ from jaxvae.experiment import build
 from jaxvae.experiment.objects import with_objects
 from jaxvae.experiment.setup import Experiment
 from jaxvae.runs import going_on, pretraining
-from jaxvae.runs.initial import other_weights, start
+from jaxvae.runs.initial import other_weights, stage_weights, start
 from jaxvae.runs.recorder import Recorder, make_validation
 from jaxvae.runs.restore import restored
 from jaxvae.runs.signals import Signals, Stopped
@@ -60,6 +60,8 @@ def train_run(
     stage = pretraining.stage_of(experiment)
     if settings["start_from"] and not (workdir is not None and (workdir / "config.json").exists()):
         other_weights(stage or experiment)  # refused before anything is written
+    if config["stage_of"] and not (workdir is not None and (workdir / "config.json").exists()):
+        stage_weights(experiment)
     feed = _make_feed(experiment)
     for note in experiment.dataset.notes if jax.process_index() == 0 else ():
         print(note, file=sys.stderr)

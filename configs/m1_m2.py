@@ -1,0 +1,26 @@
+"""Few labels, "M1+M2": M2 on the codes of M1, a run of configs/m1.py (Kingma et al. 2014, arXiv:1406.5298).
+
+python launch.py --config=configs/m1.py            # the first stage; with :mnist likewise
+python launch.py --config=configs/m1_m2.py         # 8x8 digits, bundled: 100 labels
+python launch.py --config=configs/m1_m2.py:mnist --config.data.labels=1000 --config.stage_of=runs/m1-mnist
+"""
+
+from jaxvae.experiment import defaults
+
+
+def get_config(dataset=""):
+    config = defaults.get_config("m1_m2", dataset)
+    config.stage_of = f"runs/m1-{config.data.name}"
+    config.data.context = "label"
+    config.data.labels = 100
+    config.model.latent_dim = 50
+    config.model.likelihood = {"name": "gaussian", "learn": "pixel"}
+    config.network = {"name": "mlp", "hidden": (500,), "activation": "relu"}
+    config.objective = {"name": "m2"}
+    config.train.labelled_share = 0.5
+    config.evaluate.checkpoint = "last"  # the best one would need labels of validation examples
+    config.evaluate.metrics = "classification"
+    if config.data.name == "digits":
+        config.model.latent_dim = 10
+        config.network.hidden = (200,)
+    return config

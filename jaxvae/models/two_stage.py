@@ -1,0 +1,81 @@
+"""A model of the codes of another model: p(x|z1) p(z1|z2), whose first stage is trained and fixed."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxvae.common.errors import UserError
+from jaxvae.common.types import Array, Key, Params
+from jaxvae.models.base import Model, centre, encode_batch, with_state
+from jaxvae.models.facts import Batch, State, batch_of
+
+FIRST = "first"  # the part of the parameters that holds those of the first stage
+
+
+def two_stage(first: Model, second: Model) -> Model:
+    """Put a model together from one of data and one of its codes z1 (Kingma et al. 2014, arXiv:1406.5298, "M1+M2").
+
+    Its latent is that of the second: z2 is encoded from the centre of q(z1|x), and decoded by the mean of p(z1|z2).
+    Its parameters are those of the second, and those of the first as `params["first"]`. It is for samples, codes and
+    reconstructions; the second stage is trained on codes, see `objectives.of_codes`. log p(x) has no bound here.
+
+    Args:
+      first: a model of x without context, whose latents are in R^n.
+      second: a model of data `[*first.latent_shape]`; it may have a context.
+
+    Raises:
+      UserError: the first has a context or latents that are not in R^n, or the second is of other data.
+    """
+    if first.context_dim:
+        raise UserError(
+            "The first stage is conditional on a context, so that its codes are no data by themselves: take a run "
+            "without data.context."
+        )
+    if not first.latent.space.is_linear:
+        raise UserError(
+            "The codes of the first stage are not in R^n, as a second stage of codes needs them: take a posterior such "
+            "as 'diagonal_gaussian' there."
+        )
+    if second.data_shape != first.latent_shape:
+        raise UserError(f"The second stage is of data {second.data_shape}, the codes are {first.latent_shape}.")
+
+    def init(key: Key) -> Params:
+        own, other = jax.random.split(key)
+        return {**second.init(own), FIRST: init_first(first, other)}
+
+    def encode(params: Params, x: Array, context: Array | None = None, mask: Array | None = None) -> Any:
+        return second.encode(params, codes(first, params[FIRST], batch_of(x, mask=mask)), context)
+
+    def decode(params: Params, z: Array, context: Array | None = None) -> Any:
+        decoded: Any = second.decode(params, z, context)
+        return first.decode(params[FIRST], decoded.mean)
+
+    return second._replace(
+        init=init,
+        encode=encode,
+        decode=decode,
+        data=first.data,
+        likelihood=first.likelihood._replace(is_density=False),
+        mask_input=first.mask_input,
+        state=State(),
+        penalty=None,
+        metrics=lambda out: {},
+        sweep=None,
+        training=None,
+        fit_prior=None,
+        loops=first.loops and second.loops,
+        stages=(first, second),
+    )
+
+
+def init_first(first: Model, key: Key) -> Params:
+    """Initialise parameters of a first stage with the layout of a trained one: its state merged with them."""
+    params_key, state_key = jax.random.split(key)
+    return with_state(first.init(params_key), first.state.init(state_key))
+
+
+def codes(first: Model, params: Params, batch: Batch, key: Key | None = None) -> Array:
+    """Return codes z1 `[B, *latent_shape]` of a batch: the centres of q(z1|x), or draws with a key."""
+    posterior: Any = encode_batch(first, params, batch)
+    return jax.lax.stop_gradient(jnp.asarray(centre(posterior) if key is None else posterior.sample(key)))

@@ -1,0 +1,127 @@
+"""Runs with few labels: a second stage on the codes of a first one, whole by itself, and what it refuses."""
+
+import json
+import shutil
+import time
+
+import jax
+import numpy as np
+import pytest
+from test_start_from import weights
+
+import launch
+from jaxvae import UserError
+from jaxvae.experiment.plain import load_config
+from jaxvae.experiment.stages import with_stage
+from jaxvae.runs.restore import restore_run
+
+SMALL = (
+    "--config.network.hidden=(30,)", "--config.model.latent_dim=4", "--config.evaluate.report=False",
+    "--config.figures.draw=False", "--config.evaluate.nll_samples=2", "--config.data.labels=200",
+    "--config.optimizer.learning_rate=5e-3",
+    "--config.train.eval_every_epochs=100",
+)  # fmt: skip
+
+
+def trains(config, workdir, *more):
+    args = ["launch.py", f"--config=configs/{config}.py", f"--workdir={workdir}", *SMALL, *more]
+    return launch.main(args, time.time())
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("first") / "m1"
+    assert trains("m1", workdir, "--config.train.num_epochs=20") == 0
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def second(first, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("second") / "m1_m2"
+    assert trains("m1_m2", workdir, f"--config.stage_of={first}", "--config.train.num_epochs=20") == 0
+    return workdir
+
+
+def classification(workdir):
+    return json.loads((workdir / "results.json").read_text())["metrics"]["classification"]
+
+
+def test_both_stages_classify(first, second):
+    for workdir in (first, second):
+        found = classification(workdir)
+        assert found["accuracy"] > 0.3  # of ten classes, with 200 labels
+        assert np.sum(found["confusion"]) == 359
+        assert found["accuracy"] == pytest.approx(np.trace(found["confusion"]) / 359)
+
+
+def test_a_second_stage_holds_the_first_as_it_was(first, second, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.copytree(second, moved)  # another place, where the first stage need not be
+    run = restore_run(moved)
+    there = restore_run(first)
+    mine, theirs = jax.tree.leaves(run.params["first"]), jax.tree.leaves(there.params)
+    assert len(mine) == len(theirs) > 0
+    for one, other in zip(mine, theirs, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert run.model.decode(run.params, np.zeros((2, 4)), np.eye(10)[:2]).mean.shape == (2, 8, 8, 1)
+
+
+@pytest.mark.slow
+def test_a_second_stage_goes_on_to_the_same_bits(first, second, tmp_path):
+    stopped = tmp_path / "stopped"
+    more = f"--config.stage_of={first}", "--config.train.steps_per_call=10"
+    assert trains("m1_m2", stopped, *more, "--config.train.num_epochs=7") == 0
+    assert trains("m1_m2", stopped, *more, "--config.train.num_epochs=20") == 0
+    for one, other in zip(weights(stopped, "last").values(), weights(second, "last").values(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def config_of(first, **changes):
+    config = load_config(first)
+    config["data"] = {**config["data"], **changes.pop("data", {})}
+    return {**config, "stage_of": str(first), "stage": {}, **changes}
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"validation_fraction": 0.3}, r"has data.validation_fraction=0.1, this one 0.3"),
+        ({"binarization": "static"}, r"has data.binarization='none', this one 'static'"),
+    ],
+)
+def test_a_first_stage_of_other_data_is_refused(first, data, words):
+    with pytest.raises(UserError, match=words):
+        with_stage(config_of(first, data=data))
+
+
+def test_a_first_stage_that_is_none_is_refused(first, second, tmp_path, capsys):
+    with pytest.raises(UserError, match="Train the first stage before this one"):
+        with_stage(config_of(first, stage_of=str(tmp_path / "nowhere")))
+    with pytest.raises(UserError, match="a second stage itself"):
+        with_stage({**config_of(first), "stage_of": str(second)})
+    workdir = tmp_path / "run"
+    x = np.random.default_rng(0).integers(0, 255, (60, 8, 8, 1)).astype(np.uint8)
+    for name, seed in (("one", 0), ("two", 1)):
+        np.savez(tmp_path / f"{name}.npz", x=np.roll(x, seed, axis=0), y=np.arange(60) % 2)
+    assert trains("m1", tmp_path / "own", f"--config.data.path={tmp_path / 'one.npz'}", "--config.data.labels=4",
+                  "--config.train.num_epochs=1", "--config.evaluate.metrics=") == 0  # fmt: skip
+    shutil.copy(tmp_path / "two.npz", tmp_path / "one.npz")
+    assert trains("m1_m2", workdir, f"--config.stage_of={tmp_path / 'own'}", "--config.data.labels=4",
+                  f"--config.data.path={tmp_path / 'one.npz'}") == 2  # fmt: skip
+    assert "was trained on other examples" in capsys.readouterr().err
+    assert not workdir.exists()
+
+
+def test_what_few_labels_cannot_be_learned_from(tmp_path, capsys):
+    for more, words in (
+        (("--config.data.context=",), "is conditional on the label: set data.context=label"),
+        (("--config.data.labels=5",), "fewer than one for each of the 10 classes"),
+        (("--config.data.labels=0", "--config.train.labelled_share=0.5"), "all of the training examples have a label"),
+    ):
+        assert trains("m2", tmp_path / "run", *more) == 2
+        assert words in capsys.readouterr().err
+    np.savez(tmp_path / "plain.npz", x=np.random.default_rng(0).random((50, 4, 4)).astype(np.float32))
+    assert trains("classifier", tmp_path / "run", f"--config.data.path={tmp_path / 'plain.npz'}",
+                  "--config.data.labels=0", "--config.evaluate.metrics=") == 2  # fmt: skip
+    assert "The objective 'supervised' learns to classify, but the data has no labels" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
