@@ -23,7 +23,7 @@ OBJECTIVES: dict[str, Callable[..., Objective]] = {
 }  # fmt: skip
 
 __all__ = [
-    "Classes", "KLWeight", "KL_WEIGHTS", "Loss", "OBJECTIVES", "Objective", "StepContext", "Transform",
+    "KL_WEIGHTS", "OBJECTIVES", "Classes", "KLWeight", "Loss", "Objective", "StepContext", "Transform",
     "beta_tcvae", "bound_metrics", "ciwae", "contractive", "corrupt", "denoising", "dip_vae", "elbo", "gmvae",
     "info_vae", "iwae", "kl_estimator", "m2", "miwae", "of_codes", "of_model", "piwae", "rae", "reconstruction",
     "spectral_normalisation", "supervised", "swae", "vade", "wae_mmd",
