@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,10 @@ class Applied:
     def encode(self, x: Any, context: Any, mask: Any) -> np.ndarray:
         """Return the centres of q(z|x), `[N, *latent_shape]`."""
         return self._by_batch(self._encode, x, context, mask)
+
+    def by_batch(self, function: Callable[[dict[str, Any]], np.ndarray], x: Any, mask: Any) -> np.ndarray:
+        """Apply `batch -> [B, ...]` to data in batches, and join the results."""
+        return np.concatenate([function(batch) for batch in self._batches(x, None, mask)])
 
     def reconstruct(self, x: Any, context: Any, mask: Any) -> np.ndarray:
         """Return the means of p(x|z) at the centres of q(z|x), as `viewed`; pixels of the context are as given."""

@@ -27,6 +27,7 @@ from jaxvae.experiment.objects import with_objects
 from jaxvae.experiment.parts import part
 from jaxvae.experiment.setup import Experiment, built, setup
 from jaxvae.models.base import Model
+from jaxvae.runs.classes import classifier_of
 from jaxvae.runs.initial import check_data
 from jaxvae.runs.restore import Restored, restored
 from jaxvae.runs.sampling import draw_samples
@@ -103,6 +104,16 @@ class Run:
         """Reconstruct data from its codes: the means of p(x|z), `[N, *data_shape]`, in the data's own units."""
         return as_frames(self.spec.table, self._applied.reconstruct(x, context, mask))
 
+    def classify(self, x: Any, mask: Any = None) -> tuple[np.ndarray, np.ndarray]:
+        """Classify data `[N, ...]` as it came: return the classes `[C]` and their probabilities `[N, C]`.
+
+        Raises:
+          UserError: the run has learned no classifier, and its data has no labels.
+        """
+        classes, probs = classifier_of(self._trained)
+        names = np.asarray(self.spec.class_names or range(1 + classes.max()))
+        return names[classes], self._applied.by_batch(probs, x, mask)
+
     def decode(self, z: Any, context: Any = None) -> np.ndarray:
         """Decode latents `[N, *latent_shape]`: the means of p(x|z), `[N, *data_shape]`, in the data's own units."""
         return self._shown(self._applied.decode(z, context))
@@ -147,7 +158,7 @@ class Run:
         return self._applied.log_likelihood(x, num_samples, seed, context, mask)
 
     def impute(self, x: Any, num_draws: int = 0, **options: Any) -> Any:
-        """Impute missing values (NaN, or False in `mask=`), by their means or M draws: see `applied.Applied.impute`."""
+        """Impute missing values (NaN, or False in `mask=`) by means or M draws: see `applied.Applied.impute`."""
         return as_frames(self.spec.table, self._applied.impute(x, num_draws, **options))
 
     def _shown(self, x: Any, context: np.ndarray | None = None) -> Any:
@@ -176,8 +187,7 @@ class Run:
         """Draw the loss and its terms by epoch; save the figure with `figure.savefig(path)`."""
         from jaxvae.report import plots
 
-        figure = plots.curves(self.history)
-        if figure is None:
+        if (figure := plots.curves(self.history)) is None:
             raise UserError("There are no curves to draw: the run has no history.")
         return figure
 

@@ -55,11 +55,7 @@ def run_evaluate(config: Mapping[str, Any], workdir: Path, started: float) -> No
     """
     del started
     restored = _restored(config, workdir)
-    experiment = _same_data(setup(config), restored, workdir)
-    if config["evaluate"]["data"]:
-        other = other_data.load_other(config, restored.spec)
-        experiment = other_data.judged_on(experiment, other)
-        workdir = workdir / "other" / other_data.folder_name(other)
+    experiment, workdir = _judged_on(config, restored, workdir)
     check_metrics(experiment, config["evaluate"]["metrics"])
     workdir.mkdir(parents=True, exist_ok=True)
     trained = {**restored.info, **read_results(workdir)}  # no results where training has not finished
@@ -106,10 +102,11 @@ def run_encode(config: Mapping[str, Any], workdir: Path, started: float) -> None
 
 
 def run_tool(config: Mapping[str, Any], workdir: Path, started: float) -> None:
-    """Apply a tool to the latent space of a trained run, see `jaxvae.tools`."""
+    """Apply a tool to a trained run, see `jaxvae.tools`; with `evaluate.data` to other data, in `other/DATA/`."""
     del started
     restored = _restored(config, workdir)
-    outputs.write_tool(TrainedRun(_same_data(setup(config), restored, workdir), restored), workdir)
+    experiment, workdir = _judged_on(config, restored, workdir)
+    outputs.write_tool(TrainedRun(experiment, restored), workdir)
 
 
 MODES = {
@@ -128,6 +125,15 @@ def _sampled(config: Mapping[str, Any], spec: DataSpec) -> np.ndarray | None:
 def _same_data(experiment: Experiment, restored: Restored, workdir: Path) -> Experiment:
     check_data(restored.info, experiment, workdir)
     return experiment
+
+
+def _judged_on(config: Mapping[str, Any], restored: Restored, workdir: Path) -> tuple[Experiment, Path]:
+    """Return the experiment, its test set replaced by `evaluate.data` where given, and the folder of its results."""
+    experiment = _same_data(setup(config), restored, workdir)
+    if not config["evaluate"]["data"]:
+        return experiment, workdir
+    other = other_data.load_other(config, restored.spec)
+    return other_data.judged_on(experiment, other), workdir / "other" / other_data.folder_name(other)
 
 
 def _check_asked(experiment: Experiment) -> None:

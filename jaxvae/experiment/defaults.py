@@ -207,6 +207,8 @@ def shared(key: str) -> str:
 
 
 def is_option(key: str) -> bool:
-    """Return whether a key is an option of a part, which the part itself checks."""
+    """Return whether a key is an option of a part, which the part itself checks; all that a first stage has is one."""
     key = shared(key)
-    return key.rpartition(".")[0] in WITH_OPTIONS and key not in SETTINGS and key not in KEYS
+    return key.startswith("stage.") or (
+        key.rpartition(".")[0] in WITH_OPTIONS and key not in SETTINGS and key not in KEYS
+    )

@@ -52,7 +52,7 @@ def differing(base: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, A
     A new name of a part removes the options of the part before, see `api.settings.spelled`; nothing removes a single
     option. Settings that `config` lacks, since they are newer, keep their values.
     """
-    old, new = flatten(base), flatten(config)
+    old, new = flatten(base), {key: value for key, value in flatten(config).items() if not key.startswith("stage.")}
     parts = {key: key.removesuffix(".name") for key in new if shared(key.removesuffix(".name")) in PARTS}
     switched = {part for key, part in parts.items() if new[key] != old.get(key)}
     old = {key: value for key, value in old.items() if not (is_option(key) and key.rpartition(".")[0] in switched)}

@@ -147,7 +147,7 @@ def write_tool(run: TrainedRun, workdir: Path) -> None:
     if jax.process_index() != 0:
         return
     folder = workdir / "tools"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / short(spec["name"])
     np.savez(path.with_suffix(".npz"), allow_pickle=False, **found.arrays)
     write_json(path.with_suffix(".json"), {"tool": tools.resolved(spec), **found.numbers})

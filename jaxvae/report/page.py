@@ -25,6 +25,7 @@ CAPTIONS = {
     "reconstructions": "Test data, each row above its reconstructions.",
     "latent_scatter": "Posterior means of the test set.",
     "latent_grid": "The decoder's means over the prior's quantiles.",
+    "confusion": "Test examples by class and predicted class; shades are shares of a row.",
     "rate_distortion": "Rate against distortion of the prior and the decoder.",
 }
 

@@ -20,6 +20,7 @@ PANEL = 1.4  # inches high
 SPLITS = {"train": OKABE_ITO[5], "validation": OKABE_ITO[3]}
 SEEN = 4.0  # area of a point whose marker can be seen
 BESIDE, SHORT = 12, 10  # classes and letters of their names that fit beside the plot; more stand below
+CELLS = 20  # most classes of a confusion matrix with numbers
 LONGEST = 40  # letters of the name of a class
 SKIPPED = 0.98  # quantile of the values above which leading values are cut off
 
@@ -165,4 +166,32 @@ def rate_distortion(curve: Mapping[str, Any]) -> "Figure":
             axes.annotate(said, at, (6, 6), textcoords="offset points", fontsize=7, color=INK)
         unit = curve.get("distortion_unit", "nats")
         name_axes(axes, "rate: KL to the prior (nats)", f"distortion ({unit})")
+    return made
+
+
+def confusion(counts: Any, names: Sequence[str]) -> "Figure":
+    """Draw a confusion matrix: counts of examples by class (rows) and predicted class (columns).
+
+    Shades are shares of a row; numbers stand in the cells where there are at most 20 classes.
+
+    Args:
+      counts: `[C, C]`.
+      names: of the C classes.
+    """
+    counts = np.asarray(counts, np.float64)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    ticks, few = np.arange(len(names)), len(names) <= CELLS
+    with style():
+        made = figure(COLUMN, COLUMN)
+        axes = made.add_subplot()
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        if few:
+            for (row, column), count in np.ndenumerate(counts):
+                shade = "white" if shares[row, column] > 0.6 else INK
+                axes.text(column, row, f"{count:.0f}", ha="center", va="center", fontsize=6, color=shade)
+            short = [textwrap.shorten(name, SHORT, placeholder="…") for name in names]
+            axes.set_xticks(ticks, short, rotation=90 if max(map(len, short)) > 2 else 0)
+            axes.set_yticks(ticks, short)
+        axes.grid(visible=False)
+        name_axes(axes, "predicted class", "class")
     return made

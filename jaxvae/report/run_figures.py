@@ -113,6 +113,7 @@ def draw(run: TrainedRun, results: Mapping[str, Any], workdir: Path, failures: l
         **{name: partial(_examples, run, folder / name) for name in EXAMPLES},
         "latent_scatter": lambda: _latent_scatter(run, folder / "latent_scatter", kind),
         "latent_grid": lambda: _latent_grid(run, folder / "latent_grid", kind),
+        "confusion": lambda: _confusion(run, results, folder / "confusion", kind),
         "rate_distortion": lambda: _rate_distortion(results, folder / "rate_distortion", kind),
     }
     made = [attempt(f"figures/{name}", failures, make) or [] for name, make in makers.items()]
@@ -165,6 +166,13 @@ def _latent_grid(run: TrainedRun, path: Path, kind: str) -> list[Path]:
     title = "decoder means over the prior's quantiles of z[0] (right) and z[1] (up)"
     title += "" if context is None else f" at {said(run.experiment.spec.context, context[0])}"
     return save(figures.sheet(picture, title), path, kind, figures.SHEET_DPI)
+
+
+def _confusion(run: TrainedRun, results: Mapping[str, Any], path: Path, kind: str) -> list[Path]:
+    found = results["metrics"].get("classification")
+    if not found:
+        return []
+    return save(plots.confusion(found["confusion"], list(map(run.class_name, found["classes"]))), path, kind)
 
 
 def _rate_distortion(results: Mapping[str, Any], path: Path, kind: str) -> list[Path]:

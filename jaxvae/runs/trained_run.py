@@ -213,10 +213,13 @@ class TrainedRun:
         options = ((name, tuple(value) if isinstance(value, list) else value) for name, value in settings.items())
         return self._cached["draw"](tuple(sorted(options)))
 
-    def _codes(self, split: str) -> np.ndarray:
-        codes = [np.asarray(self._encode(self.params, batch)) for batch in self.batches(split)]
-        codes = np.concatenate(codes)
+    def codes_of(self, batch: Batch) -> np.ndarray:
+        """Return the codes `[B, D]` of a batch, as `codes`."""
+        codes = np.asarray(self._encode(self.params, batch))
         return codes.reshape(len(codes), -1)
+
+    def _codes(self, split: str) -> np.ndarray:
+        return np.concatenate([self.codes_of(batch) for batch in self.batches(split)])
 
     def _generated(self, num: int) -> np.ndarray:
         settings = self.config["sample"]

@@ -7,13 +7,15 @@ from typing import Any
 from jaxvae.experiment.parts import part
 from jaxvae.runs.trained_run import TrainedRun
 from jaxvae.tools.base import Outcome
+from jaxvae.tools.classes import classify
 from jaxvae.tools.imputation import impute
 from jaxvae.tools.repair import denoise, search
 from jaxvae.tools.transfer import transfer
 from jaxvae.tools.walks import analogy, attribute, interpolate, traverse
 
 TOOLS = {
-    tool.__name__: tool for tool in (analogy, attribute, denoise, impute, interpolate, search, transfer, traverse)
+    tool.__name__: tool
+    for tool in (analogy, attribute, classify, denoise, impute, interpolate, search, transfer, traverse)
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from jaxvae.latent.search import class_log_probability
 from jaxvae.latent.search import search as gradient_search
 from jaxvae.runs.trained_run import TrainedRun
 from jaxvae.tools.base import Labels, Outcome, refuse_sequences
-from jaxvae.tools.classify import linear_classifier
+from jaxvae.tools.fitted_classifiers import linear_classifier
 
 
 def denoise(run: TrainedRun, level: float = 0.3, num: int = 16, steps: int = 1) -> Outcome:

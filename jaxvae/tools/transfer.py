@@ -8,7 +8,7 @@ from jaxvae.common.ranges import check, within
 from jaxvae.data.wanted import said, shown_contexts, wanted
 from jaxvae.runs.trained_run import TrainedRun
 from jaxvae.tools.base import Labels, Outcome
-from jaxvae.tools.classify import LARGEST, classifier
+from jaxvae.tools.fitted_classifiers import LARGEST, classifier
 
 CHECKED = 500  # test examples whose transfers are classified
 

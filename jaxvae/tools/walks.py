@@ -15,7 +15,7 @@ from jaxvae.latent.geodesics import contexts_along
 from jaxvae.models.facts import Batch
 from jaxvae.runs.trained_run import TrainedRun, some_rows
 from jaxvae.tools.base import Labels, Outcome, chosen
-from jaxvae.tools.classify import LARGEST, agreement
+from jaxvae.tools.fitted_classifiers import LARGEST, agreement
 
 CODES = 1000  # examples used to order the dimensions
 

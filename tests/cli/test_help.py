@@ -101,7 +101,10 @@ def test_help_of_configs_shows_the_first_line_of_each(helped):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["posteriro"], "no help on the topic 'posteriro'. Did you mean 'posterior'? Known: classifier, compare, configs, context"),
+        (
+            ["posteriro"],
+            "no help on the topic 'posteriro'. Did you mean 'posterior'? Known: classifier, compare, configs",
+        ),
         (["posterior", "hamiltonain"], "the posterior 'hamiltonain'. Did you mean 'hamiltonian'? Known: delta"),
     ],
 )

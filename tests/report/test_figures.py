@@ -153,6 +153,7 @@ FIGURES = {
     "curves": lambda: plots.curves(rows_of([3.0, 2.0, 1.5], [2.5, 2.0, 1.8])),
     "scatter": lambda: scatter(10),
     "many": lambda: scatter(30),
+    "confusion": lambda: plots.confusion([[5, 1], [0, 7]], ["no", "yes"]),
     "rate_distortion": lambda: plots.rate_distortion({"beta": [0.1, 1, 9], "rate": [9, 5, 1], "distortion": [1, 2, 7]}),
 }
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from test_start_from import weights
 
+import jaxvae
 import launch
 from jaxvae import UserError
 from jaxvae.experiment.plain import load_config
@@ -125,3 +126,34 @@ def test_what_few_labels_cannot_be_learned_from(tmp_path, capsys):
                   "--config.data.labels=0", "--config.evaluate.metrics=") == 2  # fmt: skip
     assert "The objective 'supervised' learns to classify, but the data has no labels" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_classes_of_the_test_set_and_of_new_data(first, second, tmp_path, capsys):
+    run = jaxvae.load(second)
+    digits = jaxvae.data.load("digits").test
+    classes, probs = run.classify(digits.x[:40])
+    np.testing.assert_array_equal(classes, np.arange(10))
+    np.testing.assert_allclose(probs.sum(axis=1), 1, rtol=1e-5)
+    for workdir in (first, second):
+        assert launch.main(["launch.py", f"--workdir={workdir}", "--mode=tool", "--config.tool=classify"],
+                           time.time()) == 0  # fmt: skip
+        found = np.load(workdir / "tools" / "classify.npz")
+        accuracy = float(np.mean(found["predicted"] == digits.label))
+        assert accuracy == pytest.approx(classification(workdir)["accuracy"])
+        assert json.loads((workdir / "tools" / "classify.json").read_text())["accuracy"] == pytest.approx(accuracy)
+        lines = (workdir / "tools" / "classify.csv").read_text().splitlines()
+        assert len(lines) == 360
+        assert lines[0].startswith('"label","predicted","p(0)"')
+    np.testing.assert_allclose(found["probs"][:40], probs, rtol=1e-4, atol=1e-6)
+    np.save(tmp_path / "new.npy", digits.x[:40])  # without labels
+    assert launch.main(["launch.py", f"--workdir={second}", "--mode=tool", "--config.tool=classify",
+                        f"--config.evaluate.data={tmp_path / 'new.npy'}"], time.time()) == 0  # fmt: skip
+    (there,) = (second / "other").glob("new-*/tools/classify.npz")
+    np.testing.assert_allclose(np.load(there)["probs"], probs, rtol=1e-4, atol=1e-6)
+
+
+def test_without_labels_there_is_nothing_to_classify_by():
+    x = np.random.default_rng(0).random((40, 6)).astype(np.float32)
+    run = jaxvae.fit("vae", x, train__num_epochs=1, model__latent_dim=2, network__hidden=(4,), progress=False)
+    with pytest.raises(UserError, match="needs training labels of at least two classes"):
+        run.classify(x)
