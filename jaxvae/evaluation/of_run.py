@@ -15,12 +15,13 @@ from jaxvae.common.types import Array, Key, Params
 from jaxvae.data.split import UNLABELLED
 from jaxvae.evaluation.progress import progress
 from jaxvae.experiment.setup import Experiment
-from jaxvae.metrics import annealed, latent_use, rates, representation
+from jaxvae.metrics import annealed, clusters, latent_use, rates, representation
 from jaxvae.metrics import rate_distortion as curves
 from jaxvae.metrics.arrays import check_labels
 from jaxvae.metrics.classification import scores
+from jaxvae.models.clusters import num_clusters
 from jaxvae.models.facts import Batch
-from jaxvae.runs.classes import class_probs
+from jaxvae.runs.classes import class_probs, cluster_probs
 from jaxvae.runs.trained_run import TrainedRun, some_rows
 
 PROBE_FIT = 20_000  # training codes for the fit of a probe; more change little and cost much
@@ -143,9 +144,19 @@ def check_classifier(experiment: Experiment) -> None:
 
 
 def clustering(run: TrainedRun) -> dict[str, float]:
-    """Agreement of k-means clusters of the codes with the classes."""
+    """Agreement of clusters with the classes: those of the run, where its prior is a mixture, and of the codes.
+
+    Clusters of the codes are those of k-means and of a Gaussian mixture, as many as classes.
+    """
     some = run.labelled("test", run.config["evaluate"]["max_examples"])
-    return representation.clustering(run.codes("test")[some], run.labels("test")[some], seed=0)
+    data = run.codes("test")[some], run.labels("test")[some]
+    k_means = representation.clustering(*data, seed=0)
+    baseline = {f"gmm_{name}": value for name, value in clusters.mixture_baseline(*data, seed=0).items()}
+    if not num_clusters(run.experiment.model):
+        return k_means | baseline
+    every = run.labelled("test", len(run.labels("test")))
+    own = clusters.agreement(cluster_probs(run).argmax(axis=1)[every], run.labels("test")[every])
+    return own | {f"k_means_{name}": value for name, value in k_means.items()} | baseline
 
 
 def _labelled(run: TrainedRun) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

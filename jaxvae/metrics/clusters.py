@@ -44,6 +44,11 @@ def agreement(clusters: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     }
 
 
+def mixture_baseline(codes: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, float]:
+    """Return the `agreement` of `gaussian_mixture` on codes `[N, D]`, with as many clusters as classes."""
+    return agreement(gaussian_mixture(codes, len(np.unique(labels)), seed), labels)
+
+
 def gaussian_mixture(codes: np.ndarray, num: int, seed: int) -> np.ndarray:
     """Clusters `[N]` of a mixture of `num` diagonal Gaussians, by expectation maximisation on codes `[N, D]`.
 

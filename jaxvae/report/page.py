@@ -23,6 +23,7 @@ CAPTIONS = {
     "curves": "Loss and its parts by epoch.",
     "samples": "Samples: decoded latents drawn from the prior.",
     "reconstructions": "Test data, each row above its reconstructions.",
+    "clusters": "Samples by cluster: each row from one component of the prior.",
     "latent_scatter": "Posterior means of the test set.",
     "latent_grid": "The decoder's means over the prior's quantiles.",
     "confusion": "Test examples by class and predicted class; shades are shares of a row.",

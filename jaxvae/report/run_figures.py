@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxvae import train
@@ -13,11 +14,13 @@ from jaxvae.common.files import remove_if_empty
 from jaxvae.common.types import Array, Key, Params
 from jaxvae.data.spec import viewed
 from jaxvae.data.wanted import said, shown_contexts, with_pixels
+from jaxvae.distributions.components import component_draws, component_logits
 from jaxvae.experiment.setup import Experiment
 from jaxvae.latent.arithmetic import latent_grid
 from jaxvae.models.base import Model
+from jaxvae.models.clusters import num_clusters
 from jaxvae.models.facts import Batch
-from jaxvae.models.sampling import reconstruct, sample
+from jaxvae.models.sampling import decoded_sample, reconstruct, sample
 from jaxvae.report import figures, plots, views
 from jaxvae.report.figures import NO_LABELS
 from jaxvae.report.style import save
@@ -41,7 +44,11 @@ def _reconstruct(
     return x, reconstruct(model, params, x, context=batch.get("context"), mask=batch.get("mask"))
 
 
-TITLES = {"samples": "samples from the prior", "reconstructions": "test data, each row above its reconstructions"}
+TITLES = {
+    "samples": "samples from the prior",
+    "reconstructions": "test data, each row above its reconstructions",
+    "clusters": "samples by cluster, a component of the prior with its weight",
+}
 
 
 def samples(experiment: Experiment, params: Params) -> np.ndarray:
@@ -111,6 +118,7 @@ def draw(run: TrainedRun, results: Mapping[str, Any], workdir: Path, failures: l
     makers: dict[str, Callable[[], list[Path]]] = {
         "curves": lambda: _curves(workdir, folder / "curves", kind),
         **{name: partial(_examples, run, folder / name) for name in EXAMPLES},
+        "clusters": lambda: _clusters(run, folder / "clusters"),
         "latent_scatter": lambda: _latent_scatter(run, folder / "latent_scatter", kind),
         "latent_grid": lambda: _latent_grid(run, folder / "latent_grid", kind),
         "confusion": lambda: _confusion(run, results, folder / "confusion", kind),
@@ -145,6 +153,27 @@ def _examples(run: TrainedRun, path: Path) -> list[Path]:
     rows = EXAMPLES[path.name](run.experiment, run.params)
     labels = _labels(run.experiment, path.name)
     return views.save(path, run.config, run.experiment.spec, rows, TITLES[path.name], labels=labels)
+
+
+def _clusters(run: TrainedRun, path: Path) -> list[Path]:
+    """Draw samples of each cluster: z of a row is drawn from one component of a mixture prior, the most probable ones.
+
+    Of a conditional model they are at the context of the first test example.
+    """
+    if not num_clusters(run.experiment.model):
+        return []
+    model, context = run.given(), run.context("test", 1)
+    prior: Any = model.prior(run.params)
+    weights = np.asarray(jax.nn.softmax(component_logits(prior)))
+    most = np.sort(np.argsort(-weights, kind="stable")[:MOST_CONTEXTS])
+    draw_key, decode_key = jax.random.split(run.key("clusters"))
+    z = jnp.swapaxes(component_draws(prior, draw_key, COLUMNS), 0, 1)[most]
+    flat = z.reshape(-1, *model.latent_shape)
+    x = decoded_sample(model, decode_key, model.decode(run.params, flat))
+    contexts = None if context is None else np.tile(context, (len(flat), 1))
+    rows = run.viewed(x, contexts).reshape(len(most), COLUMNS, *model.data_shape)
+    labels = Labels(tuple(f"{c}: {weights[c]:.0%}" for c in most))
+    return views.save(path, run.config, run.experiment.spec, rows, TITLES["clusters"], labels=labels)
 
 
 def _latent_scatter(run: TrainedRun, path: Path, kind: str) -> list[Path]:

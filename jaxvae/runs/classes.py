@@ -1,4 +1,4 @@
-"""Classes that a run assigns to examples: by its own classifier, or by one fitted to its codes."""
+"""Classes and clusters that a run assigns to examples: by its classifier, one fitted to its codes, or its prior."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 from jaxvae.common.errors import UserError
 from jaxvae.data.split import UNLABELLED
 from jaxvae.metrics.classifiers import fit_classifier
+from jaxvae.models.clusters import cluster_log_probs
 from jaxvae.models.facts import Batch
 
 
@@ -44,3 +45,15 @@ def classifier_of(run: Any) -> tuple[np.ndarray, Callable[[Batch], np.ndarray]]:
     codes = run.codes("train")
     values, predict = fit_classifier(run.config["evaluate"]["classifier"], codes[which], label[which], codes)
     return values, lambda batch: predict(run.codes_of(batch))
+
+
+def cluster_probs(run: Any, split: str = "test") -> np.ndarray:
+    """Return the probabilities q(c|x) `[N, C]` of the components of a mixture prior, for the examples of a split.
+
+    Args:
+      run: a `TrainedRun`.
+      split: "train", "validation" or "test".
+    """
+    of_batch = jax.jit(lambda params, batch: cluster_log_probs(run.experiment.model, params, batch))
+    found = [np.asarray(of_batch(run.params, batch), np.float64) for batch in run.batches(split)]
+    return np.exp(np.concatenate(found))

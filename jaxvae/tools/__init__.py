@@ -8,6 +8,7 @@ from jaxvae.experiment.parts import part
 from jaxvae.runs.trained_run import TrainedRun
 from jaxvae.tools.base import Outcome
 from jaxvae.tools.classes import classify
+from jaxvae.tools.clusters import clusters
 from jaxvae.tools.imputation import impute
 from jaxvae.tools.repair import denoise, search
 from jaxvae.tools.transfer import transfer
@@ -15,7 +16,7 @@ from jaxvae.tools.walks import analogy, attribute, interpolate, traverse
 
 TOOLS = {
     tool.__name__: tool
-    for tool in (analogy, attribute, classify, denoise, impute, interpolate, search, transfer, traverse)
+    for tool in (analogy, attribute, classify, clusters, denoise, impute, interpolate, search, transfer, traverse)
 }  # fmt: skip
 
 
