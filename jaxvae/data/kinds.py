@@ -8,7 +8,8 @@ from typing import Any
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.optional import require
 from jaxvae.common.places import SUFFIXES, check_named, check_own
-from jaxvae.data import bundled_tables, columns, melodies, music, sentences, tables, text
+from jaxvae.data import bundled_tables, columns, labelled_text, melodies, music, sentences, tables, text
+from jaxvae.data.labels import encode_labels
 from jaxvae.data.load import load as load_images
 from jaxvae.data.load import prepare, prepare_found
 from jaxvae.data.split import Dataset, Split
@@ -20,7 +21,9 @@ NOT_OF_IMAGES = (
 )  # fmt: skip
 
 
-def load_sequences(kind: str, name: str, path: str, validation_fraction: float, options: Mapping[str, Any]) -> Dataset:
+def load_sequences(
+    kind: str, name: str, path: str, validation_fraction: float, options: Mapping[str, Any], label: str = ""
+) -> Dataset:
     """Load tokens `[N, T]` of a text, or frames `[N, T, 88]` of music, padded with -1.
 
     Args:
@@ -30,6 +33,7 @@ def load_sequences(kind: str, name: str, path: str, validation_fraction: float, 
       validation_fraction: share of "train" held out where there is no validation set.
       options: of `text.from_sentences` ("max_length", "vocabulary_size", "min_count", "unit") or of `music.read`
         ("max_length", "frames_per_beat"); options of the other kind are ignored.
+      label: of text: "tab" or "file", see `labelled_text.read_labelled`; "tense" of the bundled sentences; "" for none.
 
     Raises:
       UserError: there is no usable data.
@@ -39,8 +43,8 @@ def load_sequences(kind: str, name: str, path: str, validation_fraction: float, 
     place = Path(path).expanduser()
     if kind == "text":
         own = {key: options[key] for key in ("max_length", "vocabulary_size", "min_count", "unit") if key in options}
-        lines = text.read_lines(place) if path else {"train": sentences.make_sentences()}
-        found = text.from_sentences(lines, **own, validation_fraction=validation_fraction)
+        lines, labels = _text(place if path else None, label)
+        found = text.from_sentences(lines, **own, validation_fraction=validation_fraction, labels=labels)
         splits, max_value, vocabulary = found.splits, len(found.vocabulary) - 1, found.vocabulary.tokens
         if len(vocabulary) <= len(text.SPECIAL):
             raise UserError("No word is left in the vocabulary: lower data.sequence.min_count, or give more text.")
@@ -52,8 +56,22 @@ def load_sequences(kind: str, name: str, path: str, validation_fraction: float, 
             found = music.Music({"train": Split(melodies.make_melodies())}, {})
         splits, max_value, vocabulary = found.splits, 1, ()
     notes = tuple(f"{split}: {counts.summary}" for split, counts in found.counts.items())
+    splits, classes = encode_labels(splits, path or name)
     whole = prepare(name, splits, float(max_value), validation_fraction, is_sequence=True)
-    return whole._replace(sequence=kind, vocabulary=vocabulary, notes=notes)
+    return whole._replace(sequence=kind, vocabulary=vocabulary, notes=notes, class_names=classes)
+
+
+def _text(path: Path | None, label: str) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Return the sentences and, where `data.label` asks for them, the labels by split."""
+    if path is None:
+        if label not in ("", "tense"):
+            raise unknown("value of data.label for the bundled sentences", label, ("tense",))
+        lines, tenses = sentences.labelled_sentences()
+        return {"train": lines}, {"train": tenses} if label else {}
+    if not label:
+        return text.read_lines(path), {}
+    found = labelled_text.read_labelled(path, label)
+    return {split: lines for split, (lines, _) in found.items()}, {split: names for split, (_, names) in found.items()}
 
 
 def open_table(settings: Mapping[str, Any]) -> tuple[Any, str, tuple[str, ...]]:
@@ -106,7 +124,8 @@ def load_data(settings: Mapping[str, Any]) -> Dataset:
         return load_images(**{key: value for key, value in settings.items() if key not in NOT_OF_IMAGES})
     if kind == "table":
         return load_table(settings)
-    return load_sequences(kind, settings["name"], settings["path"], settings["validation_fraction"], sequence)
+    own = settings["name"], settings["path"], settings["validation_fraction"], sequence, settings.get("label", "")
+    return load_sequences(kind, *own)
 
 
 def check_kind(settings: Mapping[str, Any]) -> None:
@@ -129,7 +148,7 @@ def check_kind(settings: Mapping[str, Any]) -> None:
     unprocessed = {
         "pixel_range": (), "binarization": "none", "image_size": 0, "stream": False, "scaling": "none",
     }  # fmt: skip
-    unprocessed |= {} if kind == "table" else {"label": ""}
+    unprocessed |= {"label": ""} if kind == "music" else {}
     how = "each column of a table is scaled by its kind" if kind == "table" else f"{kind} is not preprocessed"
     for key, wanted in unprocessed.items():
         given = settings.get(key, wanted)

@@ -43,7 +43,15 @@ DETERMINERS = (["the", "a", "my"], ["the", "two", "some", "my"])  # singular, pl
 
 
 def make_sentences(count: int = 3000) -> list[str]:
+    """Make the sentences of `labelled_sentences`."""
+    return labelled_sentences(count)[0]
+
+
+def labelled_sentences(count: int = 3000) -> tuple[list[str], list[str]]:
     """Make different sentences of 3 to 12 words, in a fixed order; 3,000 have a vocabulary of 142 words.
+
+    Returns:
+      The sentences, and the tense of each: "past", "present" or "future".
 
     The verb agrees with its subject in number, and with the time ("yesterday", "every day", "tomorrow") in tense; "a"
     is "an" before a vowel; subjects and objects fit their verbs.
@@ -68,9 +76,10 @@ def make_sentences(count: int = 3000) -> list[str]:
         clause = noun_phrase(subject, many) + verb + (noun_phrase(objects, chance(40)) if objects else [])
         clause += [pick(PREPOSITIONS), "the", pick(PLACES)] if chance(45) else []
         time = TIMES[tense].split() if chance(45) else []
-        return " ".join(time + clause if chance(50) else clause + time)
+        return " ".join(time + clause if chance(50) else clause + time), tense
 
-    made: dict[str, None] = {}  # a set that keeps the order
+    made: dict[str, str] = {}
     while len(made) < count:
-        made[sentence()] = None
-    return list(made)
+        words, tense = sentence()
+        made.setdefault(words, tense)
+    return list(made), list(made.values())

@@ -1,9 +1,13 @@
 """Read text, one sentence per line, as arrays of token numbers, padded with -1."""
 
+import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
+
+import numpy as np
 
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.places import check_own
@@ -61,7 +65,7 @@ def read_lines(path: Path) -> dict[str, list[str]]:
       UserError: a missing path, no training file, no sentence, or text that is not UTF-8.
     """
     check_own(path, "text")
-    found = _folder(path) if path.is_dir() else {"train": _lines(path)}
+    found = _folder(path) if path.is_dir() else {"train": lines_of(path)}
     for split, lines in found.items():
         if not any(map(str.strip, lines)):
             raise UserError(f"The {split} text of '{path}' is empty. Give one sentence per line.")
@@ -69,12 +73,12 @@ def read_lines(path: Path) -> dict[str, list[str]]:
 
 
 def _folder(path: Path) -> dict[str, list[str]]:
-    names = sorted(p for p in path.iterdir() if p.suffix.lower() == ".txt" and p.is_file())
+    names = split_files(path)
     words = {name: set(re.split(r"[^a-z]+", name.stem.lower())) for name in names}
     found: dict[str, list[str]] = {}
     for split, spellings in SPLIT_NAMES.items():
         if mine := [name for name in names if words[name] & set(spellings)]:
-            found[split] = [line for name in mine for line in _lines(name)]
+            found[split] = [line for name in mine for line in lines_of(name)]
         names = [name for name in names if name not in mine]
     if "train" not in found:
         listed = ", ".join(name.name for name in words) or "none"
@@ -85,7 +89,13 @@ def _folder(path: Path) -> dict[str, list[str]]:
     return found
 
 
-def _lines(path: Path) -> list[str]:
+def split_files(folder: Path) -> list[Path]:
+    """Return the `.txt` files of a folder, in order."""
+    return sorted(each for each in folder.iterdir() if each.suffix.lower() == ".txt" and each.is_file())
+
+
+def lines_of(path: Path) -> list[str]:
+    """Read the lines of a UTF-8 file; raise UserError where it cannot be read or is not UTF-8."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -119,6 +129,7 @@ def from_sentences(
     min_count: int = 1,
     unit: str = "word",
     validation_fraction: float | None = None,
+    labels: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Text:
     """Encode sentences as numbers: each ends with `<eos>`, and is padded with -1 to the longest of all splits.
 
@@ -129,6 +140,7 @@ def from_sentences(
       min_count: as in `make_vocabulary`.
       unit: "word" or "character".
       validation_fraction: where given, missing splits are taken out of the sentences of "train" that are kept.
+      labels: by split, a label for each sentence; they become the labels of the splits, strings `[N]`.
 
     Raises:
       UserError: a split has no sentence, or a setting is out of range.
@@ -139,9 +151,10 @@ def from_sentences(
         raise UserError(f"The greatest length of a sentence is {max_length}; it must be 1 or more, or 0 for any.")
     kept, left_out = {}, {}
     for split, lines in sentences.items():
-        found = [tokenize(line, unit) for line in lines]
-        some = [tokens for tokens in found if tokens]
-        kept[split] = [tokens for tokens in some if not max_length or len(tokens) <= max_length]
+        beside = labels.get(split) or itertools.repeat("")
+        found = [(tokenize(line, unit), label) for line, label in zip(lines, beside, strict=split in labels)]
+        some = [pair for pair in found if pair[0]]
+        kept[split] = [pair for pair in some if not max_length or len(pair[0]) <= max_length]
         left_out[split] = len(some) - len(kept[split]), len(found) - len(some)
         if not kept[split]:
             raise UserError(
@@ -150,12 +163,14 @@ def from_sentences(
             )
     if validation_fraction is not None:
         kept = with_missing(kept, validation_fraction)
-    vocabulary = make_vocabulary(kept["train"], vocabulary_size, min_count, unit)
-    ids = {split: [vocabulary.numbers(tokens) for tokens in found] for split, found in kept.items()}
+    vocabulary = make_vocabulary([tokens for tokens, _ in kept["train"]], vocabulary_size, min_count, unit)
+    ids = {split: [vocabulary.numbers(tokens) for tokens, _ in found] for split, found in kept.items()}
     longest = max(len(row) for rows in ids.values() for row in rows)
     counts = {}
     for split, rows in ids.items():
         unk = sum(int((row == UNKNOWN).sum()) for row in rows)
-        stood = sum(tokens.count(SPECIAL[UNKNOWN]) for tokens in kept[split])
+        stood = sum(tokens.count(SPECIAL[UNKNOWN]) for tokens, _ in kept[split])
         counts[split] = Counts(len(rows), sum(map(len, rows)), unk, unk - stood, *left_out.get(split, (0, 0)))
-    return Text({split: Split(pad(rows, longest)) for split, rows in ids.items()}, vocabulary, counts)
+    named = {split: np.array([label for _, label in found]) if labels else None for split, found in kept.items()}
+    splits = {split: Split(pad(rows, longest), named[split]) for split, rows in ids.items()}
+    return Text(splits, vocabulary, counts)

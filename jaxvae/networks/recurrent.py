@@ -1,7 +1,6 @@
 """LSTM networks for sequences: tokens `[T]` or frames `[T, D]`, padded at the end with -1."""
 
 import math
-from functools import partial
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -15,25 +14,29 @@ from jaxvae.networks.recurrent_cells import LSTM, Carry, Embedding, as_carry, be
 
 
 class SequenceEncoder(nn.Module):
-    """Bidirectional LSTM, and a dense layer from its two last states to the parameters of the posterior."""
+    """Bidirectional LSTM, and a dense layer from its two last states to the parameters of the posterior.
+
+    With a "dropout" key, embeddings and last states are dropped with probability `dropout`.
+    """
 
     event_ndim: int
     num_tokens: int
     embed_dim: int
     hidden: int
     num_outputs: int
+    dropout: float = 0.0
 
     @nn.compact
     def __call__(self, x: Array, context: Array | None = None) -> Array:
         batch = x.shape[: x.ndim - self.event_ndim]
         x = x.reshape(-1, *x.shape[len(batch) :])
         present = is_present(x, self.event_ndim)
-        vectors = Embedding(self.num_tokens, self.embed_dim)(x)
+        vectors = drop(self, Embedding(self.num_tokens, self.embed_dim)(x), self.dropout)
         ends = []
         for reverse in (False, True):
             layer = LSTM(self.hidden)
             ends.append(layer(vectors, layer.zeros(len(x), vectors.dtype), present, reverse)[1][1])
-        features = jnp.concatenate(ends, axis=-1).reshape(*batch, -1)
+        features = drop(self, jnp.concatenate(ends, axis=-1), self.dropout).reshape(*batch, -1)
         if context is not None:
             features = beside(features, context)
         return nn.Dense(self.num_outputs)(features)
@@ -100,6 +103,7 @@ def lstm(
     embed_dim: int = 128,
     hidden: int = 256,
     encoder_hidden: int = 0,
+    encoder_dropout: float = 0.0,
     dropout: float = 0.0,
     word_dropout: float = 0.0,
     use_latent: bool = True,
@@ -113,6 +117,7 @@ def lstm(
       embed_dim: size of the embeddings of tokens or frames.
       hidden: state size of the decoder.
       encoder_hidden: state size of the encoder, per direction; 0 for `hidden`.
+      encoder_dropout: rate for embeddings and last states of the encoder, in training.
       dropout: rate for embeddings and outputs of the decoder, in training.
       word_dropout: share of the previous steps hidden from the decoder, in training.
       use_latent: False for a plain language model, whose decoder does not see z.
@@ -124,13 +129,15 @@ def lstm(
     check_sequence("lstm", data_shape)
     check(
         "network", "lstm", embed_dim=(embed_dim, within(1)), hidden=(hidden, within(1)),
-        encoder_hidden=(encoder_hidden, within(0)), dropout=(dropout, FRACTION), word_dropout=(word_dropout, FRACTION),
+        encoder_hidden=(encoder_hidden, within(0)), encoder_dropout=(encoder_dropout, FRACTION),
+        dropout=(dropout, FRACTION), word_dropout=(word_dropout, FRACTION),
     )  # fmt: skip
     if tied and len(data_shape) != 1:
         raise UserError("The network 'lstm' got tied=True, which is for tokens; set it to False for frames.")
     num_tokens = token_count(data_shape, levels)
+    sizes = num_tokens, embed_dim, encoder_hidden or hidden
     return Network(
-        encoder=partial(sequence_encoder, num_tokens=num_tokens, embed_dim=embed_dim, hidden=encoder_hidden or hidden),
+        encoder=lambda shape, num_outputs: sequence_encoder(shape, num_outputs, *sizes, dropout=encoder_dropout),
         decoder=lambda _, output_shape: SequenceDecoder(
             num_tokens, embed_dim, hidden, tuple(output_shape[1:]), dropout, word_dropout, use_latent, tied
         ),
@@ -144,10 +151,10 @@ def token_count(data_shape: tuple[int, ...], levels: int) -> int:
 
 
 def sequence_encoder(
-    data_shape: tuple[int, ...], num_outputs: int, num_tokens: int, embed_dim: int, hidden: int
+    data_shape: tuple[int, ...], num_outputs: int, num_tokens: int, embed_dim: int, hidden: int, dropout: float = 0.0
 ) -> SequenceEncoder:
     """Build the encoder of every network for sequences."""
-    return SequenceEncoder(len(data_shape), num_tokens, embed_dim, hidden, num_outputs)
+    return SequenceEncoder(len(data_shape), num_tokens, embed_dim, hidden, num_outputs, dropout)
 
 
 def check_sequence(name: str, data_shape: tuple[int, ...]) -> None:

@@ -270,7 +270,12 @@ def has_a_loss(config):
 
 
 # Refused: the likelihood compares whole examples, or a value of a sequence cannot be missing.
-WHOLE = {"msssim_vae": "compares whole examples", "music_vae": "of sequences", "text_vae": "of sequences"}
+WHOLE = {
+    "msssim_vae": "compares whole examples",
+    "music_vae": "of sequences",
+    "text_vae": "of sequences",
+    "ssvae_text": "of sequences",
+}
 
 
 @pytest.mark.parametrize("name", fast(CONFIGS, *WHOLE, "vq_vae", "wae_mmd"))

@@ -1,0 +1,31 @@
+"""Few labels of text: M2 with LSTMs, the label seen by each step of the decoder (Xu et al. 2017, arXiv:1603.02514).
+
+python launch.py --config=configs/ssvae_text.py        # 3,000 generated sentences, bundled; the label is their tense
+python launch.py --config=configs/ssvae_text.py:own --config.data.path=FOLDER --config.data.label=file
+    # FOLDER/positive.txt, FOLDER/negative.txt, one text a line; data.label=tab: lines 'label<TAB>text'
+"""
+
+from jaxvae.experiment import defaults
+
+
+def get_config(dataset=""):
+    config = defaults.get_config("ssvae_text", dataset or "sentences")
+    config.data.kind = "text"
+    config.data.pixel_range = ()
+    config.data.label = "tense"
+    config.data.labels = 100
+    config.data.context = "label"
+    config.model.latent_dim = 16
+    config.model.likelihood = {"name": "categorical"}
+    config.network = {"name": "lstm", "embed_dim": 64, "hidden": 96, "tied": False}
+    config.network.update(dropout=0.3, word_dropout=0.2)
+    config.objective = {"name": "m2", "alpha": 1.0}
+    config.kl = {"name": "linear", "fraction": 0.3}
+    config.optimizer.clip_norm = 5.0
+    config.train.batch_size = 32
+    config.train.num_epochs = 20
+    config.train.steps_per_call = 1  # each step has the length of its own batch
+    config.evaluate.batch_size = 64
+    config.evaluate.checkpoint = "last"  # the best one would need labels of validation examples
+    config.evaluate.metrics = "classification"
+    return config
