@@ -117,7 +117,7 @@ class Applied:
         root, found, x = jax.random.key(seed), [], self._opened(x)
         given, known = stored_and_mask(self._spec, self._config["data"], x, binarized=False)
         observed = np.ones(given.shape, bool) if known is None else known
-        observed = observed if mask is None else observed & np.asarray(mask)
+        observed = observed if mask is None else observed & self._mask(mask, len(given))
         for i, batch in enumerate(self._batches(x, context, observed)):
             how = jax.random.fold_in(root, i), batch["x"], batch["mask"], num_samples, num_draws, batch.get("context")
             imputed = importance_imputation(self._model, self._params, *how, missingness=self._missingness)
@@ -134,9 +134,7 @@ class Applied:
         if context is None and fields and all(field.kind == "pixels" for field in fields):
             context = x  # the context is a part of the image
         own = modelled(self._spec.context_names, self._spec.shape)
-        mask = (
-            mask if own is None else np.broadcast_to(own, stored.shape) & (True if mask is None else np.asarray(mask))
-        )
+        mask = mask if own is None else np.broadcast_to(own, stored.shape) & (True if mask is None else mask)
         beside = {"context": None if context is None else self._context(context, len(stored)), "mask": mask}
         arrays = {name: np.asarray(array) for name, array in beside.items() if array is not None}
         for name, array in arrays.items():
@@ -171,7 +169,21 @@ class Applied:
         if not self._spec.has_missing and mask is None:
             return as_stored(self._spec, self._config["data"], x), None
         stored, observed = stored_and_mask(self._spec, self._config["data"], x)
-        return stored, mask if observed is None else observed if mask is None else observed & np.asarray(mask)
+        if mask is None:
+            return stored, observed
+        mask = self._mask(mask, len(stored))
+        return stored, mask if observed is None else observed & mask
+
+    def _mask(self, mask: Any, num: int) -> np.ndarray:
+        """Check a mask of `num` examples; that of images may be one for all channels."""
+        mask, shape = np.asarray(mask), (num, *self._spec.shape)
+        mask = mask[..., None] if len(shape) == 4 and mask.shape == shape[:3] else mask
+        if mask.dtype != bool or mask.shape not in (shape, *([(*shape[:3], 1)] if len(shape) == 4 else [])):
+            raise UserError(
+                f"The mask is {mask.dtype} {list(mask.shape)}; it must be bool {list(shape)}, True where a value of x "
+                "is observed."
+            )
+        return np.broadcast_to(mask, shape)
 
     def _by_batch(self, function: Any, x: Any, context: Any, mask: Any) -> np.ndarray:
         return np.concatenate([np.asarray(function(self._params, b)) for b in self._batches(x, context, mask)])

@@ -106,10 +106,10 @@ def conditioned(dataset: Dataset, asked: str) -> tuple[Dataset, tuple[Field, ...
     fields = tuple(_field(dataset, splits, name) for name in names)
     encoded = {name: of_split(fields, split, dataset) for name, split in splits.items()}
     notes = tuple(
-        f"No training example has the context {field.name} = {field.classes[i]}: the model learns nothing about it."
+        f"No training example has the context {field.name} = {', '.join(field.classes[i] for i in unseen)}: the model "
+        f"learns nothing about {'it' if len(unseen) == 1 else 'them'}."
         for field, rows in zip(fields, parts(fields, encoded["train"].context), strict=True)
-        if field.kind == "class"
-        for i in np.flatnonzero(~rows.any(axis=0))
+        if field.kind == "class" and len(unseen := np.flatnonzero(~rows.any(axis=0)))
     )
     return dataset._replace(**encoded, notes=(*dataset.notes, *notes)), fields
 

@@ -12,6 +12,8 @@ from jaxvae.data.context import Field, parts, pixels, region
 from jaxvae.data.incoming import stored_and_mask
 from jaxvae.data.spec import FIXED, DataSpec
 
+SHOWN = 10  # classes in a message
+
 
 def wanted(spec: DataSpec, settings: Mapping[str, Any], given: Any) -> np.ndarray:
     """Encode contexts, `[M, C]` float32, as those of the training data were.
@@ -47,7 +49,10 @@ def described(fields: Sequence[Field]) -> str:
     kinds = {"number": "a number", "total": "a sum of counts", "pixels": "of the image x"}
 
     def one(field: Field) -> str:
-        return ", ".join(field.classes) if field.kind == "class" else kinds.get(field.kind, f"{field.size} numbers")
+        if field.kind != "class":
+            return kinds.get(field.kind, f"{field.size} numbers")
+        more = f" and {field.size - SHOWN} more" if field.size > SHOWN + 1 else ""
+        return ", ".join(field.classes[:SHOWN] if more else field.classes) + more
 
     return "; ".join(f"{field.name} ({one(field)})" for field in fields)
 

@@ -53,9 +53,10 @@ def check_missing(name: str, likelihood: Likelihood, given: Mapping[str, Any]) -
     if likelihood.is_product:
         return
     fitting = [other for other in PARTS["likelihood"] if _by_default(other, given, lambda made: made.is_product)]
+    how = " with these options" if name in fitting else ""
     raise UserError(
-        f"Values of the data are missing, but the likelihood '{name}' compares whole examples, so that the observed "
-        f"values have no likelihood without the others. Likelihoods that are products over values: "
+        f"Values of the data are missing, but the likelihood '{name}'{how} compares whole examples, so that the "
+        f"observed values have no likelihood without the others. Likelihoods that are products over values: "
         f"{', '.join(fitting)}."
     )
 

@@ -95,8 +95,10 @@ def test_data_that_does_not_fit_is_refused_with_what_was_expected(images, run):
     for metric, said in (("colapse", "Did you mean 'collapse'"), ("knn", "needs labels, which the data lacks")):
         with pytest.raises(UserError, match=said):
             run.evaluate(metric)
-    with pytest.raises(UserError, match="120 examples, but 3 rows of mask"):
-        run.encode(images, mask=np.ones((3, 4, 4, 1), bool))
+    for mask in (np.ones((3, 4, 4, 1), bool), np.ones((120, 4, 2, 1), bool), np.ones((120, 4, 4, 1), int)):
+        with pytest.raises(UserError, match=r"The mask is .*; it must be bool \[120, 4, 4, 1\]"):
+            run.encode(images, mask=mask)
+    np.testing.assert_array_equal(run.encode(images, mask=np.ones((120, 4, 4), bool)), run.encode(images))
 
 
 def test_the_five_lines_of_the_readme_run(tmp_path, monkeypatch):
