@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--settings", default="", help="of table_vae: key=value,key=value")
     asked = parser.parse_args()
     pairs = (pair.split("=") for pair in asked.settings.split(",") if pair)
-    settings = {key: float(value) if "." in value else int(value) for key, value in pairs}
+    settings = {key: _value(text) for key, text in pairs}
     warnings.filterwarnings("ignore")
     for name in asked.tables.split(","):
         frame = bundled_tables.load(name).to_pandas()
@@ -116,6 +116,15 @@ SETTINGS = {
     "kind": "table", "label": "", "columns": (), "validation_fraction": 0.1, "name": "table", "path": "",
     "pixel_range": (), "binarization": "none", "image_size": 0, "stream": False, "scaling": "none",
 }  # fmt: skip
+
+
+def _value(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
 
 
 def _is_whole(column: pd.Series) -> bool:

@@ -3,6 +3,9 @@
 python launch.py --config=configs/table_vae.py                           # wine, bundled with scikit-learn
 python launch.py --config=configs/table_vae.py:breast_cancer             # or diabetes
 python launch.py --config=configs/table_vae.py --config.data.path=table.csv --config.data.columns=age=count
+
+A random forest tells synthetic rows of wine from real ones with an AUROC of 0.657, those of TVAE with 0.746
+(benchmarks/table_tvae.py, 3 seeds; docs/results.md).
 """
 
 from jaxvae.experiment import defaults
@@ -20,4 +23,5 @@ def get_config(dataset=""):
     config.train.num_epochs = 500
     config.train.eval_every_epochs = 25
     config.evaluate.nll_samples = 1000
+    config.sample.sampler = {"name": "gmm"}  # rows closer to real ones than by the prior: docs/results.md
     return config
