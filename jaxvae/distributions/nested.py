@@ -19,9 +19,8 @@ class NestedMixture(dist.Distribution):
     mixtures for its components c.
 
     Args:
-      net: `(params["network"], w [..., noise_dim]) -> [..., C, 2, D]`, the means beside `params["mean"]` `[C, D]`, and
-        the log-variances.
-      params: its parameters.
+      net: `(params["network"], w [..., noise_dim]) -> [..., C, 2, D]`, what w adds to the means and the log-variances.
+      params: "network", and "mean" and "logvar" `[C, D]`.
       noise_dim: the length of w, the last part of a value.
     """
 
@@ -51,7 +50,7 @@ class NestedMixture(dist.Distribution):
     def moments(self, w):
         """Means and log-variances of z given w and each component, `[..., C, D]`."""
         mean, logvar = jnp.moveaxis(self.net(self.params["network"], w), -2, 0)
-        return self.params["mean"] + mean, logvar
+        return self.params["mean"] + mean, self.params["logvar"] + logvar
 
     def given(self, w):
         """The mixture of z given w, of batch shape `[...]`."""

@@ -201,5 +201,6 @@ def _check_without_kl(config: Mapping[str, Any], model: Model) -> None:
             f"The objective '{name}' has no KL, so the kl weight '{config['kl']['name']}' would do nothing. Take it "
             "out, or take an objective with a KL: 'elbo', for example."
         )
-    if not own.is_own(name):  # a user's own objective may still train the prior
+    frozen = ",".join(config["train"].get("freeze", ())).replace(" ", "").split(",")
+    if not own.is_own(name) and "model.prior" not in frozen:  # a user's own objective may still train the prior
         needs_fixed_prior(model, name, "has no term with the prior")

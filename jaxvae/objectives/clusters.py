@@ -76,7 +76,7 @@ def _kl(name: str, out: Pass, averages: bool) -> MixtureKL:
     """Return both terms of the KL, `[B]` nats, with q(c|x) of each sample, or averaged over the samples first."""
     log_q = jax.nn.log_softmax(component_log_probs(out.prior, out.z))
     if averages:
-        log_q = jax.nn.logsumexp(log_q, axis=0, keepdims=True) - jnp.log(len(log_q))
+        log_q = jax.nn.logsumexp(log_q, axis=0, keepdims=True)  # but for a constant, which `mixture_kl` leaves out
     try:
         kls = component_kls(out.posterior, out.prior, out.z)
     except UserError as error:

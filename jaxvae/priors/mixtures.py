@@ -97,7 +97,8 @@ def nested_mixture(
     """Mixture whose components depend on a further latent w by a network: the prior of the GMVAE (arXiv:1611.02648).
 
     Of the latent `[z | w]` the last `noise_dim` dimensions are w ~ N(0, I), which the decoder does not get, and
-    z given w is a uniform mixture of diagonal Gaussians with mu_c(w) and sigma_c(w) (equations 1 to 4).
+    z given w is a uniform mixture of diagonal Gaussians with mu_c(w) and sigma_c(w) (equations 1 to 4). What w changes
+    is added to means and log-variances that do not depend on w, which can be fitted to codes.
 
     Args:
       latent_dim: the length of z and w together.
@@ -123,13 +124,18 @@ def nested_mixture(
     def init(key):
         mean_key, net_key = jax.random.split(key)
         mean = spread * jax.random.normal(mean_key, (components, size))
-        return {"mean": mean, "network": net.init(net_key, jnp.zeros(noise_dim))}
+        return {"mean": mean, "logvar": jnp.zeros_like(mean), "network": net.init(net_key, jnp.zeros(noise_dim))}
 
     def build(params, encode):
         del encode
         return NestedMixture(net, params, noise_dim)
 
-    return Prior(build, init, noise_dim=noise_dim)
+    def fit(codes, seed):
+        found = fit_diagonal_mixture(codes[:, :size], components, seed)
+        own = {"mean": np.float32(found.means_), "logvar": np.float32(np.log(found.covariances_))}
+        return jax.device_get(init(jax.random.key(seed))) | own
+
+    return Prior(build, init, noise_dim=noise_dim, fit=fit)
 
 
 def vamp(

@@ -13,13 +13,15 @@ from jaxvae.runs.trained_run import TrainedRun
 
 NAME = "pretrain"  # of its folder in that of the run
 MOST_CODES = 100_000  # random training examples for the fit of the prior; more change little and cost much
-REPLACED = ("model.prior", "objective", "kl")  # parts of the stage that are not those of the run
+REPLACED = ("objective", "kl")  # parts of the stage that are not those of the run
+PRIOR = "model.prior"
 
 
 def stage_of(experiment: Experiment) -> Experiment | None:
     """Return the first stage of a run: the same model and data as an autoencoder; None where it has no such stage.
 
-    Its prior is not used. It decodes the centre of q(z|x) (Jiang et al. 2017, arXiv:1611.05148, section 4.3).
+    Its prior is not used, and frozen. It decodes the centre of q(z|x) (Jiang et al. 2017, arXiv:1611.05148,
+    section 4.3).
 
     Raises:
       UserError: the prior of the run cannot be fitted to codes.
@@ -38,13 +40,12 @@ def stage_of(experiment: Experiment) -> Experiment | None:
     changed: dict[str, Any] = {
         **config,
         "name": f"{config['name']}-{NAME}",
-        "model": {**config["model"], "prior": {"name": "standard_normal"}},
         "objective": {"name": "reconstruction", "at_centre": True},
         "kl": dict(SETTINGS["kl"].default),
         "optimizer": {**config["optimizer"], "groups": {}},
         "train": {
             **config["train"], "num_epochs": epochs, "pretrain_epochs": 0,
-            "select": "loss", "patience": 0, "freeze": (),
+            "select": "loss", "patience": 0, "freeze": (PRIOR,),
         },
         "evaluate": {**config["evaluate"], "checkpoint": "best"},
     }  # fmt: skip
@@ -76,7 +77,7 @@ def weights_after(stage: TrainedRun, experiment: Experiment) -> dict[str, Tree]:
 
 
 def _is_fitted(name: str) -> bool:
-    given = {"latent_dim": 2, "num_codes": 2, "data_shape": (1,), "pixel_range": (0.0, 1.0)}
+    given = {"latent_dim": 20, "num_codes": 2, "data_shape": (1,), "pixel_range": (0.0, 1.0)}
     try:
         return part("prior", {"name": name}, given)().fit is not None
     except (UserError, TypeError):  # it needs a context

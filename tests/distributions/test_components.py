@@ -31,7 +31,13 @@ LOC, LOGVAR = (RNG.normal(size=(B, D)).astype(np.float32) for _ in range(2))
 Q = dist.Normal(LOC, np.exp(0.5 * LOGVAR)).to_event(1)
 NET = Pure(MLP((1,), (5,), (C, 2, 1), jnp.tanh, 1.0, 1.0))
 NESTED = NestedMixture(
-    NET, {"network": NET.init(jax.random.key(0), jnp.zeros(1)), "mean": jnp.asarray([[-1.0], [0.5], [2.0]])}, 1
+    NET,
+    {
+        "network": NET.init(jax.random.key(0), jnp.zeros(1)),
+        "mean": jnp.asarray([[-1.0], [0.5], [2.0]]),
+        "logvar": jnp.asarray([[0.0], [-0.5], [0.3]]),
+    },
+    1,
 )
 
 

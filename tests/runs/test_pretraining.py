@@ -59,7 +59,9 @@ def copy(trained, tmp_path):
 def test_the_run_starts_from_the_autoencoder_and_a_mixture_of_its_codes(trained):
     stage, start = restore_run(trained / "pretrain"), weights(trained, "0")
     of_stage = weights(trained / "pretrain", "best")
-    assert same({key: value for key, value in start.items() if ".prior." not in key}, of_stage)
+    others = [{key: value for key, value in each.items() if ".prior." not in key} for each in (start, of_stage)]
+    assert same(*others)
+    assert all(np.any(start[key] != of_stage[key]) for key in start.keys() - others[0].keys())
     config = load_config(trained / "pretrain")
     assert config["objective"] == {"name": "reconstruction", "at_centre": True}
     assert config["train"]["num_epochs"] == 4
@@ -91,6 +93,16 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(trained, copy, left):
     assert same(weights(copy / "pretrain", "last"), weights(trained / "pretrain", "last"))
 
 
+def test_only_the_part_of_z_that_is_decoded_is_fitted(workdir):
+    """The prior of the GMVAE, with w: its means and variances are those of codes z, its network is as drawn."""
+    nested = ("--config.model.prior=nested_mixture", "--config.model.prior.noise_dim=2", "--config.objective=gmvae")
+    assert trains(workdir, *nested, "--config.train.num_epochs=1", "--config.model.latent_dim=5") == 0
+    start, of_stage = weights(workdir, "0"), weights(workdir / "pretrain", "best")
+    assert start["params.model.prior.mean"].shape == start["params.model.prior.logvar"].shape == (10, 3)
+    assert start["params.model.decoder.Dense_0.kernel"].shape == (3, 30)
+    assert np.array_equal(start["params.model.decoder.Dense_0.kernel"], of_stage["params.model.decoder.Dense_0.kernel"])
+
+
 @pytest.mark.slow
 def test_a_run_that_goes_on_does_not_need_the_stage(trained, copy):
     shutil.rmtree(copy / "pretrain")
@@ -105,7 +117,7 @@ def test_a_run_that_goes_on_does_not_need_the_stage(trained, copy):
         (
             ("--config.objective=elbo", "--config.model.prior=standard_normal"),
             "the prior 'standard_normal' cannot be fitted to the codes of an autoencoder. Priors that can, without a "
-            "context: mixture_of_gaussians.",
+            "context: mixture_of_gaussians, nested_mixture.",
         ),
         (
             ("--config.data.context=label", "--config.context.prior=True"),
