@@ -11,7 +11,9 @@ def get_config(dataset=""):
     config = defaults.get_config("gmvae", dataset)
     config.model.latent_dim = 20  # 10 of z and 10 of w
     config.model.prior = {"name": "nested_mixture", "noise_dim": 10, "components": 10, "hidden": (100,)}
-    config.network = {"name": "mlp", "hidden": (400, 400), "activation": "relu"}
+    hidden = (200, 200) if dataset in ("", "digits") else (500, 500)
+    config.network = {"name": "mlp", "hidden": hidden, "activation": "relu"}
     config.objective = {"name": "gmvae", "minimum_information": 0.0}
+    config.train.pretrain_epochs = 100 if dataset in ("", "digits") else 50  # without, few clusters are used
     config.evaluate.metrics = "collapse,clustering"
     return config

@@ -23,6 +23,7 @@ from jaxvae.distributions.missingness import MISSINGNESS
 from jaxvae.latent.imputation import importance_imputation
 from jaxvae.metrics.likelihood import importance_nll
 from jaxvae.models.base import Model, centre, encode_batch
+from jaxvae.models.clusters import cluster_log_probs, needs_clusters
 from jaxvae.models.sampling import reconstruct
 
 BATCH = 1024
@@ -44,6 +45,17 @@ class Applied:
     def by_batch(self, function: Callable[[dict[str, Any]], np.ndarray], x: Any, mask: Any) -> np.ndarray:
         """Apply `batch -> [B, ...]` to data in batches, and join the results."""
         return np.concatenate([function(batch) for batch in self._batches(x, None, mask)])
+
+    def cluster(self, x: Any, context: Any, mask: Any) -> np.ndarray:
+        """Compute the probabilities `[N, C]` of the components of a mixture prior.
+
+        Raises:
+          UserError: the prior is not a mixture, or the data does not fit the run.
+        """
+        needs_clusters(self._model, "run.cluster")
+        of_batch = jax.jit(lambda params, batch: cluster_log_probs(self._model, params, batch))
+        found = [np.asarray(of_batch(self._params, batch), np.float64) for batch in self._batches(x, context, mask)]
+        return np.exp(np.concatenate(found))
 
     def reconstruct(self, x: Any, context: Any, mask: Any) -> np.ndarray:
         """Return the means of p(x|z) at the centres of q(z|x), as `viewed`; pixels of the context are as given."""

@@ -55,16 +55,10 @@ class Run:
     """
 
     def __init__(
-        self,
-        restored: Restored,
-        history: Rows,
-        workdir: Path | None = None,
-        storage: Memory | None = None,
-        experiment: Experiment | None = None,
-        data: Any = None,
-        objects: Mapping[str, Any] = MappingProxyType({}),
+        self, restored: Restored, history: Rows, workdir: Path | None = None, storage: Memory | None = None,
+        experiment: Experiment | None = None, data: Any = None, objects: Mapping[str, Any] = MappingProxyType({}),
         timing: Mapping[str, Any] = MappingProxyType({}),
-    ):
+    ):  # fmt: skip
         """Put a run together; use `jaxvae.fit` or `jaxvae.load`."""
         self.model: Model = restored.model
         self.params: Params = jax.device_put(restored.params)
@@ -113,6 +107,10 @@ class Run:
         classes, probs = classifier_of(self._trained)
         names = np.asarray(self.spec.class_names or range(1 + classes.max()))
         return names[classes], self._applied.by_batch(probs, x, mask)
+
+    def cluster(self, x: Any, context: Any = None, mask: Any = None) -> np.ndarray:
+        """Compute the probabilities `[N, C]` of the clusters of data, the components c of a mixture prior: q(c|x)."""
+        return self._applied.cluster(x, context, mask)
 
     def decode(self, z: Any, context: Any = None) -> np.ndarray:
         """Decode latents `[N, *latent_shape]`: the means of p(x|z), `[N, *data_shape]`, in the data's own units."""

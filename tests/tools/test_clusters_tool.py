@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+import jaxvae
 import launch
 from jaxvae.common.errors import UserError
 from jaxvae.metrics.clusters import agreement
@@ -80,6 +81,9 @@ def test_other_data_is_assigned_as_the_same_examples_are_in_the_test_set(workdir
     with np.load(folder / "tools" / "clusters.npz") as arrays:
         np.testing.assert_allclose(arrays["probabilities"], assigned["probabilities"][:7], rtol=1e-3, atol=1e-6)
         assert arrays["row"].tolist() == list(range(7))
+    np.testing.assert_allclose(
+        jaxvae.load(workdir).cluster(tmp_path / "new.npz"), assigned["probabilities"][:7], rtol=1e-3, atol=1e-6
+    )
     assert "label" not in (folder / "tools" / "clusters.csv").read_text().splitlines()[0]
 
 
