@@ -96,9 +96,18 @@ def _value(argv: list[str], flag: str) -> str:
 
 
 def _spell_out(arg: str, config: dict[str, Any]) -> str:
-    """Expand the short form of a part's name in one argument."""
+    """Expand the short form of a part's name in one argument, and of a list of names."""
     path, equals, value = arg.removeprefix("--config.").partition("=")
-    return f"--config.{spelled(path, value, config)}{equals}{value}"
+    path = spelled(path, value, config)
+    return f"--config.{path}{equals}{_listed(path, value)}"
+
+
+def _listed(path: str, value: str) -> str:
+    """Write "a,b" as the tuple ('a', 'b') for a setting that is a list of names; other values unchanged."""
+    is_list = path in SETTINGS and SETTINGS[path].default == ()
+    if not is_list or "," not in value or value.strip()[0] in "([\"'":
+        return value
+    return repr(tuple(name for name in map(str.strip, value.split(",")) if name))
 
 
 def _joined(argv: list[str]) -> list[str]:

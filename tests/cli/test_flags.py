@@ -46,6 +46,11 @@ def at(config, key):
         ("data.cache_dir", "/some where/x=1", "/some where/x=1"),
         ("evaluate.checkpoint", "30", "30"),
         ("parallel", "pmap", "pmap"),
+        ("train.freeze", "model.encoder", ("model.encoder",)),
+        ("train.freeze", "model.encoder, model.prior", ("model.encoder", "model.prior")),
+        ("train.freeze", "('model.encoder','model.prior')", ("model.encoder", "model.prior")),
+        ("train.freeze", "'model.encoder','model.prior'", ("model.encoder", "model.prior")),
+        ("data.columns", "age=count,grade=categorical", ("age=count", "grade=categorical")),
     ],
 )
 def test_one_override_changes_one_setting(key, text, value, spaced):
