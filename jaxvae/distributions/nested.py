@@ -15,7 +15,7 @@ from jaxvae.losses.kl import gaussian_kl
 class NestedMixture(dist.Distribution):
     """Distribution of `[z | w]`: w ~ N(0, I), c uniform, z ~ N(mu_c(w), diag sigma_c(w)^2).
 
-    Dilokthanakul et al. 2016, arXiv:1611.02648, equations 1 to 4; c is summed over. It has the methods of NumPyro's
+    Dilokthanakul et al. 2016, arXiv:1611.02648; c is summed over. It has the methods of NumPyro's
     mixtures for its components c.
 
     Args:

@@ -34,7 +34,7 @@ def vade(model: Model, kl: KLWeight = UNWEIGHTED, num_samples: int = 1) -> Objec
 
 
 def gmvae(model: Model, kl: KLWeight = UNWEIGHTED, num_samples: int = 1, minimum_information: float = 0.0) -> Objective:
-    """Negative ELBO of the Gaussian-mixture VAE (Dilokthanakul et al. 2016, arXiv:1611.02648, equation 5).
+    """Negative ELBO of the Gaussian-mixture VAE (Dilokthanakul et al. 2016, arXiv:1611.02648).
 
     q(c|z, w) = p(c|z, w) at each sample of z and w, by Bayes' rule, and the KL is the mean over the samples of
     KL(q(w|x) || p(w)) + sum_c q(c|z, w) KL(q(z|x) || p(z|w, c)) + KL(q(c|z, w) || p(c)). It is made for the prior
@@ -44,8 +44,8 @@ def gmvae(model: Model, kl: KLWeight = UNWEIGHTED, num_samples: int = 1, minimum
       model: as in `vade`.
       kl: as in `vade`.
       num_samples: samples of z and w per example.
-      minimum_information: nats, the least value of the last term in the loss (section 3.3): below it, the term has no
-        gradient, so that examples need not lie between all clusters.
+      minimum_information: nats, the least value of the last term in the loss, the paper's minimum information constraint:
+        below it the term has no gradient, so that examples need not lie between all clusters.
 
     Raises:
       UserError: as `vade`; `minimum_information` is below 0.

@@ -97,7 +97,7 @@ def nested_mixture(
     """Mixture whose components depend on a further latent w by a network: the prior of the GMVAE (arXiv:1611.02648).
 
     Of the latent `[z | w]` the last `noise_dim` dimensions are w ~ N(0, I), which the decoder does not get, and
-    z given w is a uniform mixture of diagonal Gaussians with mu_c(w) and sigma_c(w) (equations 1 to 4). What w changes
+    z given w is a uniform mixture of diagonal Gaussians with mu_c(w) and sigma_c(w). What w changes
     is added to means and log-variances that do not depend on w, which can be fitted to codes.
 
     Args:

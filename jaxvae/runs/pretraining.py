@@ -20,8 +20,7 @@ PRIOR = "model.prior"
 def stage_of(experiment: Experiment) -> Experiment | None:
     """Return the first stage of a run: the same model and data as an autoencoder; None where it has no such stage.
 
-    Its prior is not used, and frozen. It decodes the centre of q(z|x) (Jiang et al. 2017, arXiv:1611.05148,
-    section 4.3).
+    Its prior is not used, and frozen. It decodes the centre of q(z|x) (Jiang et al. 2017, arXiv:1611.05148).
 
     Raises:
       UserError: the prior of the run cannot be fitted to codes.

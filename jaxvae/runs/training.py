@@ -35,6 +35,7 @@ def train_run(
     pictures: Callable[[Params], dict[str, np.ndarray]] = lambda params: {},
     finish: Callable[[TrainedRun, Timing], None] = lambda run, timing: None,
     progress: bool = True,
+    is_stage: bool = False,
 ) -> tuple[TrainedRun, Timing]:
     """Train to the last epoch, from the newest checkpoint in `storage` if there is one.
 
@@ -47,6 +48,7 @@ def train_run(
       pictures: `params -> {name: RGB picture}`, called at each validation.
       finish: called with the result while the storage is still claimed.
       progress: whether to show a progress bar.
+      is_stage: whether this is the first stage of another run, which needs no word where it is finished already.
 
     Returns:
       The run at the checkpoint `evaluate.checkpoint`, and its durations.
@@ -79,14 +81,14 @@ def train_run(
 
     def first_stage() -> dict[str, Tree]:
         assert stage is not None
-        autoencoder, _ = train_run(stage, storage.part(pretraining.NAME), started, progress=progress)
+        autoencoder, _ = train_run(stage, storage.part(pretraining.NAME), started, progress=progress, is_stage=True)
         return pretraining.weights_after(autoencoder, experiment)
 
     with storage.claimed(config):
         sharding.wait_for_all("claimed")
         checkpoints = storage.checkpoints()
         state, step, before = start(experiment, optimizer, checkpoints, workdir, first_stage if stage else None)
-        if jax.process_index() == 0 and (sentence := going_on.finished(step, experiment)):
+        if jax.process_index() == 0 and not is_stage and (sentence := going_on.finished(step, experiment)):
             print(sentence, file=sys.stderr)
         trainer = make_trainer(
             experiment.objective,

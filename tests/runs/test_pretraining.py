@@ -1,5 +1,6 @@
 """`train.pretrain_epochs`: a run that starts from an autoencoder of its own and a prior fitted to the codes."""
 
+import ast
 import contextlib
 import shutil
 import time
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from sklearn.mixture import GaussianMixture
 
+import jaxvae
 import launch
 from jaxvae.data import load_data
 from jaxvae.experiment.plain import flatten, load_config
@@ -79,14 +81,16 @@ def test_the_run_starts_from_the_autoencoder_and_a_mixture_of_its_codes(trained)
 
 
 @pytest.mark.parametrize("left", ["stage alone", pytest.param("a part of the stage", marks=pytest.mark.slow)])
-def test_a_run_that_was_killed_ends_with_the_same_bits(trained, copy, left):
+def test_a_run_that_was_killed_ends_with_the_same_bits(trained, copy, left, capsys):
     """Its folder is as a kill leaves it: before the first checkpoint of the run, or in the stage."""
     shutil.rmtree(copy / "checkpoints")
     if left == "a part of the stage":
         for step in steps(copy / "pretrain")[1:]:
             shutil.rmtree(copy / "pretrain" / "checkpoints" / str(step))
     (copy / "results.json").unlink()
+    capsys.readouterr()
     assert trains(copy) == 0
+    assert "The run is finished" not in capsys.readouterr().err
     assert steps(copy) == steps(trained)
     for which in ("0", "last"):
         assert same(weights(copy, which), weights(trained, which))
@@ -101,6 +105,15 @@ def test_only_the_part_of_z_that_is_decoded_is_fitted(workdir):
     assert start["params.model.prior.mean"].shape == start["params.model.prior.logvar"].shape == (10, 3)
     assert start["params.model.decoder.Dense_0.kernel"].shape == (3, 30)
     assert np.array_equal(start["params.model.decoder.Dense_0.kernel"], of_stage["params.model.decoder.Dense_0.kernel"])
+
+
+@pytest.mark.slow
+def test_a_run_in_memory_has_the_same_bits_and_can_be_saved(trained, tmp_path):
+    settings = {key: value for key, _, value in (each.removeprefix("--config.").partition("=") for each in SMALL)}
+    whole = {key: ast.literal_eval(value) for key, value in settings.items() if value}
+    run = jaxvae.fit("vade", settings={**whole, "evaluate.metrics": ""}, progress=False)
+    run.save(tmp_path / "saved")
+    assert same(weights(tmp_path / "saved", "last"), weights(trained, "last"))
 
 
 @pytest.mark.slow
