@@ -23,4 +23,6 @@ def get_config(dataset=""):
     if config.data.name == "digits":
         config.model.latent_dim = 10
         config.network.hidden = (200,)
+        config.train.num_epochs = 300
+        config.train.eval_every_epochs = 50
     return config

@@ -17,13 +17,15 @@ def get_config(dataset=""):
     config.data.context = "label"
     config.model.latent_dim = 16
     config.model.likelihood = {"name": "categorical"}
-    config.network = {"name": "lstm", "embed_dim": 64, "hidden": 96, "tied": False}
-    config.network.update(dropout=0.3, word_dropout=0.2)
+    config.network = {"name": "lstm", "embed_dim": 32, "hidden": 64}
+    config.network.update(encoder_dropout=0.3, word_dropout=0.2)
     config.objective = {"name": "m2", "alpha": 1.0}
     config.kl = {"name": "linear", "fraction": 0.3}
+    config.optimizer.learning_rate = 3e-3
     config.optimizer.clip_norm = 5.0
-    config.train.batch_size = 32
-    config.train.num_epochs = 20
+    config.train.batch_size = 64
+    config.train.num_epochs = 10
+    config.train.eval_every_epochs = 5
     config.train.steps_per_call = 1  # each step has the length of its own batch
     config.evaluate.batch_size = 64
     config.evaluate.checkpoint = "last"  # the best one would need labels of validation examples
