@@ -44,8 +44,8 @@ def gmvae(model: Model, kl: KLWeight = UNWEIGHTED, num_samples: int = 1, minimum
       model: as in `vade`.
       kl: as in `vade`.
       num_samples: samples of z and w per example.
-      minimum_information: nats, the least value of the last term in the loss, the paper's minimum information constraint:
-        below it the term has no gradient, so that examples need not lie between all clusters.
+      minimum_information: nats, the least value of the last term in the loss, the paper's constraint: below it the
+        term has no gradient, so that examples need not lie between all clusters.
 
     Raises:
       UserError: as `vade`; `minimum_information` is below 0.
