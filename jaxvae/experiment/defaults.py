@@ -107,6 +107,7 @@ SETTINGS: dict[str, Setting | Part] = {
     "train.start_from": Setting("", "warm start: folder of a run whose parameters training starts from"),
     "train.pretrain_epochs": Setting(0, "above 0: first so many epochs as an autoencoder, to whose codes the prior is "
                                         "fitted", NOT_NEGATIVE),
+    "train.pretrain_masking": Setting(0.0, "share of the values that this autoencoder does not see", FRACTION),
     "train.freeze": Setting((), "parameters that keep their initial values: a group, or model.encoder,model.prior"),
     "train.select": Setting("loss", "validation metric that the best checkpoint minimises; -elbo: maximises elbo"),
     "train.patience": Setting(0, "above 0: stop after so many validations without a better train.select", NOT_NEGATIVE),

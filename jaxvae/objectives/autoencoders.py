@@ -5,10 +5,11 @@ import jax.numpy as jnp
 
 from jaxvae import losses
 from jaxvae.common.errors import UserError, unknown
-from jaxvae.common.types import Array, Key
+from jaxvae.common.types import Array, Key, Params
 from jaxvae.distributions.structure import observed_log_prob
-from jaxvae.models.base import Model, centre, decoded, encode_batch, encoded
-from jaxvae.objectives.base import UNCHANGED, Objective, of_model
+from jaxvae.models.base import Model, Pass, centre, decoded, encode_batch, encoded
+from jaxvae.models.facts import Batch
+from jaxvae.objectives.base import UNCHANGED, Objective, StepContext, of_model
 from jaxvae.objectives.elbo import check_weights
 from jaxvae.objectives.spectral import spectral_normalisation
 
@@ -25,21 +26,18 @@ def reconstruction(model: Model, at_centre: bool = False) -> Objective:
     """
 
     def terms(params, batch, key, ctx):
-        if at_centre:
-            noise = key if ctx.is_training else None
-            posterior, state = encoded(model, params, batch, noise)
-            z = centre(posterior)[None]
-            out = decoded(model, params, batch, posterior, (z, jnp.zeros(z.shape[:2])), noise)
-            out = out._replace(state={**state, **out.state})
-        else:
-            out = model.forward(params, key, batch, is_training=ctx.is_training)
+        out = _forward(model, params, key, batch, ctx, at_centre)
         return out, {"loss": -out.log_likelihood[0], "reconstruction": -out.log_likelihood[0]}
 
     return of_model(model, terms)
 
 
 def denoising(
-    model: Model, pixel_range: tuple[float, float] = (0.0, 1.0), noise: str = "masking", level: float = 0.3
+    model: Model,
+    pixel_range: tuple[float, float] = (0.0, 1.0),
+    noise: str = "masking",
+    level: float = 0.3,
+    at_centre: bool = False,
 ) -> Objective:
     """Denoising autoencoder loss -log p(x|z), z encoded from a corrupted x (doi:10.1145/1390156.1390294).
 
@@ -48,6 +46,7 @@ def denoising(
       pixel_range: the least and the greatest value of the data.
       noise: kind of noise, see `corrupt`.
       level: strength of the noise.
+      at_centre: as in `reconstruction`.
 
     Raises:
       UserError: an unknown noise, a level out of its range, Gaussian noise on counts, or sequences.
@@ -72,11 +71,22 @@ def denoising(
     def terms(params, batch, key, ctx):
         corrupt_key, pass_key = jax.random.split(key)
         corrupted = {**batch, "x": corrupt(corrupt_key, batch["x"], noise, level, pixel_range)}
-        out = model.forward(params, pass_key, corrupted, is_training=ctx.is_training)
+        out = _forward(model, params, pass_key, corrupted, ctx, at_centre)
         loss = -observed_log_prob(out.likelihood, batch["x"], batch.get("mask"))[0]
         return out, {"loss": loss, "reconstruction": loss}
 
     return of_model(model, terms)
+
+
+def _forward(model: Model, params: Params, key: Key, batch: Batch, ctx: StepContext, at_centre: bool) -> Pass:
+    """Return `model.forward`, or the pass at the centre of q(z|x)."""
+    if not at_centre:
+        return model.forward(params, key, batch, is_training=ctx.is_training)
+    noise = key if ctx.is_training else None
+    posterior, state = encoded(model, params, batch, noise)
+    z = centre(posterior)[None]
+    out = decoded(model, params, batch, posterior, (z, jnp.zeros(z.shape[:2])), noise)
+    return out._replace(state={**state, **out.state})
 
 
 def corrupt(key: Key, x: Array, noise: str, level: float, pixel_range: tuple[float, float] = (0.0, 1.0)) -> Array:

@@ -36,10 +36,12 @@ def stage_of(experiment: Experiment) -> Experiment | None:
             f"to the codes of an autoencoder{' at each context' if config['context']['prior'] else ''}. Priors that "
             f"can, without a context: {able}. Take one of them, or train.pretrain_epochs=0."
         )
+    masking = config["train"]["pretrain_masking"]
+    how = {"name": "denoising", "noise": "masking", "level": masking} if masking else {"name": "reconstruction"}
     changed: dict[str, Any] = {
         **config,
         "name": f"{config['name']}-{NAME}",
-        "objective": {"name": "reconstruction", "at_centre": True},
+        "objective": {**how, "at_centre": True},
         "kl": dict(SETTINGS["kl"].default),
         "optimizer": {**config["optimizer"], "groups": {}},
         "train": {

@@ -65,6 +65,17 @@ def test_reconstruction_at_the_centre_has_no_noise_and_does_not_train_the_spread
     np.testing.assert_array_equal(slope[:, 2:], 0)
 
 
+def test_denoising_at_the_centre_is_the_loss_of_x_at_the_code_of_what_is_corrupted(random_like):
+    model = tools.small()
+    params = {"model": random_like(model.init, jax.random.key(0))}
+    whole, none = (
+        tools.evaluate(tools.make("denoising", model, at_centre=True, level=level), params) for level in (1.0, 0.0)
+    )
+    decode = jax.jit(lambda x: model.decode(params["model"], model.encode(params["model"], x).mean).log_prob(tools.X))
+    np.testing.assert_allclose(whole.metrics["loss"], -decode(0 * tools.X), rtol=1e-6)
+    np.testing.assert_allclose(none.metrics["loss"], -decode(tools.X), rtol=1e-6)
+
+
 def test_gaussian_noise_has_its_moments(assert_mean):
     x = jnp.linspace(0, 1, SIZE)
     noise = np.asarray(corrupt(jax.random.key(0), x, "gaussian", 0.3) - x, np.float64)

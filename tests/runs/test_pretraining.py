@@ -100,7 +100,10 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(trained, copy, left, caps
 def test_only_the_part_of_z_that_is_decoded_is_fitted(workdir):
     """The prior of the GMVAE, with w: its means and variances are those of codes z, its network is as drawn."""
     nested = ("--config.model.prior=nested_mixture", "--config.model.prior.noise_dim=2", "--config.objective=gmvae")
+    nested = (*nested, "--config.train.pretrain_masking=0.2")
     assert trains(workdir, *nested, "--config.train.num_epochs=1", "--config.model.latent_dim=5") == 0
+    denoising = {"name": "denoising", "noise": "masking", "level": 0.2, "at_centre": True}
+    assert load_config(workdir / "pretrain")["objective"] == denoising
     start, of_stage = weights(workdir, "0"), weights(workdir / "pretrain", "best")
     assert start["params.model.prior.mean"].shape == start["params.model.prior.logvar"].shape == (10, 3)
     assert start["params.model.decoder.Dense_0.kernel"].shape == (3, 30)
