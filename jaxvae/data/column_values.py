@@ -42,6 +42,6 @@ def values_of(column: Any) -> Values:
         return Values("bool", np.array(column.to_pylist(), object))
     if not (types.is_integer(type_) or types.is_floating(type_) or types.is_decimal(type_) or types.is_null(type_)):
         return Values("", np.zeros(len(column)))
-    numbers = np.asarray(column.cast(require("pyarrow").float64()).to_numpy(), np.float64)
+    numbers = np.asarray(column.cast(require("pyarrow").float64(), safe=False).to_numpy(), np.float64)
     seen = numbers[np.isfinite(numbers)]
     return Values("int" if (seen == np.round(seen)).all() else "float", numbers, order)

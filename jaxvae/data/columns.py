@@ -122,8 +122,8 @@ def encode(column: Column, values: Values, source: str) -> np.ndarray:
                 f"{', '.join(others[:5])}. Known: {known}{' ...' if len(column.categories) > 10 else ''}."
             )
         return np.array([codes.get(value, np.nan) for value in values.values.tolist()])
-    if len(values.present) and values.type not in ("int", "float"):
-        raise UserError(f"The column '{column.name}' of '{source}' must be numbers, {column.kind}, but it is not.")
+    if len(values.present) and values.type not in ("int", "float" if column.kind != "count" else "int"):
+        raise UserError(f"The column '{column.name}' of '{source}' must be numbers, of kind {column.kind}, but is not.")
     numbers = np.array([np.nan if value is None else value for value in values.values.tolist()], np.float64)
     low = {"positive": np.nextafter(0.0, 1.0), "count": 0.0}.get(column.kind, -np.inf)
     if (numbers < low).any():

@@ -70,7 +70,7 @@ class Field(NamedTuple):
 
 def names_of(asked: str) -> tuple[str, ...]:
     """Split the setting `data.context`, names separated by commas."""
-    return tuple(name for name in asked.replace(" ", "").split(",") if name)
+    return tuple(dict.fromkeys(name.strip() for name in asked.split(",") if name.strip()))
 
 
 def own_names(asked: str) -> tuple[str, ...]:
@@ -152,6 +152,8 @@ def _field(dataset: Dataset, splits: Mapping[str, Split], name: str) -> Field:
         return Field(name, "pixels", train.shape[1])
     if train.ndim > 1:
         return Field(name, "array", int(np.prod(train.shape[1:])))
+    if train.dtype.kind not in "biufUS":
+        raise UserError(f"data.context has '{name}', which is of type {train.dtype}: give numbers or strings.")
     every = np.unique(np.concatenate(stored))
     every = every[every != UNLABELLED] if name == "label" else every
     if len(every) < 2:
@@ -159,8 +161,6 @@ def _field(dataset: Dataset, splits: Mapping[str, Split], name: str) -> Field:
             f"data.context has '{name}', which is {every.tolist()[0]!r} in every example: there is nothing to be "
             "conditional on. Leave it out."
         )
-    if every.dtype.kind not in "biufUS":
-        raise UserError(f"data.context has '{name}', which is of type {every.dtype}: give numbers or strings.")
     if every.dtype.kind != "f" and len(every) <= MAX_CLASSES:
         names = dataset.class_names if name == "label" else ()
         values = tuple(every.tolist())
@@ -182,7 +182,7 @@ def _field(dataset: Dataset, splits: Mapping[str, Split], name: str) -> Field:
 def _stored(dataset: Dataset, split: Split, name: str) -> np.ndarray:
     """Return the values of a field as stored."""
     if split.beside is not None and name in (split.beside.dtype.names or ()):
-        return split.beside[name]
+        return _plain(split.beside[name], name)
     if name in QUADRANTS and not dataset.sequence and len(dataset.shape) == 3 and isinstance(split.x, np.ndarray):
         if split.mask is not None and not split.mask[:, *region(name, dataset.shape[:2])].all():
             raise UserError(
@@ -193,11 +193,27 @@ def _stored(dataset: Dataset, split: Split, name: str) -> np.ndarray:
     if name in dataset.factor_names and split.factors is not None:
         return split.factors[:, dataset.factor_names.index(name)]
     if name == "total" and isinstance(split.x, np.ndarray) and split.x.dtype != np.float32 and not dataset.sequence:
+        if split.mask is not None and not split.mask.all():
+            raise UserError(
+                "data.context has 'total', the sum of an example's counts, but some of its counts are missing, so that "
+                "their sum is not known. Give the totals as an array or a column of your own, named otherwise."
+            )
         return split.x.reshape(len(split.x), -1).sum(axis=1, dtype=np.float64)
     found = {"label": split.label, "context": split.context}.get(name)
     if found is None:
         raise _lacks(dataset, name)
     return found
+
+
+def _plain(stored: np.ndarray, name: str) -> np.ndarray:
+    """Return strings in an array of objects as an array of strings; UserError where one is missing."""
+    if stored.dtype.kind != "O":
+        return stored
+    if without := int(sum(value is None or value != value for value in stored.flat)):
+        raise UserError(
+            f"The context '{name}' lacks {without} of {stored.size} values: a context must be known. Give each a value."
+        )
+    return stored.astype(str) if all(isinstance(value, str) for value in stored.flat) else stored
 
 
 def _lacks(dataset: Dataset, name: str) -> UserError:

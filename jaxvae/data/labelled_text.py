@@ -37,7 +37,14 @@ def read_labelled(path: Path, kind: str) -> Labelled:
     splits = {split: [folders[name] for name in names if name in folders] for split, names in SPLIT_NAMES.items()}
     if not splits["train"]:
         return {"train": _by_class(path)}
-    return {split: _by_class(found[0]) for split, found in splits.items() if found}
+    found = {split: _by_class(there[0]) for split, there in splits.items() if there}
+    for split, (_, labels) in found.items():
+        if other := sorted({*labels} ^ {*found["train"][1]}):
+            raise UserError(
+                f"The classes of '{path}' differ: {', '.join(other)} is in one of the folders of 'train' and '{split}' "
+                "alone. Give each split a file or folder for every class, and leave others out."
+            )
+    return found
 
 
 def _cut(lines: list[str], path: Path, split: str) -> tuple[list[str], list[str]]:
@@ -60,6 +67,11 @@ def _by_class(folder: Path) -> tuple[list[str], list[str]]:
         raise UserError(
             f"data.label is 'file', but '{folder}' has text of {len(files)} classes: give a .txt file, or a folder of "
             ".txt files, for each of two classes or more, named after it."
+        )
+    if named := sorted(name for name in files if name.lower() in sum(SPLIT_NAMES.values(), ())):
+        raise UserError(
+            f"data.label is 'file', but '{folder}' has text called {', '.join(named)}, as a split is, not a class. "
+            "Give folders train, test ... with a file or folder for each class."
         )
     lines = {label: [line for file in found for line in lines_of(file)] for label, found in files.items()}
     return [line for found in lines.values() for line in found], [x for x, found in lines.items() for _ in found]

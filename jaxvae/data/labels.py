@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from jaxvae.common.errors import UserError
-from jaxvae.data.split import Split
+from jaxvae.data.split import UNLABELLED, Split
 
 
 def are_classes(values: Any) -> bool:
@@ -29,7 +29,8 @@ def require_classes(values: Any, label: str, source: str) -> None:
 def encode_labels(splits: dict[str, Split], source: str) -> tuple[dict[str, Split], tuple[str, ...]]:
     """Encode labels that are strings as integers, in sorted order over all splits.
 
-    Whole numbers stored as floats, and columns `[N, 1]` or rows `[1, N]`, become integers `[N]`; later checks refuse
+    Two classes -1 and another get names too, since -1 is an unknown class where there are more. Whole numbers stored as
+    floats, and columns `[N, 1]` or rows `[1, N]`, become integers `[N]`; later checks refuse
     other types.
 
     Returns:
@@ -39,6 +40,10 @@ def encode_labels(splits: dict[str, Split], source: str) -> tuple[dict[str, Spli
       UserError: a label is missing, or only some splits have strings.
     """
     labels = {key: _plain(split.label, len(split.x)) for key, split in splits.items() if split.label is not None}
+    if labels and all(label.dtype.kind == "i" and label.ndim == 1 for label in labels.values()):
+        every = np.unique(np.concatenate(list(labels.values())))
+        if len(every) == 2 and every[0] == UNLABELLED:  # two classes, of which one is called -1
+            labels = {key: label.astype(str) for key, label in labels.items()}
     strings = [key for key, label in labels.items() if label.dtype.kind == "U"]
     names: tuple[str, ...] = ()
     if strings:

@@ -9,10 +9,11 @@ import numpy as np
 from jaxvae.common.columns import Column
 from jaxvae.data.column_scaling import fit_columns
 from jaxvae.data.context import Field
+from jaxvae.data.few_labels import facts_of_labels
 from jaxvae.data.missing import has_missing
 from jaxvae.data.preprocess import make_preprocess, to_unit_range
 from jaxvae.data.scaling import fit
-from jaxvae.data.split import UNLABELLED, Dataset
+from jaxvae.data.split import Dataset
 
 FIXED = ("threshold", "static")  # values of data.binarization that are applied once, to the stored values
 
@@ -70,10 +71,13 @@ class DataSpec(NamedTuple):
     @property
     def label_position(self) -> int | None:
         """Return where the one-hot label begins in the context; None where it is not in it."""
-        for i, field in enumerate(self.context):
-            if field.name == "label" and field.kind == "class":
-                return sum(each.size for each in self.context[:i])
-        return None
+        names = [field.name if field.kind == "class" else "" for field in self.context]
+        return sum(field.size for field in self.context[: names.index("label")]) if "label" in names else None
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """Return the classes of the labels: those of the context, of all splits, where it has the label."""
+        return next((f.values for f in self.context if f.name == "label" and f.kind == "class"), self.labels)
 
     @property
     def context_names(self) -> tuple[str, ...]:
@@ -153,17 +157,9 @@ def describe(dataset: Dataset, settings: Mapping[str, Any]) -> tuple[DataSpec, t
         dataset.shape, levels, bool(scaling.scale) or (x.dtype == np.float32 and levels > 2), dataset.sequence,
         dataset.vocabulary, dataset.context_dim, dtype, max_value, scaling.value_range, scaling.shift, scaling.scale,
         columns=dataset.columns, class_names=dataset.class_names, factor_names=dataset.factor_names,
-        has_missing=has_missing(dataset.train), table=table, **_labels(dataset),
+        has_missing=has_missing(dataset.train), table=table, **facts_of_labels(dataset),
     )  # fmt: skip
     return spec, scaling.notes
-
-
-def _labels(dataset: Dataset) -> dict[str, Any]:
-    label = dataset.train.label
-    if label is None or not len(label):
-        return {}
-    known = label[label != UNLABELLED]
-    return {"labels": tuple(np.unique(known).tolist()), "labelled": len(known) / len(label)}
 
 
 def preprocess_of(config: Mapping[str, Any], spec: DataSpec) -> Callable:

@@ -187,7 +187,10 @@ def _markers(name: str, column: Any) -> list[str]:
 def complete(column: Any, source: str, name: str) -> np.ndarray:
     """Return the values of a column of labels or of a context, `[N]`; UserError where one is missing."""
     values = column.to_pylist()
-    missing = [i for i, value in enumerate(values) if value is None or value != value]
+    missing = [
+        i for i, value in enumerate(values)
+        if value is None or value != value or (isinstance(value, str) and not value.strip())
+    ]  # fmt: skip
     if missing:
         raise UserError(
             f"The column '{name}' of '{source}' lacks {len(missing)} values, the first in row {missing[0]}. Remove "

@@ -35,9 +35,13 @@ def wanted(spec: DataSpec, settings: Mapping[str, Any], given: Any) -> np.ndarra
     if isinstance(given, str):
         given = _read(given) if given.endswith((".npz", ".npy")) else _parsed(fields, given)
     if isinstance(given, Mapping) or hasattr(given, "columns"):
-        columns = {str(key): given[key] for key in getattr(given, "columns", given)}
+        names = getattr(given, "column_names", getattr(given, "columns", given))  # of Arrow, of others
+        columns = {str(key): given[key] for key in names}
     else:
-        array = np.asarray(given)
+        try:
+            array = np.asarray(given)
+        except ValueError as error:
+            raise UserError("The rows of the context have different lengths: give every field in each row.") from error
         if array.dtype.kind in "biuf" and array.ndim == 2 and array.shape[1] == spec.context_dim != len(fields):
             return _finite(array.astype(np.float32))
         columns = _by_field(fields, array)
@@ -139,8 +143,8 @@ def _encoded(field: Field, value: Any, stored: Callable[[Any], np.ndarray]) -> n
         return field.encode(np.asarray([_class(field, each) for each in array.tolist()]))
     try:
         numbers = array.astype(np.float32)
-    except ValueError as error:
-        raise UserError(f"The context '{field.name}' takes numbers, not {array.ravel()[0].item()!r}.") from error
+    except (ValueError, TypeError) as error:
+        raise UserError(f"The context '{field.name}' takes numbers, not {array.ravel().tolist()[0]!r}.") from error
     return field.encode(numbers)
 
 
@@ -149,7 +153,8 @@ def _class(field: Field, given: Any) -> Any:
     if isinstance(given, float) and given.is_integer():
         given = int(given)
     text = str(given).strip()
-    for known in (field.classes, tuple(map(str, field.values))):
+    are_numbers = field.names and all(name.lstrip("-").isdigit() for name in field.names)
+    for known in (field.classes, () if are_numbers else tuple(map(str, field.values))):
         if text in known:
             return field.values[known.index(text)]
     raise unknown("class", text, field.classes, f"the context '{field.name}'")

@@ -141,6 +141,13 @@ def check_classifier(experiment: Experiment) -> None:
     """Raise UserError where the run learns no classifier, and the training labels have only one class."""
     if experiment.objective.classes is None:
         check_classes(experiment)
+        if experiment.spec.label_position is not None:
+            raise UserError(
+                "The codes of this run are of x and its label, which is in the context, so that a classifier of codes "
+                "would see it. Take a run without data.context=label, or an objective that classifies, 'm2'."
+            )
+    if (np.asarray(experiment.dataset.test.label) == UNLABELLED).all():
+        raise UserError("No test example has a label, so that nothing can be judged by it.")
 
 
 def clustering(run: TrainedRun) -> dict[str, float]:

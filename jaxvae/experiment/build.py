@@ -184,8 +184,9 @@ def _classifying(config: Mapping[str, Any], builder: Any, model: Model, data: Da
             f"The objective '{name}' learns to classify, but {has}: give labels of at least two classes (data.label "
             "names those of your own file), or take another objective, 'elbo' for example."
         )
-    share = config["train"].get("labelled_share", 0.0) or data.labelled
-    labels = Labels(data.labels, data.label_position, data.labelled, share)
+    share, size = config["train"].get("labelled_share", 0.0), max(config["train"]["batch_size"], 1)
+    in_batch = round(share * size) / size if share else data.labelled  # see `data.feed.labelled_rows`
+    labels = Labels(data.classes, data.label_position, data.labelled, in_batch)
     spec = config.get("classifier") or config["network"]
     network = _network(spec, config, {"data_shape": model.data_shape, "levels": data.levels}, data)
     made = make_classifier(network, model.likelihood, model.data_shape, labels.num, model.mask_input)

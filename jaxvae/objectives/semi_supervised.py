@@ -61,7 +61,8 @@ def m2(
     check_weights("m2", alpha=alpha)
     if labels.position is None:
         raise UserError(
-            "The objective 'm2' is of a model p(x|z, y) that is conditional on the label: set data.context=label."
+            "The objective 'm2' is of a model p(x|z, y) that is conditional on the label, one-hot: set "
+            "data.context=label, with data of at most 100 classes."
         )
     if model.penalty is not None:
         raise UserError(

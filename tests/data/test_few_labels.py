@@ -114,3 +114,25 @@ def test_a_batch_may_hold_more_labelled_rows_than_there_are():
 def test_a_share_that_no_batch_can_have_is_refused(label, share, words):
     with pytest.raises(UserError, match=words):
         labelled_rows(label, share, 20)
+
+
+def test_examples_without_a_label_do_not_judge():
+    """Of the user's own data, unlabelled examples train, and are left out of validation and test."""
+    y = np.where(RNG.random(500) < 0.7, -1, Y)
+    whole = made(y)
+    kept_ones = keep_labels(whole, 0)
+    np.testing.assert_array_equal(kept_ones.train.label, whole.train.label)
+    for name in ("validation", "test"):
+        before, after = getattr(whole, name), getattr(kept_ones, name)
+        known = before.label >= 0
+        assert 0 < known.sum() < len(known)
+        np.testing.assert_array_equal(after.x, before.x[known])
+        np.testing.assert_array_equal(kept_ones.rows_of(name), whole.rows_of(name)[known])
+        assert f"{(~known).sum()} examples without a label are left out of the {name} set" in kept_ones.notes
+
+
+def test_two_classes_may_be_called_minus_one_and_one():
+    dataset = made(np.where(np.arange(500) % 2, 1, -1))
+    assert dataset.class_names == ("-1", "1")
+    assert set(dataset.train.label.tolist()) == {0, 1}
+    assert keep_labels(dataset, 4).train.label.max() == 1

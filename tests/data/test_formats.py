@@ -63,16 +63,13 @@ def test_a_table_without_a_header(tmp_path):
         (lines(), "colour", "Unknown column 'colour' .* Did you mean 'color'"),
         ("a,b\nx,y\n", "", "no column of numbers"),
         ("", "", "is empty"),
-        (lines().replace("red", "", 1), "color", None),
+        (lines().replace("red", "", 1), "color", "column 'color' .* lacks 1 values"),
         ("a,b\n1,2\n3\n", "", "cannot be read as a table"),
     ],
 )
 def test_tables_that_cannot_be_used(tmp_path, content, label, said):
     path = tmp_path / "a.csv"
     path.write_text(content)
-    if said is None:  # an empty cell of text is an empty string: a class of its own
-        assert data.load(path=str(path), label=label).class_names == ("", "blue", "red")
-        return
     with pytest.raises(UserError, match=said):
         data.load(path=str(path), label=label)
 

@@ -115,7 +115,7 @@ def test_a_first_stage_that_is_none_is_refused(first, second, tmp_path, capsys):
 
 def test_what_few_labels_cannot_be_learned_from(tmp_path, capsys):
     for more, words in (
-        (("--config.data.context=",), "is conditional on the label: set data.context=label"),
+        (("--config.data.context=",), "on the label, one-hot: set data.context=label"),
         (("--config.data.labels=5",), "fewer than one for each of the 10 classes"),
         (("--config.data.labels=0", "--config.train.labelled_share=0.5"), "all of the training examples have a label"),
     ):
