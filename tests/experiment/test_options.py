@@ -22,6 +22,8 @@ OPTIONS = {
     },
     "interpolate": {"num": WHOLE, "steps": "must be 2 or more", "path": "Known: geodesic", "first": NOT_NEGATIVE},
     "search": {"target": NOT_NEGATIVE, "num": WHOLE, "steps": WHOLE, "prior_weight": NOT_NEGATIVE},
+    "classify": {"num": WHOLE},
+    "clusters": {"split": "Known: test, train, validation", "shown": WHOLE},
     "transfer": {"num": WHOLE},
     "traverse": {"index": NOT_NEGATIVE, "num": WHOLE, "steps": "must be 2 or more", "span": "must be above 0"},
     "prior": {},
@@ -37,7 +39,7 @@ OPTIONS = {
     },
 }  # fmt: skip
 FLOATS = {"strength", "level", "part", "span", "prior_weight"}
-NAMES = {"method", "mask", "path", "covariance", "kind"}
+NAMES = {"method", "mask", "path", "covariance", "kind", "split"}
 OF_THE_DATA = {"factor"}  # options whose values only a data set knows
 KINDS = {"tool": TOOLS, "sampler": SAMPLERS}
 TABLE = [(kind, name, key) for kind, names in KINDS.items() for name in names for key in OPTIONS[name]]
