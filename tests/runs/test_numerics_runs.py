@@ -65,9 +65,8 @@ def test_a_run_validates_saves_and_samples_with_the_average(with_all):
     launched(with_all, "sample.num=4", "evaluate.checkpoint=last", mode="sample")
     key = train.stream(0, "sample")
     drawn = np.load(with_all / "samples.npz")
-    np.testing.assert_allclose(
-        drawn[drawn.files[0]].reshape(4, -1), np.asarray(jaxvae.sample(model, params, key, 4)).reshape(4, -1), atol=1e-6
-    )
+    wanted = 16 * np.asarray(jaxvae.sample(model, params, key, 4))  # in the units of the digits
+    np.testing.assert_allclose(drawn[drawn.files[0]].reshape(4, -1), wanted.reshape(4, -1), atol=1e-5)
 
 
 @pytest.mark.slow
