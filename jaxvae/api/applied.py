@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from jaxvae.distributions.missingness import MISSINGNESS
 from jaxvae.latent.imputation import importance_imputation
 from jaxvae.metrics.likelihood import importance_nll
 from jaxvae.models.base import Model, centre, encode_batch
-from jaxvae.models.clusters import cluster_log_probs, needs_clusters
 from jaxvae.models.sampling import reconstruct
 
 BATCH = 1024
@@ -40,22 +39,13 @@ class Applied:
 
     def encode(self, x: Any, context: Any, mask: Any) -> np.ndarray:
         """Return the centres of q(z|x), `[N, *latent_shape]`."""
-        return self._by_batch(self._encode, x, context, mask)
+        return self.by_batch(partial(self._encode, self._params), x, context, mask)
 
-    def by_batch(self, function: Callable[[dict[str, Any]], np.ndarray], x: Any, mask: Any) -> np.ndarray:
+    def by_batch(
+        self, function: Callable[[dict[str, Any]], Any], x: Any, context: Any = None, mask: Any = None
+    ) -> np.ndarray:
         """Apply `batch -> [B, ...]` to data in batches, and join the results."""
-        return np.concatenate([function(batch) for batch in self._batches(x, None, mask)])
-
-    def cluster(self, x: Any, context: Any, mask: Any) -> np.ndarray:
-        """Compute the probabilities `[N, C]` of the components of a mixture prior.
-
-        Raises:
-          UserError: the prior is not a mixture, or the data does not fit the run.
-        """
-        needs_clusters(self._model, "run.cluster")
-        of_batch = jax.jit(lambda params, batch: cluster_log_probs(self._model, params, batch))
-        found = [np.asarray(of_batch(self._params, batch), np.float64) for batch in self._batches(x, context, mask)]
-        return np.exp(np.concatenate(found))
+        return np.concatenate([np.asarray(function(batch)) for batch in self._batches(x, context, mask)])
 
     def reconstruct(self, x: Any, context: Any, mask: Any) -> np.ndarray:
         """Return the means of p(x|z) at the centres of q(z|x), as `viewed`; pixels of the context are as given."""
@@ -196,9 +186,6 @@ class Applied:
                 "is observed."
             )
         return np.broadcast_to(mask, shape)
-
-    def _by_batch(self, function: Any, x: Any, context: Any, mask: Any) -> np.ndarray:
-        return np.concatenate([np.asarray(function(self._params, b)) for b in self._batches(x, context, mask)])
 
     @cached_property
     def _preprocess(self):

@@ -27,7 +27,8 @@ from jaxvae.experiment.objects import with_objects
 from jaxvae.experiment.parts import part
 from jaxvae.experiment.setup import Experiment, built, setup
 from jaxvae.models.base import Model
-from jaxvae.runs.classes import classifier_of
+from jaxvae.models.clusters import needs_clusters
+from jaxvae.runs.classes import classifier_of, clusters_by
 from jaxvae.runs.initial import check_data
 from jaxvae.runs.restore import Restored, restored
 from jaxvae.runs.sampling import draw_samples
@@ -105,12 +106,13 @@ class Run:
           UserError: the run has learned no classifier, and its data has no labels.
         """
         classes, probs = classifier_of(self._trained)
-        names = np.asarray(self.spec.class_names or range(1 + classes.max()))
-        return names[classes], self._applied.by_batch(probs, x, mask)
+        named = np.asarray(self.spec.class_names)[classes] if self.spec.class_names else classes
+        return named, self._applied.by_batch(probs, x, mask=mask)
 
     def cluster(self, x: Any, context: Any = None, mask: Any = None) -> np.ndarray:
         """Compute the probabilities `[N, C]` of the clusters of data, the components c of a mixture prior: q(c|x)."""
-        return self._applied.cluster(x, context, mask)
+        needs_clusters(self.model, "run.cluster")
+        return self._applied.by_batch(clusters_by(self.model, self.params), x, context, mask)
 
     def decode(self, z: Any, context: Any = None) -> np.ndarray:
         """Decode latents `[N, *latent_shape]`: the means of p(x|z), `[N, *data_shape]`, in the data's own units."""

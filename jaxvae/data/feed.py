@@ -70,6 +70,11 @@ def mixed_indices(label: np.ndarray, labelled: int, seed: int, batch_size: int) 
     return indices
 
 
+def labelled_of(share: float, batch_size: int) -> int:
+    """Return how many of the examples of a batch a `share` of it is."""
+    return round(share * batch_size)
+
+
 def labelled_rows(label: np.ndarray | None, share: float, batch_size: int) -> int:
     """Return how many examples of a batch have a label where a `share` of each must have one; 0: as they come.
 
@@ -84,7 +89,7 @@ def labelled_rows(label: np.ndarray | None, share: float, batch_size: int) -> in
             f"train.labelled_share is {share}, but {'all' if known else 'none'} of the training examples have a label: "
             "it is for data with few of them (data.labels). Leave it at 0."
         )
-    count = round(share * batch_size)
+    count = labelled_of(share, batch_size)
     if not 0 < count < batch_size:
         raise UserError(
             f"train.labelled_share is {share}, so that {count} of the {batch_size} examples of a batch would have a "

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from jaxvae.common.errors import UserError
+from jaxvae.data.load import select
 from jaxvae.data.split import UNLABELLED, Dataset, Split
 
 
@@ -70,8 +71,7 @@ def _judged_by_labels(dataset: Dataset) -> Dataset:
             continue
         known = np.flatnonzero(label != UNLABELLED)
         if 0 < len(known) < len(label):
-            kept: Any = (None if array is None else array[known] for array in split)
-            changed[name] = Split(*kept)
+            changed[name] = select(split, known)
             rows[name] = (dataset.rows[name][0] if name in dataset.rows else name, dataset.rows_of(name)[known])
             notes.append(f"{len(label) - len(known):,} examples without a label are left out of the {name} set")
     return dataset._replace(**changed, rows=rows, notes=(*dataset.notes, *notes)) if changed else dataset

@@ -9,9 +9,7 @@ from jaxvae.common.errors import UserError
 from jaxvae.data import annotated, tables
 from jaxvae.data.context import own_names
 from jaxvae.data.files import DATA_NAMES, ROW_NAMES, finished, from_arrays
-from jaxvae.data.split import SPLIT_NAMES, Found
-
-SPELLINGS = tuple(spelling for names in SPLIT_NAMES.values() for spelling in names)
+from jaxvae.data.split import SPELLINGS, Found
 
 
 def found_in(x: Any, settings: Mapping[str, Any], name: str) -> Found:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.places import check_own
-from jaxvae.data.split import SPLIT_NAMES
+from jaxvae.data.split import SPELLINGS, SPLIT_NAMES
 from jaxvae.data.text import lines_of, read_lines, split_files
 
 KINDS = ("tab", "file")  # values of data.label for text
@@ -68,7 +68,7 @@ def _by_class(folder: Path) -> tuple[list[str], list[str]]:
             f"data.label is 'file', but '{folder}' has text of {len(files)} classes: give a .txt file, or a folder of "
             ".txt files, for each of two classes or more, named after it."
         )
-    if named := sorted(name for name in files if name.lower() in sum(SPLIT_NAMES.values(), ())):
+    if named := sorted(name for name in files if name.lower() in SPELLINGS):
         raise UserError(
             f"data.label is 'file', but '{folder}' has text called {', '.join(named)}, as a split is, not a class. "
             "Give folders train, test ... with a file or folder for each class."

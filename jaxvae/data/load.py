@@ -143,7 +143,7 @@ def prepare(
     # Missing splits are taken by a fixed permutation, so that sorted data is split at random.
     places = rows_of_splits({k: len(s.x) for k, s in splits.items()}, validation_fraction)
     for key, (source, rows) in places.items():
-        split = _select(splits[source], rows)
+        split = select(splits[source], rows)
         if not len(split.x) and (key != "validation" or validation_fraction > 0):
             few = f"The {key} split of '{name}' is empty: {len(splits['train'].x)} examples are too few"
             if key == "test":
@@ -223,7 +223,8 @@ def _max_value(splits: dict[str, Split]) -> float:
     return 255.0 if any(part.size and part.max() > 1 for part in slices) else 1.0
 
 
-def _select(split: Split, rows: np.ndarray) -> Split:
+def select(split: Split, rows: np.ndarray) -> Split:
+    """Return some rows of a split; streamed images stay where they are."""
     if len(rows) == len(split.x):
         return split
     x: Any = split.x.select(rows) if isinstance(split.x, Rows) else split.x[rows]

@@ -11,6 +11,7 @@ from jaxvae.common.errors import UserError
 SPLIT_SEED = 0  # splits are part of the data: the same in every run
 TEST_FRACTION = 0.2  # where the data has no test set of its own
 SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}
+SPELLINGS = tuple(spelling for names in SPLIT_NAMES.values() for spelling in names)
 UNLABELLED = -1  # label of an example whose class is unknown
 LABEL_NAMES = ("y", "labels", "label", "targets", "target")
 

@@ -132,9 +132,8 @@ def few_labels(run: TrainedRun) -> dict[str, float]:
 def classification(run: TrainedRun) -> dict[str, Any]:
     """Scores of the classes that the run assigns to test examples."""
     classes, probs = class_probs(run)
-    labels = run.labels("test")
-    which = np.flatnonzero(labels != UNLABELLED)
-    return scores(probs[which], classes, labels[which])
+    which = run.labelled("test")
+    return scores(probs[which], classes, run.labels("test")[which])
 
 
 def check_classifier(experiment: Experiment) -> None:
@@ -161,13 +160,13 @@ def clustering(run: TrainedRun) -> dict[str, float]:
     baseline = {f"gmm_{name}": value for name, value in clusters.mixture_baseline(*data, seed=0).items()}
     if not num_clusters(run.experiment.model):
         return k_means | baseline
-    every = run.labelled("test", len(run.labels("test")))
+    every = run.labelled("test")
     own = clusters.agreement(cluster_probs(run).argmax(axis=1)[every], run.labels("test")[every])
     return own | {f"k_means_{name}": value for name, value in k_means.items()} | baseline
 
 
 def _labelled(run: TrainedRun) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    some, test = run.labelled("train", PROBE_FIT), run.labelled("test", len(run.labels("test")))
+    some, test = run.labelled("train", PROBE_FIT), run.labelled("test")
     return (run.codes("train")[some], run.labels("train")[some], run.codes("test")[test], run.labels("test")[test])
 
 

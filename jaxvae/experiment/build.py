@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxvae.common.errors import UserError, unknown
+from jaxvae.data.feed import labelled_of
 from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import own
 from jaxvae.experiment.checks import check_ranges
@@ -185,7 +186,7 @@ def _classifying(config: Mapping[str, Any], builder: Any, model: Model, data: Da
             "names those of your own file), or take another objective, 'elbo' for example."
         )
     share, size = config["train"].get("labelled_share", 0.0), max(config["train"]["batch_size"], 1)
-    in_batch = round(share * size) / size if share else data.labelled  # see `data.feed.labelled_rows`
+    in_batch = labelled_of(share, size) / size if share else data.labelled
     labels = Labels(data.classes, data.label_position, data.labelled, in_batch)
     spec = config.get("classifier") or config["network"]
     network = _network(spec, config, {"data_shape": model.data_shape, "levels": data.levels}, data)

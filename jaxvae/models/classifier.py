@@ -4,12 +4,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key, Params
 from jaxvae.likelihoods import Likelihood
-from jaxvae.models.coder import Coder
+from jaxvae.models.coder import Coder, network_input
 from jaxvae.networks import Network, functions
 
 NAME = "classifier"
@@ -52,10 +51,6 @@ def make_classifier(
         )
 
     def logits(params: Params, x: Array, mask: Array | None = None, key: Key | None = None) -> Array:
-        inputs = likelihood.encoder_input(x if mask is None else jnp.where(mask, x, jnp.asarray(likelihood.fill)))
-        if mask_input:
-            observed = jnp.ones(x.shape, bool) if mask is None else mask
-            inputs = jnp.concatenate([inputs, observed.astype(inputs.dtype)], axis=-1)
-        return coder({NAME: params}, inputs, None, key)[0]
+        return coder({NAME: params}, network_input(likelihood, x, mask, mask_input), None, key)[0]
 
     return Classifier(lambda key: coder.init(key).get("params", {}), logits)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key, Params, Tree
+from jaxvae.likelihoods import Likelihood
 from jaxvae.models.base import require_context
 from jaxvae.networks import Functions, Network, functions
 
@@ -126,3 +127,12 @@ def initial_state(coders: tuple[Coder, ...], key: Key) -> Tree:
     found = {coder.name: coder.init_state(k) for coder, k in zip(coders, keys, strict=True)}
     found = {name: state for name, state in found.items() if state}
     return {STATE: found} if found else {}
+
+
+def network_input(likelihood: Likelihood, x: Array, mask: Array | None, mask_input: bool) -> Array:
+    """Return the input of a network that reads x `[..., *data_shape]`: missing values filled, with the mask."""
+    inputs = likelihood.encoder_input(x if mask is None else jnp.where(mask, x, jnp.asarray(likelihood.fill)))
+    if not mask_input:
+        return inputs
+    observed = jnp.ones(x.shape, bool) if mask is None else jnp.broadcast_to(mask, x.shape)
+    return jnp.concatenate([inputs, observed.astype(inputs.dtype)], axis=-1)

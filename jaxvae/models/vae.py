@@ -5,7 +5,6 @@ from typing import Any
 
 import chex
 import jax
-import jax.numpy as jnp
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Distribution, Key, Params, Tree
@@ -15,7 +14,7 @@ from jaxvae.distributions.decoding import Write, greedy
 from jaxvae.distributions.structure import observed_log_prob
 from jaxvae.likelihoods import Likelihood
 from jaxvae.models.base import Model, Pass, Training, noise_key, require_context
-from jaxvae.models.coder import STATE, initial_state, make_coders
+from jaxvae.models.coder import STATE, initial_state, make_coders, network_input
 from jaxvae.models.facts import Data, Latent, State
 from jaxvae.networks import Network
 from jaxvae.posteriors import Posterior
@@ -96,11 +95,7 @@ def make_model(
     ) -> tuple[Distribution, Tree]:
         chex.assert_shape(x, (..., *data.given_shape))
         seen = encoder.context(context, context_dim)
-        inputs = likelihood.encoder_input(x if mask is None else jnp.where(mask, x, jnp.asarray(likelihood.fill)))
-        if mask_input:
-            observed = jnp.ones(x.shape, bool) if mask is None else jnp.broadcast_to(mask, x.shape)
-            inputs = jnp.concatenate([inputs, observed.astype(inputs.dtype)], axis=-1)
-        outputs, state = encoder(params, inputs, seen, key)
+        outputs, state = encoder(params, network_input(likelihood, x, mask, mask_input), seen, key)
         log_joint = jax.tree_util.Partial(joint, params, x, context, mask)  # a pytree: distributions are
         return posterior.build(params.get("posterior", {}), outputs, log_joint), state
 

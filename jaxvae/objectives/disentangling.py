@@ -12,7 +12,7 @@ from jaxvae.distributions.structure import moments, normal_factors
 from jaxvae.losses.aggregate import ESTIMATORS
 from jaxvae.models.base import Model
 from jaxvae.objectives.base import Objective, bound_metrics, of_model
-from jaxvae.objectives.elbo import check_weights, kl_estimator, needs_density
+from jaxvae.objectives.elbo import check_weights, kl_estimator, needs_density, weighted_elbo
 from jaxvae.objectives.kl_weight import UNWEIGHTED, KLWeight
 
 
@@ -119,13 +119,11 @@ def dip_vae(
 
     def terms(params, batch, key, ctx):
         out = model.forward(params, key, batch, is_training=ctx.is_training)
-        groups = kl_terms(out)
+        metrics = weighted_elbo(model, out, kl_terms(out), kl, ctx.step)
         mean, covariance = _moments(out.posterior)
         weights = lambda_diagonal, lambda_off_diagonal
         penalty = losses.covariance_penalty(mean, covariance if kind == 2 else None, *weights)
-        metrics = bound_metrics(model, out.log_likelihood, jnp.sum(groups, axis=0))
-        loss = metrics["reconstruction"] + kl.term(groups, ctx.step) + penalty
-        return out, {"loss": loss, **metrics, "covariance_penalty": penalty}
+        return out, {**metrics, "loss": metrics["loss"] + penalty, "covariance_penalty": penalty}
 
     return of_model(model, terms, "the covariance is that of the whole batch")
 

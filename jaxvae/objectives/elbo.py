@@ -42,11 +42,15 @@ def elbo(
 
     def terms(params, batch, key, ctx):
         out = model.forward(params, key, batch, num_samples, is_training=ctx.is_training)
-        groups = kl_terms(out)
-        metrics = bound_metrics(model, out.log_likelihood, jnp.sum(groups, axis=0))
-        return out, {"loss": metrics["reconstruction"] + kl.term(groups, ctx.step), **metrics}
+        return out, weighted_elbo(model, out, kl_terms(out), kl, ctx.step)
 
     return of_model(model, terms, kl.whole_batch)
+
+
+def weighted_elbo(model: Model, out: Pass, groups: Array, kl: KLWeight, step: Array) -> dict[str, Array]:
+    """Return "loss" `[B]`, with the weighted KL of `groups` `[L, B]`, and the metrics of the bound."""
+    metrics = bound_metrics(model, out.log_likelihood, jnp.sum(groups, axis=0))
+    return {"loss": metrics["reconstruction"] + kl.term(groups, step), **metrics}
 
 
 def kl_estimator(model: Model, name: str, gradient: str = "pathwise") -> Callable[[Pass], Array]:

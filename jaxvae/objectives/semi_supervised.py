@@ -11,8 +11,8 @@ from jaxvae.common.types import Array
 from jaxvae.models.base import Model
 from jaxvae.models.classifier import NAME, Classifier
 from jaxvae.models.facts import Batch, Labels
-from jaxvae.objectives.base import Classes, Objective, bound_metrics, of_model
-from jaxvae.objectives.elbo import check_samples, check_weights, kl_estimator, needs_density
+from jaxvae.objectives.base import Classes, Objective, of_model
+from jaxvae.objectives.elbo import check_samples, check_weights, kl_estimator, needs_density, weighted_elbo
 from jaxvae.objectives.kl_weight import UNWEIGHTED, KLWeight
 
 MARGINALS = ("exact", "sampled")
@@ -78,14 +78,13 @@ def m2(
         known, drawn = index >= 0, jnp.where(index >= 0, index, jax.random.categorical(class_key, logits))
         given = {**batch, "context": labels.context(batch["context"], drawn)}
         out = model.forward(params, key, given, num_samples, is_training=True)
-        kls = kl_terms(out)
-        metrics = bound_metrics(model, out.log_likelihood, jnp.sum(kls, axis=0))
-        bound = -metrics["reconstruction"] - kl.term(kls, ctx.step) - math.log(labels.num)
+        metrics = weighted_elbo(model, out, kl_terms(out), kl, ctx.step)
+        bound = -metrics["loss"] - math.log(labels.num)
         entropy = jnp.where(known, 0.0, -jnp.sum(jax.nn.softmax(logits) * jax.nn.log_softmax(logits), axis=1))
         score = -_cross_entropy(logits, drawn) * _against_others(jax.lax.stop_gradient(bound), ~known)
         weight = jnp.where(known, *_row_weights(labels))
         error = jnp.where(known, alpha / labels.batch_share * _cross_entropy(logits, index), 0.0)
-        metrics |= {"loss": error - weight * (bound + entropy)}
+        metrics["loss"] = error - weight * (bound + entropy)
         if "elbo" in metrics:
             metrics["elbo"] += entropy - math.log(labels.num)
         metrics["accuracy"] = _correct(logits, index, labels.batch_share)
@@ -100,10 +99,8 @@ def m2(
         noise = jax.random.fold_in(key, 2**31 - 4) if ctx.is_training else None
         logits = classifier.logits(groups[NAME], batch["x"], batch.get("mask"), noise)
         out = model.forward(params, key, over_classes(labels, batch), num_samples, is_training=ctx.is_training)
-        kls = kl_terms(out)
-        by_class = bound_metrics(model, out.log_likelihood, jnp.sum(kls, axis=0))
-        bounds = -by_class["reconstruction"] - kl.term(kls, ctx.step)
-        bounds = bounds.reshape(labels.num, size) - math.log(labels.num)
+        by_class = weighted_elbo(model, out, kl_terms(out), kl, ctx.step)
+        bounds = -by_class["loss"].reshape(labels.num, size) - math.log(labels.num)
         one_hot = jax.nn.one_hot(index, labels.num)
         log_q = jax.nn.log_softmax(logits)
         of_known = jnp.sum(one_hot.T * bounds, axis=0)
@@ -117,7 +114,7 @@ def m2(
             elbos = by_class["elbo"].reshape(labels.num, size) - math.log(labels.num)
             metrics["elbo"] = losses.marginal_elbo(elbos, logits)
         metrics["accuracy"] = _correct(logits, index, labels.batch_share if ctx.is_training else 1.0)
-        return out, {"loss": loss, **metrics}, {NAME: loss}
+        return out, {**metrics, "loss": loss}, {NAME: loss}
 
     whole_batch = kl.whole_batch or ("the baseline is the mean bound of a batch" if marginal == "sampled" else "")
     return of_model(model, terms, whole_batch, groups={NAME: classifier.init}, classes=classes_of(classifier, labels))
@@ -201,8 +198,7 @@ def supervised(
 
     def terms(params, batch, key, ctx, groups):
         out = model.forward(params, key, batch, num_samples, is_training=ctx.is_training)
-        kls = kl_terms(out)
-        metrics = bound_metrics(model, out.log_likelihood, jnp.sum(kls, axis=0))
+        metrics = weighted_elbo(model, out, kl_terms(out), kl, ctx.step)
         index = labels.index(batch.get("label", jnp.full(len(batch["x"]), -1)))
         noise = jax.random.fold_in(key, 2**31 - 4) if ctx.is_training else None
         logits = classifier.logits(groups[NAME], batch["x"], batch.get("mask"), noise)
@@ -213,7 +209,7 @@ def supervised(
             q = jax.lax.stop_gradient(jax.nn.softmax(logits))
             is_sure = (index < 0) & (jnp.max(q, axis=1) > self_training)
             error += jnp.where(is_sure, _cross_entropy(logits, jnp.argmax(q, axis=1)), 0.0) / (1 - labels.batch_share)
-        return out, {"loss": metrics["reconstruction"] + kl.term(kls, ctx.step), **metrics}, {NAME: error}
+        return out, metrics, {NAME: error}
 
     return of_model(
         model, terms, kl.whole_batch, groups={NAME: classifier.init}, classes=classes_of(classifier, labels)

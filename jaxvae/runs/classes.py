@@ -1,14 +1,17 @@
 """Classes and clusters that a run assigns to examples: by its classifier, one fitted to its codes, or its prior."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
 
 from jaxvae.common.errors import UserError
+from jaxvae.common.types import Params
 from jaxvae.data.split import UNLABELLED
 from jaxvae.metrics.classifiers import fit_classifier
+from jaxvae.models.base import Model
 from jaxvae.models.clusters import cluster_log_probs
 from jaxvae.models.facts import Batch
 
@@ -54,6 +57,11 @@ def cluster_probs(run: Any, split: str = "test") -> np.ndarray:
       run: a `TrainedRun`.
       split: "train", "validation" or "test".
     """
-    of_batch = jax.jit(lambda params, batch: cluster_log_probs(run.experiment.model, params, batch))
-    found = [np.asarray(of_batch(run.params, batch), np.float64) for batch in run.batches(split)]
-    return np.exp(np.concatenate(found))
+    probs = clusters_by(run.experiment.model, run.params)
+    return np.concatenate([probs(batch) for batch in run.batches(split)])
+
+
+def clusters_by(model: Model, params: Params) -> Callable[[Batch], np.ndarray]:
+    """Return `batch -> probabilities [B, C]` of the components of a mixture prior."""
+    of_batch = jax.jit(partial(cluster_log_probs, model))
+    return lambda batch: np.exp(np.asarray(of_batch(params, batch), np.float64))

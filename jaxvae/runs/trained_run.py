@@ -69,10 +69,10 @@ class TrainedRun:
         """Return a random sample of a split's row indices, `[at most num]`; random, since the split may be sorted."""
         return some_rows(len(self.split(split).x), num)
 
-    def labelled(self, split: str, num: int) -> np.ndarray:
-        """Return a random sample of the rows of a split that have a label, `[at most num]`; see `labels`."""
+    def labelled(self, split: str, num: int | None = None) -> np.ndarray:
+        """Return the rows of a split that have a label, or a random sample of them, `[at most num]`; see `labels`."""
         rows = np.flatnonzero(self.labels(split) != UNLABELLED)
-        return rows[some_rows(len(rows), num)]
+        return rows if num is None else rows[some_rows(len(rows), num)]
 
     def batches(self, split: str, which: int | np.ndarray | None = None) -> Iterator[Batch]:
         """Yield batches of at most BATCH preprocessed examples "x", with their "context" and "mask" if there are any.

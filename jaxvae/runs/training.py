@@ -60,9 +60,10 @@ def train_run(
     """
     config, settings, workdir = experiment.config, experiment.config["train"], storage.workdir
     stage = pretraining.stage_of(experiment)
-    if settings["start_from"] and not (workdir is not None and (workdir / "config.json").exists()):
+    is_new = workdir is None or not (workdir / "config.json").exists()
+    if is_new and settings["start_from"]:
         other_weights(stage or experiment)  # refused before anything is written
-    if config["stage_of"] and not (workdir is not None and (workdir / "config.json").exists()):
+    if is_new and config["stage_of"]:
         stage_weights(experiment)
     feed = _make_feed(experiment)
     for note in experiment.dataset.notes if jax.process_index() == 0 else ():

@@ -61,7 +61,7 @@ def search(run: TrainedRun, target: int = 0, num: int = 64, steps: int = 300, pr
         prior_weight=(prior_weight, within(0)),
     )  # fmt: skip
     chart(run.model, "A search by gradients")  # refused before anything is fitted
-    known = run.labelled("train", len(run.labels("train")))
+    known = run.labelled("train")
     labels = run.labels("train")[known]
     if target not in labels:
         names = ", ".join(run.class_name(int(label)) for label in np.unique(labels))

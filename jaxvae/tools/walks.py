@@ -152,7 +152,7 @@ def attribute(
     arithmetic.require_euclidean(run.model, "Arithmetic with attributes")
     labels = {name: run.labels(name, factor) for name in ("train", "test")}
     other = None if negative < 0 else negative
-    known = run.some("train", len(labels["train"])) if factor else run.labelled("train", len(labels["train"]))
+    known = np.arange(len(labels["train"])) if factor else run.labelled("train")
     codes = jnp.asarray(run.codes("train")[known])
     vector = arithmetic.attribute_vector(codes, labels["train"][known], positive, other)
     is_there, named = labels["test"] == positive, run.class_name(positive, factor)
