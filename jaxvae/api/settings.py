@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 from jaxvae.api.suggestions import unknown_key
 from jaxvae.common.errors import UserError
 from jaxvae.experiment.checks import check_metrics, check_ranges
-from jaxvae.experiment.defaults import KEYS, PARTS, Part, is_option, shared
+from jaxvae.experiment.defaults import INNER, KEYS, PARTS, Part, is_option, shared
 from jaxvae.experiment.plain import flatten
 
 
@@ -25,11 +25,11 @@ def spelled(path: str, value: Any, config: dict[str, Any]) -> str:
     if shared(path) not in KEYS and not is_option(path):
         raise unknown_key(path, flatten(config))
     part, _, last = path.rpartition(".")
-    of_group = path != shared(path)
-    if shared(part) in PARTS and (of_group or last == "name"):
+    is_new = path != shared(path) or part in INNER  # the section of a group, or of options of a part
+    if shared(part) in PARTS + INNER and (is_new or last == "name"):
         node = config
         for name in part.split("."):
-            if of_group and name not in node:  # ml_collections needs an existing section
+            if is_new and name not in node:  # ml_collections needs an existing section
                 node[name] = {}
             node = node[name]
         if last == "name" and node.get("name") != value:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jaxvae.common.errors import SYNONYMS, UserError
-from jaxvae.experiment.defaults import PARTS, SETTINGS, is_option, shared
+from jaxvae.experiment.defaults import INNER, PARTS, SETTINGS, is_option, shared
 
 
 def nearest_key(given: str, known: Iterable[str]) -> str:
@@ -56,7 +56,7 @@ def check_options(config: Mapping[str, Any]) -> None:
         path, _, option = key.rpartition(".")
         name = str(config.get(f"{path}.name", config.get(f"{shared(path)}.name")))
         takes = known.get((shared(path), name))
-        if takes is None or option in takes:  # a user's own part is checked when it is built
+        if takes is None or option in takes or key in INNER:  # checked when it is built, as a user's own part is
             continue
         section = {key.removeprefix(f"{path}.").partition(".")[0] for key in SETTINGS if key.startswith(f"{path}.")}
         takes = [*takes, *sorted(section)]

@@ -24,6 +24,11 @@ jaxvae help posterior                            the parts of a kind with their 
 FLAGS = {"--help", "-h", "-help", "--helpfull", "--helpshort"}
 KINDS = (*(path.rpartition(".")[2] for path in PARTS), "metric")
 WIDTH = 120
+# Pages that explain sections without a name.
+DOCS = {
+    "data.options": "own_parts.md", "stage": "labels.md", "classifier": "labels.md",
+    "objective.features": "adversarial.md", "features": "adversarial.md",
+}  # fmt: skip
 
 
 def asked(argv: list[str]) -> bool:
@@ -93,7 +98,7 @@ def _key(key: str, each: Setting | Part) -> str:
 def _about(key: str, each: Setting | Part) -> str:
     if isinstance(each, Part):
         beside = ", ".join(f"{name}={_shown(value)}" for name, value in each.default.items() if name != "name")
-        more = f"see help {key.rpartition('.')[2]}" if key in PARTS else "see docs/own_parts.md"
+        more = f"see help {key.rpartition('.')[2]}" if key in PARTS else f"see docs/{DOCS[key]}"
         return f"{each.about}{f' ({beside})' if beside else ''}: {more}"
     kind = " | ".join(each.choices) or type(each.default).__name__
     allowed = f", {each.allowed.allowed}" if each.allowed else ""

@@ -6,7 +6,7 @@ Each list holds settings and sections; every other setting decides the model or 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from jaxvae.experiment.defaults import KEYS, shared
+from jaxvae.experiment.defaults import KEYS, is_filled_in, shared
 from jaxvae.experiment.plain import completed, flatten
 
 # Where the data is and how it is read: the run knows its data by a checksum.
@@ -27,7 +27,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Changes:
     """Compare two configs, migrated to the current settings; a setting newer than `before` is not a change."""
     old, new = flatten(completed(before)), flatten(completed(now))
     keys = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
-    keys = [key for key in keys if not key.startswith("stage.")]  # they follow from stage_of
+    keys = [key for key in keys if not is_filled_in(key)]
     return {key: (old.get(key), new.get(key)) for key in keys if key in old or not _is_default(key, new[key])}
 
 

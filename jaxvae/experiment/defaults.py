@@ -92,6 +92,8 @@ SETTINGS: dict[str, Setting | Part] = {
     "stage_of": Setting("", "folder of a run, the first stage, whose codes are the data of this one"),
     "stage": Part({}, "the sections model and network of the first stage, filled in from stage_of"),
     "objective": Part({"name": "elbo", "num_samples": 1}, "loss to minimise"),
+    "objective.features": Part({}, "feature network of a perceptual loss: run=FOLDER, or weights=FILE, architecture"),
+    "features": Part({}, "layout of this feature network, filled in from objective.features"),
     "classifier": Part({}, "network of the classifier of an objective with labels, name and options; else the model's"),
     "kl": Part({"name": "constant", "beta": 1.0}, "weight of the KL in the objective"),
     "optimizer": Part({"name": "adam"}, "optimiser, of Optax"),
@@ -153,6 +155,9 @@ SETTINGS: dict[str, Setting | Part] = {
 
 WITH_OPTIONS = tuple(key for key, each in SETTINGS.items() if isinstance(each, Part))
 PARTS = tuple(key for key in WITH_OPTIONS if SETTINGS[key].default)
+# Options of a part that are sections of options themselves; only configs that use them have them.
+INNER = tuple(key for key in WITH_OPTIONS if key not in PARTS and key.rpartition(".")[0] in PARTS)
+FILLED_IN = ("stage", "features")  # sections that follow from another run or file, so that a run is whole by itself
 # Every key that a config must have; options of its parts are further keys.
 KEYS = {f"{key}.name" if key in PARTS else key: each for key, each in SETTINGS.items() if each.default != {}}
 
@@ -185,6 +190,8 @@ def get_config(name: str, dataset: str = "") -> ConfigDict:
     sizes = DATASETS.get(dataset, DATASETS["mnist"])
     nested: dict[str, Any] = {}
     for key, each in SETTINGS.items():
+        if key in INNER:
+            continue
         *sections, last = key.split(".")
         node = nested
         for section in sections:
@@ -207,9 +214,20 @@ def shared(key: str) -> str:
     return re.sub(r"^optimizer\.groups\.[^.]+", "optimizer", key)
 
 
+def is_filled_in(key: str) -> bool:
+    """Return whether a key is in a section that follows from another setting."""
+    return key.partition(".")[0] in FILLED_IN and "." in key
+
+
 def is_option(key: str) -> bool:
-    """Return whether a key is an option of a part, which the part itself checks; all that a first stage has is one."""
+    """Return whether a key is an option of a part, which the part itself checks; all that is filled in is one."""
     key = shared(key)
-    return key.startswith("stage.") or (
-        key.rpartition(".")[0] in WITH_OPTIONS and key not in SETTINGS and key not in KEYS
+    return is_filled_in(key) or (
+        key.rpartition(".")[0] in WITH_OPTIONS and (key in INNER or (key not in SETTINGS and key not in KEYS))
     )
+
+
+def owner(key: str) -> str:
+    """Return the part that an option belongs to, also where it is in a section of options of that part."""
+    part = key.rpartition(".")[0]
+    return part.rpartition(".")[0] if part in INNER else part

@@ -12,10 +12,10 @@ from jaxvae.experiment.defaults import KEYS, get_config
 # Settings and sections that a run of an earlier version may lack.
 ADDED = (
     "data.kind", "data.sequence", "data.options", "data.scaling", "data.label", "data.missing", "data.missing_seed",
-    "data.labels", "data.labels_seed", "train.labelled_share", "classifier", "stage", "stage_of", "data.context",
-    "data.columns", "data.stream", "data.workers", "model.name", "train.compute_dtype", "train.accumulate",
-    "train.remat", "train.start_from", "train.pretrain_epochs", "train.pretrain_masking", "train.freeze",
-    "train.select", "train.patience", "optimizer.ema_decay", "optimizer.skip_norm", "optimizer.every",
+    "data.labels", "data.labels_seed", "train.labelled_share", "classifier", "stage", "stage_of", "features",
+    "data.context", "data.columns", "data.stream", "data.workers", "model.name", "train.compute_dtype",
+    "train.accumulate", "train.remat", "train.start_from", "train.pretrain_epochs", "train.pretrain_masking",
+    "train.freeze", "train.select", "train.patience", "optimizer.ema_decay", "optimizer.skip_norm", "optimizer.every",
     "optimizer.groups", "context", "evaluate", "sample", "encode", "tool", "figures",
 )  # fmt: skip
 

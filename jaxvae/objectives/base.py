@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.lax import stop_gradient
 
 from jaxvae import losses
 from jaxvae.common.errors import UserError
@@ -111,6 +112,7 @@ def of_model(
     transform: Transform = UNCHANGED,
     groups: Mapping[str, Callable[[Key], Params]] = MappingProxyType({}),
     classes: Classes | None = None,
+    fixed: Mapping[str, Callable[[Key], Params]] = MappingProxyType({}),
 ) -> Objective:
     """Build an objective that trains a model, and further groups of parameters (a discriminator, a classifier).
 
@@ -125,11 +127,13 @@ def of_model(
       transform: applied to the model's parameters before `terms`.
       groups: `{name: key -> params}`, initialisers of the further groups.
       classes: see `Objective`.
+      fixed: `{name: key -> params}`, initialisers of parameters that nothing trains, a feature network's for example:
+        `terms` gets them beside the `groups`, and they are state, so that a checkpoint holds them.
 
     Raises:
-      ValueError: a further group called "model".
+      ValueError: a further group, or fixed parameters, called "model".
     """
-    if MODEL in groups:
+    if MODEL in groups or MODEL in fixed:
         raise ValueError(f"A further group cannot be called '{MODEL}', which is the model's own.")
     whole_batch = whole_batch or model.state.whole_batch
 
@@ -137,6 +141,7 @@ def of_model(
         params_key, state_key, transform_key = jax.random.split(key, 3)
         params = model.init(params_key)
         states = {MODEL: model.state.init(state_key), "transform": transform.init(transform_key, params)}
+        states |= {name: make(_key_of(key, name)) for name, make in fixed.items()}
         others = {name: make(_key_of(key, name)) for name, make in groups.items()}
         return {MODEL: params, **others}, {name: state for name, state in states.items() if state}
 
@@ -146,8 +151,8 @@ def of_model(
     def loss(params, extra, batch, key, ctx):
         terms_key, state_key = jax.random.split(key)
         used, state = in_use(params, extra)
-        others = ({name: params[name] for name in groups},) if groups else ()
-        out, metrics, *losses = terms(used, batch, terms_key, ctx, *others)
+        others = {name: params[name] for name in groups} | {name: stop_gradient(extra[name]) for name in fixed}
+        out, metrics, *losses = terms(used, batch, terms_key, ctx, *((others,) if others else ()))
         if "loss" not in metrics:
             raise UserError(
                 f"The terms of the objective report {sorted(metrics)}, but no 'loss', which the model minimises: add "

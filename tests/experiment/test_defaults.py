@@ -3,6 +3,7 @@
 import pytest
 
 from jaxvae import data
+from jaxvae.api.settings import changed, check
 from jaxvae.common import places
 from jaxvae.common.errors import UserError
 from jaxvae.data.load import BUNDLED
@@ -100,3 +101,17 @@ def test_ranges_are_checked_of_what_a_config_has():
     checks.check_ranges(defaults.get_config("x").to_dict())
     with pytest.raises(UserError, match="latent_dim is 0; it must be 1 or more"):
         checks.check_ranges({"model": {"latent_dim": 0}})
+
+
+def test_a_section_of_options_belongs_to_its_part():
+    """It is there where it is used alone, is taken by a flag, and goes with the part."""
+    plain = defaults.get_config("x").to_dict()
+    assert "features" not in plain["objective"]
+    made = changed(plain, {"objective.features.run": "runs/a"})
+    assert made["objective"]["features"] == {"run": "runs/a"}
+    check(made)
+    assert defaults.owner("objective.features.run") == defaults.owner("objective.alpha") == "objective"
+    assert "features" not in changed(made, {"objective": "iwae"})["objective"]
+    assert changed(made, {"objective.features.run": "runs/b"})["objective"]["features"] == {"run": "runs/b"}
+    with pytest.raises(UserError, match="Unknown config key 'objective.nothing.run'"):
+        check(changed(plain, {"objective": "elbo"}) | {"objective": {"name": "elbo", "nothing": {"run": ""}}})

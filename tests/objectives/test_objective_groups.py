@@ -100,3 +100,26 @@ def test_an_objective_without_the_loss_of_a_group_is_refused(metrics, losses, sa
         jax.eval_shape(
             lambda: step(train.init_state(objective, optimizer, jax.random.key(0)), {"x": jnp.asarray(tools.X)})
         )
+
+
+def test_fixed_parameters_are_state_that_no_gradient_reaches():
+    model = tools.small()
+
+    def terms(params, batch, key, ctx, groups):
+        del ctx
+        out = model.forward(params, key, batch)
+        loss = -out.log_likelihood[0] + out.z[0] @ groups["direction"]["weight"]
+        return out, {"loss": loss, "reconstruction": -out.log_likelihood[0]}
+
+    make = lambda key: {"weight": jax.random.normal(key, (2,))}  # noqa: E731
+    objective = objectives.of_model(model, terms, fixed={"direction": make})
+    params, extra = objective.init(jax.random.key(0))
+    assert (params.keys(), extra.keys()) == ({"model"}, {"direction"})
+    loss = lambda extra: objective.loss(params, extra, {"x": jnp.asarray(tools.X)}, jax.random.key(1), tools.CTX)  # noqa: E731
+    slope = jax.grad(lambda extra: jnp.sum(loss(extra).losses["model"]))(extra)["direction"]["weight"]
+    np.testing.assert_array_equal(slope, 0)
+    moved = loss({"direction": {"weight": extra["direction"]["weight"] + 1}})
+    assert np.all(np.asarray(moved.losses["model"]) != np.asarray(loss(extra).losses["model"]))
+    np.testing.assert_array_equal(loss(extra).extra["direction"]["weight"], extra["direction"]["weight"])
+    with pytest.raises(ValueError, match="cannot be called 'model'"):
+        objectives.of_model(model, terms, fixed={"model": make})
