@@ -17,6 +17,7 @@ from jaxvae.data import tables
 from jaxvae.data.context import modelled
 from jaxvae.data.files import examples
 from jaxvae.data.incoming import as_stored, stored_and_mask
+from jaxvae.data.rows import as_frames, with_given
 from jaxvae.data.spec import DataSpec, completed, preprocess_of, viewed
 from jaxvae.data.wanted import wanted, with_pixels
 from jaxvae.distributions.missingness import MISSINGNESS
@@ -98,7 +99,7 @@ class Applied:
         seed: int = 0,
         context: Any = None,
         mask: Any = None,
-    ) -> np.ndarray:
+    ) -> Any:
         """Impute missing values by importance sampling, see `latent.imputation.importance_imputation`.
 
         Args:
@@ -110,8 +111,8 @@ class Applied:
           mask: bool `[N, *data_shape]`, False where a value is missing too.
 
         Returns:
-          `[N, *data_shape]`, or with M above 0 the M draws `[M, N, *data_shape]`, in the data's own units. Observed
-          values are those given.
+          `[N, *data_shape]`, or with M above 0 the M draws `[M, N, *data_shape]`, in the data's own units; of a table a
+          data frame, or a list of M. Observed values are those given: exactly in data frames, else as float32.
 
         Raises:
           UserError: posterior or likelihood is not a density, or the likelihood is not a product over values.
@@ -126,7 +127,8 @@ class Applied:
             kept = observed[i * BATCH : (i + 1) * BATCH]
             found.append(np.where(kept, batch["x"], imputed.draws if num_draws else imputed.mean))
         joined = np.concatenate(found, axis=1 if num_draws else 0)
-        return completed(self._config, self._spec, given, observed, joined)
+        made = as_frames(self._spec.table, completed(self._config, self._spec, given, observed, joined))
+        return with_given(self._spec.table, made, x, observed) if self._spec.table and tables.is_table(x) else made
 
     def _batches(self, x: Any, context: Any, mask: Any) -> Iterator[dict[str, Any]]:
         x = self._opened(x)

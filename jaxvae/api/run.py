@@ -159,7 +159,7 @@ class Run:
 
     def impute(self, x: Any, num_draws: int = 0, **options: Any) -> Any:
         """Impute missing values (NaN, or False in `mask=`) by means or M draws: see `applied.Applied.impute`."""
-        return as_frames(self.spec.table, self._applied.impute(x, num_draws, **options))
+        return self._applied.impute(x, num_draws, **options)
 
     def _shown(self, x: Any, context: np.ndarray | None = None) -> Any:
         """Convert x to the data's own units, with the pixels of the context; rows of a table to a data frame."""

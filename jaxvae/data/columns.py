@@ -8,6 +8,7 @@ import numpy as np
 from jaxvae.common.columns import KINDS, OF_CATEGORIES, Column
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.data import row_names, tables
+from jaxvae.data.column_encoding import LEAST_POSITIVE, encode, encode_like
 from jaxvae.data.column_values import Values, values_of
 from jaxvae.data.context import names_of, own_names
 from jaxvae.data.split import LABEL_NAMES, Found, Split, beside
@@ -56,6 +57,7 @@ def from_table(frame: Any, source: str, label: str = "", asked: Sequence[str] = 
         raise UserError(f"The table '{source}' has no column to learn from, but {', '.join(names) or 'none at all'}.")
     x = np.column_stack([encode(column, found[column.name], source) for column in columns]).astype(np.float32)
     labels, classes = labels_of(columns, x, label)
+    _check_label(columns, x, label, names_of(context), source)
     own = own_names(context)
     if missing := [name for name in own if name not in names]:
         raise unknown("column", missing[0], names, f"data.context in '{source}'")
@@ -87,51 +89,6 @@ def like_table(
     own = {name: tables.complete(arrow.column(names.index(name)), source, name) for name in own_names(context)}
     named = row_names.of_table(arrow, index, {label, *own, *(column.name for column in table)})
     return Split(encode_like(table, arrow, source), labels, beside=beside(own), names=named)
-
-
-def encode_like(table: Sequence[Column], frame: Any, source: str) -> np.ndarray:
-    """Encode a data frame with the columns of a run, `[N, D]` float32 with NaN where a cell is empty.
-
-    Raises:
-      UserError: a column is missing, has another type, or holds a category that the training data lacks.
-    """
-    arrow = tables.as_arrow(frame, source)
-    names = list(map(str, arrow.column_names))
-    if missing := [column.name for column in table if column.name not in names]:
-        raise UserError(
-            f"The table lacks {len(missing)} of the {len(table)} columns that the run was trained on: "
-            f"{', '.join(missing[:10])}. It has {', '.join(names[:20])}."
-        )
-    found = [values_of(arrow.column(names.index(column.name))) for column in table]
-    rows = [encode(column, values, source) for column, values in zip(table, found, strict=True)]
-    return np.column_stack(rows).astype(np.float32)
-
-
-def encode(column: Column, values: Values, source: str) -> np.ndarray:
-    """Encode the values of a column, `[N]` floats with NaN where one is missing.
-
-    Raises:
-      UserError: a value that is not a number, or a category that the column does not have.
-    """
-    if column.has_categories:
-        codes: dict[Any, float] = {category: float(i) for i, category in enumerate(column.categories)}
-        if others := sorted({str(value) for value in values.present.tolist() if value not in codes}):
-            known = ", ".join(map(str, column.categories[:10]))
-            raise UserError(
-                f"The column '{column.name}' of '{source}' has {len(others)} values that are not among its categories: "
-                f"{', '.join(others[:5])}. Known: {known}{' ...' if len(column.categories) > 10 else ''}."
-            )
-        return np.array([codes.get(value, np.nan) for value in values.values.tolist()])
-    if len(values.present) and values.type not in ("int", "float" if column.kind != "count" else "int"):
-        raise UserError(f"The column '{column.name}' of '{source}' must be numbers, of kind {column.kind}, but is not.")
-    numbers = np.array([np.nan if value is None else value for value in values.values.tolist()], np.float64)
-    low = {"positive": np.nextafter(0.0, 1.0), "count": 0.0}.get(column.kind, -np.inf)
-    if (numbers < low).any():
-        raise UserError(
-            f"The column '{column.name}' of '{source}' is {column.kind}, but its least value is "
-            f"{np.nanmin(numbers):g}. Set its kind to real, data.columns={column.name}=real, or mend the table."
-        )
-    return numbers
 
 
 def describe_columns(table: Sequence[Column]) -> dict[str, str]:
@@ -212,7 +169,7 @@ def _rule(values: Values, distinct: Sequence[Any], is_label: bool) -> str:
         return "categorical" if is_label else "ordinal"
     if values.type == "int" and distinct[0] >= 0 and distinct[-1] < EXACT:
         return "count"
-    return "positive" if distinct[0] > 0 else "real"
+    return "positive" if distinct[0] >= LEAST_POSITIVE else "real"
 
 
 def labels_of(columns: Sequence[Column], x: np.ndarray, label: str) -> tuple[np.ndarray | None, tuple[str, ...]]:
@@ -248,3 +205,13 @@ def _notes(columns: Sequence[Column], unused: Sequence[str], context: Sequence[s
 
 def _listed(names: Sequence[Any]) -> str:
     return ", ".join(map(str, names[:SHOWN])) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+
+
+def _check_label(columns: Sequence[Column], x: np.ndarray, label: str, context: Sequence[str], source: str) -> None:
+    """Raise UserError where the label is the context, but some cells of its column are empty."""
+    i = target_of(columns, label)
+    if i is not None and "label" in context and (missing := int(np.isnan(x[:, i]).sum())):
+        raise UserError(
+            f"data.context is 'label', but the column '{columns[i].name}' of '{source}' lacks {missing} of {len(x)} "
+            "values: a context must be known. Remove these rows, or give each a value."
+        )

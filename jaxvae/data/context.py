@@ -218,6 +218,11 @@ def _plain(stored: np.ndarray, name: str) -> np.ndarray:
 
 def _lacks(dataset: Dataset, name: str) -> UserError:
     train = dataset.train
+    if name == "total" and not dataset.sequence:
+        return UserError(
+            f"data.context has 'total', the sum of an example's counts, but '{dataset.name}' is not counts: its values "
+            "are floats. Store counts as whole numbers, or give totals as an array or a column named otherwise."
+        )
     there = [key for key in ("label", "context") if getattr(train, key) is not None]
     there += [*(train.beside.dtype.names or ())] if train.beside is not None else []
     there += ["total"] if train.x.dtype != np.float32 and not dataset.sequence else []

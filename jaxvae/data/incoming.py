@@ -11,7 +11,7 @@ from jaxvae.common.places import IN_MEMORY
 from jaxvae.common.sequences import PADDING
 from jaxvae.data import annotated, tables
 from jaxvae.data.checks import where_not_finite
-from jaxvae.data.columns import encode_like
+from jaxvae.data.column_encoding import encode_like
 from jaxvae.data.in_memory import as_array, found_in
 from jaxvae.data.kinds import load_data, load_table
 from jaxvae.data.load import prepare_found

@@ -9,6 +9,8 @@ import numpy as np
 
 from jaxvae.common.columns import Column
 from jaxvae.common.optional import require
+from jaxvae.data.column_values import values_of
+from jaxvae.data.tables import as_arrow
 
 FORMATS = ("csv", "parquet")
 
@@ -43,6 +45,23 @@ def as_frames(table: Sequence[Column], x: np.ndarray) -> Any:
         return [as_frames(table, rows) for rows in x]
     columns = rows_of(table, x)
     return require("pandas").DataFrame(columns) if find_spec("pandas") else columns
+
+
+def with_given(table: Sequence[Column], columns: Any, frame: Any, observed: np.ndarray) -> Any:
+    """Put the numbers of a data frame in place of those of `columns` where `observed` `[N, D]`, with all their digits.
+
+    `columns` are rows of the table as of `as_frames`; they went through float32.
+    """
+    if isinstance(columns, list):
+        return [with_given(table, rows, frame, observed) for rows in columns]
+    arrow = as_arrow(frame, "x")
+    columns = columns.copy()
+    for column, seen in zip(table, observed.T, strict=True):
+        if not column.has_categories:
+            given = values_of(arrow.column(arrow.column_names.index(column.name))).values
+            exact = np.where(seen, given, columns[column.name])
+            columns[column.name] = exact.astype(np.int64) if column.type == "int" else exact
+    return columns
 
 
 def write_columns(path: Path, columns: Mapping[str, np.ndarray]) -> None:

@@ -32,11 +32,18 @@ def wanted(spec: DataSpec, settings: Mapping[str, Any], given: Any) -> np.ndarra
     fields = spec.context
     if not fields:
         raise UserError("A context was given, but the run is not conditional: it was trained without data.context.")
+    is_file = isinstance(given, str) and given.endswith((".npz", ".npy"))  # whose other arrays are ignored
     if isinstance(given, str):
-        given = _read(given) if given.endswith((".npz", ".npy")) else _parsed(fields, given)
+        given = _read(given) if is_file else _parsed(fields, given)
+    names = {"x", *(field.name for field in fields)}
+    others = [] if is_file or not isinstance(given, Mapping) else [str(name) for name in given if name not in names]
+    if others:
+        raise UserError(
+            f"The context has '{others[0]}', but the run is not conditional on it: {described(fields)}. Leave it out."
+        )
     if isinstance(given, Mapping) or hasattr(given, "columns"):
-        names = getattr(given, "column_names", getattr(given, "columns", given))  # of Arrow, of others
-        columns = {str(key): given[key] for key in names}
+        keys = getattr(given, "column_names", getattr(given, "columns", given))  # of Arrow, of others
+        columns = {str(key): given[key] for key in keys}
     else:
         try:
             array = np.asarray(given)

@@ -15,7 +15,6 @@ from jaxvae.data.scaling import without_pixels
 from jaxvae.data.spec import DataSpec, describe, fitted, preprocess_of
 from jaxvae.experiment import build, sources
 from jaxvae.experiment.checks import check_ranges
-from jaxvae.experiment.defaults import SETTINGS
 from jaxvae.experiment.objects import with_objects
 from jaxvae.experiment.own import is_own as is_own_name
 from jaxvae.experiment.stages import with_stage
@@ -53,8 +52,7 @@ def setup(
       objects: parts that are built already, by the path of their setting: see `experiment.objects`.
 
     Returns:
-      The experiment; its config has a smaller `train.batch_size` where the user's own data has fewer examples than the
-      default.
+      The experiment; its config has a smaller `train.batch_size` where the user's own data has fewer examples.
 
     Raises:
       UserError: a setting that cannot work.
@@ -82,11 +80,11 @@ def setup(
 
 
 def _batches_of(config: Mapping[str, Any], dataset: data.Dataset) -> tuple[Mapping[str, Any], data.Dataset]:
-    """Make the default batch size fit the user's own small data: the most examples that the devices share equally."""
+    """Make a batch size fit the user's own small data: the most examples that the devices share equally."""
     settings, given, num = config["data"], config["train"]["batch_size"], len(dataset.train.x)
     size = num - num % jax.device_count()
     is_own = settings["path"] or settings["name"] == IN_MEMORY or is_own_name(settings["name"])
-    if given != SETTINGS["train.batch_size"].default or given <= num or not size or not is_own:
+    if given <= num or not size or not is_own:
         return config, dataset
     note = f"train.batch_size is {size} instead of {given}, since there are {num} training examples"
     config = {**config, "train": {**config["train"], "batch_size": size}}

@@ -63,14 +63,33 @@ def errors(run: TrainedRun, true: np.ndarray, found: np.ndarray, where: np.ndarr
     """Compute the error of imputed values at the entries `where`, beside that of the training data's mean.
 
     Real values are compared in the model's units, so in standard deviations where the data is standardised, and pixels
-    in [0, 1]. The mean is that of the observed training values of each entry.
+    in [0, 1]. The mean is that of the observed training values of each entry. The numbers of a table are in standard
+    deviations of their column's observed training values; of its categories the share that is wrong is counted
+    (Stekhoven & Buehlmann 2012, MissForest, section 2).
 
     Returns:
-      `{"rmse", "mse", "mean_mse"}`, and "ratio" of the two squared errors unless the mean has none.
+      `{"rmse", "mse", "mean_mse"}` of numbers, and "ratio" of the two squared errors unless the mean has none; of
+      categories `{"wrong", "commonest_wrong"}`, the latter where each is the commonest of its column.
     """
     true, found = run.compared(true), run.compared(found)
-    average = np.broadcast_to(observed_mean(run), true.shape)
-    error, baseline = (float(np.mean(np.square((each - true)[where], dtype=np.float64))) for each in (found, average))
+    average, table = observed_mean(run), run.experiment.spec.table
+    if not table:
+        return _squared(true - found, true - average, where)
+    is_code, spread = np.array([column.has_categories for column in table]), _spread(run)
+    numbers = _squared((true - found) / spread, (true - average) / spread, where & ~is_code)
+    if not (where & is_code).any():
+        return numbers
+    commonest = np.array([np.argmax(column.frequencies) if column.has_categories else 0 for column in table])
+    wrong, most = (np.rint(each) != np.rint(true) for each in (found, np.broadcast_to(commonest, true.shape)))
+    shares = {name: float(each[where & is_code].mean()) for name, each in (("wrong", wrong), ("commonest_wrong", most))}
+    return numbers | shares
+
+
+def _squared(found: np.ndarray, of_mean: np.ndarray, where: np.ndarray) -> dict[str, float]:
+    """Average the squares of two differences over the entries `where`; {} where there are none."""
+    if not where.any():
+        return {}
+    error, baseline = (float(np.mean(np.square(each[where], dtype=np.float64))) for each in (found, of_mean))
     numbers = {"rmse": error**0.5, "mse": error, "mean_mse": baseline}
     return numbers | ({"ratio": error / baseline} if baseline > ROUNDING else {})
 
@@ -85,3 +104,11 @@ def observed_mean(run: TrainedRun) -> np.ndarray:
         total = np.sum(train.x, axis=0, dtype=np.float64, where=train.mask)
         average = total / np.maximum(train.mask.sum(axis=0), 1)
     return spec.scaled(average) if spec.is_real else average / run.dataset.max_value
+
+
+def _spread(run: TrainedRun) -> np.ndarray:
+    """Compute the deviations `[D]` of a table's observed training values, in the units of `compared`; 1 for none."""
+    train = run.split("train")
+    x = np.where(True if train.mask is None else train.mask, run.experiment.spec.scaled(train.x), np.nan)
+    spread = np.nanstd(x, axis=0, dtype=np.float64)
+    return np.where(spread > ROUNDING, spread, 1.0)

@@ -56,6 +56,7 @@ def impute(
 
     `numbers` holds the mean squared errors on hidden values in units of the pixel range (of real values as the model
     sees them), their ratio (unless these values are constant, so that the mean has no error), and that log-likelihood.
+    Those of tables: see `imputing.errors`.
 
     Raises:
       UserError: an option out of its range, a mask that does not fit, a model that cannot impute, or one of which
@@ -106,8 +107,8 @@ def impute(
     spec = run.experiment.spec
     true, filled = run.viewed(x), run.viewed(found.mean)
     mse = errors(run, np.asarray(x), np.asarray(found.mean), missing)
-    named = {"error": "mse", "mean_image_error": "mean_mse", "ratio": "ratio"}
-    numbers = {name: mse[of] for name, of in named.items() if of in mse} | quality
+    named = {"mse": "error", "mean_mse": "mean_image_error"}
+    numbers = {named.get(name, name): value for name, value in mse.items() if name != "rmse"} | quality
     if nll_samples and known.all():
         how = run.params, nll_key, x, observed, nll_samples
         log_likelihood = imputation.missing_log_likelihood(run.model, *how, context=context)

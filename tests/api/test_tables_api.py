@@ -188,6 +188,20 @@ def test_empty_cells_are_imputed_in_the_terms_of_the_table(run, holed):
     assert_is_like_the_table(draws[1])
 
 
+def test_observed_cells_keep_all_their_digits(run):
+    frame = FRAME.astype({"visits": "float64"}).iloc[:4].copy()
+    frame.loc[frame.index[0], "visits"] = np.nan
+    frame.loc[frame.index[1], "weight"] = 1.0 + 2.0**-40  # float32 would round it to 1
+    frame.loc[frame.index[2], "income"] = np.nan
+    filled = run.impute(frame, num_samples=20)
+    for name in ("weight", "visits", "income"):
+        seen = frame[name].notna().to_numpy()
+        np.testing.assert_array_equal(filled[name][seen], frame[name][seen])
+        assert np.isfinite(filled[name]).all()
+    for draw in run.impute(frame, 2, num_samples=20):
+        assert draw["weight"].iloc[1] == 1.0 + 2.0**-40
+
+
 def test_chains_do_not_impute_tables(run):
     for method in ("metropolis", "pseudo_gibbs"):
         with pytest.raises(UserError, match=f"'{method}' averages the draws of a chain.*take tool.method=importance"):

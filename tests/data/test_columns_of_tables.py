@@ -159,6 +159,13 @@ def changed(**values):
         (FRAME, {"columns": ("town=count",)}, "cannot be a count"),
         (FRAME, {"columns": ("town=real",)}, "'town' .* must be numbers"),
         (FRAME, {"columns": ("change=positive",)}, "'change' .* is positive, but its least value is -"),
+        (changed(income=1e-40), {"columns": ("income=positive",)}, "'income' has one value only"),
+        (changed(income=[1e-40, *range(1, N)]), {"columns": ("income=positive",)}, "its least value is 1e-40. .*real"),
+        (
+            changed(label=["a", None, "b"] * 20),
+            {"context": "label"},
+            "data.context is 'label', but the column 'label' of '.*' lacks 20 of 60 values",
+        ),
         (FRAME, {"columns": ("change=count",)}, "'change' cannot be a count"),
         (FRAME, {"columns": ("town=ordinal",)}, "'town' is text without an order"),
         (FRAME, {"columns": ("grade=binary",)}, "'grade' cannot be binary: it has 5"),

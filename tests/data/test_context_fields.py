@@ -110,7 +110,7 @@ def test_the_total_of_counts_is_scaled_by_its_logarithm():
     assert said((field,), dataset.train.context[0]) == f"total = {total[0]}"
     with pytest.raises(UserError, match="a sum of counts, and must be above 0"):
         wanted(spec, SETTINGS, 0)
-    with pytest.raises(UserError, match="Unknown context 'total' of the data 'toy'"):
+    with pytest.raises(UserError, match="'total', the sum of an example's counts, but 'toy' is not counts"):
         made("total", {"x": counts.astype(np.float32)})
 
 
@@ -161,6 +161,12 @@ def test_a_context_from_a_file(tmp_path):
         ((NUMBER,), float("nan"), "The context 'age' must be finite numbers"),
         (PAIR, {"label": "cat"}, r"The context lacks 'age'; it has label. .*label \(cat, dog, owl\); age \(a number\)"),
         (PAIR, {"label": ["cat"] * 2, "age": [1, 2, 3]}, "need one length, here 3, or 1: 'label' 2"),
+        (
+            PAIR,
+            {"label": "cat", "age": 3, "size": 1},
+            r"The context has 'size', but the run is not conditional on it: lab",
+        ),
+        (PAIR, "label=cat,age=3,size=1", "'size'"),
         (PAIR, "cat", r"given as \[1, 1\] values; it has 2 fields"),
         ((Field("context", "array", 2),), [1, 2, 3], "The context 'context' is 2 numbers, but 3 were given"),
         ((LABELS,), "missing.npz", "The context 'missing.npz' does not exist"),
