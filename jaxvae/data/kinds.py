@@ -43,7 +43,7 @@ def load_sequences(
     place = Path(path).expanduser()
     if kind == "text":
         own = {key: options[key] for key in ("max_length", "vocabulary_size", "min_count", "unit") if key in options}
-        lines, labels = _text(place if path else None, label)
+        lines, labels = read_text(place if path else None, label)
         found = text.from_sentences(lines, **own, validation_fraction=validation_fraction, labels=labels)
         splits, max_value, vocabulary = found.splits, len(found.vocabulary) - 1, found.vocabulary.tokens
         if len(vocabulary) <= len(text.SPECIAL):
@@ -61,7 +61,7 @@ def load_sequences(
     return whole._replace(sequence=kind, vocabulary=vocabulary, notes=notes, class_names=classes)
 
 
-def _text(path: Path | None, label: str) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+def read_text(path: Path | None, label: str) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """Return the sentences and, where `data.label` asks for them, the labels by split."""
     if path is None:
         if label not in ("", "tense"):

@@ -15,9 +15,9 @@ def read_labelled(path: Path, kind: str) -> Labelled:
     """Read sentences and labels, one sentence a line.
 
     Args:
-      path: with "tab" a file or folder as in `text.read_lines`, whose lines are a label, a tab and a sentence; with
-        "file" a folder that has a `.txt` file for each class, or a folder of `.txt` files for each class, named after
-        it; or folders "train", "test" ... of such files or folders.
+      path: with "tab" a file or folder as in `text.read_lines`, whose lines are a label, a tab and a sentence, with no
+        label where it is not known; with "file" a folder that has a `.txt` file for each class, or a folder of `.txt`
+        files for each class, named after it; or folders "train", "test" ... of such files or folders.
       kind: "tab" or "file".
 
     Raises:
@@ -48,12 +48,12 @@ def read_labelled(path: Path, kind: str) -> Labelled:
 
 
 def _cut(lines: list[str], path: Path, split: str) -> tuple[list[str], list[str]]:
-    without = [i for i, line in enumerate(lines, 1) if line.strip() and not line.partition("\t")[1]]
-    without += [i for i, line in enumerate(lines, 1) if "\t" in line and not line.partition("\t")[0].strip()]
+    without = [i for i, line in enumerate(lines, 1) if line.strip() and "\t" not in line]
     if without:
         raise UserError(
             f"{len(without)} of {len(lines)} lines of the {split} text of '{path}' have no label before a tab; the "
-            f"first is line {min(without)}. Write 'label<TAB>sentence' in every line, or leave data.label empty."
+            f"first is line {without[0]}. Write 'label<TAB>sentence' in every line, with nothing before the tab where "
+            "the label is not known, or leave data.label empty."
         )
     parts = [line.partition("\t") for line in lines if line.strip()]
     return [sentence for _, _, sentence in parts], [label.strip() for label, _, _ in parts]

@@ -27,7 +27,7 @@ def require_classes(values: Any, label: str, source: str) -> None:
 
 
 def encode_labels(splits: dict[str, Split], source: str) -> tuple[dict[str, Split], tuple[str, ...]]:
-    """Encode labels that are strings as integers, in sorted order over all splits.
+    """Encode labels that are strings as integers, in sorted order over all splits; an empty one is unknown, -1.
 
     Two classes -1 and another get names too, since -1 is an unknown class where there are more. Whole numbers stored as
     floats, and columns `[N, 1]` or rows `[1, N]`, become integers `[N]`; later checks refuse
@@ -52,8 +52,10 @@ def encode_labels(splits: dict[str, Split], source: str) -> tuple[dict[str, Spli
                 f"The labels of '{source}' are strings in {', '.join(strings)} and numbers in "
                 f"{', '.join(labels.keys() - set(strings))}: give one kind in all splits."
             )
-        classes, index = np.unique(np.concatenate(list(labels.values())), return_inverse=True)
+        every = np.concatenate(list(labels.values()))
+        classes = np.unique(every[every != ""])
         names = tuple(map(str, classes))
+        index = np.where(every == "", UNLABELLED, np.searchsorted(classes, every))
         ends = np.cumsum([len(label) for label in labels.values()])[:-1]
         labels = dict(zip(labels, np.split(index.astype(np.int32), ends), strict=True))
     return {key: split._replace(label=labels.get(key)) for key, split in splits.items()}, names

@@ -177,7 +177,9 @@ def _classifying(config: Mapping[str, Any], builder: Any, model: Model, data: Da
       UserError: the data has no labels, or of one class alone.
     """
     takes, name = inspect.signature(builder).parameters, config["objective"]["name"]
+    share = config["train"].get("labelled_share", 0.0)
     if "labels" not in takes:
+        _check_without_labels(name, share, data)
         return {}
     if len(data.labels) < 2:
         has = f"all labels of the data are of one class, {data.labels[0]}" if data.labels else "the data has no labels"
@@ -185,13 +187,30 @@ def _classifying(config: Mapping[str, Any], builder: Any, model: Model, data: Da
             f"The objective '{name}' learns to classify, but {has}: give labels of at least two classes (data.label "
             "names those of your own file), or take another objective, 'elbo' for example."
         )
-    share, size = config["train"].get("labelled_share", 0.0), max(config["train"]["batch_size"], 1)
+    size = max(config["train"]["batch_size"], 1)
     in_batch = labelled_of(share, size) / size if share else data.labelled
     labels = Labels(data.classes, data.label_position, data.labelled, in_batch)
     spec = config.get("classifier") or config["network"]
     network = _network(spec, config, {"data_shape": model.data_shape, "levels": data.levels}, data)
     made = make_classifier(network, model.likelihood, model.data_shape, labels.num, model.mask_input)
     return {"labels": labels} | ({"classifier": made} if "classifier" in takes else {})
+
+
+def _check_without_labels(name: Any, share: float, data: DataSpec) -> None:
+    """Raise UserError where an objective that learns no classes would get half-known labels; a user's own may not."""
+    if own.is_own(name):
+        return
+    if data.label_position is not None and data.labelled < 1:
+        raise UserError(
+            f"data.context has the label, but only {data.labelled:.2%} of the training examples have one, and the "
+            f"objective '{name}' takes it as known: take objective=m2, which sums over the classes where it is not, or "
+            "leave the label out of data.context."
+        )
+    if share:
+        raise UserError(
+            f"train.labelled_share is {share}, but the objective '{name}' uses no labels: batches would hold some "
+            "examples too often. Leave it at 0, or take objective=m2 or supervised."
+        )
 
 
 def _check_without_kl(config: Mapping[str, Any], model: Model) -> None:

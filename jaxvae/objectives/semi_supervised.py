@@ -35,7 +35,8 @@ def m2(
       -ELBO(x, y), where y is known (equation 6),
       -sum_y q(y|x) (ELBO(x, y) - log q(y|x)), where it is not (equation 7), exactly, in one pass over all classes,
     and `alpha` times the mean of -log q(y|x) over the examples with a label (equation 9; its factor is `alpha` times
-    the number of training examples, 0.1 N in the paper). Where batches hold more labelled examples than the data, both
+    the number of training examples, 0.1 N in the paper). The metric "kl_class" is KL(q(y|x) || p(y)), log C where y is
+    known, and "kl" that of z, a mean over q(y|x). Where batches hold more labelled examples than the data, both
     kinds are weighted as in the data. Validation and test treat every label as unknown.
 
     Args:
@@ -87,6 +88,7 @@ def m2(
         metrics["loss"] = error - weight * (bound + entropy)
         if "elbo" in metrics:
             metrics["elbo"] += entropy - math.log(labels.num)
+        metrics["kl_class"] = math.log(labels.num) - entropy
         metrics["accuracy"] = _correct(logits, index, labels.batch_share)
         return out, metrics, {NAME: error - weight * (jnp.where(known, 0.0, score) + entropy)}
 
@@ -110,6 +112,8 @@ def m2(
         loss = -weight * bound + jnp.where(known, alpha / labels.batch_share * error, 0.0)
         weights = jnp.where(known[:, None], one_hot, jnp.exp(log_q)).T
         metrics = {name: _mean(value, weights) for name, value in by_class.items() if name != "elbo"}
+        entropy = jnp.where(known, 0.0, -jnp.sum(jnp.exp(log_q) * log_q, axis=1))
+        metrics["kl_class"] = math.log(labels.num) - entropy
         if "elbo" in by_class:
             elbos = by_class["elbo"].reshape(labels.num, size) - math.log(labels.num)
             metrics["elbo"] = losses.marginal_elbo(elbos, logits)
@@ -192,6 +196,11 @@ def supervised(
     """
     if not 0 <= self_training < 1:
         raise UserError(f"objective.self_training is {self_training}; it must be 0 (off) or a probability below 1.")
+    if labels.position is not None and labels.share < 1:
+        raise UserError(
+            "The objective 'supervised' takes a label in data.context as known, but some training examples have none: "
+            "leave data.context empty, or take the objective 'm2'."
+        )
     needs_density(model, "supervised")
     check_samples("supervised", num_samples=num_samples)
     kl_terms = kl_estimator(model, kl_estimate)

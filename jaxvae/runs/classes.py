@@ -9,11 +9,11 @@ import numpy as np
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Params
-from jaxvae.data.split import UNLABELLED
+from jaxvae.data.split import UNLABELLED, Split
 from jaxvae.metrics.classifiers import fit_classifier
 from jaxvae.models.base import Model
 from jaxvae.models.clusters import cluster_log_probs
-from jaxvae.models.facts import Batch
+from jaxvae.models.facts import Batch, Labels
 
 
 def class_probs(run: Any, split: str = "test") -> tuple[np.ndarray, np.ndarray]:
@@ -48,6 +48,26 @@ def classifier_of(run: Any) -> tuple[np.ndarray, Callable[[Batch], np.ndarray]]:
     codes = run.codes("train")
     values, predict = fit_classifier(run.config["evaluate"]["classifier"], codes[which], label[which], codes)
     return values, lambda batch: predict(run.codes_of(batch))
+
+
+def with_classes(run: Any, name: str) -> Split:
+    """Return a split whose examples without a label have their likeliest class in the context, one-hot.
+
+    So it is where the run has learned a classifier and is conditional on the label; other splits are as stored.
+
+    Args:
+      run: a `TrainedRun`.
+      name: "train", "validation" or "test".
+    """
+    split, spec = getattr(run.dataset, name), run.experiment.spec
+    unknown = np.flatnonzero(split.label == UNLABELLED) if split.label is not None else np.empty(0, int)
+    if run.experiment.objective.classes is None or spec.label_position is None or not len(unknown):
+        return split
+    _, probs = classifier_of(run)
+    index = np.concatenate([probs(batch).argmax(axis=1) for batch in run.batches_of(name, split, unknown)])
+    context = np.array(split.context)
+    context[unknown] = Labels(spec.classes, spec.label_position).context(context[unknown], index)
+    return split._replace(context=context)
 
 
 def cluster_probs(run: Any, split: str = "test") -> np.ndarray:

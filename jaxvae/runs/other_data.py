@@ -14,7 +14,8 @@ from jaxvae.data.columns import like_table
 from jaxvae.data.context import of_split, own_names
 from jaxvae.data.in_memory import found_in
 from jaxvae.data.incoming import frames
-from jaxvae.data.kinds import open_table
+from jaxvae.data.kinds import open_table, read_text
+from jaxvae.data.labels import encode_labels
 from jaxvae.data.missing import without_nan
 from jaxvae.data.spec import FIXED, DataSpec
 from jaxvae.data.split import UNLABELLED, Dataset, Found, Split
@@ -77,12 +78,25 @@ def _read(name: str, settings: Mapping[str, Any], spec: DataSpec) -> Found:
         table, source, notes = open_table({**settings, "path": str(path) if path.exists() else "", "name": name})
         split = like_table(spec.table, table, source, settings["label"], settings["context"], spec.class_names)
         return Found({"test": split}, class_names=spec.class_names, notes=notes)
+    if spec.sequence == "text" and path.exists():
+        return _with_or_without_labels(lambda label: _sentences(path, {**settings, "label": label}, spec), settings)
     where = {"path": str(path), "name": path.stem} if path.exists() else {"path": "", "name": name, "options": {}}
     as_it_came = {"binarization": "none"} if settings["binarization"] in FIXED else {}
     other = sources.load({**settings, **where, **as_it_came, "stream": False})
     if other.vocabulary != spec.vocabulary:
         raise UserError(f"Its vocabulary, of {len(other.vocabulary)} words, is not that of the run.")
     return Found({"test": other.test}, other.factor_names, other.class_names, other.columns, other.notes)
+
+
+def _sentences(path: Path, settings: Mapping[str, Any], spec: DataSpec) -> Found:
+    """Read text and encode it by the vocabulary of the run: its test set, or all its sentences."""
+    lines, labels = read_text(path, settings["label"])
+    which = "test" if "test" in lines else "train"
+    kept = [i for i, line in enumerate(lines[which]) if line.strip()]
+    x = data.as_stored(spec, settings, [lines[which][i] for i in kept])
+    label = np.asarray(labels[which])[kept] if labels else None
+    splits, names = encode_labels({"test": Split(x, label)}, str(path))
+    return Found(splits, class_names=names)
 
 
 def _taken(x: Any, settings: Mapping[str, Any], spec: DataSpec) -> Found:
@@ -139,7 +153,8 @@ def labels_like(label: Any, names: Sequence[str], known: Sequence[str]) -> tuple
         are_known = label is not None and label.size and label.min() >= 0 and label.max() < len(known)
         return label, tuple(known) if are_known else ()
     every = [*known, *(name for name in names if name not in known)]
-    return np.asarray([every.index(name) for name in names], np.int32)[label], tuple(every)
+    numbers = np.asarray([*(every.index(name) for name in names), UNLABELLED], np.int32)  # the last one for -1
+    return numbers[label], tuple(every)
 
 
 def folder_name(other: Dataset) -> str:

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -21,6 +21,7 @@ from jaxvae.latent.samplers import sample_with
 from jaxvae.models.base import Model, centre, encode_batch
 from jaxvae.models.context import given_any
 from jaxvae.models.facts import Batch
+from jaxvae.runs.classes import with_classes
 from jaxvae.runs.fitted import fitted
 from jaxvae.runs.restore import Restored
 from jaxvae.runs.sampling import draw_samples
@@ -46,6 +47,7 @@ class TrainedRun:
         self.dataset, self.model = experiment.dataset, experiment.model
         self.params = jax.device_put(restored.params)  # a traced index into NumPy's arrays is an error
         self._cached = {
+            "split": cache(partial(with_classes, self)),
             "codes": cache(self._codes),
             "draw": cache(lambda settings: fitted(self, dict(settings))),
             "generated": cache(self._generated),
@@ -60,10 +62,14 @@ class TrainedRun:
         return jax.random.fold_in(root, zlib.crc32(name.encode()) % 2**31)
 
     def split(self, name: str) -> Split:
-        """Return the "train", "validation" or "test" data as stored; raise UserError for another name."""
+        """Return the "train", "validation" or "test" data as stored, with contexts as in `classes.with_classes`.
+
+        Raises:
+          UserError: another name.
+        """
         if name not in SPLIT_NAMES:
             raise unknown("split", name, SPLIT_NAMES)
-        return getattr(self.dataset, name)
+        return self._cached["split"](name)
 
     def some(self, split: str, num: int) -> np.ndarray:
         """Return a random sample of a split's row indices, `[at most num]`; random, since the split may be sorted."""
@@ -79,12 +85,16 @@ class TrainedRun:
 
         `which` selects all (None), the first ones (a number), or rows by index.
         """
-        arrays = self.split(split).arrays
+        return self.batches_of(split, self.split(split), which)
+
+    def batches_of(self, name: str, split: Split, which: int | np.ndarray | None = None) -> Iterator[Batch]:
+        """Yield `batches` of given arrays, as those of the split `name`."""
+        arrays = split.arrays
         arrays.pop("label", None)
         rows = which if isinstance(which, np.ndarray) else np.arange(len(arrays["x"]))[:which]
         for i in range(0, len(rows), BATCH):  # a streamed split is never read as a whole
             batch: Any = {name: np.asarray(array[rows[i : i + BATCH]]) for name, array in arrays.items()}
-            yield {**batch, "x": self.prepared(split, i, batch["x"])}
+            yield {**batch, "x": self.prepared(name, i, batch["x"])}
 
     def prepared(self, split: str, start: int, stored: np.ndarray) -> Any:
         """Preprocess stored values of a split, as the batch that begins at `start` in `batches`."""

@@ -64,6 +64,20 @@ def test_a_label_before_a_tab(tmp_path):
     assert dict(zip(texts, labels, strict=True)) == WANTED
 
 
+def test_nothing_before_the_tab_is_an_unknown_label(tmp_path):
+    lines = [f"{name}\t{line}" for line, name in WANTED.items()]
+    lines[::2] = [f"\t{line}" for line in list(WANTED)[::2]]
+    written(tmp_path / "all.txt", lines)
+    dataset = load(tmp_path / "all.txt", "tab")
+    assert dataset.class_names == ("bad", "good")
+    words, seen = dataset.vocabulary, {-1: 0, 0: 0, 1: 0}
+    for split in (dataset.train, dataset.validation, dataset.test):
+        for row, label in zip(split.x, split.label, strict=True):
+            seen[int(label)] += 1
+            assert label == -1 or dataset.class_names[label] in [words[i] for i in row if i > 0]
+    assert seen == {-1: 10, 0: 4, 1: 6}
+
+
 def test_labels_stay_with_their_sentences_when_others_are_left_out(tmp_path):
     lines = [f"{name}\t{line}" for line, name in reversed(WANTED.items())]
     written(tmp_path / "all.txt", [*lines, "good\t" + "very " * 30 + "good"])
@@ -79,7 +93,6 @@ def test_labels_stay_with_their_sentences_when_others_are_left_out(tmp_path):
     ("files", "label", "words"),
     [
         ({"all.txt": ["good\tfine", "no label", "good\tx", "none"]}, "tab", "2 of 4 lines .* the first is line 2"),
-        ({"all.txt": ["good\tfine", "\tnothing before"]}, "tab", "1 of 2 lines .* line 2"),
         ({"all.txt": ["good\tfine"]}, "file", "is one file"),
         ({"folder/good.txt": ["fine"]}, "file", "text of 1 classes"),
         ({"all.txt": ["fine"]}, "stars", "Unknown value of data.label for text 'stars'"),

@@ -8,6 +8,7 @@ from jaxvae import data
 from jaxvae.experiment import configs
 from jaxvae.experiment.setup import setup
 from jaxvae.objectives import StepContext
+from jaxvae.runs.other_data import load_other
 
 
 def experiment(labels, share=0.0, batch_size=8, config="m2"):
@@ -48,3 +49,27 @@ def test_losses_take_the_share_that_batches_have(share, rows):
     known = label >= 0
     wanted = -log_q[known, label[known]].mean()
     assert np.mean(out.losses["classifier"]) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_other_text_is_encoded_by_the_vocabulary_and_the_classes_of_the_run(tmp_path):
+    config = configs.load("ssvae_text")
+    config["data"] |= {"labels": 30}
+    config["network"]["hidden"] = 4
+    made = setup(config)
+    written = tmp_path / "new.txt"
+    config["evaluate"]["data"] = str(written)
+    config["data"]["label"] = "tab"
+    words = made.dataset.vocabulary
+    sentences = [" ".join(words[i] for i in row if i > 0) for row in made.dataset.test.x[:6]]
+    names = [made.dataset.class_names[i] for i in made.dataset.test.label[:6]]
+    for lines, label in (
+        (
+            [f"{name}\t{line}" for name, line in zip(["", *names[1:]], sentences, strict=True)],
+            [-1, *made.dataset.test.label[1:6]],
+        ),
+        ([*sentences[:3], "", *sentences[3:]], [-1] * 6),
+    ):
+        written.write_text("\n".join(lines) + "\n")
+        found = load_other(config, made.spec).test
+        np.testing.assert_array_equal(found.x, made.dataset.test.x[:6])
+        np.testing.assert_array_equal(found.label, label)

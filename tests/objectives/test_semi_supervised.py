@@ -73,6 +73,30 @@ def test_known_classes_are_taken_and_unknown_ones_summed_over():
     np.testing.assert_allclose(out.metrics["elbo"], unknown, rtol=2e-5)
     right = (log_q.argmax(axis=1) == [1, -1, 0, -1, -1]) & (LABEL >= 0)
     np.testing.assert_allclose(out.metrics["accuracy"], right / 0.4)
+    kl_class = np.where(LABEL >= 0, np.log(3), np.log(3) + (q * log_q).sum(axis=1))
+    np.testing.assert_allclose(out.metrics["kl_class"], kl_class, rtol=2e-5, atol=1e-6)
+    parts_of_it = sum(out.metrics[name] for name in ("reconstruction", "kl", "kl_class"))
+    np.testing.assert_allclose(parts_of_it[LABEL < 0], -out.metrics["elbo"][LABEL < 0], rtol=2e-5)
+
+
+def test_another_order_of_the_classes_changes_nothing():
+    """Relabel the data, and move the weights of each class along: losses and metrics stay."""
+    _, _, made, params = parts()
+    params = jax.tree.map(np.array, params)
+    params["model"]["encoder"]["Dense_1"]["kernel"][:, 2:] = 0  # a posterior of nearly no width, whose draws are its
+    params["model"]["encoder"]["Dense_1"]["bias"][2:] = -25  # means: noise goes by row, and rows change places
+    params["model"]["decoder"]["Dense_0"]["kernel"][-4:-1] *= 5  # classes differ
+    moved, order = jax.tree.map(np.array, params), np.array([2, 0, 1])  # class i becomes order[i]
+    for coder in ("encoder", "decoder"):
+        old, new = (each["model"][coder]["Dense_0"]["kernel"][-4:-1] for each in (params, moved))
+        new[order] = old
+    moved["classifier"]["Dense_1"]["kernel"][:, order] = params["classifier"]["Dense_1"]["kernel"]
+    moved["classifier"]["Dense_1"]["bias"][order] = params["classifier"]["Dense_1"]["bias"]
+    label = np.where(LABEL >= 0, np.array(LABELS.values)[order[np.searchsorted(LABELS.values, LABEL) % 3]], -1)
+    one, other = loss(made, params), loss(made, moved, {**BATCH, "label": label})
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4), one, other)
+    unmoved = loss(made, params, {**BATCH, "label": label}).losses["model"]
+    assert not np.allclose(unmoved, one.losses["model"], rtol=1e-2)
 
 
 def test_evaluation_treats_every_class_as_unknown():
@@ -210,7 +234,7 @@ def test_few_labels_teach_both_groups():
 
 def test_a_classifier_beside_a_vae_learns_from_labels_alone():
     model, classifier = parts()[:2]
-    made = objectives.supervised(model, LABELS, classifier)
+    made = objectives.supervised(model, LABELS._replace(position=None), classifier)
     params = made.init(jax.random.key(0))[0]
     out, elbo = loss(made, params), loss(objectives.elbo(model), {"model": params["model"]})
     np.testing.assert_array_equal(out.losses["model"], elbo.losses["model"])
@@ -223,7 +247,9 @@ def test_a_classifier_beside_a_vae_learns_from_labels_alone():
 
 def test_self_training_takes_sure_guesses_as_labels():
     model, classifier = parts()[:2]
-    made, plain = (objectives.supervised(model, LABELS, classifier, self_training=s) for s in (0.9, 0.0))
+    made, plain = (
+        objectives.supervised(model, LABELS._replace(position=None), classifier, self_training=s) for s in (0.9, 0.0)
+    )
     params = made.init(jax.random.key(0))[0]
     params["classifier"] = jax.tree.map(lambda leaf: 10 * leaf, params["classifier"])
     q = np.exp(log_softmax(np.asarray(classifier.logits(params["classifier"], tools.X), np.float64), axis=1))

@@ -67,6 +67,18 @@ def test_a_second_stage_holds_the_first_as_it_was(first, second, tmp_path):
     assert run.model.decode(run.params, np.zeros((2, 4)), np.eye(10)[:2]).mean.shape == (2, 8, 8, 1)
 
 
+def test_unlabelled_examples_are_encoded_at_their_likeliest_class(second):
+    run = jaxvae.load(second)
+    train, filled = run._trained.dataset.train, run._trained.split("train")
+    known = train.label >= 0
+    np.testing.assert_array_equal(filled.context[known], train.context[known])
+    assert not train.context[~known].any()
+    _, probs = run.classify(train.x[~known][:50])
+    np.testing.assert_array_equal(filled.context[~known][:50], np.eye(10)[probs.argmax(axis=1)])
+    batch = next(run._trained.batches("train", np.flatnonzero(~known)[:50]))
+    np.testing.assert_array_equal(batch["context"], filled.context[~known][:50])
+
+
 @pytest.mark.slow
 def test_a_second_stage_goes_on_to_the_same_bits(first, second, tmp_path):
     stopped = tmp_path / "stopped"
@@ -120,6 +132,13 @@ def test_what_few_labels_cannot_be_learned_from(tmp_path, capsys):
         (("--config.data.labels=0", "--config.train.labelled_share=0.5"), "all of the training examples have a label"),
     ):
         assert trains("m2", tmp_path / "run", *more) == 2
+        assert words in capsys.readouterr().err
+    for config, more, words in (
+        ("vae", "--config.data.context=label", "but only 15.46% of the training examples have one, and the objective"),
+        ("classifier", "--config.data.context=label", "'supervised' takes a label in data.context as known"),
+        ("vae", "--config.train.labelled_share=0.5", "the objective 'elbo' uses no labels"),
+    ):
+        assert trains(config, tmp_path / "run", more) == 2
         assert words in capsys.readouterr().err
     np.savez(tmp_path / "plain.npz", x=np.random.default_rng(0).random((50, 4, 4)).astype(np.float32))
     assert trains("classifier", tmp_path / "run", f"--config.data.path={tmp_path / 'plain.npz'}",
