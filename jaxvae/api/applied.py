@@ -14,9 +14,9 @@ from jaxvae.api.settings import check_asked
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Params
 from jaxvae.data import tables
-from jaxvae.data.context import modelled
 from jaxvae.data.files import examples
 from jaxvae.data.incoming import as_stored, stored_and_mask
+from jaxvae.data.quadrants import modelled
 from jaxvae.data.rows import as_frames, with_given
 from jaxvae.data.spec import DataSpec, completed, preprocess_of, viewed
 from jaxvae.data.wanted import wanted, with_pixels

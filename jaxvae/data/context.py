@@ -6,11 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxvae.common.errors import UserError, unknown
+from jaxvae.data.quadrants import QUADRANTS, modelled, pixels, region
 from jaxvae.data.split import UNLABELLED, Dataset, Split
 
 MAX_CLASSES = 100  # whole numbers of more values are scaled instead of one-hot
-# Rows and columns of an image, in halves.
-QUADRANTS = {"top_left": (0, 0), "top_right": (0, 1), "bottom_left": (1, 0), "bottom_right": (1, 1)}
 RESERVED = ("label", "factors", "context", "total", *QUADRANTS)  # names that are not looked up in the user's own files
 
 
@@ -126,25 +125,6 @@ def of_split(fields: Sequence[Field], split: Split, dataset: Dataset) -> Split:
     return split._replace(context=np.concatenate(encoded, axis=1), mask=_mask(fields, split))
 
 
-def modelled(names: Sequence[str], shape: Sequence[int]) -> np.ndarray | None:
-    """Return which values of an example are modelled, bool of its shape; None for all.
-
-    Pixels of a context, some of whose `names` are those of quadrants, are not.
-    """
-    seen = [name for name in names if name in QUADRANTS]
-    if not seen or len(shape) != 3:
-        return None
-    mask = np.ones(tuple(shape), bool)
-    for name in seen:
-        mask[region(name, shape[:2])] = False
-    return mask
-
-
-def pixels(x: np.ndarray, name: str, max_value: float) -> np.ndarray:
-    """Cut a quadrant out of stored images `[N, H, W, ...]`: `[N, pixels]` in [0, 1]."""
-    return np.asarray(x[:, *region(name, x.shape[1:3])], np.float32).reshape(len(x), -1) / np.float32(max_value)
-
-
 def _field(dataset: Dataset, splits: Mapping[str, Split], name: str) -> Field:
     stored = [_stored(dataset, split, name) for split in splits.values() if len(split.x)]
     train = stored[0]
@@ -240,13 +220,6 @@ def _mask(fields: Sequence[Field], split: Split) -> np.ndarray | None:
     if not mask.any():
         raise UserError("data.context has all four quadrants of the image, so that nothing is left to model.")
     return np.array(np.broadcast_to(mask, split.x.shape)) if split.mask is None else mask & split.mask
-
-
-def region(name: str, size: Sequence[int]) -> tuple[slice, slice]:
-    """Return the rows and columns of a quadrant."""
-    lower, right = QUADRANTS[name]
-    rows, columns = (side // 2 for side in size)
-    return (slice(rows, None) if lower else slice(rows)), (slice(columns, None) if right else slice(columns))
 
 
 def parts(fields: Sequence[Field], context: Any) -> list[np.ndarray]:

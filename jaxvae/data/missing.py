@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxvae.common.errors import UserError
 from jaxvae.data.checks import named
-from jaxvae.data.context import modelled
+from jaxvae.data.quadrants import modelled
 from jaxvae.data.split import SPLIT_NAMES, Dataset, Split
 from jaxvae.data.stream import Rows
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.data import containers
-from jaxvae.data.context import Field, parts, pixels, region
+from jaxvae.data.context import Field, parts
 from jaxvae.data.incoming import stored_and_mask
+from jaxvae.data.quadrants import pixels, region
 from jaxvae.data.spec import FIXED, DataSpec
 
 SHOWN = 10  # classes in a message

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxvae.common.errors import UserError
@@ -66,7 +67,8 @@ def with_classes(run: Any, name: str) -> Split:
     _, probs = classifier_of(run)
     index = np.concatenate([probs(batch).argmax(axis=1) for batch in run.batches_of(name, split, unknown)])
     context = np.array(split.context)
-    context[unknown] = Labels(spec.classes, spec.label_position).context(context[unknown], index)
+    labels = Labels(spec.classes, spec.label_position)
+    context[unknown] = labels.context(jnp.asarray(context[unknown]), jnp.asarray(index))
     return split._replace(context=context)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxvae import train
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Key
-from jaxvae.data.context import modelled
+from jaxvae.data.quadrants import modelled
 from jaxvae.data.spec import compared, shown, viewed
 from jaxvae.data.split import SPLIT_NAMES, UNLABELLED, Split
 from jaxvae.data.wanted import wanted, with_pixels

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from jaxvae import UserError, data, likelihoods
-from jaxvae.data.context import QUADRANTS, Field, region
+from jaxvae.data.context import Field
+from jaxvae.data.quadrants import QUADRANTS, region
 from jaxvae.data.spec import compared, completed, describe, preprocess_of, shown, unbinarized, viewed
 from jaxvae.data.wanted import wanted, with_pixels
 from jaxvae.models.facts import Data
