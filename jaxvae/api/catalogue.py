@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from jaxvae.evaluation.table import METRICS, NEEDS
+from jaxvae.experiment.defaults import INNER
 from jaxvae.experiment.defaults import PARTS as PATHS
 from jaxvae.experiment.parts import PARTS, options_of
 from jaxvae.tools import TOOLS
 
 # By kind, the last segment of the setting that selects a part.
 BUILDERS: dict[str, Mapping[str, Callable]] = {**PARTS, "tool": TOOLS}
-SETTING = {path.rpartition(".")[2]: path for path in PATHS}
+SETTING = {path.rpartition(".")[2]: path for path in (*PATHS, *filter(INNER.get, INNER))}
 
 
 class Option(NamedTuple):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxvae.experiment.defaults import PARTS, shared
+from jaxvae.experiment.defaults import INNER, PARTS, named_by, shared
 from jaxvae.experiment.objects import described
 from jaxvae.experiment.parts import PARTS as BUILDERS
 
@@ -20,12 +20,17 @@ def as_settings(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any
     """
     changes, objects = {}, {}
     for key, value in given.items():
-        if shared(key) in PARTS and isinstance(value, Mapping):
-            changes |= {f"{key}.{option}": _plain(each) for option, each in value.items()}
+        part = named_by(key)
+        if shared(key) in (*PARTS, *INNER) and isinstance(value, Mapping):
+            more, built = as_settings({f"{key}.{option}": each for option, each in value.items()})
+            changes, objects = {**changes, **more}, {**objects, **built}
+        elif part in INNER and callable(value):
+            spec, _ = described(key, value, BUILDERS[part.rpartition(".")[2]])
+            changes |= {key: spec.pop("name"), **{f"{part}.{option}": each for option, each in spec.items()}}
         elif shared(key) in PARTS and not isinstance(value, str):
-            spec, part = described(key, value, BUILDERS.get(key.rpartition(".")[2], {}))
+            spec, built = described(key, value, BUILDERS.get(key.rpartition(".")[2], {}))
             changes |= {f"{key}.{option}": each for option, each in spec.items()}
-            objects |= {} if part is None else {key: part}
+            objects |= {} if built is None else {key: built}
         else:
             changes[key] = _plain(value)
     return changes, objects

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 from jaxvae.api.suggestions import unknown_key
 from jaxvae.common.errors import UserError
 from jaxvae.experiment.checks import check_metrics, check_ranges
-from jaxvae.experiment.defaults import INNER, KEYS, PARTS, Part, is_option, shared
+from jaxvae.experiment.defaults import INNER, KEYS, PARTS, Part, is_option, named_by, shared
 from jaxvae.experiment.plain import flatten
 
 
@@ -20,20 +20,20 @@ def spelled(path: str, value: Any, config: dict[str, Any]) -> str:
     Raises:
       UserError: there is no such setting.
     """
-    if shared(path) in PARTS:
-        path += ".name"
+    if shared(path) in PARTS or INNER.get(path):
+        path += f".{INNER.get(path, 'name')}"
     if shared(path) not in KEYS and not is_option(path):
         raise unknown_key(path, flatten(config))
-    part, _, last = path.rpartition(".")
+    part = path.rpartition(".")[0]
     is_new = path != shared(path) or part in INNER  # the section of a group, or of options of a part
-    if shared(part) in PARTS + INNER and (is_new or last == "name"):
+    if (is_new and shared(part) in (*PARTS, *INNER)) or named_by(path):
         node = config
         for name in part.split("."):
             if is_new and name not in node:  # ml_collections needs an existing section
                 node[name] = {}
             node = node[name]
-        if last == "name" and node.get("name") != value:
-            for option in [key for key in node if is_option(f"{part}.{key}")]:
+        if named_by(path) and node.get(path.rpartition(".")[2]) != value:
+            for option in [key for key in node if is_option(f"{part}.{key}") and node[key] != {}]:  # {}: is new
                 del node[option]
     return path
 
@@ -47,7 +47,7 @@ def changed(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
     made = ConfigDict(config).to_dict()  # a copy in depth
     # Names first: a name deletes the options of the part before.
     for key, value in sorted(
-        changes.items(), key=lambda item: not (shared(item[0]) in PARTS or item[0].endswith(".name"))
+        changes.items(), key=lambda item: not (shared(item[0]) in (*PARTS, *INNER) or named_by(item[0]))
     ):
         *sections, last = spelled(key, value, made).split(".")
         if getattr(value, "shape", ()):

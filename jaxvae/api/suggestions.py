@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jaxvae.common.errors import SYNONYMS, UserError
-from jaxvae.experiment.defaults import INNER, PARTS, SETTINGS, is_option, shared
+from jaxvae.experiment.defaults import INNER, PARTS, SETTINGS, is_option, named_by, shared
 
 
 def nearest_key(given: str, known: Iterable[str]) -> str:
@@ -54,9 +54,10 @@ def check_options(config: Mapping[str, Any]) -> None:
     known = options_by_part()
     for key in filter(is_option, config):
         path, _, option = key.rpartition(".")
-        name = str(config.get(f"{path}.name", config.get(f"{shared(path)}.name")))
+        at = INNER.get(path, "name")
+        name = str(config.get(f"{path}.{at}", config.get(f"{shared(path)}.{at}")))
         takes = known.get((shared(path), name))
-        if takes is None or option in takes or key in INNER:  # checked when it is built, as a user's own part is
+        if takes is None or option in takes or key in INNER or named_by(key):  # checked when it is built, as own parts
             continue
         section = {key.removeprefix(f"{path}.").partition(".")[0] for key in SETTINGS if key.startswith(f"{path}.")}
         takes = [*takes, *sorted(section)]

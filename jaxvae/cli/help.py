@@ -10,7 +10,7 @@ from absl import flags
 from jaxvae.cli import compare
 from jaxvae.common.errors import UserError
 from jaxvae.experiment import configs
-from jaxvae.experiment.defaults import PARTS, SETTINGS, Part, Setting
+from jaxvae.experiment.defaults import INNER, PARTS, SETTINGS, Part, Setting
 
 USAGE = """Train, evaluate, sample from or reconstruct with a variational autoencoder.
 
@@ -22,7 +22,8 @@ jaxvae --workdir=runs/short --mode=sample        a finished run needs no --confi
 jaxvae compare runs/a runs/b                     a table and curves of several runs; see jaxvae help compare
 jaxvae help posterior                            the parts of a kind with their options"""
 FLAGS = {"--help", "-h", "-help", "--helpfull", "--helpshort"}
-KINDS = (*(path.rpartition(".")[2] for path in PARTS), "metric")
+NAMED = (*PARTS, *filter(INNER.get, INNER))
+KINDS = (*(path.rpartition(".")[2] for path in NAMED), "metric")
 WIDTH = 120
 # Pages that explain sections without a name.
 DOCS = {
@@ -98,7 +99,7 @@ def _key(key: str, each: Setting | Part) -> str:
 def _about(key: str, each: Setting | Part) -> str:
     if isinstance(each, Part):
         beside = ", ".join(f"{name}={_shown(value)}" for name, value in each.default.items() if name != "name")
-        more = f"see help {key.rpartition('.')[2]}" if key in PARTS else f"see docs/{DOCS[key]}"
+        more = f"see help {key.rpartition('.')[2]}" if key in NAMED else f"see docs/{DOCS[key]}"
         return f"{each.about}{f' ({beside})' if beside else ''}: {more}"
     kind = " | ".join(each.choices) or type(each.default).__name__
     allowed = f", {each.allowed.allowed}" if each.allowed else ""

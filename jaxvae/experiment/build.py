@@ -8,21 +8,17 @@ import jax
 import jax.numpy as jnp
 
 from jaxvae.common.errors import UserError, unknown
-from jaxvae.data.feed import labelled_of
 from jaxvae.data.spec import DataSpec
-from jaxvae.experiment import own
+from jaxvae.experiment import beside, own
+from jaxvae.experiment.beside import network_of
 from jaxvae.experiment.checks import check_ranges
 from jaxvae.experiment.defaults import SETTINGS
 from jaxvae.experiment.fitting_data import check_missing, check_sequence, check_step, check_support
 from jaxvae.experiment.optimizer import optimizer
 from jaxvae.experiment.parts import PARTS, part
 from jaxvae.models.base import Model, context_args, example_batch
-from jaxvae.models.classifier import make_classifier
-from jaxvae.models.facts import Labels
 from jaxvae.models.two_stage import two_stage
 from jaxvae.models.vae import fits
-from jaxvae.networks import Network
-from jaxvae.networks.precision import computed
 from jaxvae.objectives import Objective, StepContext
 from jaxvae.objectives.base import check_groups, check_shapes, needs_fixed_prior
 from jaxvae.objectives.stages import of_codes
@@ -33,7 +29,6 @@ __all__ = ["PARTS", "DataSpec", "model", "objective", "optimizer", "part"]
 
 
 CODES = (-5.0, 5.0)  # range of the codes of a first stage, for parts that ask for one
-COMPUTING = {"dtype": "compute_dtype", "remat": "remat"}  # arguments of `computed` and their settings
 
 
 def model(config: Mapping[str, Any], data: DataSpec) -> Model:
@@ -74,7 +69,7 @@ def _model(config: Mapping[str, Any], data: DataSpec) -> Model:
             f"The posterior '{specs['posterior']['name']}' has its latents in {posterior.space}, but the prior "
             f"'{specs['prior']['name']}' in {prior.space}. Priors that fit this posterior: {', '.join(fitting)}."
         )
-    network = _network(config["network"], config, given, data)
+    network = network_of(config["network"], config, given, data)
     check_sequence(config, network, prior, data)
     write = part("decoding", config.get("sample", {}).get("decoding", {"name": "greedy"}))()
     pieces = {
@@ -91,12 +86,6 @@ def _model(config: Mapping[str, Any], data: DataSpec) -> Model:
         z = jnp.zeros((1, *made.latent_shape))
         jax.eval_shape(lambda params: made.decode(params, z, *context_args(context)).mean, params)
     return made
-
-
-def _network(spec: Mapping[str, Any], config: Mapping[str, Any], given: Mapping[str, Any], data: DataSpec) -> Network:
-    """Build a network that computes as the section `train` says; a user's config may have only those of the model."""
-    computing = {key: config["train"][name] for key, name in COMPUTING.items() if name in config.get("train", {})}
-    return computed(part("network", spec, given)(), **computing, tokens=data.sequence == "text")
 
 
 def _of_data(model: Model, data: DataSpec) -> Model:
@@ -148,8 +137,8 @@ def objective(config: Mapping[str, Any], model: Model, data: DataSpec, total_ste
     kl = part("kl", config["kl"], {"total_steps": total_steps})()
     trained = model.stages[-1] if model.stages else model
     given = {"model": trained, "kl": kl, "pixel_range": data.pixel_range(config)}
-    builder = part("objective", config["objective"], given)
-    made = builder(**_classifying(config, builder, trained, data))
+    builder = part("objective", beside.without_inner(config["objective"]), given)
+    made = builder(**beside.arguments(config, builder, trained, data))
     made = of_codes(made, model.stages[0]) if model.stages else made
     if "kl" not in getattr(builder, "keywords", given):  # a built objective has its own weight
         _check_without_kl(config, model)
@@ -168,49 +157,6 @@ def objective(config: Mapping[str, Any], model: Model, data: DataSpec, total_ste
     if (name := config["train"].get("select", "loss").removeprefix("-")) not in reported:
         raise UserError(f"train.select: {unknown('metric of this objective', name, reported)}")
     return made
-
-
-def _classifying(config: Mapping[str, Any], builder: Any, model: Model, data: DataSpec) -> dict[str, Any]:
-    """Build the arguments `labels` and `classifier` of an objective that takes them.
-
-    Raises:
-      UserError: the data has no labels, or of one class alone.
-    """
-    takes, name = inspect.signature(builder).parameters, config["objective"]["name"]
-    share = config["train"].get("labelled_share", 0.0)
-    if "labels" not in takes:
-        _check_without_labels(name, share, data)
-        return {}
-    if len(data.labels) < 2:
-        has = f"all labels of the data are of one class, {data.labels[0]}" if data.labels else "the data has no labels"
-        raise UserError(
-            f"The objective '{name}' learns to classify, but {has}: give labels of at least two classes (data.label "
-            "names those of your own file), or take another objective, 'elbo' for example."
-        )
-    size = max(config["train"]["batch_size"], 1)
-    in_batch = labelled_of(share, size) / size if share else data.labelled
-    labels = Labels(data.classes, data.label_position, data.labelled, in_batch)
-    spec = config.get("classifier") or config["network"]
-    network = _network(spec, config, {"data_shape": model.data_shape, "levels": data.levels}, data)
-    made = make_classifier(network, model.likelihood, model.data_shape, labels.num, model.mask_input)
-    return {"labels": labels} | ({"classifier": made} if "classifier" in takes else {})
-
-
-def _check_without_labels(name: Any, share: float, data: DataSpec) -> None:
-    """Raise UserError where an objective that learns no classes would get half-known labels; a user's own may not."""
-    if own.is_own(name):
-        return
-    if data.label_position is not None and data.labelled < 1:
-        raise UserError(
-            f"data.context has the label, but only {data.labelled:.2%} of the training examples have one, and the "
-            f"objective '{name}' takes it as known: take objective=m2, which sums over the classes where it is not, or "
-            "leave the label out of data.context."
-        )
-    if share:
-        raise UserError(
-            f"train.labelled_share is {share}, but the objective '{name}' uses no labels: batches would hold some "
-            "examples too often. Leave it at 0, or take objective=m2 or supervised."
-        )
 
 
 def _check_without_kl(config: Mapping[str, Any], model: Model) -> None:

@@ -34,10 +34,12 @@ class Part(NamedTuple):
     Attributes:
       default: `{"name": ..., **options}`; {} for the options of a data source, whose name is a separate setting.
       about: the meaning, for `--help`.
+      key: key of the name; "network" for a part of a part, "" for options without a name.
     """
 
     default: dict[str, Any]
     about: str
+    key: str = "name"
 
 
 AT_LEAST_1 = within(1)
@@ -92,7 +94,9 @@ SETTINGS: dict[str, Setting | Part] = {
     "stage_of": Setting("", "folder of a run, the first stage, whose codes are the data of this one"),
     "stage": Part({}, "the sections model and network of the first stage, filled in from stage_of"),
     "objective": Part({"name": "elbo", "num_samples": 1}, "loss to minimise"),
-    "objective.features": Part({}, "feature network of a perceptual loss: run=FOLDER, or weights=FILE, architecture"),
+    "objective.discriminator": Part({}, "discriminator of an adversarial objective, by its network", key="network"),
+    "objective.features": Part({}, "feature network of a perceptual loss: run=FOLDER, or weights=FILE, architecture",
+                               key=""),
     "features": Part({}, "layout of this feature network, filled in from objective.features"),
     "classifier": Part({}, "network of the classifier of an objective with labels, name and options; else the model's"),
     "kl": Part({"name": "constant", "beta": 1.0}, "weight of the KL in the objective"),
@@ -155,8 +159,12 @@ SETTINGS: dict[str, Setting | Part] = {
 
 WITH_OPTIONS = tuple(key for key, each in SETTINGS.items() if isinstance(each, Part))
 PARTS = tuple(key for key in WITH_OPTIONS if SETTINGS[key].default)
-# Options of a part that are sections of options themselves; only configs that use them have them.
-INNER = tuple(key for key in WITH_OPTIONS if key not in PARTS and key.rpartition(".")[0] in PARTS)
+# Options of a part that are sections of options themselves, with the key of their name; only configs that use them have
+# them.
+INNER = {
+    key: each.key for key, each in SETTINGS.items()
+    if isinstance(each, Part) and key not in PARTS and key.rpartition(".")[0] in PARTS
+}  # fmt: skip
 FILLED_IN = ("stage", "features")  # sections that follow from another run or file, so that a run is whole by itself
 # Every key that a config must have; options of its parts are further keys.
 KEYS = {f"{key}.name" if key in PARTS else key: each for key, each in SETTINGS.items() if each.default != {}}
@@ -217,6 +225,12 @@ def shared(key: str) -> str:
 def is_filled_in(key: str) -> bool:
     """Return whether a key is in a section that follows from another setting."""
     return key.partition(".")[0] in FILLED_IN and "." in key
+
+
+def named_by(key: str) -> str:
+    """Return the part whose name a key holds, `network` for `network.name`; "" for other keys."""
+    part, _, last = key.rpartition(".")
+    return part if last == INNER.get(part, "name" if shared(part) in PARTS else "") else ""
 
 
 def is_option(key: str) -> bool:

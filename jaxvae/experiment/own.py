@@ -16,7 +16,8 @@ from typing import Any
 from jaxvae.common.errors import UserError
 
 DOTTED = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):([^\W\d]\w*)")
-LISTS = ("evaluate.metrics", "evaluate.outliers")  # settings beside `name` that can hold dotted names
+# Settings beside `name` that can hold dotted names.
+LISTS = ("evaluate.metrics", "evaluate.outliers", "objective.discriminator.network")
 
 
 def is_own(name: Any) -> bool:

@@ -48,6 +48,11 @@ PARTS: dict[str, dict[str, Callable]] = {
         networks.conv, networks.conv_pool, networks.hierarchical, networks.lstm, networks.mlp, networks.resnet
     ),
     "objective": objectives.OBJECTIVES,
+    "discriminator": {
+        "mlp": networks.mlp_discriminator,
+        "conv": networks.conv_discriminator,
+        "patch": networks.patch_discriminator,
+    },
     "kl": objectives.KL_WEIGHTS,
     "optimizer": optimizers.OPTIMIZERS,
     "schedule": optimizers.SCHEDULES,
@@ -62,6 +67,7 @@ RETURNS: dict[str, dict[str, Any]] = {
     "likelihood": {"jaxvae.likelihoods.Likelihood": likelihoods.Likelihood},
     "network": {"jaxvae.networks.Network": networks.Network},
     "objective": {"jaxvae.objectives.Objective": objectives.Objective},
+    "discriminator": {"jaxvae.networks.DiscriminatorNetwork": networks.DiscriminatorNetwork},
     "kl": {"jaxvae.objectives.KLWeight": objectives.KLWeight},
     "optimizer": {"optax.GradientTransformation": optax.GradientTransformation},
     "schedule": {"optax.Schedule": optax.Schedule},
@@ -72,7 +78,7 @@ PLAIN = (bool, int, float, str)
 # Arguments that come from other parts or the data, not from a config.
 GIVEN = {"latent_dim", "num_codes", "data_shape", "levels", "pixel_range", "model", "kl", "learning_rate", "peak",
          "total_steps", "run", "table", "context_size", "total",
-         "labels", "classifier"}  # fmt: skip
+         "labels", "classifier", "discriminator"}  # fmt: skip
 # Further such arguments of the kind "model".
 PIECES = ("posterior", "prior", "likelihood", "network", "write", "context_dim", "context_to", "mask_input")
 

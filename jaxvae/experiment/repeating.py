@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from jaxvae.data.incoming import IN_MEMORY
 from jaxvae.experiment import configs, own
-from jaxvae.experiment.defaults import PARTS, is_filled_in, is_option, owner, shared, sized_for_own
+from jaxvae.experiment.defaults import is_filled_in, is_option, named_by, owner, sized_for_own
 from jaxvae.experiment.objects import GIVEN
 from jaxvae.experiment.plain import flatten, with_tuples
 
@@ -53,9 +53,10 @@ def differing(base: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, A
     option. Settings that `config` lacks, since they are newer, keep their values.
     """
     old, new = flatten(base), {key: value for key, value in flatten(config).items() if not is_filled_in(key)}
-    parts = {key: key.removesuffix(".name") for key in new if shared(key.removesuffix(".name")) in PARTS}
+    parts = {key: part for key in new if (part := named_by(key))}
     switched = {part for key, part in parts.items() if new[key] != old.get(key)}
-    old = {key: value for key, value in old.items() if not (is_option(key) and owner(key) in switched)}
+    dropped = [key for key in old if is_option(key) and switched & {owner(key), key.rpartition(".")[0]}]
+    old = {key: value for key, value in old.items() if key not in dropped}
     if any(map(is_option, old.keys() - new.keys())):
         return None
     found = {parts.get(key, key): value for key, value in new.items() if key not in old or old[key] != value}

@@ -1,6 +1,7 @@
 """Losses of discriminators, generators and feature networks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import chex
 import jax
@@ -70,6 +71,41 @@ def hinge_discriminator(real: Array, fake: Array) -> Array:
     return _mean_per_example(jax.nn.relu(1 - real) + jax.nn.relu(1 + fake))
 
 
+def least_squares_discriminator(real: Array, fake: Array) -> Array:
+    """((real - 1)^2 + fake^2) / 2, with the labels 1 of data and 0 of generated examples.
+
+    Args:
+      real: `[B]` scores of data, or `[B, ...]` of its patches, over which the mean is taken.
+      fake: scores of generated examples, of the same shape.
+
+    Returns:
+      `[B]` (Mao et al. 2017, arXiv:1611.04076, equation 9).
+
+    Raises:
+      AssertionError: the shapes differ.
+      ValueError: integers.
+    """
+    real, fake = floats(real=real, fake=fake)
+    chex.assert_equal_shape([real, fake])
+    return _mean_per_example(0.5 * (jnp.square(real - 1) + jnp.square(fake)))
+
+
+def least_squares_generator(fake: Array) -> Array:
+    """(fake - 1)^2 / 2, the generator's loss against `least_squares_discriminator`.
+
+    Args:
+      fake: `[B]` scores, or `[B, ...]` of patches, over which the mean is taken.
+
+    Returns:
+      `[B]` (Mao et al. 2017, arXiv:1611.04076, equation 9).
+
+    Raises:
+      ValueError: integers.
+    """
+    (fake,) = floats(fake=fake)
+    return _mean_per_example(0.5 * jnp.square(fake - 1))
+
+
 def wasserstein_critic(real: Array, fake: Array) -> Array:
     """Score fake - real, minimised by a critic that is held 1-Lipschitz, by `gradient_penalty` for example.
 
@@ -104,6 +140,28 @@ def wasserstein_generator(fake: Array) -> Array:
     """
     (fake,) = floats(fake=fake)
     return _mean_per_example(-fake)
+
+
+class AdversarialPair(NamedTuple):
+    """Losses of a discriminator and of its generator.
+
+    Attributes:
+      discriminator: `(real, fake) -> [B]`.
+      generator: `(fake) -> [B]`.
+      threshold: score above which an example counts as data; None where scores have no such zero.
+    """
+
+    discriminator: Callable[[Array, Array], Array]
+    generator: Callable[[Array], Array]
+    threshold: float | None = 0.0
+
+
+PAIRS = {
+    "non_saturating": AdversarialPair(non_saturating_discriminator, non_saturating_generator),
+    "hinge": AdversarialPair(hinge_discriminator, wasserstein_generator),
+    "least_squares": AdversarialPair(least_squares_discriminator, least_squares_generator, 0.5),
+    "wasserstein": AdversarialPair(wasserstein_critic, wasserstein_generator, None),
+}
 
 
 def gradient_penalty(gradients: Array, target: float = 1.0) -> Array:

@@ -1,9 +1,15 @@
-"""Encoders, decoders and the networks inside flows: the only place that imports flax.linen."""
+"""Encoders, decoders, discriminators and the networks inside flows: the only place that imports flax.linen."""
 
 from jaxvae.networks.base import Functions, Network, Pure, by_path, check_widths, from_paths, functions
 from jaxvae.networks.conv import conv
 from jaxvae.networks.conv_pool import conv_pool
 from jaxvae.networks.convolution import convolve, convolve_transposed
+from jaxvae.networks.discriminators import (
+    DiscriminatorNetwork,
+    conv_discriminator,
+    mlp_discriminator,
+    patch_discriminator,
+)
 from jaxvae.networks.hierarchical import HierarchicalDecoder, hierarchical
 from jaxvae.networks.masked import CodeMade, CouplingNet, Made
 from jaxvae.networks.mlp import MLP, mlp
@@ -14,6 +20,7 @@ __all__ = [
     "MLP",
     "CodeMade",
     "CouplingNet",
+    "DiscriminatorNetwork",
     "Functions",
     "HierarchicalDecoder",
     "Made",
@@ -24,6 +31,7 @@ __all__ = [
     "by_path",
     "check_widths",
     "conv",
+    "conv_discriminator",
     "conv_pool",
     "convolve",
     "convolve_transposed",
@@ -32,5 +40,7 @@ __all__ = [
     "hierarchical",
     "lstm",
     "mlp",
+    "mlp_discriminator",
+    "patch_discriminator",
     "resnet",
 ]

@@ -17,6 +17,7 @@ ACTIVATIONS = {
     "silu": nn.silu,
     "elu": nn.elu,
     "softplus": nn.softplus,
+    "leaky_relu": lambda x: nn.leaky_relu(x, 0.2),
 }
 # A third of Glorot's variance in the hidden layers and a tenth in the last one, so that a new model starts near the
 # prior and near grey. With relu, MNIST ends at a lower loss than with Flax's default; deep tanh networks need 1 and 1.

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from jaxvae.common.errors import unknown
 from jaxvae.common.types import Tree
-from jaxvae.networks import Functions, Network, functions
+from jaxvae.networks import DiscriminatorNetwork, Functions, Network, functions
 
 DTYPES = ("float32", "bfloat16")
 
@@ -75,9 +75,7 @@ def computed(network: Network, dtype: str = "float32", remat: bool = False, toke
     Raises:
       UserError: an unknown dtype.
     """
-    if dtype not in DTYPES:
-        raise unknown("value of train.compute_dtype", dtype, DTYPES)
-    if dtype == "float32" and not remat:
+    if _is_plain(dtype, remat):
         return network
 
     def encoder(data_shape, num_outputs):
@@ -87,3 +85,22 @@ def computed(network: Network, dtype: str = "float32", remat: bool = False, toke
         return rounded(functions(network.decoder(latent_shape, output_shape)), dtype, remat, (1,) * tokens)
 
     return network._replace(encoder=encoder, decoder=decoder)
+
+
+def computed_discriminator(
+    network: DiscriminatorNetwork, dtype: str = "float32", remat: bool = False
+) -> DiscriminatorNetwork:
+    """Make a discriminator compute in `dtype`, with or without rematerialisation, as `computed`.
+
+    Raises:
+      UserError: an unknown dtype.
+    """
+    if _is_plain(dtype, remat):
+        return network
+    return network._replace(build=lambda shape: rounded(functions(network.build(shape)), dtype, remat))
+
+
+def _is_plain(dtype: str, remat: bool) -> bool:
+    if dtype not in DTYPES:
+        raise unknown("value of train.compute_dtype", dtype, DTYPES)
+    return dtype == "float32" and not remat

@@ -13,12 +13,13 @@ from jaxvae.objectives.matching import info_vae, swae, wae_mmd
 from jaxvae.objectives.semi_supervised import m2, supervised
 from jaxvae.objectives.spectral import spectral_normalisation
 from jaxvae.objectives.stages import of_codes
+from jaxvae.objectives.vae_gan import vae_gan
 
 OBJECTIVES: dict[str, Callable[..., Objective]] = {
     builder.__name__: builder
     for builder in (
         elbo, iwae, miwae, ciwae, piwae, beta_tcvae, dip_vae, info_vae, wae_mmd, swae, reconstruction, denoising,
-        contractive, rae, m2, supervised, vade, gmvae,
+        contractive, rae, m2, supervised, vade, gmvae, vae_gan,
     )
 }  # fmt: skip
 
@@ -26,5 +27,5 @@ __all__ = [
     "KL_WEIGHTS", "OBJECTIVES", "Classes", "KLWeight", "Loss", "Objective", "StepContext", "Transform",
     "beta_tcvae", "bound_metrics", "ciwae", "contractive", "corrupt", "denoising", "dip_vae", "elbo", "gmvae",
     "info_vae", "iwae", "kl_estimator", "m2", "miwae", "of_codes", "of_model", "piwae", "rae", "reconstruction",
-    "spectral_normalisation", "supervised", "swae", "vade", "wae_mmd",
+    "spectral_normalisation", "supervised", "swae", "vade", "vae_gan", "wae_mmd",
 ]  # fmt: skip

@@ -17,6 +17,7 @@ from jaxvae.common.types import Array, Key, Params, Tree
 from jaxvae.models.base import Model, with_state
 
 MODEL = "model"  # the group of the model's own parameters
+GROUPS = "groups"  # the state of the transforms of further groups, by name
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=("step", "train_size"), meta_fields=("is_training",))
@@ -78,6 +79,7 @@ class Objective(NamedTuple):
       whole_batch: why the loss is not a mean over examples and needs the whole batch; empty if it is a mean.
       model_params: `(params, extra) -> params`, the effective parameters of the model after training.
       classes: the classes that it learns to assign; None where it learns none.
+      loops: whether XLA on CPU trains its own networks efficiently inside `lax.scan`; see `Model.loops`.
     """
 
     init: Callable[[Key], tuple[dict[str, Params], Tree]]
@@ -85,13 +87,14 @@ class Objective(NamedTuple):
     whole_batch: str = ""
     model_params: Callable[[dict[str, Params], Tree], Params] = merged
     classes: Classes | None = None
+    loops: bool = True
 
 
 Terms = Callable[..., tuple]  # (params, batch, key, ctx) -> (pass, metrics), or (pass, metrics, losses of groups)
 
 
 class Transform(NamedTuple):
-    """Transform of the model's parameters before each use, with state that gradients do not own.
+    """Transform of the parameters of a group before each use, with state that gradients do not own.
 
     Attributes:
       init: `(key, params) -> state`.
@@ -113,6 +116,8 @@ def of_model(
     groups: Mapping[str, Callable[[Key], Params]] = MappingProxyType({}),
     classes: Classes | None = None,
     fixed: Mapping[str, Callable[[Key], Params]] = MappingProxyType({}),
+    transforms: Mapping[str, Transform] = MappingProxyType({}),
+    loops: bool = True,
 ) -> Objective:
     """Build an objective that trains a model, and further groups of parameters (a discriminator, a classifier).
 
@@ -129,12 +134,16 @@ def of_model(
       classes: see `Objective`.
       fixed: `{name: key -> params}`, initialisers of parameters that nothing trains, a feature network's for example:
         `terms` gets them beside the `groups`, and they are state, so that a checkpoint holds them.
+      transforms: `{name: transform}` of further groups, whose parameters `terms` gets transformed.
+      loops: see `Objective`.
 
     Raises:
-      ValueError: a further group, or fixed parameters, called "model".
+      ValueError: a further group, or fixed parameters, called "model", or a transform of a group that does not exist.
     """
     if MODEL in groups or MODEL in fixed:
         raise ValueError(f"A further group cannot be called '{MODEL}', which is the model's own.")
+    if others := sorted(transforms.keys() - groups.keys()):
+        raise ValueError(f"There is a transform of the group '{others[0]}', but only the groups {sorted(groups)}.")
     whole_batch = whole_batch or model.state.whole_batch
 
     def init(key):
@@ -143,6 +152,9 @@ def of_model(
         states = {MODEL: model.state.init(state_key), "transform": transform.init(transform_key, params)}
         states |= {name: make(_key_of(key, name)) for name, make in fixed.items()}
         others = {name: make(_key_of(key, name)) for name, make in groups.items()}
+        states[GROUPS] = {
+            name: each.init(_key_of(key, f"{name} transform"), others[name]) for name, each in transforms.items()
+        }
         return {MODEL: params, **others}, {name: state for name, state in states.items() if state}
 
     def in_use(params, extra):
@@ -151,7 +163,8 @@ def of_model(
     def loss(params, extra, batch, key, ctx):
         terms_key, state_key = jax.random.split(key)
         used, state = in_use(params, extra)
-        others = {name: params[name] for name in groups} | {name: stop_gradient(extra[name]) for name in fixed}
+        trained, next_states = _transformed(transforms, {name: params[name] for name in groups}, extra)
+        others = trained | {name: stop_gradient(extra[name]) for name in fixed}
         out, metrics, *losses = terms(used, batch, terms_key, ctx, *((others,) if others else ()))
         if "loss" not in metrics:
             raise UserError(
@@ -162,11 +175,22 @@ def of_model(
             metrics = {**metrics, "loss": metrics["loss"] + model.penalty(out)}
         if "transform" in extra:
             extra = {**extra, "transform": state}
+        if next_states:
+            extra = {**extra, GROUPS: next_states}
         if MODEL in extra:
             extra = {**extra, MODEL: model.state.update(extra[MODEL], out, state_key)}
         return Loss({MODEL: metrics["loss"], **(losses[0] if losses else {})}, {**metrics, **model.metrics(out)}, extra)
 
-    return Objective(init, loss, whole_batch, lambda params, extra: in_use(params, extra)[0], classes)
+    return Objective(init, loss, whole_batch, lambda params, extra: in_use(params, extra)[0], classes, loops)
+
+
+def _transformed(
+    transforms: Mapping[str, Transform], groups: dict[str, Params], extra: Tree
+) -> tuple[dict[str, Params], Tree]:
+    """Apply the transforms of further groups: their parameters in use, and the next state by group."""
+    pairs = {name: each.apply(groups[name], extra[GROUPS][name]) for name, each in transforms.items()}
+    used = {name: params for name, (params, _) in pairs.items()}
+    return {**groups, **used}, {name: state for name, (_, state) in pairs.items()}
 
 
 def check_groups(params: Mapping[str, Params], losses: Mapping[str, Array]) -> None:

@@ -136,6 +136,11 @@ def _matched(model: Model, name: str, metric: str, weight: float, distance: Call
 
 def _both(out: Pass, key: Key) -> tuple[Array, Array]:
     """Return one z per example and as many draws of the prior, `[B, D]` each; the latter without gradients."""
-    num = () if out.prior.batch_shape else out.z.shape[1:2]  # a conditional prior already has one per example
-    prior_z = jax.lax.stop_gradient(out.prior.sample(key, num))
+    prior_z = prior_draws(out, key)
     return out.z[0].reshape(len(prior_z), -1), prior_z.reshape(len(prior_z), -1)
+
+
+def prior_draws(out: Pass, key: Key) -> Array:
+    """Draw one z of the prior for each example, `[B, *latent_shape]`, without gradients."""
+    num = () if out.prior.batch_shape else out.z.shape[1:2]  # a conditional prior already has one per example
+    return jax.lax.stop_gradient(out.prior.sample(key, num))

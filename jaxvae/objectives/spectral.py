@@ -12,21 +12,22 @@ TINY = 1e-12
 product = partial(jnp.matmul, precision="highest")
 
 
-def spectral_normalisation(part: str) -> Transform:
+def spectral_normalisation(part: str = "") -> Transform:
     """Divide each kernel of `params[part]` by its largest singular value (arXiv:1802.05957, equation 8).
 
-    A kernel is an array of two or more axes, viewed as the matrix `[all but the last axis, last axis]`. Each use makes
-    one step of the power iteration, from a vector in the state (algorithm 1).
+    Without a `part`, each kernel of all parameters. A kernel is an array of two or more axes, viewed as the matrix
+    `[all but the last axis, last axis]`. Each use makes one step of the power iteration, from a vector in the state
+    (algorithm 1).
     """
 
     def init(key: Key, params: Params) -> Tree:
-        leaves = jax.tree.leaves(params[part])
+        leaves = jax.tree.leaves(params[part] if part else params)
         keys = jax.random.split(key, len(leaves))
         sizes = {i: leaf.shape[-1:] for i, leaf in enumerate(leaves) if leaf.ndim > 1}
         return {str(i): _unit(jax.random.normal(keys[i], size)) for i, size in sizes.items()}
 
     def apply(params: Params, state: Tree) -> tuple[Params, Tree]:
-        leaves, structure = jax.tree.flatten(params[part])
+        leaves, structure = jax.tree.flatten(params[part] if part else params)
         following = {}
         for index, vector in state.items():
             kernel = leaves[int(index)]
@@ -36,7 +37,8 @@ def spectral_normalisation(part: str) -> Transform:
             left = _unit(product(fixed, vector))
             following[index] = _unit(product(left, fixed))
             leaves[int(index)] = kernel / jnp.maximum(product(product(left, matrix), following[index]), TINY)
-        return {**params, part: structure.unflatten(leaves)}, following
+        normalised = structure.unflatten(leaves)
+        return {**params, part: normalised} if part else normalised, following
 
     return Transform(init, apply)
 

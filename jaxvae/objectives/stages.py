@@ -45,4 +45,4 @@ def of_codes(objective: Objective, first: Model) -> Objective:
         return objective.classes.log_probs(params, inner(extra), encoded(extra, batch, None))
 
     classes = objective.classes and Classes(objective.classes.values, log_probs)
-    return Objective(init, loss, objective.whole_batch, model_params, classes)
+    return Objective(init, loss, objective.whole_batch, model_params, classes, objective.loops)

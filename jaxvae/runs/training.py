@@ -98,7 +98,7 @@ def train_run(
             feed,
             parallel,
             settings["accumulate"],
-            experiment.model.loops,
+            experiment.model.loops and experiment.objective.loops,
         )
         recorder = Recorder(
             experiment, storage, checkpoints, parallel, validate, pictures,

@@ -22,6 +22,9 @@ SETTINGS = {
     "groups": ["--config=beta_tcvae:shapes", "--config.optimizer.groups.model.learning_rate=1e-07",
                "--config.optimizer.groups.model.schedule=cosine"],
     "switch": ["--config=iwae", "--config.objective=elbo", "--config.evaluate.report=False"],
+    "discriminator": ["--config=vae_gan", "--config.objective.discriminator=patch",
+                      "--config.objective.discriminator.spectral_norm=True"],
+    "no discriminator": ["--config=vae_gan", "--config.objective=elbo"],
     "dotted": ["--config=vae:my_package.my_data:rows", "--config.objective=my_package.bounds:renyi",
                "--config.objective.alpha=0.5"],
 }  # fmt: skip

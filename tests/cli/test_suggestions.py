@@ -56,6 +56,8 @@ def test_the_nearest_setting(given, meant):
         ("--config.num_flows=3", r"Did you mean 'model\.(prior|posterior)\.num_flows', an option of .*flow"),
         ("--config.evaluate.metrics=fid", r"Unknown metric 'fid'\. Did you mean 'frechet'\?"),
         ("--config.model.posterior=iaf", r"Unknown posterior 'iaf'\. Did you mean 'inverse_autoregressive_flow'\?"),
+        ("--config.objective.discriminator.kernel=4", r"'elbo' does not take a discriminator, .*one: vae_gan"),
+        ("--config.objective.discriminator.x.y=4", r"Unknown config key 'objective\.discriminator\.x\.y'"),
         ("--config.model.likelihood=mse", r"Did you mean 'squared_error'\?"),
     ],
 )

@@ -44,6 +44,10 @@ def objective(model, kl) -> objectives.Objective:
     return objectives.elbo(model, kl)
 
 
+def judge(width: int = 3) -> networks.DiscriminatorNetwork:
+    return networks.mlp_discriminator((width,))
+
+
 def kl(total_steps: int) -> objectives.KLWeight:
     del total_steps
     return objectives.KL_WEIGHTS["constant"]()
@@ -98,7 +102,7 @@ def assembled(latent_dim: int) -> Model:
 
 KINDS = {
     "model": assembled, "posterior": posterior, "prior": prior, "likelihood": likelihood, "network": network,
-    "objective": objective,
+    "objective": objective, "discriminator": judge,
     "kl": kl, "optimizer": optimizer, "schedule": schedule, "sampler": sampler, "decoding": write,
 }  # fmt: skip
 GIVEN = {"latent_dim": 3, "learning_rate": 0.1, "peak": 0.1, "total_steps": 5}
@@ -192,8 +196,9 @@ def test_the_names_of_a_config():
     assert config["name"] == "mine-faces"
     config["model"]["prior"]["name"] = "c:d"
     config["data"]["path"] = "no:name"
+    config["objective"] = {"name": "elbo", "discriminator": {"network": "j.k:judge"}}
     config["evaluate"] |= {"metrics": "collapse, e.f:g,h:i", "outliers": "mnist:3.0.1"}
-    assert own.names(config) == {"a.b:faces", "c:d", "e.f:g", "h:i"}
+    assert own.names(config) == {"a.b:faces", "c:d", "e.f:g", "h:i", "j.k:judge"}
 
 
 def test_the_users_modules_are_those_of_the_config_file_or_of_the_command_line():

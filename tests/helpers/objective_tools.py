@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from jaxvae import likelihoods, networks, posteriors, priors
+from jaxvae.models.discriminator import make_discriminator
 from jaxvae.models.vae import make_model
 from jaxvae.objectives import KL_WEIGHTS, OBJECTIVES, StepContext
 
@@ -15,6 +16,8 @@ ONE = KL_WEIGHTS["constant"]()
 CTX = StepContext(0, 100)
 # These need labels: see test_semi_supervised.py.
 OF_LABELS = {name for name, each in OBJECTIVES.items() if "labels" in inspect.signature(each).parameters}
+ADVERSARIAL = {name for name, each in OBJECTIVES.items() if "discriminator" in inspect.signature(each).parameters}
+JUDGE = functools.partial(make_discriminator, networks.mlp_discriminator((5, 4), "tanh"))
 OF_CLUSTERS = {"vade", "gmvae"}  # these need a mixture: see test_cluster_objectives.py
 WITHOUT_KL = {"wae_mmd", "swae", "reconstruction", "denoising", "contractive", "rae"}
 
@@ -59,8 +62,10 @@ def gumbel_model(straight_through=False, prior=lambda dim: priors.uniform_catego
 
 
 def make(name, model, kl=ONE, **options):
-    """The objective as the builder makes it: with a KL weight where it takes one."""
-    return OBJECTIVES[name](model, **({} if name in WITHOUT_KL else {"kl": kl}), **options)
+    """The objective as the builder makes it: with a KL weight and a discriminator where it takes them."""
+    given = {} if name in WITHOUT_KL else {"kl": kl}
+    given |= {"discriminator": JUDGE} if name in ADVERSARIAL else {}
+    return OBJECTIVES[name](model, **{**given, **options})
 
 
 def evaluate(objective, params, extra=None, seed=1, x=X, ctx=CTX):

@@ -8,6 +8,7 @@ from jax.test_util import check_grads
 from scipy.special import expit
 
 from jaxvae import losses
+from jaxvae.losses.adversarial import PAIRS
 
 RNG = np.random.default_rng(0)
 REAL, FAKE = (RNG.normal(size=(4, 3)).astype(np.float32) for _ in range(2))
@@ -27,6 +28,26 @@ def test_hinge_and_wasserstein():
     np.testing.assert_allclose(losses.hinge_discriminator(REAL, FAKE), hinge.mean(axis=1), rtol=1e-5)
     np.testing.assert_allclose(losses.wasserstein_critic(REAL, FAKE), (FAKE - REAL).mean(axis=1), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(losses.wasserstein_generator(FAKE), -FAKE.mean(axis=1), rtol=1e-5, atol=1e-6)
+
+
+def test_least_squares():
+    wanted = (0.5 * (REAL - 1) ** 2 + 0.5 * FAKE**2).mean(axis=1)
+    np.testing.assert_allclose(losses.least_squares_discriminator(REAL, FAKE), wanted, rtol=1e-5)
+    np.testing.assert_allclose(losses.least_squares_generator(FAKE), (0.5 * (FAKE - 1) ** 2).mean(axis=1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_the_losses_of_a_pair_pull_a_fake_apart(name):
+    """Whatever the score, the discriminator lowers it, the generator raises it; both are right about the threshold."""
+    pair, score = PAIRS[name], jnp.asarray([[0.4]])
+    down = jax.grad(lambda fake: jnp.sum(pair.discriminator(score, fake)))(score)
+    up = jax.grad(lambda fake: jnp.sum(pair.generator(fake)))(score)
+    assert down > 0 > up
+    if pair.threshold is not None:  # both scores pull at equal strength there
+        real, fake = jax.grad(lambda *both: jnp.sum(pair.discriminator(*both)), argnums=(0, 1))(
+            *(jnp.full((1, 1), pair.threshold),) * 2
+        )
+        np.testing.assert_allclose(real, -fake, rtol=1e-6)
 
 
 @pytest.mark.parametrize("target", [0.0, 1.0])

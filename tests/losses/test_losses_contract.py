@@ -163,6 +163,8 @@ ROWS = {
     "non_saturating_discriminator": Row(losses.non_saturating_discriminator, (M, N), extremes=((HUGE, -HUGE),)),
     "non_saturating_generator": Row(losses.non_saturating_generator, (M,), extremes=((HUGE,),)),
     "hinge_discriminator": Row(losses.hinge_discriminator, (M, N), extremes=((HUGE, -HUGE),)),
+    "least_squares_discriminator": Row(losses.least_squares_discriminator, (M, N), extremes=((HUGE, -HUGE),)),
+    "least_squares_generator": Row(losses.least_squares_generator, (M,), extremes=((HUGE,),)),
     "wasserstein_critic": Row(losses.wasserstein_critic, (M, N)),
     "wasserstein_generator": Row(losses.wasserstein_generator, (M,)),
     "gradient_penalty": Row(losses.gradient_penalty, (M,), extremes=((ZERO,), (TINY,), (HUGE,))),

@@ -1,0 +1,18 @@
+"""VAE-GAN: reconstruction in the features of a discriminator (Larsen et al. 2016, arXiv:1512.09300).
+
+python launch.py --config=configs/vae_gan.py            # 8x8 digits, bundled
+python launch.py --config=configs/vae_gan.py:mnist
+"""
+
+from jaxvae.experiment import defaults
+
+
+def get_config(dataset=""):
+    config = defaults.get_config("vae_gan", dataset)
+    config.model.likelihood = {"name": "squared_error", "activation": "sigmoid"}
+    config.network = {"name": "conv"}
+    config.objective = {"name": "vae_gan", "gamma": 1.0, "discriminator": {"network": "conv"}}
+    config.evaluate.checkpoint = "last"  # the losses of a game have no best
+    if config.data.name == "digits":
+        config.model.latent_dim = 8
+    return config
