@@ -113,5 +113,5 @@ def test_a_section_of_options_belongs_to_its_part():
     assert defaults.owner("objective.features.run") == defaults.owner("objective.alpha") == "objective"
     assert "features" not in changed(made, {"objective": "iwae"})["objective"]
     assert changed(made, {"objective.features.run": "runs/b"})["objective"]["features"] == {"run": "runs/b"}
-    with pytest.raises(UserError, match="Unknown config key 'objective.nothing.run'"):
+    with pytest.raises(UserError, match=r"Unknown config key 'objective\.nothing\.run'"):
         check(changed(plain, {"objective": "elbo"}) | {"objective": {"name": "elbo", "nothing": {"run": ""}}})
