@@ -1,4 +1,4 @@
-"""Build what an objective takes beside its model: a classifier and the labels, a discriminator."""
+"""Build what an objective takes beside its model: a classifier and the labels, a discriminator, features."""
 
 import inspect
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from jaxvae.data.feed import labelled_of
 from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import own
 from jaxvae.experiment.defaults import INNER
+from jaxvae.experiment.features import feature_network
 from jaxvae.experiment.parts import PARTS, part
 from jaxvae.models.base import Model
 from jaxvae.models.classifier import make_classifier
@@ -22,10 +23,11 @@ COMPUTING = {"dtype": "compute_dtype", "remat": "remat"}  # arguments of `comput
 
 
 def arguments(config: Mapping[str, Any], builder: Any, model: Model, data: DataSpec) -> dict[str, Any]:
-    """Build the arguments of an objective that stand in its signature: `labels`, `classifier`, `discriminator`.
+    """Build what stands in the signature of an objective: `labels`, `classifier`, `discriminator`, `features`.
 
     Raises:
-      UserError: the data has no labels, or of one class alone; settings of a part that the objective does not take.
+      UserError: the data has no labels, or of one class alone; settings of a part that the objective does not take; no
+        feature network, or one that cannot read the data.
     """
     takes = inspect.signature(builder).parameters
     for path in INNER:
@@ -38,6 +40,7 @@ def arguments(config: Mapping[str, Any], builder: Any, model: Model, data: DataS
     return {
         **_classifying(config, takes, model, data),
         **({"discriminator": _discriminating(config)} if "discriminator" in takes else {}),
+        **({"features": feature_network(config, data)} if "features" in takes else {}),
     }
 
 

@@ -78,7 +78,7 @@ PLAIN = (bool, int, float, str)
 # Arguments that come from other parts or the data, not from a config.
 GIVEN = {"latent_dim", "num_codes", "data_shape", "levels", "pixel_range", "model", "kl", "learning_rate", "peak",
          "total_steps", "run", "table", "context_size", "total",
-         "labels", "classifier", "discriminator"}  # fmt: skip
+         "labels", "classifier", "discriminator", "features"}  # fmt: skip
 # Further such arguments of the kind "model".
 PIECES = ("posterior", "prior", "likelihood", "network", "write", "context_dim", "context_to", "mask_input")
 

@@ -15,6 +15,7 @@ from jaxvae.data.scaling import without_pixels
 from jaxvae.data.spec import DataSpec, describe, fitted, preprocess_of
 from jaxvae.experiment import build, sources
 from jaxvae.experiment.checks import check_ranges
+from jaxvae.experiment.features import with_features
 from jaxvae.experiment.objects import with_objects
 from jaxvae.experiment.own import is_own as is_own_name
 from jaxvae.experiment.stages import with_stage
@@ -58,7 +59,7 @@ def setup(
       UserError: a setting that cannot work.
     """
     check_ranges(config)
-    config = with_stage(config)
+    config = with_features(with_stage(config))
     data.make_preprocess(1.0, "none", config["data"]["pixel_range"])  # fails before data is read
     dataset = sources.load(config["data"]) if dataset is None else dataset
     config, dataset = _batches_of(config, without_pixels(dataset, config["data"]))

@@ -205,7 +205,9 @@ def feature_matching(features: Sequence[Array], targets: Sequence[Array], weight
     return sum((0.5 * w * _mean_per_example(jnp.square(a - b)) for a, b, w in pairs), jnp.zeros(()))
 
 
-def perceptual_distance(features: Sequence[Array], targets: Sequence[Array], weights: Sequence[Array] = ()) -> Array:
+def perceptual_distance(
+    features: Sequence[Array], targets: Sequence[Array], weights: Sequence[Array | float] = ()
+) -> Array:
     """LPIPS: features of unit length in each position, their squared difference averaged over positions.
 
     Args:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -33,6 +33,8 @@ class Functions(NamedTuple):
       start: of a sequential decoder, `(variables, z, context=None) -> state`.
       step: of a sequential decoder, `(variables, state, before) -> (state, outputs)`.
       may_have_state: False if "params" are known to be the only variables.
+      features: `(variables, *inputs) -> [[N, ...], ...]`, the hidden layers after their activation, in order; None
+        where they are not known.
     """
 
     init: Callable[..., Any]
@@ -40,13 +42,15 @@ class Functions(NamedTuple):
     start: Callable[..., Any] | None = None
     step: Callable[..., tuple[Any, Any]] | None = None
     may_have_state: bool = True
+    features: Callable[..., list[Array]] | None = None
 
 
 def functions(network: nn.Module | Functions) -> Functions:
     """Convert a Flax Linen module to pure functions; return `Functions` unchanged.
 
     A module may have state, its collections other than "params" (`batch_stats`), if its `__call__` has an argument
-    `is_training`. Dropout draws from the key "dropout".
+    `is_training`. Dropout draws from the key "dropout". Hidden layers are those that it sows as "features" in Flax's
+    collection "intermediates": its own, then those of its submodules, by name.
     """
     if isinstance(network, Functions):
         return network
@@ -66,7 +70,19 @@ def functions(network: nn.Module | Functions) -> Functions:
             return None
         return lambda variables, *inputs: network.apply(variables, *inputs, method=name)
 
-    return Functions(network.init, apply, method("start"), method("step"), may_have_state=takes_training)
+    def features(variables: dict[str, Tree], *inputs: Any) -> list[Array]:
+        _, found = network.apply(variables, *inputs, mutable=[INTERMEDIATES])
+        return _sown(dict(found).get(INTERMEDIATES, {}))
+
+    return Functions(network.init, apply, method("start"), method("step"), takes_training, features)
+
+
+INTERMEDIATES = "intermediates"  # of Flax
+
+
+def _sown(tree: Mapping[str, Any]) -> list[Array]:
+    inner = [layer for name in sorted(tree) if isinstance(tree[name], Mapping) for layer in _sown(tree[name])]
+    return [*tree.get("features", ()), *inner]
 
 
 def by_path(tree: Tree) -> dict[str, Array]:

@@ -97,6 +97,7 @@ class Encoder(nn.Module):
         for stage in self.stages:
             x = Conv(stage.window, stage.channels)(x)
             x = self.activation(Modulation()(nn.GroupNorm(self.groups)(x) if self.groups else x, beside))
+            self.sow("intermediates", "features", x)
             if stage.pool != (1, 1):
                 side, stride = stage.pool
                 x = nn.max_pool(x, (min(side, x.shape[1]), min(side, x.shape[2])), (stride, stride))

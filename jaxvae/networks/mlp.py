@@ -51,6 +51,7 @@ class MLP(nn.Module):
         x = x.reshape(-1, x.shape[-1])  # with more than one batch axis XLA on CPU would transpose before each product
         for width in self.hidden:
             x = self.activation(nn.Dense(width, kernel_init=initializer(self.hidden_scale))(x))
+            self.sow("intermediates", "features", x)
         x = nn.Dense(math.prod(self.output_shape), kernel_init=initializer(self.output_scale))(x)
         return x.reshape(*batch_shape, *self.output_shape)
 

@@ -52,6 +52,7 @@ class Encoder(nn.Module):
             x = Conv(stage.window, stage.channels)(x)
             for _ in range(self.blocks):
                 x = Block(self.activation, self.groups)(x, beside)
+            self.sow("intermediates", "features", x)
         x = self.activation(nn.GroupNorm(self.groups)(x)).reshape(*batch, -1)
         return MLP(x.shape[-1:], self.hidden, (self.num_outputs,), self.activation)(x, context)
 

@@ -10,6 +10,7 @@ from jaxvae.objectives.elbo import elbo, kl_estimator
 from jaxvae.objectives.importance import ciwae, iwae, miwae, piwae
 from jaxvae.objectives.kl_weight import KL_WEIGHTS, KLWeight
 from jaxvae.objectives.matching import info_vae, swae, wae_mmd
+from jaxvae.objectives.perceptual import dfc_vae
 from jaxvae.objectives.semi_supervised import m2, supervised
 from jaxvae.objectives.spectral import spectral_normalisation
 from jaxvae.objectives.stages import of_codes
@@ -19,13 +20,13 @@ OBJECTIVES: dict[str, Callable[..., Objective]] = {
     builder.__name__: builder
     for builder in (
         elbo, iwae, miwae, ciwae, piwae, beta_tcvae, dip_vae, info_vae, wae_mmd, swae, reconstruction, denoising,
-        contractive, rae, m2, supervised, vade, gmvae, vae_gan,
+        contractive, rae, m2, supervised, vade, gmvae, vae_gan, dfc_vae,
     )
 }  # fmt: skip
 
 __all__ = [
     "KL_WEIGHTS", "OBJECTIVES", "Classes", "KLWeight", "Loss", "Objective", "StepContext", "Transform",
-    "beta_tcvae", "bound_metrics", "ciwae", "contractive", "corrupt", "denoising", "dip_vae", "elbo", "gmvae",
-    "info_vae", "iwae", "kl_estimator", "m2", "miwae", "of_codes", "of_model", "piwae", "rae", "reconstruction",
-    "spectral_normalisation", "supervised", "swae", "vade", "vae_gan", "wae_mmd",
+    "beta_tcvae", "bound_metrics", "ciwae", "contractive", "corrupt", "denoising", "dfc_vae", "dip_vae", "elbo",
+    "gmvae", "info_vae", "iwae", "kl_estimator", "m2", "miwae", "of_codes", "of_model", "piwae", "rae",
+    "reconstruction", "spectral_normalisation", "supervised", "swae", "vade", "vae_gan", "wae_mmd",
 ]  # fmt: skip

@@ -15,11 +15,13 @@ from jaxvae.common.types import Tree
 from jaxvae.data.columns import describe_columns
 from jaxvae.data.load import checksum
 from jaxvae.data.split import Split
+from jaxvae.data.stored import spec_of
 from jaxvae.experiment.plain import flatten
 from jaxvae.experiment.setup import Experiment
 from jaxvae.models.two_stage import FIRST
 from jaxvae.runs.checkpoint_reader import difference, shapes
-from jaxvae.runs.restore import restore_run, spec_of
+from jaxvae.runs.feature_weights import feature_weights
+from jaxvae.runs.restore import restore_run
 from jaxvae.train import sharding
 from jaxvae.train.state import TrainState, init_state, join_state, split_state, stream
 
@@ -51,9 +53,10 @@ def start(
     if found is not None:
         step, weights, rest, info = found
         return join_state(weights, rest), step, info
-    given: dict[str, Any] = {"extra": {FIRST: stage_weights(experiment)}} if experiment.config["stage_of"] else {}
+    given: dict[str, Any] = {"extra": fixed_weights(experiment)}
     if first_stage is not None:
         given = first_stage()
+        given = {**given, "extra": {**given.get("extra", {}), **fixed_weights(experiment)}}
     elif experiment.config["train"]["start_from"]:
         found, step, note = other_weights(experiment)
         agreed = sharding.agree(step)
@@ -63,6 +66,16 @@ def start(
         if jax.process_index() == 0:
             print(note, file=sys.stderr)
     return jax.jit(init)(jax.random.key(seed), given), 0, {}
+
+
+def fixed_weights(experiment: Experiment) -> dict[str, Tree]:
+    """Load the parameters that no gradient changes, of a first stage and of a feature network, on the host.
+
+    Raises:
+      UserError: see `stage_weights` and `feature_weights`.
+    """
+    first = {FIRST: stage_weights(experiment)} if experiment.config["stage_of"] else {}
+    return {**first, **feature_weights(experiment)}
 
 
 def stage_weights(experiment: Experiment) -> Tree:

@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxvae.common.columns import Column
 from jaxvae.common.errors import UserError, first_line
 from jaxvae.common.types import Tree
-from jaxvae.data.context import Field
 from jaxvae.data.spec import DataSpec
+from jaxvae.data.stored import spec_of
 from jaxvae.experiment.plain import load_config
 from jaxvae.experiment.setup import built
 from jaxvae.models.base import Model
@@ -110,18 +109,3 @@ def _check_layout(objective: Objective, weights: dict[str, Tree], workdir: str |
             f"The run in '{workdir}' has another layout of parameters than its config.json gives now: {differing}. Use "
             "the version of jaxvae, and of your own parts, that trained it; nothing was changed there."
         )
-
-
-def spec_of(info: Mapping[str, Any]) -> DataSpec:
-    """Return the facts of the data that a checkpoint's info holds."""
-    data = info["data"]
-    of_json = {key: _tuple(value) for key, value in data.items() if isinstance(value, list)}  # JSON has no tuples
-    fields = tuple(Field(*_tuple(field)) for field in data.get("context", ()))
-    if data.get("context_dim") and not fields:  # of an earlier version
-        fields = (Field("context", "array", data["context_dim"]),)
-    table = tuple(Column(*_tuple(column)) for column in data.get("table", ()))
-    return DataSpec(**{**data, **of_json, "context": fields, "table": table})
-
-
-def _tuple(values: Any) -> tuple[Any, ...]:
-    return tuple(tuple(value) if isinstance(value, list) else value for value in values)

@@ -14,7 +14,7 @@ from jaxvae.experiment import build
 from jaxvae.experiment.objects import with_objects
 from jaxvae.experiment.setup import Experiment
 from jaxvae.runs import going_on, pretraining
-from jaxvae.runs.initial import other_weights, stage_weights, start
+from jaxvae.runs.initial import fixed_weights, other_weights, start
 from jaxvae.runs.recorder import Recorder, make_validation
 from jaxvae.runs.restore import restored
 from jaxvae.runs.signals import Signals, Stopped
@@ -63,8 +63,8 @@ def train_run(
     is_new = workdir is None or not (workdir / "config.json").exists()
     if is_new and settings["start_from"]:
         other_weights(stage or experiment)  # refused before anything is written
-    if is_new and config["stage_of"]:
-        stage_weights(experiment)
+    if is_new:
+        fixed_weights(experiment)
     feed = _make_feed(experiment)
     for note in experiment.dataset.notes if jax.process_index() == 0 else ():
         print(note, file=sys.stderr)

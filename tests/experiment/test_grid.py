@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from objective_tools import CTX, OF_CLUSTERS, OF_LABELS
+from objective_tools import CTX, OF_CLUSTERS, OF_LABELS, PERCEPTUAL
 from slow_cases import fast
 
 from jaxvae import data, train
@@ -89,6 +89,9 @@ SMALL = {
     "piwae": {"num_bounds": 2, "num_samples": 2},
     "vae_gan": {"discriminator": {"network": "mlp", "hidden": (8,)}},
 }
+# The feature network of perceptual losses; a run would fill this in from the classifier's run.
+FEATURES = {"part": "classifier", "network": {"name": "conv", "channels": (4, 4)}, "likelihood": {"name": "bernoulli"},
+            "outputs": 3, "shape": (8, 8, 1), "levels": 17, "pixel_range": (0.0, 1.0), "mask_input": False}  # fmt: skip
 WITHOUT_CONFIG = {"autoregressive_codes"}
 # What goes with a posterior where nothing else is said.
 PRIOR_OF = {
@@ -100,11 +103,11 @@ ANALYTIC = {"diagonal_gaussian", "full_covariance", "gumbel_softmax", "vector_qu
 COUNTS = {"poisson", "negative_binomial"}
 LEGAL = {
     ("posterior", "prior"): 45,  # of 120
-    ("posterior", "objective"): 136,  # of 228
+    ("posterior", "objective"): 136,  # of 240
     ("posterior", "likelihood"): 144,
-    ("prior", "objective"): 97,  # of 190
-    ("likelihood", "objective"): 226,
-    ("kl", "objective"): 61,  # of 95
+    ("prior", "objective"): 97,  # of 200
+    ("likelihood", "objective"): 222,
+    ("kl", "objective"): 61,  # of 100
 }
 
 
@@ -128,6 +131,8 @@ def config_of(**parts):
     config["network"] = {"name": "mlp", "hidden": (8,), "activation": "tanh"}
     config["objective"] = named(objective)
     config["kl"] = {"name": parts.get("kl", "constant")}
+    if objective in PERCEPTUAL:
+        config["features"], config["objective"]["features"] = FEATURES, {"run": "somewhere"}
     if objective == "elbo" and (posterior not in ANALYTIC or prior not in (*PRIOR_OF.values(), "standard_normal")):
         config["objective"]["kl_estimate"] = "monte_carlo"
     config["data"]["pixel_range"] = () if likelihood in COUNTS else (0.0, 1.0)
@@ -164,6 +169,7 @@ def small(config):
         if spec.get("num_samples", 1) > 3:
             spec["num_samples"] = 3
     small_network(config["network"])
+    config["features"] = FEATURES if config["objective"]["name"] in PERCEPTUAL else {}
     config["model"]["latent_dim"] = min(config["model"]["latent_dim"], 3)
     return config
 
@@ -272,6 +278,7 @@ def has_a_loss(config):
 
 # Refused: the likelihood compares whole examples, or a value of a sequence cannot be missing.
 WHOLE = {
+    "dfc_vae": "compares whole examples",
     "msssim_vae": "compares whole examples",
     "music_vae": "of sequences",
     "text_vae": "of sequences",

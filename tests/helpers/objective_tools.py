@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxvae import likelihoods, networks, posteriors, priors
 from jaxvae.models.discriminator import make_discriminator
+from jaxvae.models.features import make_features
 from jaxvae.models.vae import make_model
 from jaxvae.objectives import KL_WEIGHTS, OBJECTIVES, StepContext
 
@@ -18,6 +19,8 @@ CTX = StepContext(0, 100)
 OF_LABELS = {name for name, each in OBJECTIVES.items() if "labels" in inspect.signature(each).parameters}
 ADVERSARIAL = {name for name, each in OBJECTIVES.items() if "discriminator" in inspect.signature(each).parameters}
 JUDGE = functools.partial(make_discriminator, networks.mlp_discriminator((5, 4), "tanh"))
+PERCEPTUAL = {name for name, each in OBJECTIVES.items() if "features" in inspect.signature(each).parameters}
+FEATURES = make_features(networks.functions(networks.mlp((5, 4), "tanh").encoder((6,), 3)), (6,))
 OF_CLUSTERS = {"vade", "gmvae"}  # these need a mixture: see test_cluster_objectives.py
 WITHOUT_KL = {"wae_mmd", "swae", "reconstruction", "denoising", "contractive", "rae"}
 
@@ -62,9 +65,10 @@ def gumbel_model(straight_through=False, prior=lambda dim: priors.uniform_catego
 
 
 def make(name, model, kl=ONE, **options):
-    """The objective as the builder makes it: with a KL weight and a discriminator where it takes them."""
+    """The objective as the builder makes it: with a KL weight, a discriminator and features where it takes them."""
     given = {} if name in WITHOUT_KL else {"kl": kl}
     given |= {"discriminator": JUDGE} if name in ADVERSARIAL else {}
+    given |= {"features": FEATURES} if name in PERCEPTUAL else {}
     return OBJECTIVES[name](model, **{**given, **options})
 
 

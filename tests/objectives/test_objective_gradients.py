@@ -79,6 +79,8 @@ PLAIN = {  # objective, model, options
     "contractive": ("contractive", POINT, {"weight": 2.0}),
     "contractive, gaussian": ("contractive", small, {}),
     "rae": ("rae", POINT, {"weight": 0.3, "latent_weight": 0.2}),
+    "dfc_vae": ("dfc_vae", small, {"weight": 5.0, "pixel_weight": 0.5, "num_samples": 2}),
+    "dfc_vae, lpips": ("dfc_vae", small, {"weight": 5.0, "distance": "lpips"}),
     "rae, gradient penalty": ("rae", POINT, {"penalty": "gradient", "weight": 0.3, "latent_weight": 0.2}),
 }
 
@@ -87,7 +89,7 @@ SLOW = ("beta_tcvae, weighted", "dip_vae II, full covariance", "wae_mmd, rbf", "
         "elbo, radial and coupling prior", "info_vae, mixture", "elbo, vamp", "elbo, vq without ema",
         "elbo, sphere", "elbo, planar and flow prior", "iwae, stl", "miwae", "info_vae", "elbo, ball",
         "gmvae below its least information", "elbo, mixture", "elbo above its capacity", "dip_vae I",
-        "elbo, full covariance", "rae")  # fmt: skip
+        "elbo, full covariance", "rae", "dfc_vae, lpips")  # fmt: skip
 
 
 def cases(of):

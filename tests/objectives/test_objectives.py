@@ -128,7 +128,7 @@ def test_elbo_refuses_what_has_no_bound(options, model, message):
 def test_every_objective_is_a_builder_with_plain_options(name):
     assert OBJECTIVES[name].__name__ == name
     for key, option in inspect.signature(OBJECTIVES[name]).parameters.items():
-        if key not in ("model", "kl", "pixel_range", "discriminator"):  # what the framework gives
+        if key not in ("model", "kl", "pixel_range", "discriminator", "features"):  # what the framework gives
             assert option.annotation in (bool, int, float, str), key
             assert isinstance(option.default, option.annotation), key
     out = tools.trace(tools.make(name, tools.model_for(name)))
