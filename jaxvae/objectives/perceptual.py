@@ -103,9 +103,9 @@ def needs_whole_images(model: Model, objective: str, pixel_weight: float) -> Non
     has_params = jax.tree.leaves(jax.eval_shape(model.likelihood.init, jax.random.key(0)))
     if not pixel_weight and (has_params or model.likelihood.outputs_per_value > 1):
         raise UserError(
-            f"The objective '{objective}' with objective.pixel_weight=0 compares means alone, and this likelihood has a "
-            "learned spread, or more outputs of the decoder than a mean for each value: set objective.pixel_weight above "
-            "0, or take a likelihood of means alone, 'bernoulli' or 'gaussian' for example."
+            f"The objective '{objective}' with objective.pixel_weight=0 compares means alone, and this likelihood has "
+            "a learned spread, or more outputs of the decoder than a mean for each value: set objective.pixel_weight "
+            "above 0, or take a likelihood of means alone, 'bernoulli' or 'gaussian' for example."
         )
 
 

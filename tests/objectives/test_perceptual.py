@@ -100,11 +100,11 @@ def test_lpips_weighs_channels_by_its_heads():
         (lambda: dfc(tools.small(posterior=posteriors.delta)), "needs a posterior with a density"),
         (
             lambda: dfc(tools.small(lambda: likelihoods.gaussian(learn="shared"))),
-            "has a learned spread, or more outputs",
+            "a learned spread, or more",
         ),
         (
             lambda: dfc(tools.small(lambda: likelihoods.gaussian(learn="pixel"))),
-            "has a learned spread, or more outputs",
+            "a learned spread, or more",
         ),
         (lambda: dfc(MODEL._replace(mask_input=True)), "compares whole examples"),
     ],
