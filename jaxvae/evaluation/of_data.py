@@ -28,6 +28,7 @@ from jaxvae.metrics import features, fidelity
 from jaxvae.metrics import sample_quality as quality
 from jaxvae.metrics.auroc import outlier_auroc
 from jaxvae.metrics.outliers import outlier_scores
+from jaxvae.metrics.sharpness import sharpness as image_sharpness
 from jaxvae.models.sampling import reconstruct
 from jaxvae.runs.other_data import labels_like
 from jaxvae.runs.trained_run import BATCH, TrainedRun, some_rows
@@ -108,10 +109,24 @@ def check_features(config: Mapping[str, Any]) -> None:
 
 def reconstruction_fidelity(run: TrainedRun) -> dict[str, float]:
     """PSNR and SSIM of reconstructions from the posterior's centre."""
+    return fidelity.fidelity(*_reconstructed(run))
+
+
+def sharpness(run: TrainedRun) -> dict[str, float]:
+    """Sharpness of test data, of its reconstructions and of samples: the variance of the Laplacian, and its ratios."""
+    x, back = _reconstructed(run)
+    found = {"data": x, "reconstructions": back, "samples": run.unit(run.generated(len(x)))}
+    means = {name: float(image_sharpness(images).mean()) for name, images in found.items()}
+    ratios = {f"{name}_ratio": means[name] / means["data"] for name in ("reconstructions", "samples") if means["data"]}
+    return means | ratios
+
+
+def _reconstructed(run: TrainedRun) -> tuple[np.ndarray, np.ndarray]:
+    """Return test images and their reconstructions from the posterior's centre, in [0, 1]."""
     through = jax.jit(lambda params, batch: reconstruct(run.experiment.model, params, **batch))
     found = [(batch["x"], through(run.params, batch)) for batch in run.batches("test", rows(run))]
     x, back = map(np.concatenate, zip(*found, strict=True))
-    return fidelity.fidelity(run.unit(x), run.unit(back))
+    return run.unit(x), run.unit(back)
 
 
 def check_ssim_installed(experiment: Experiment) -> None:

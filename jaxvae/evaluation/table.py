@@ -106,6 +106,9 @@ METRICS: dict[str, Metric] = {
     "fidelity": Metric(
         of_data.reconstruction_fidelity, ("images", "complete"), enough=of_data.check_ssim_installed, settings=NUM
     ),
+    "sharpness": Metric(
+        of_data.sharpness, ("images", "complete"), settings=(*NUM, "sample.sampler", "sample.temperature")
+    ),
     "imputation": Metric(imputation.imputation, ("hidden", "likelihood"), settings=NUM),
     "outliers": Metric(
         of_data.outliers, ("outliers", "values"), of_data.check_outliers, settings=("evaluate.outliers", *NUM)

@@ -23,7 +23,7 @@ METRICS = (
     "collapse", "aggregate_kl", "ais", "rate_distortion", "linear_probe", "knn", "few_labels", "classification",
     "clustering", "mig", "mig_bins", "modularity", "irs", "sap", "dci", "explicitness", "factor_vae_score",
     "beta_vae_score", "frechet", "prdc", "two_sample", "correlations", "train_on_synthetic", "fidelity",
-    "imputation", "outliers",
+    "sharpness", "imputation", "outliers",
 )  # fmt: skip
 
 

@@ -133,6 +133,17 @@ def feature_network(config: Mapping[str, Any], data: DataSpec) -> Features:
             f"The feature network of objective.features.run reads examples of the shape {list(shape)}, but those of "
             f"the data have {list(data.shape)}. Train the features on data of this shape."
         )
+    return features_of_run(section, pixel_range, *chosen)
+
+
+def features_of_run(
+    section: Mapping[str, Any],
+    pixel_range: tuple[float, ...],
+    layers: Sequence[int] = (),
+    layer_weights: Sequence[float] = (),
+) -> Features:
+    """Build features from the hidden layers of a run's network, which `of_run` describes, for x in `pixel_range`."""
+    shape = tuple(section["shape"])
     given = {"data_shape": shape, "levels": section["levels"], "pixel_range": tuple(section["pixel_range"])}
     likelihood = part("likelihood", section["likelihood"], {**given, "latent_dim": 1, "total": ()})()
     network = part("network", section["network"], given)()
@@ -144,7 +155,7 @@ def feature_network(config: Mapping[str, Any], data: DataSpec) -> Features:
         return network_input(likelihood, scaled, None, masked)
 
     made = functions(network.encoder(likelihood.input_shape(shape, masked), section["outputs"]))
-    return make_features(made, shape, read, *chosen)
+    return make_features(made, shape, read, layers, layer_weights)
 
 
 def _is_pixels(data: DataSpec) -> bool:

@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TERMS = ("loss", "reconstruction", "kl")  # of which curves are drawn
+TERMS = ("loss", "reconstruction", "kl")  # of which curves are drawn, in nats
+OF_GROUP = "_loss"  # ending of the names of the losses of further groups of parameters, of which curves are drawn too
 PANEL = 1.4  # inches high
 SPLITS = {"train": OKABE_ITO[5], "validation": OKABE_ITO[3]}
 SEEN = 4.0  # area of a point whose marker can be seen
@@ -26,7 +27,7 @@ SKIPPED = 0.98  # quantile of the values above which leading values are cut off
 
 
 def curves(rows: Sequence[Mapping[str, Any]]) -> "Figure | None":
-    """Plot the training and validation loss and its terms by epoch, one above the other.
+    """Plot the training and validation loss, its terms, and the losses of further groups by epoch, above each other.
 
     Args:
       rows: of `metrics.jsonl`: {"epoch", "split", "loss", ...}, in nats per example.
@@ -34,7 +35,7 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> "Figure | None":
     Returns:
       The figure; None where no row has any of the terms.
     """
-    names = [name for name in TERMS if any(row.get(name) is not None for row in rows)]
+    names = drawn_terms(rows)
     if not names:
         return None
     with style():
@@ -50,7 +51,7 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> "Figure | None":
                     axes.plot(*zip(*points, strict=True), color=color, label=split, marker=mark)
             if (limits := curve_limits(rows, name)) is not None:
                 axes.set_ylim(*limits)
-            name_axes(axes, "", f"{term(name)} (nats)")
+            name_axes(axes, "", term(name))
         name_epochs(panels[-1])
         panels[0].legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2)  # above the lines
     return made
@@ -62,9 +63,15 @@ def name_epochs(axes: "Axes") -> None:
     axes.xaxis.set_major_locator(require("matplotlib.ticker").MaxNLocator(integer=True))
 
 
+def drawn_terms(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the metrics of which curves are drawn: TERMS, and the losses of groups, such as "discriminator_loss"."""
+    known = {name for row in rows for name, value in row.items() if value is not None}
+    return [*(name for name in TERMS if name in known), *sorted(name for name in known if name.endswith(OF_GROUP))]
+
+
 def term(name: str) -> str:
-    """Return the name of a term of the loss on an axis."""
-    return "KL" if name == "kl" else name
+    """Return the name of a term on an axis, with its unit."""
+    return f"{'KL' if name == 'kl' else name} (nats)" if name in TERMS else name.replace("_", " ")
 
 
 def curve_limits(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[float, float] | None:

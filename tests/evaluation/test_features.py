@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from jaxvae import networks
 from jaxvae.common.errors import UserError
 from jaxvae.data.spec import DataSpec
 from jaxvae.evaluation.run_features import run_features
@@ -100,12 +101,13 @@ def test_what_is_no_npz_is_refused(tmp_path):
             npz_features(tmp_path / name)
 
 
-def start_run(workdir, pixel_range, likelihood, shape=(4, 4, 1)):
+def start_run(workdir, pixel_range, likelihood, shape=(4, 4, 1), **sections):
     """A run that has not trained yet: its folder, model and parameters."""
     config = defaults.get_config("test").to_dict()
     config["model"] |= {"latent_dim": 3, "likelihood": {"name": likelihood}}
     config["network"]["hidden"], config["data"]["pixel_range"] = (8,), pixel_range
-    spec = DataSpec(shape, 17)
+    config |= sections
+    spec = DataSpec(shape, 17, labels=(0, 1, 2))
     model = build.model(config, spec)
     params, extra = build.objective(config, model, spec, total_steps=1).init(jax.random.key(0))
     claim(workdir, config)
@@ -113,7 +115,7 @@ def start_run(workdir, pixel_range, likelihood, shape=(4, 4, 1)):
     weights = jax.device_get({"params": params, "extra": extra})
     checkpoints.save(0, weights, {"step": np.zeros((), np.int32)}, {"data": spec._asdict()}, 1.0)
     checkpoints.close()
-    return model, params["model"]
+    return model, params
 
 
 @pytest.mark.parametrize(
@@ -122,6 +124,7 @@ def start_run(workdir, pixel_range, likelihood, shape=(4, 4, 1)):
 )
 def test_features_of_a_run_are_its_codes(tmp_path, pixel_range, likelihood, low, high):
     model, params = start_run(tmp_path, pixel_range, likelihood)
+    params = params["model"]
     x = np.random.default_rng(0).random((1030, 4, 4, 1), np.float32)
     features = run_features(tmp_path)
     expected = centre(model.encode(params, low + (high - low) * x))
@@ -130,6 +133,21 @@ def test_features_of_a_run_are_its_codes(tmp_path, pixel_range, likelihood, low,
     for other in (x[..., 0], x[:, :3], x.reshape(-1, 16), x[:0]):
         with pytest.raises(UserError, match=r"on examples of the shape \[4, 4, 1\]"):
             features(other)
+
+
+def test_features_of_a_run_with_a_classifier_are_its_last_hidden_layer(tmp_path):
+    """Of maps of features the mean over positions."""
+    supervised, x = {"name": "supervised"}, np.random.default_rng(0).random((7, 4, 4, 1), np.float32)
+    _, params = start_run(tmp_path / "a", (-1.0, 1.0), "gaussian", objective=supervised)
+    dense = params["classifier"]["Dense_0"]
+    wanted = np.maximum((2 * x - 1).reshape(7, 16) @ dense["kernel"] + dense["bias"], 0)
+    np.testing.assert_allclose(run_features(tmp_path / "a")(x), wanted, rtol=1e-4, atol=1e-5)
+    conv = {"name": "conv", "channels": (3, 5)}
+    _, params = start_run(tmp_path / "b", (0.0, 1.0), "gaussian", objective=supervised, classifier=conv)
+    network = networks.functions(networks.conv((3, 5)).encoder((4, 4, 1), 3))
+    layer = jax.jit(network.features)({"params": params["classifier"]}, x)[-1]
+    assert layer.shape == (7, 1, 1, 5)
+    np.testing.assert_allclose(run_features(tmp_path / "b")(x), layer.mean(axis=(1, 2)), rtol=1e-4, atol=1e-6)
 
 
 def test_a_run_that_is_not_there_is_refused(tmp_path):

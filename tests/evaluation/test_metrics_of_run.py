@@ -24,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 import jaxvae
 from jaxvae.evaluation.of_factors import FACTOR_SCORES
 from jaxvae.evaluation.table import METRICS
+from jaxvae.metrics.sharpness import sharpness
 
 
 @pytest.fixture(scope="module")
@@ -107,12 +108,16 @@ def test_kls_agree_with_each_other(everything):
 
 
 @pytest.mark.slow
-def test_fidelity_is_that_of_the_reconstructions_that_are_written(digits, everything):
+def test_fidelity_and_sharpness_are_those_of_the_reconstructions_that_are_written(digits, everything):
     launched(f"--workdir={digits}", "--mode=reconstruct", "--config.sample.num=1000")
     with np.load(digits / "reconstructions.npz") as arrays:
+        means = {name: sharpness(arrays[name] / 16).mean() for name in ("x", "reconstruction")}
         error = np.square((arrays["x"].astype(np.float64) - arrays["reconstruction"]) / 16).mean(axis=(1, 2, 3))
     assert len(error) == 359
     assert everything[0]["metrics"]["fidelity"]["psnr"] == pytest.approx(np.mean(-10 * np.log10(error)), rel=1e-6)
+    found = everything[0]["metrics"]["sharpness"]
+    assert [found["data"], found["reconstructions"]] == pytest.approx([*means.values()], rel=1e-5)
+    assert found["reconstructions_ratio"] == pytest.approx(found["reconstructions"] / found["data"])
 
 
 @pytest.mark.slow

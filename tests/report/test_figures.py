@@ -149,6 +149,17 @@ def test_markers_are_large_enough_to_tell_classes_of_one_colour_apart():
     assert sizes == [1.5, plots.SEEN]
 
 
+def test_curves_have_a_panel_for_the_loss_of_each_group():
+    rows = rows_of([3.0, 2.0, 1.5], [2.5, 2.0, 1.8])
+    for i, row in enumerate(rows):
+        row |= {"discriminator_loss": 1.0 + i, "critic_loss": None, "discriminator_accuracy": 0.5}
+    made = plots.curves(rows)
+    assert [axes.get_ylabel() for axes in made.axes] == ["loss (nats)", "discriminator loss"]
+    assert {tuple(line.get_ydata()) for line in made.axes[1].lines} == {
+        tuple(row["discriminator_loss"] for row in rows if row["split"] == split) for split in ("train", "validation")
+    }
+
+
 FIGURES = {
     "curves": lambda: plots.curves(rows_of([3.0, 2.0, 1.5], [2.5, 2.0, 1.8])),
     "scatter": lambda: scatter(10),

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxvae.report.comparison.table import NATS, Comparison, Group, metric_label, shown
 from jaxvae.report.palette import MARKERS, MOST_CURVES, of_curves
-from jaxvae.report.plots import PANEL, TERMS, curve_limits, name_epochs, term
+from jaxvae.report.plots import PANEL, curve_limits, drawn_terms, name_epochs, term
 from jaxvae.report.style import COLUMN, figure, name_axes, style
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def curves(comparison: Comparison, logs: Mapping[str, Sequence[Mapping[str, Any]
       The figure; None where no run has any of the terms.
     """
     drawn = {name: _of_one_split(logs.get(name, [])) for group in comparison.groups for name in group.names}
-    names = [name for name in TERMS if any(row.get(name) is not None for rows in drawn.values() for row in rows)]
+    names = drawn_terms(row for rows in drawn.values() for row in rows)
     if not names:
         return None
     with style():
@@ -38,7 +38,7 @@ def curves(comparison: Comparison, logs: Mapping[str, Sequence[Mapping[str, Any]
         panels = np.atleast_1d(made.subplots(len(names), 1, sharex=True))
         for axes, name in zip(panels, names, strict=True):
             _panel(axes, comparison.groups, drawn, name)
-            name_axes(axes, "", f"{term(name)} (nats)")
+            name_axes(axes, "", term(name))
         name_epochs(panels[-1])
         if len(comparison.groups) > 1:
             made.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", labelspacing=0.2)

@@ -1,0 +1,35 @@
+"""Sharpness against SciPy's Laplacian, and what blur and noise do to it."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from jaxvae.common.errors import UserError
+from jaxvae.metrics.sharpness import sharpness
+
+IMAGES = np.random.default_rng(0).uniform(size=(5, 7, 6, 3)).astype(np.float32)
+
+
+def test_it_is_the_variance_of_the_laplacian_of_scipy():
+    wanted = [[ndimage.laplace(image[..., c].astype(float), mode="mirror").var() for c in range(3)] for image in IMAGES]
+    np.testing.assert_allclose(sharpness(IMAGES), np.mean(wanted, axis=1), rtol=1e-10)
+
+
+def test_by_hand():
+    image = np.zeros((1, 3, 3, 1))
+    image[0, 1, 1] = 1.0
+    laplacian = np.array([[0, 2, 0], [2, -4, 2], [0, 2, 0]]) / 1.0  # a pixel at the border sees its neighbour twice
+    assert sharpness(image)[0] == pytest.approx(laplacian.var())
+
+
+def test_blur_lowers_it_and_contrast_raises_it_by_the_square():
+    blurred = ndimage.gaussian_filter(IMAGES, (0, 1, 1, 0))
+    assert np.all(sharpness(blurred) < 0.2 * sharpness(IMAGES))
+    np.testing.assert_allclose(sharpness(3 * IMAGES + 1), 9 * sharpness(IMAGES), rtol=1e-5)
+    np.testing.assert_allclose(sharpness(np.ones((2, 4, 4, 1))), 0, atol=1e-20)
+
+
+@pytest.mark.parametrize("wrong", [IMAGES[0], IMAGES[:0], IMAGES[:, :1], IMAGES * np.nan])
+def test_what_is_no_image_is_refused(wrong):
+    with pytest.raises(UserError, match="Sharpness got"):
+        sharpness(wrong)
