@@ -4,6 +4,7 @@ from jaxvae.distributions.autoregressive import Autoregressive, Coupling, Revers
 from jaxvae.distributions.discrete import AutoregressiveCodes, Coded, GumbelSoftmax, Quantized, nearest_code
 from jaxvae.distributions.flows import FlowDistribution, Planar, Radial
 from jaxvae.distributions.hamiltonian import HamiltonianFlow
+from jaxvae.distributions.implicit import Implicit
 from jaxvae.distributions.nested import NestedMixture
 from jaxvae.distributions.pixels import Bernoulli, Shaped, SquaredError
 from jaxvae.distributions.poincare import WrappedNormal, expmap0
@@ -12,6 +13,6 @@ from jaxvae.distributions.sphere import HypersphericalUniform, VonMisesFisher
 
 __all__ = [
     "Autoregressive", "AutoregressiveCodes", "Bernoulli", "Coded", "Coupling", "FlowDistribution", "GumbelSoftmax",
-    "HamiltonianFlow", "HypersphericalUniform", "NestedMixture", "Planar", "Quantized", "Radial", "Reverse",
+    "HamiltonianFlow", "HypersphericalUniform", "Implicit", "NestedMixture", "Planar", "Quantized", "Radial", "Reverse",
     "Sequence", "Shaped", "SquaredError", "VonMisesFisher", "WrappedNormal", "expmap0", "nearest_code",
 ]  # fmt: skip

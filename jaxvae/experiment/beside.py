@@ -41,6 +41,7 @@ def arguments(config: Mapping[str, Any], builder: Any, model: Model, data: DataS
         **_classifying(config, takes, model, data),
         **({"discriminator": _discriminating(config)} if "discriminator" in takes else {}),
         **({"features": feature_network(config, data)} if "features" in takes else {}),
+        **({"data_labels": _labels(config, data)} if "data_labels" in takes else {}),
     }
 
 
@@ -69,6 +70,13 @@ def _discriminating(config: Mapping[str, Any]) -> partial:
     return partial(make_discriminator, computed_discriminator(network, **_computing(config)))
 
 
+def _labels(config: Mapping[str, Any], data: DataSpec) -> Labels | None:
+    """Return the facts about the labels of the data; None where they are not of two classes or more."""
+    share, size = config["train"].get("labelled_share", 0.0), max(config["train"]["batch_size"], 1)
+    in_batch = labelled_of(share, size) / size if share else data.labelled
+    return Labels(data.classes, data.label_position, data.labelled, in_batch) if len(data.labels) > 1 else None
+
+
 def _classifying(config: Mapping[str, Any], takes: Mapping[str, Any], model: Model, data: DataSpec) -> dict[str, Any]:
     """Build the arguments `labels` and `classifier`.
 
@@ -79,15 +87,13 @@ def _classifying(config: Mapping[str, Any], takes: Mapping[str, Any], model: Mod
     if "labels" not in takes:
         _check_without_labels(name, share, data)
         return {}
-    if len(data.labels) < 2:
+    labels = _labels(config, data)
+    if labels is None:
         has = f"all labels of the data are of one class, {data.labels[0]}" if data.labels else "the data has no labels"
         raise UserError(
             f"The objective '{name}' learns to classify, but {has}: give labels of at least two classes (data.label "
             "names those of your own file), or take another objective, 'elbo' for example."
         )
-    size = max(config["train"]["batch_size"], 1)
-    in_batch = labelled_of(share, size) / size if share else data.labelled
-    labels = Labels(data.classes, data.label_position, data.labelled, in_batch)
     spec = config.get("classifier") or config["network"]
     network = network_of(spec, config, {"data_shape": model.data_shape, "levels": data.levels}, data)
     made = make_classifier(network, model.likelihood, model.data_shape, labels.num, model.mask_input)

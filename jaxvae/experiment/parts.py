@@ -31,7 +31,7 @@ PARTS: dict[str, dict[str, Callable]] = {
         posteriors.delta, posteriors.diagonal_gaussian, posteriors.full_covariance, posteriors.gumbel_softmax,
         posteriors.vector_quantized, posteriors.finite_scalar, posteriors.planar_flow, posteriors.radial_flow,
         posteriors.inverse_autoregressive_flow, posteriors.hamiltonian, posteriors.von_mises_fisher,
-        posteriors.wrapped_normal,
+        posteriors.wrapped_normal, posteriors.implicit,
     ),
     "prior": _named(
         priors.standard_normal, priors.conditional_normal, priors.mixture_of_gaussians, priors.nested_mixture,
@@ -78,7 +78,7 @@ PLAIN = (bool, int, float, str)
 # Arguments that come from other parts or the data, not from a config.
 GIVEN = {"latent_dim", "num_codes", "data_shape", "levels", "pixel_range", "model", "kl", "learning_rate", "peak",
          "total_steps", "run", "table", "context_size", "total",
-         "labels", "classifier", "discriminator", "features"}  # fmt: skip
+         "labels", "classifier", "discriminator", "data_labels", "features"}  # fmt: skip
 # Further such arguments of the kind "model".
 PIECES = ("posterior", "prior", "likelihood", "network", "write", "context_dim", "context_to", "mask_input")
 

@@ -21,7 +21,7 @@ from jaxvae.losses.adversarial import (
     wasserstein_critic,
     wasserstein_generator,
 )
-from jaxvae.losses.aggregate import KLParts, covariance_penalty, kl_parts, log_aggregate
+from jaxvae.losses.aggregate import KLParts, covariance_penalty, kl_parts, log_aggregate, permuted_dimensions
 from jaxvae.losses.bernoulli import (
     bernoulli_cross_entropy,
     bernoulli_log_prob,
@@ -93,8 +93,8 @@ __all__ = [
     "least_squares_discriminator", "least_squares_generator", "log_aggregate", "log_cosh", "log_normal_log_prob",
     "log_normal_nll", "log_softplus", "marginal_elbo", "miwae_bound", "mixture_kl", "mmd", "ms_ssim", "ms_ssim_loss",
     "negative_binomial_log_prob", "negative_binomial_nll", "non_saturating_discriminator", "non_saturating_generator",
-    "optimal_gaussian_nll", "ordinal_log_prob", "ordinal_nll", "perceptual_distance", "poisson_log_prob",
-    "poisson_nll", "projected_jacobian", "sliced_wasserstein", "softplus", "squared_error", "squared_jacobian",
-    "squared_weights", "warmup", "wasserstein_critic", "wasserstein_generator", "zero_inflated_log_prob",
-    "zero_inflated_negative_binomial_nll",
+    "optimal_gaussian_nll", "ordinal_log_prob", "ordinal_nll", "perceptual_distance", "permuted_dimensions",
+    "poisson_log_prob", "poisson_nll", "projected_jacobian", "sliced_wasserstein", "softplus", "squared_error",
+    "squared_jacobian", "squared_weights", "warmup", "wasserstein_critic", "wasserstein_generator",
+    "zero_inflated_log_prob", "zero_inflated_negative_binomial_nll",
 ]  # fmt: skip

@@ -117,3 +117,22 @@ def covariance_penalty(
     identity = jnp.eye(len(total), dtype=total.dtype)
     weights = jnp.where(identity > 0, lambda_diagonal, lambda_off_diagonal)
     return jnp.sum(weights * jnp.square(total - identity))
+
+
+def permuted_dimensions(key: Array, z: Array) -> Array:
+    """Permute each dimension of z over the batch by itself: draws of the product of the marginals prod_d q(z_d).
+
+    Args:
+      key: of the permutations.
+      z: `[B, D]`, draws of q(z).
+
+    Returns:
+      `[B, D]`, no unit (Kim & Mnih 2018, arXiv:1802.05983, algorithm 1).
+
+    Raises:
+      AssertionError: another rank.
+      ValueError: integers.
+    """
+    (z,) = floats(z=z)
+    chex.assert_rank(z, 2)
+    return jax.random.permutation(key, z, axis=0, independent=True)

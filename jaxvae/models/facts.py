@@ -29,8 +29,9 @@ class Latent(NamedTuple):
     Attributes:
       shape: the shape of one z.
       space: the latent space.
-      is_density: whether q(z|x) is a density or a mass function; a point (an autoencoder's code) is neither.
+      is_density: whether q(z|x) is a known density or mass function; a point (an autoencoder's code) is neither.
       knows_density: whether log q(z|x) can be computed at any z, not only at q's own draws.
+      is_implicit: whether q(z|x) has a density that is not known, so that it is used by its samples alone.
       is_relaxed: whether training decodes a continuous relaxation of z, so that only `q.sample` is exact.
       has_soft_codes: whether gradients pass to q(z|x) through codes, where log p(z) has no gradient.
       codebook: `(params) -> [num_codes, code_dim]`, if z consists of codes; else None.
@@ -45,6 +46,7 @@ class Latent(NamedTuple):
     has_soft_codes: bool = False
     codebook: Callable[[Params], Array] | None = None
     num_codes: int = 0
+    is_implicit: bool = False
 
 
 class Data(NamedTuple):

@@ -185,6 +185,7 @@ def latent_of(posterior: Posterior) -> Latent:
         posterior.has_soft_codes,
         posterior.codebook,
         posterior.num_codes,
+        posterior.is_implicit,
     )
 
 

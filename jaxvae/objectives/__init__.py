@@ -5,10 +5,12 @@ from collections.abc import Callable
 from jaxvae.objectives.autoencoders import contractive, corrupt, denoising, rae, reconstruction
 from jaxvae.objectives.base import Classes, Loss, Objective, StepContext, Transform, bound_metrics, of_model
 from jaxvae.objectives.clusters import gmvae, vade
+from jaxvae.objectives.density_ratio import avb, factor_vae
 from jaxvae.objectives.disentangling import beta_tcvae, dip_vae
 from jaxvae.objectives.elbo import elbo, kl_estimator
 from jaxvae.objectives.importance import ciwae, iwae, miwae, piwae
 from jaxvae.objectives.kl_weight import KL_WEIGHTS, KLWeight
+from jaxvae.objectives.latent_games import adversarial_autoencoder, wae_gan
 from jaxvae.objectives.matching import info_vae, swae, wae_mmd
 from jaxvae.objectives.perceptual import dfc_vae
 from jaxvae.objectives.semi_supervised import m2, supervised
@@ -20,13 +22,15 @@ OBJECTIVES: dict[str, Callable[..., Objective]] = {
     builder.__name__: builder
     for builder in (
         elbo, iwae, miwae, ciwae, piwae, beta_tcvae, dip_vae, info_vae, wae_mmd, swae, reconstruction, denoising,
-        contractive, rae, m2, supervised, vade, gmvae, vae_gan, dfc_vae,
+        contractive, rae, m2, supervised, vade, gmvae, vae_gan, adversarial_autoencoder, wae_gan, factor_vae, avb,
+        dfc_vae,
     )
 }  # fmt: skip
 
 __all__ = [
     "KL_WEIGHTS", "OBJECTIVES", "Classes", "KLWeight", "Loss", "Objective", "StepContext", "Transform",
-    "beta_tcvae", "bound_metrics", "ciwae", "contractive", "corrupt", "denoising", "dfc_vae", "dip_vae", "elbo",
-    "gmvae", "info_vae", "iwae", "kl_estimator", "m2", "miwae", "of_codes", "of_model", "piwae", "rae",
-    "reconstruction", "spectral_normalisation", "supervised", "swae", "vade", "vae_gan", "wae_mmd",
+    "adversarial_autoencoder", "avb", "beta_tcvae", "bound_metrics", "ciwae", "contractive", "corrupt", "denoising",
+    "dfc_vae", "dip_vae", "elbo", "factor_vae", "gmvae", "info_vae", "iwae", "kl_estimator", "m2", "miwae", "of_codes",
+    "of_model", "piwae", "rae", "reconstruction", "spectral_normalisation", "supervised", "swae", "vade", "vae_gan",
+    "wae_gan", "wae_mmd",
 ]  # fmt: skip

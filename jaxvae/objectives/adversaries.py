@@ -48,19 +48,24 @@ class Game(NamedTuple):
         """
         real, *fakes = jax.lax.stop_gradient([real, *fakes])
         score = partial(self.discriminator.scores, params, context=context)
-        of_real, of_fakes = score(real), [score(fake) for fake in fakes]
-        loss = _average([self.pair.discriminator(of_real, each) for each in of_fakes])
-        metrics = {}
-        if self.pair.threshold is not None:
-            right = [of_real > self.pair.threshold, _average([each < self.pair.threshold for each in of_fakes])]
-            metrics["discriminator_accuracy"] = _average([_per_example(jnp.asarray(each, float)) for each in right])
+        metrics = self.compared(score(real), [score(fake) for fake in fakes])
         if self.r1:
-            loss += 0.5 * self.r1 * losses.gradient_penalty(_slopes(score, real), 0.0)
+            slopes = losses.gradient_penalty(_slopes(score, real), 0.0)
+            metrics["discriminator_loss"] += 0.5 * self.r1 * slopes
         if self.gradient_penalty:
             share = jax.random.uniform(key, (len(real), *(1,) * (real.ndim - 1)))
             between = share * real + (1 - share) * fakes[0]
-            loss += self.gradient_penalty * losses.gradient_penalty(_slopes(score, between))
-        return {"discriminator_loss": loss, **metrics}
+            penalty = losses.gradient_penalty(_slopes(score, between))
+            metrics["discriminator_loss"] += self.gradient_penalty * penalty
+        return metrics
+
+    def compared(self, real: Array, fakes: Sequence[Array]) -> dict[str, Array]:
+        """Return the discriminator's loss, without penalties, and accuracy, `[B]` each, for scores `[B, ...]`."""
+        metrics = {"discriminator_loss": _average([self.pair.discriminator(real, fake) for fake in fakes])}
+        if self.pair.threshold is not None:
+            right = [real > self.pair.threshold, _average([fake < self.pair.threshold for fake in fakes])]
+            metrics["discriminator_accuracy"] = _average([_per_example(jnp.asarray(each, float)) for each in right])
+        return metrics
 
     def fool(self, params: Params, fakes: Sequence[Array], context: Array | None = None) -> Array:
         """Return the generator's loss `[B]`, averaged over `fakes`; no gradient passes to the discriminator."""
@@ -130,4 +135,4 @@ def _per_example(scores: Array) -> Array:
 
 
 def _average(values: Sequence[Array]) -> Array:
-    return sum(values[1:], start=values[0]) / len(values)
+    return jnp.mean(jnp.stack(values), axis=0)

@@ -153,7 +153,7 @@ def rae(model: Model, penalty: str = "l2", latent_weight: float = 1e-4, weight: 
     check_weights("rae", latent_weight=latent_weight, weight=weight)
     if penalty not in PENALTIES:
         raise unknown("penalty", penalty, PENALTIES)
-    if model.latent.is_density or model.latent.space.is_discrete:
+    if model.latent.is_density or model.latent.is_implicit or model.latent.space.is_discrete:
         raise UserError(
             "The objective 'rae' regularises the decoder instead of sampling from a stochastic posterior: nothing "
             "would train the posterior's spread. Take the posterior 'delta'."

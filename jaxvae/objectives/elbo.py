@@ -96,7 +96,12 @@ def check_prior_gradient(model: Model, out: Pass) -> None:
 
 
 def needs_density(model: Model, objective: str) -> None:
-    """Raise UserError where q(z|x) is a point, whose KL is infinite."""
+    """Raise UserError where q(z|x) is a point, whose KL is infinite, or its density is not known."""
+    if model.latent.is_implicit:
+        raise UserError(
+            f"The objective '{objective}' needs the density of q(z|x), and that of an implicit posterior is not known: "
+            "take the objective 'avb', which estimates the KL, or the posterior 'diagonal_gaussian'."
+        )
     if not model.latent.is_density:
         raise UserError(
             f"The objective '{objective}' needs a posterior with a density, and this one, as 'delta', is a point: its "

@@ -19,6 +19,7 @@ class Posterior(NamedTuple):
       space: the latent space, which the prior must share.
       is_density: False where q has neither density nor mass function, so neither KL nor bound exist.
       knows_density: False where log q(z|x) is known only at q's own draws, or q has all its mass on one z.
+      is_implicit: True where q has a density that is not known, so that it is used by its samples alone.
       is_relaxed: True where training decodes a continuous relaxation of z, so that only `q.sample` is exact.
       has_soft_codes: True where gradients pass to q(z|x) through codes, where log p(z) has no gradient.
       init_state: initialise parameters that gradients do not own (an EMA codebook), kept in the train state.
@@ -36,6 +37,7 @@ class Posterior(NamedTuple):
     space: Space = EUCLIDEAN
     is_density: bool = True
     knows_density: bool = True
+    is_implicit: bool = False
     is_relaxed: bool = False
     has_soft_codes: bool = False
     init_state: Callable[[Key], Tree] = no_params

@@ -149,6 +149,7 @@ ROWS = {
     "kl_parts": Row(
         lambda *args: jnp.stack(losses.kl_parts(*args, train_size=10)), (M[:, 0], PARTS, N[:, 0]), (3, B)
     ),
+    "permuted_dimensions": Row(lambda z: losses.permuted_dimensions(jax.random.key(0), z), (M,), (B, 2)),
     "covariance_penalty": Row(losses.covariance_penalty, (M, np.matmul(TRIL, TRIL.mT)), ()),
     "mmd": Row(losses.mmd, (M, N), (), extremes=((100 + ZERO, ZERO), (HUGE, HUGE))),
     "sliced_wasserstein": Row(
