@@ -104,6 +104,43 @@ def test_what_does_not_fit_is_refused_in_one_paragraph(settings, spec, said):
     assert "\n" not in str(error.value)
 
 
+MIXTURE = ("model.prior=mixture_of_gaussians", "model.prior.components=3", "objective.use_labels=True")
+
+
+@pytest.mark.parametrize(
+    ("settings", "spec", "said"),
+    [
+        (
+            (f"{AT}.network=conv",),
+            IMAGES,
+            "images [height, width, channels], but an example has shape [8]",
+        ),
+        (("objective.use_labels=True",), IMAGES, "objective.use_labels is True, but the data has no labels"),
+        ((*MIXTURE, "train.freeze=model.prior"), IMAGES, "the data has no labels"),
+        (
+            (*MIXTURE, "train.freeze=model.prior"),
+            IMAGES._replace(labels=(0, 1, 2, 3)),
+            "to each of the 4 classes, but the prior is a mixture of 3",
+        ),
+        (MIXTURE[:2], IMAGES, "has no term with the prior, so a learned prior would keep its initial values"),
+        (("kl.beta=4.0",), IMAGES, "has no KL"),
+    ],
+)
+def test_what_does_not_fit_an_adversarial_autoencoder_is_refused(settings, spec, said):
+    config = config_of(*settings, name="aae")
+    with pytest.raises(UserError) as error:
+        built(config, spec)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_labels_of_the_data_reach_the_discriminator():
+    config = config_of(*MIXTURE, "train.freeze=model.prior", name="aae")
+    made = built(config, IMAGES._replace(labels=(0, 1, 2)))
+    params = jax.eval_shape(made.init, jax.random.key(0))[0]
+    assert params["discriminator"]["Dense_0"]["kernel"].shape == (8 + 3 + 1, 400)  # z, the classes, an unknown one
+
+
 def test_the_names_of_a_run_hold_no_code():
     with pytest.raises(UserError, match="which is not imported"):
         built(config_of(f"{AT}=somewhere.else:judge"))

@@ -87,7 +87,7 @@ SMALL = {
     "ciwae": {"num_samples": 3},
     "miwae": {"num_bounds": 2, "num_samples": 2},
     "piwae": {"num_bounds": 2, "num_samples": 2},
-    "implicit": {"noise_dim": 2, "features": 4, "hidden": (4,)},
+    "implicit": {"noise_dim": 2, "num_features": 4, "hidden": (4,)},
     **{name: {"discriminator": {"network": "mlp", "hidden": (8,)}} for name in ADVERSARIAL},
 }
 # The feature network of perceptual losses; a run would fill this in from the classifier's run.

@@ -215,6 +215,6 @@ def test_an_implicit_posterior_is_its_draws():
     np.testing.assert_array_equal(q.centre, wanted)
     assert not model.has_likelihood
     assert model.latent.is_implicit
-    for options in ({"noise_dim": 0}, {"features": 0}, {"hidden": (0,)}):
+    for options in ({"noise_dim": 0}, {"num_features": 0}, {"hidden": (0,)}):
         with pytest.raises(UserError):
             posteriors.implicit(2, **options)

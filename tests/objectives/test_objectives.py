@@ -15,6 +15,7 @@ from scipy import special, stats
 from jaxvae import likelihoods, posteriors, priors, train
 from jaxvae.common.errors import UserError
 from jaxvae.models.base import reparameterize
+from jaxvae.experiment.parts import GIVEN
 from jaxvae.objectives import KL_WEIGHTS, OBJECTIVES, Loss, Objective
 
 
@@ -128,7 +129,7 @@ def test_elbo_refuses_what_has_no_bound(options, model, message):
 def test_every_objective_is_a_builder_with_plain_options(name):
     assert OBJECTIVES[name].__name__ == name
     for key, option in inspect.signature(OBJECTIVES[name]).parameters.items():
-        if key not in ("model", "kl", "pixel_range", "discriminator", "features"):  # what the framework gives
+        if key not in GIVEN:
             assert option.annotation in (bool, int, float, str), key
             assert isinstance(option.default, option.annotation), key
     out = tools.trace(tools.make(name, tools.model_for(name)))

@@ -2,6 +2,7 @@
 
 import shutil
 
+import jax
 import numpy as np
 import pytest
 from numerics_tools import assert_same, launched, rows_of
@@ -12,6 +13,12 @@ SETTINGS = (
     "objective=group_tools:with_critic", "train.num_epochs=2", "train.freeze=model.encoder", "optimizer.skip_norm=1e6",
     "optimizer.groups.critic=sgd", "optimizer.groups.critic.learning_rate=1e-4", "optimizer.groups.critic.every=3",
     "optimizer.groups.critic.ema_decay=0.5", "optimizer.groups.critic.schedule=cosine", "evaluate.metrics=",
+)  # fmt: skip
+
+
+ADVERSARIAL = (
+    "objective=vae_gan", "objective.discriminator.hidden=(8,)", "objective.discriminator.spectral_norm=True",
+    "train.num_epochs=2", "optimizer.groups.discriminator.every=3",
 )  # fmt: skip
 
 
@@ -34,13 +41,35 @@ def test_groups_train_by_their_own_settings_and_frozen_parts_stay(whole):
 
 
 @pytest.mark.slow
-def test_a_run_with_groups_goes_on_to_the_same_bits(whole, tmp_path):
-    resumed = tmp_path / "run"
-    shutil.copytree(whole, resumed)
+@pytest.mark.parametrize("settings", [SETTINGS, ADVERSARIAL], ids=["groups", "discriminator"])
+def test_a_run_with_groups_goes_on_to_the_same_bits(settings, request, tmp_path):
+    """The checkpoint of step 10 is within a cadence of 3."""
+    before, resumed = tmp_path / "whole", tmp_path / "run"
+    if settings is SETTINGS:
+        before = request.getfixturevalue("whole")
+    else:
+        launched(before, *settings)
+    shutil.copytree(before, resumed)
     shutil.rmtree(resumed / "checkpoints" / "20")
-    launched(resumed, *SETTINGS)
-    infos = [restore_run(workdir, "20").info["checksums"] for workdir in (whole, resumed)]
+    launched(resumed, *settings)
+    infos = [restore_run(workdir, "20").info["checksums"] for workdir in (before, resumed)]
     assert infos[0] == infos[1]
+
+
+@pytest.mark.slow
+def test_a_discriminator_that_explodes_keeps_the_last_good_state(tmp_path, refused):
+    """Its learning rate rises through the second epoch, until it overflows."""
+    workdir = tmp_path / "run"
+    rises = ("optimizer.groups.discriminator=sgd", "optimizer.groups.discriminator.learning_rate=1e38",
+             "objective.loss=wasserstein", "optimizer.groups.discriminator.every=12")  # fmt: skip
+    message = refused(
+        "--config=configs/vae.py", f"--workdir={workdir}", "--config.network.hidden=(8,)",
+        *(f"--config.{each}" for each in (*ADVERSARIAL[:4], *rises)),
+        "--config.train.eval_every_epochs=1", "--config.figures.draw=False",
+    )  # fmt: skip
+    assert "The last good checkpoint is kept" in message
+    weights = restore_run(workdir, "10").weights["params"]
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(weights))
 
 
 @pytest.mark.parametrize(
