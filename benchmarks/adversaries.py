@@ -13,6 +13,7 @@ import jaxvae
 jaxvae.avoid_wrong_sums()
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxvae import data, losses
@@ -25,15 +26,15 @@ def judged(config: str, seed: int) -> tuple[float, float, float, float]:
     run = jaxvae.fit(config, settings={**SHORT, "seed": seed}, progress=False)
     means = run.evaluate()["test"]
     test = data.load().test
-    codes = run.encode(np.asarray(test.x))
+    codes = jnp.asarray(run.encode(np.asarray(test.x)))
     one, other = jax.random.normal(jax.random.key(seed), (2, *codes.shape))
-    distances = (float(losses.mmd(first, one, "imq", 1.0)) for first in (codes, other))
-    return means["reconstruction"], means.get("discriminator_accuracy", float("nan")), *distances
+    to_prior, of_draws = (float(losses.mmd(first, one, "imq", 1.0)) for first in (codes, other))
+    return means["reconstruction"], means.get("discriminator_accuracy", float("nan")), to_prior, of_draws
 
 
 def main() -> None:
     """Print a row for each seed of each config."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="Seeds of adversarial configs on the bundled digits.")
     parser.add_argument("configs", nargs="+")
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()

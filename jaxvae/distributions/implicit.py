@@ -39,6 +39,7 @@ class Implicit(dist.Distribution):
         return self.centre
 
     def rsample(self, key, sample_shape=()):
+        assert key is not None
         shape = (*sample_shape, *self.outputs.shape[:-1])
         noise = jax.random.normal(key, (*shape, self.noise_dim))
         return self.transform(self.params, jnp.broadcast_to(self.outputs, (*shape, self.outputs.shape[-1])), noise)

@@ -14,8 +14,8 @@ from scipy import special, stats
 
 from jaxvae import likelihoods, posteriors, priors, train
 from jaxvae.common.errors import UserError
-from jaxvae.models.base import reparameterize
 from jaxvae.experiment.parts import GIVEN
+from jaxvae.models.base import reparameterize
 from jaxvae.objectives import KL_WEIGHTS, OBJECTIVES, Loss, Objective
 
 
