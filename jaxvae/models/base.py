@@ -37,8 +37,7 @@ class Model(NamedTuple):
         `mask` of x's shape is False, the value is missing and the encoder gets 0.
       decode: `(params, z, context=None) -> p(x|z)`; z `[..., *latent_shape]`, event shape `data_shape`.
       prior: `(params, context=None) -> p(z)`, event shape `latent_shape`.
-      latent, data: facts about z and about x.
-      likelihood: the part p(x|z) and its facts.
+      latent, data, likelihood: facts about z and about x, and the part p(x|z) with its facts.
       context_dim: C where the model is conditional on a context `[..., C]`, else 0; see `models.context.given`.
       mask_input: whether the encoder gets the mask of observed values beside x; ones where no mask is given.
       state: parameters that gradients do not own.
@@ -47,7 +46,7 @@ class Model(NamedTuple):
       sweep: a custom forward pass, as `forward`; None for encode, draw, decode.
       training: encoder and decoder in training mode; None where it equals evaluation mode.
       fit_prior: see `Prior.fit`; None where the prior cannot be fitted to codes.
-      loops: whether XLA on CPU trains the networks efficiently inside `lax.scan`.
+      loops, last_layer: see `Network.loops`; and that of the decoder, see `networks.Functions`.
       stages: of a model of codes, the models of x and of its codes, see `models.two_stage`; else ().
     """
 
@@ -67,6 +66,7 @@ class Model(NamedTuple):
     training: Training | None = None
     fit_prior: Callable[..., Params] | None = None
     loops: bool = True
+    last_layer: str = ""
     stages: tuple["Model", ...] = ()
 
     @property

@@ -165,6 +165,7 @@ def make_model(
         training=Training(run_encoder, run_decoder),
         fit_prior=prior.fit,
         loops=network.loops,
+        last_layer=decoder.network.last_layer,
     )
 
 

@@ -35,6 +35,7 @@ class Functions(NamedTuple):
       may_have_state: False if "params" are known to be the only variables.
       features: `(variables, *inputs) -> [[N, ...], ...]`, the hidden layers after their activation, in order; None
         where they are not known.
+      last_layer: the name of the last layer in "params", of the parameters that make the outputs; "" if not known.
     """
 
     init: Callable[..., Any]
@@ -43,6 +44,7 @@ class Functions(NamedTuple):
     step: Callable[..., tuple[Any, Any]] | None = None
     may_have_state: bool = True
     features: Callable[..., list[Array]] | None = None
+    last_layer: str = ""
 
 
 def functions(network: nn.Module | Functions) -> Functions:
@@ -50,7 +52,8 @@ def functions(network: nn.Module | Functions) -> Functions:
 
     A module may have state, its collections other than "params" (`batch_stats`), if its `__call__` has an argument
     `is_training`. Dropout draws from the key "dropout". Hidden layers are those that it sows as "features" in Flax's
-    collection "intermediates": its own, then those of its submodules, by name.
+    collection "intermediates": its own, then those of its submodules, by name. Its attribute `last_layer` is that of
+    `Functions`.
     """
     if isinstance(network, Functions):
         return network
@@ -74,7 +77,8 @@ def functions(network: nn.Module | Functions) -> Functions:
         _, found = network.apply(variables, *inputs, mutable=[INTERMEDIATES])
         return _sown(dict(found).get(INTERMEDIATES, {}))
 
-    return Functions(network.init, apply, method("start"), method("step"), takes_training, features)
+    steps = method("start"), method("step")
+    return Functions(network.init, apply, *steps, takes_training, features, getattr(network, "last_layer", ""))
 
 
 INTERMEDIATES = "intermediates"  # of Flax

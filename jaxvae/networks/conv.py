@@ -9,6 +9,7 @@ from jaxvae.networks.base import Network, check_widths
 from jaxvae.networks.conv_modules import Decoder, Encoder, Stage
 from jaxvae.networks.convolution_window import Pair, window
 from jaxvae.networks.mlp import ACTIVATIONS
+from jaxvae.networks.spatial import check_spatial
 
 NORMS = ("none", "group")
 SMALL_SIDE, WIDEST = 4, 256  # of the default stages: the side where they end, and their largest width
@@ -65,6 +66,7 @@ def conv(
     activation: str = "relu",
     norm: str = "none",
     groups: int = 8,
+    latent_channels: int = 0,
 ) -> Network:
     """Strided convolutions, and transposed ones through the same sizes in reverse (DCGAN, arXiv:1511.06434).
 
@@ -77,11 +79,14 @@ def conv(
       activation: of the hidden layers.
       norm: "none", or "group" for group normalisation (arXiv:1803.08494) of hidden convolutions.
       groups: number of groups of channels for group normalisation.
+      latent_channels: a spatial latent, see `resnet`.
 
     Raises:
-      UserError: an option out of range; data that is not an image, or is too small for kernel or stages.
+      UserError: an option out of range; data that is not an image, or is too small for kernel or stages; dense layers
+        beside a spatial latent, or one of another size.
     """
     check_widths(hidden=hidden, channels=channels)
+    check_spatial("conv", latent_channels, hidden)
     check_options("conv", activation, norm, groups, channels or (32,), kernel=kernel, stride=stride)
     if not channels and stride == 1:
         raise UserError("The network 'conv' got stride=1, which does not shrink images: give it channels too.")
@@ -90,12 +95,13 @@ def conv(
 
     def encoder(data_shape, num_outputs):
         stages = strided("conv", image_size("conv", data_shape), channels, kernel, stride)
-        return Encoder(data_shape, stages, hidden, num_outputs, *rest)
+        return Encoder(data_shape, stages, hidden, num_outputs, *rest, latent_channels=latent_channels)
 
     def decoder(latent_shape, output_shape):
         stages = strided("conv", image_size("conv", output_shape), channels, kernel, stride)
         widths = [math.prod(output_shape[2:]), *(stage.channels for stage in stages)]
         back = tuple(Stage(s.window, width) for s, width in zip(stages, widths[:-1], strict=True))[::-1]
-        return Decoder(latent_shape, back, widths[-1], hidden[::-1], output_shape, *rest)
+        shapes = latent_shape, back, widths[-1], hidden[::-1], output_shape
+        return Decoder(*shapes, *rest, latent_channels=latent_channels)
 
     return Network(encoder, decoder, loops=False)

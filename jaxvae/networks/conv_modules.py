@@ -11,6 +11,7 @@ from jaxvae.common.types import Array
 from jaxvae.networks.convolution import convolve, convolve_transposed
 from jaxvae.networks.convolution_window import Pair, Window
 from jaxvae.networks.mlp import MLP
+from jaxvae.networks.spatial import as_map, as_outputs, check_outputs, map_window
 
 # Variances of initial weights before truncation takes a quarter: in units of 2 / fan_in, and in units of 1 / fan_in for
 # the last layer, whose outputs start near grey.
@@ -89,6 +90,7 @@ class Encoder(nn.Module):
     activation: Callable[[Array], Array]
     groups: int = 0
     keep_size: bool = False
+    latent_channels: int = 0
 
     @nn.compact
     def __call__(self, x: Array, context: Array | None = None) -> Array:
@@ -101,6 +103,10 @@ class Encoder(nn.Module):
             if stage.pool != (1, 1):
                 side, stride = stage.pool
                 x = nn.max_pool(x, (min(side, x.shape[1]), min(side, x.shape[2])), (stride, stride))
+        if self.latent_channels:
+            kinds = check_outputs("conv", x.shape[1:3], self.latent_channels, self.num_outputs)
+            x = Conv(map_window(x.shape[1:3]), kinds * self.latent_channels, scale=OUTPUT_SCALE)(x)
+            return as_outputs(x, self.latent_channels).reshape(*batch, self.num_outputs)
         x = x.reshape(*batch, math.prod(x.shape[1:]))
         if self.keep_size and context is None and not self.hidden and x.shape[-1] == self.num_outputs:
             return x
@@ -118,12 +124,21 @@ class Decoder(nn.Module):
     activation: Callable[[Array], Array]
     groups: int = 0
     keep_size: bool = False
+    latent_channels: int = 0
+
+    @property
+    def last_layer(self) -> str:
+        """Return the name of the parameters of the last layer."""
+        return f"Conv_{len(self.stages) - (0 if self.latent_channels else 1)}"
 
     @nn.compact
     def __call__(self, z: Array, context: Array | None = None) -> Array:
         batch = z.shape[: z.ndim - len(self.latent_shape)]
         start = (*self.stages[0].window.out, self.start)
-        if not (
+        if self.latent_channels:
+            z = as_map("conv", z.reshape(math.prod(batch), *self.latent_shape), start[:2], self.latent_channels)
+            z = self.activation(Conv(map_window(start[:2]), self.start)(z))
+        elif not (
             self.keep_size and context is None and not self.hidden and math.prod(self.latent_shape) == math.prod(start)
         ):
             z = self.activation(MLP(self.latent_shape, self.hidden, start, self.activation)(z, context))

@@ -42,6 +42,11 @@ class MLP(nn.Module):
     hidden_scale: float = HIDDEN_SCALE
     output_scale: float = OUTPUT_SCALE
 
+    @property
+    def last_layer(self) -> str:
+        """Return the name of the parameters of the last layer."""
+        return f"Dense_{len(self.hidden)}"
+
     @nn.compact
     def __call__(self, x: Array, context: Array | None = None) -> Array:
         batch_shape = x.shape[: x.ndim - len(self.input_shape)]
