@@ -40,7 +40,7 @@ def arguments(config: Mapping[str, Any], builder: Any, model: Model, data: DataS
     return {
         **_classifying(config, takes, model, data),
         **({"discriminator": _discriminating(config)} if "discriminator" in takes else {}),
-        **({"features": feature_network(config, data)} if "features" in takes else {}),
+        **_comparing(config, takes, data),
         **({"data_labels": _labels(config, data)} if "data_labels" in takes else {}),
     }
 
@@ -61,6 +61,14 @@ def _computing(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _taking(argument: str) -> list[str]:
     return [name for name, each in PARTS["objective"].items() if argument in inspect.signature(each).parameters]
+
+
+def _comparing(config: Mapping[str, Any], takes: Mapping[str, Any], data: DataSpec) -> dict[str, Any]:
+    """Build the argument `features`; none where it has a default and the config names no network."""
+    asked = takes.get("features")
+    if asked is None or (asked.default is not asked.empty and not config["objective"].get("features")):
+        return {}
+    return {"features": feature_network(config, data)}
 
 
 def _discriminating(config: Mapping[str, Any]) -> partial:

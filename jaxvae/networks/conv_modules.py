@@ -104,8 +104,9 @@ class Encoder(nn.Module):
                 side, stride = stage.pool
                 x = nn.max_pool(x, (min(side, x.shape[1]), min(side, x.shape[2])), (stride, stride))
         if self.latent_channels:
-            kinds = check_outputs("conv", x.shape[1:3], self.latent_channels, self.num_outputs)
-            x = Conv(map_window(x.shape[1:3]), kinds * self.latent_channels, scale=OUTPUT_SCALE)(x)
+            size = x.shape[1], x.shape[2]
+            kinds = check_outputs("conv", size, self.latent_channels, self.num_outputs)
+            x = Conv(map_window(size), kinds * self.latent_channels, scale=OUTPUT_SCALE)(x)
             return as_outputs(x, self.latent_channels).reshape(*batch, self.num_outputs)
         x = x.reshape(*batch, math.prod(x.shape[1:]))
         if self.keep_size and context is None and not self.hidden and x.shape[-1] == self.num_outputs:

@@ -8,6 +8,7 @@ from jaxvae.objectives.clusters import gmvae, vade
 from jaxvae.objectives.density_ratio import avb, factor_vae
 from jaxvae.objectives.disentangling import beta_tcvae, dip_vae
 from jaxvae.objectives.elbo import elbo, kl_estimator
+from jaxvae.objectives.image_autoencoder import image_autoencoder
 from jaxvae.objectives.importance import ciwae, iwae, miwae, piwae
 from jaxvae.objectives.kl_weight import KL_WEIGHTS, KLWeight
 from jaxvae.objectives.latent_games import adversarial_autoencoder, wae_gan
@@ -23,14 +24,14 @@ OBJECTIVES: dict[str, Callable[..., Objective]] = {
     for builder in (
         elbo, iwae, miwae, ciwae, piwae, beta_tcvae, dip_vae, info_vae, wae_mmd, swae, reconstruction, denoising,
         contractive, rae, m2, supervised, vade, gmvae, vae_gan, adversarial_autoencoder, wae_gan, factor_vae, avb,
-        dfc_vae,
+        dfc_vae, image_autoencoder,
     )
 }  # fmt: skip
 
 __all__ = [
     "KL_WEIGHTS", "OBJECTIVES", "Classes", "KLWeight", "Loss", "Objective", "StepContext", "Transform",
     "adversarial_autoencoder", "avb", "beta_tcvae", "bound_metrics", "ciwae", "contractive", "corrupt", "denoising",
-    "dfc_vae", "dip_vae", "elbo", "factor_vae", "gmvae", "info_vae", "iwae", "kl_estimator", "m2", "miwae", "of_codes",
-    "of_model", "piwae", "rae", "reconstruction", "spectral_normalisation", "supervised", "swae", "vade", "vae_gan",
-    "wae_gan", "wae_mmd",
+    "dfc_vae", "dip_vae", "elbo", "factor_vae", "gmvae", "image_autoencoder", "info_vae", "iwae", "kl_estimator", "m2",
+    "miwae", "of_codes", "of_model", "piwae", "rae", "reconstruction", "spectral_normalisation", "supervised", "swae",
+    "vade", "vae_gan", "wae_gan", "wae_mmd",
 ]  # fmt: skip

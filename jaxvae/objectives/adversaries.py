@@ -1,7 +1,8 @@
 """What adversarial objectives share: the losses of a discriminator and of what it judges, and their group."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import NamedTuple
 
 import jax
@@ -95,7 +96,13 @@ def make_game(
     return Game(discriminator, PAIRS[loss], r1, gradient_penalty)
 
 
-def of_game(model: Model, discriminator: Discriminator, terms: Callable, whole_batch: str = "") -> Objective:
+def of_game(
+    model: Model,
+    discriminator: Discriminator,
+    terms: Callable,
+    whole_batch: str = "",
+    fixed: Mapping[str, Callable[[Key], Params]] = MappingProxyType({}),
+) -> Objective:
     """Build the objective of a model and the group "discriminator", see `of_model`.
 
     Args:
@@ -104,6 +111,7 @@ def of_game(model: Model, discriminator: Discriminator, terms: Callable, whole_b
       terms: `(params, batch, key, ctx, groups) -> (pass, metrics)`; the discriminator minimises
         `metrics["discriminator_loss"]`.
       whole_batch: see `Objective`.
+      fixed: as in `of_model`.
     """
 
     def with_losses(*args):
@@ -112,7 +120,7 @@ def of_game(model: Model, discriminator: Discriminator, terms: Callable, whole_b
 
     transforms = {NAME: spectral_normalisation()} if discriminator.spectral_norm else {}
     return of_model(
-        model, with_losses, whole_batch, groups={NAME: discriminator.init}, transforms=transforms,
+        model, with_losses, whole_batch, groups={NAME: discriminator.init}, fixed=fixed, transforms=transforms,
         loops=discriminator.loops,
     )  # fmt: skip
 

@@ -89,6 +89,11 @@ SMALL = {
     "piwae": {"num_bounds": 2, "num_samples": 2},
     "implicit": {"noise_dim": 2, "num_features": 4, "hidden": (4,)},
     **{name: {"discriminator": {"network": "mlp", "hidden": (8,)}} for name in ADVERSARIAL},
+    "image_autoencoder": {  # the bias has no slope within the hinge's margins
+        "discriminator": {"network": "mlp", "hidden": (8,)},
+        "start": 0,
+        "loss": "non_saturating",
+    },
 }
 # The feature network of perceptual losses; a run would fill this in from the classifier's run.
 FEATURES = {"part": "classifier", "network": {"name": "conv", "channels": (4, 4)}, "likelihood": {"name": "bernoulli"},
@@ -103,12 +108,12 @@ ANALYTIC = {"diagonal_gaussian", "full_covariance", "gumbel_softmax", "vector_qu
             "von_mises_fisher"}  # fmt: skip
 COUNTS = {"poisson", "negative_binomial"}
 LEGAL = {
-    ("posterior", "prior"): 45,  # of 120
-    ("posterior", "objective"): 136,  # of 240
-    ("posterior", "likelihood"): 144,
-    ("prior", "objective"): 97,  # of 200
-    ("likelihood", "objective"): 222,
-    ("kl", "objective"): 61,  # of 100
+    ("posterior", "prior"): 50,  # of 130
+    ("posterior", "objective"): 183,  # of 325
+    ("posterior", "likelihood"): 156,
+    ("prior", "objective"): 121,  # of 250
+    ("likelihood", "objective"): 280,
+    ("kl", "objective"): 78,  # of 125
 }
 
 
@@ -172,6 +177,9 @@ def small(config):
     small_network(config["network"])
     config["features"] = FEATURES if config["objective"]["name"] in PERCEPTUAL else {}
     config["model"]["latent_dim"] = min(config["model"]["latent_dim"], 3)
+    if config["network"].get("latent_channels"):  # at 2 x 2 positions
+        config["network"]["latent_channels"] = config["model"]["posterior"].get("code_dim", 1)
+        config["model"]["latent_dim"] = 4
     return config
 
 
@@ -284,6 +292,8 @@ def has_a_loss(config):
 # Refused: the likelihood compares whole examples, or a value of a sequence cannot be missing.
 WHOLE = {
     "dfc_vae": "compares whole examples",
+    "kl_autoencoder": "compares whole examples",
+    "vq_gan": "compares whole examples",
     "msssim_vae": "compares whole examples",
     "music_vae": "of sequences",
     "text_vae": "of sequences",
