@@ -10,7 +10,7 @@ import numpy as np
 from jaxvae import tools, train
 from jaxvae.common.errors import UserError
 from jaxvae.data.spec import DataSpec
-from jaxvae.data.wanted import shown_contexts, wanted
+from jaxvae.data.wanted import asked, shown_contexts, wanted
 from jaxvae.evaluation.table import check as check_metrics
 from jaxvae.experiment import build
 from jaxvae.experiment.changes import ASKED, PLACES
@@ -117,8 +117,8 @@ MODES = {
 
 def _sampled(config: Mapping[str, Any], spec: DataSpec) -> np.ndarray | None:
     """Return the contexts to sample at, `[M, C]`: none where they are those of the data; None without a context."""
-    if config["sample"]["context"]:
-        return wanted(spec, config["data"], config["sample"]["context"])
+    if asked(config):
+        return wanted(spec, config["data"], asked(config))
     return shown_contexts(spec.context, None) if spec.context_dim else None
 
 

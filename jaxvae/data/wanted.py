@@ -56,6 +56,11 @@ def wanted(spec: DataSpec, settings: Mapping[str, Any], given: Any) -> np.ndarra
     return _joined(fields, columns, lambda images: _stored(spec, settings, images))
 
 
+def asked(config: Mapping[str, Any]) -> Any:
+    """Return the contexts that the settings ask for, `sample.context` or `sample.attributes`; "" for none."""
+    return config["sample"]["context"] or config["sample"].get("attributes", "")
+
+
 def described(fields: Sequence[Field]) -> str:
     """Describe a context for messages: "label (0, 1, 2), scale (a number)"."""
     kinds = {"number": "a number", "total": "a sum of counts", "pixels": "of the image x"}

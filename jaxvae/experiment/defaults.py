@@ -149,6 +149,7 @@ SETTINGS: dict[str, Setting | Part] = {
     "sample.format": Setting("csv", "file of the sampled rows of a table", choices=("csv", "parquet")),
     "sample.context": Setting("", "of a conditional model: a class, a list (0,1,2), name=value,name=value, or an .npz; "
                                   "sample.num examples of each"),
+    "sample.attributes": Setting("", "another name of sample.context, of latent constraints"),
     "sample.decoding": Part({"name": "greedy"}, "decoding of sequences"),
     "sample.sampler": Part({"name": "prior"}, "sampler of z"),
     "encode.split": Setting("test", "examples to encode", choices=("train", "validation", "test", "all")),

@@ -16,6 +16,7 @@ from jaxvae.distributions import decoding
 from jaxvae.experiment import own
 from jaxvae.experiment.objects import GIVEN as GIVEN_NAME
 from jaxvae.latent import samplers
+from jaxvae.models.actor import make_actor
 from jaxvae.models.base import Model
 from jaxvae.models.vae import make_model
 from jaxvae.train import optimizers
@@ -26,7 +27,7 @@ def _named(*builders: Callable) -> dict[str, Callable]:
 
 
 PARTS: dict[str, dict[str, Callable]] = {
-    "model": {"vae": make_model},
+    "model": {"vae": make_model, "actor": make_actor},
     "posterior": _named(
         posteriors.delta, posteriors.diagonal_gaussian, posteriors.full_covariance, posteriors.gumbel_softmax,
         posteriors.vector_quantized, posteriors.finite_scalar, posteriors.planar_flow, posteriors.radial_flow,

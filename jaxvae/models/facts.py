@@ -10,6 +10,7 @@ from jaxvae.common.types import Array, Key, Params, Tree, no_params
 from jaxvae.distributions.spaces import EUCLIDEAN, Space
 
 Batch = dict[str, Array]  # "x" [B, *data_shape]; optional: "label" [B], "context" [B, C], "mask" as x
+SPREAD = "spread"  # in batches of codes of a first stage whose q(z|x) is Gaussian: its deviations, as x
 
 
 def as_batch(given: Any) -> Batch:

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key, Params
+from jaxvae.distributions.structure import moments
 from jaxvae.models.base import Model, centre, encode_batch, with_state
-from jaxvae.models.facts import Batch, State, batch_of
+from jaxvae.models.facts import SPREAD, Batch, State, batch_of
 
 FIRST = "first"  # the part of the parameters that holds those of the first stage
 
@@ -73,6 +74,14 @@ def init_first(first: Model, key: Key) -> Params:
     """Initialise parameters of a first stage with the layout of a trained one: its state merged with them."""
     params_key, state_key = jax.random.split(key)
     return with_state(first.init(params_key), first.state.init(state_key))
+
+
+def spread(first: Model, params: Params, batch: Batch) -> dict[str, Array]:
+    """Return the deviations of q(z1|x), `{SPREAD: [B, D]}`; {} where it is not Gaussian."""
+    found = moments(encode_batch(first, params, batch))
+    if found is None:
+        return {}
+    return {SPREAD: jax.lax.stop_gradient(jnp.sqrt(jnp.diagonal(found[1], axis1=-2, axis2=-1)))}
 
 
 def codes(first: Model, params: Params, batch: Batch, key: Key | None = None) -> Array:

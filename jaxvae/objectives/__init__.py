@@ -11,6 +11,7 @@ from jaxvae.objectives.elbo import elbo, kl_estimator
 from jaxvae.objectives.image_autoencoder import image_autoencoder
 from jaxvae.objectives.importance import ciwae, iwae, miwae, piwae
 from jaxvae.objectives.kl_weight import KL_WEIGHTS, KLWeight
+from jaxvae.objectives.latent_constraints import latent_constraints
 from jaxvae.objectives.latent_games import adversarial_autoencoder, wae_gan
 from jaxvae.objectives.matching import info_vae, swae, wae_mmd
 from jaxvae.objectives.perceptual import dfc_vae
@@ -24,14 +25,14 @@ OBJECTIVES: dict[str, Callable[..., Objective]] = {
     for builder in (
         elbo, iwae, miwae, ciwae, piwae, beta_tcvae, dip_vae, info_vae, wae_mmd, swae, reconstruction, denoising,
         contractive, rae, m2, supervised, vade, gmvae, vae_gan, adversarial_autoencoder, wae_gan, factor_vae, avb,
-        dfc_vae, image_autoencoder,
+        dfc_vae, image_autoencoder, latent_constraints,
     )
 }  # fmt: skip
 
 __all__ = [
     "KL_WEIGHTS", "OBJECTIVES", "Classes", "KLWeight", "Loss", "Objective", "StepContext", "Transform",
     "adversarial_autoencoder", "avb", "beta_tcvae", "bound_metrics", "ciwae", "contractive", "corrupt", "denoising",
-    "dfc_vae", "dip_vae", "elbo", "factor_vae", "gmvae", "image_autoencoder", "info_vae", "iwae", "kl_estimator", "m2",
-    "miwae", "of_codes", "of_model", "piwae", "rae", "reconstruction", "spectral_normalisation", "supervised", "swae",
-    "vade", "vae_gan", "wae_gan", "wae_mmd",
+    "dfc_vae", "dip_vae", "elbo", "factor_vae", "gmvae", "image_autoencoder", "info_vae", "iwae", "kl_estimator",
+    "latent_constraints", "m2", "miwae", "of_codes", "of_model", "piwae", "rae", "reconstruction",
+    "spectral_normalisation", "supervised", "swae", "vade", "vae_gan", "wae_gan", "wae_mmd",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from jaxvae.common.types import Key
 from jaxvae.data.quadrants import modelled
 from jaxvae.data.spec import compared, shown, viewed
 from jaxvae.data.split import SPLIT_NAMES, UNLABELLED, Split
-from jaxvae.data.wanted import wanted, with_pixels
+from jaxvae.data.wanted import asked, wanted, with_pixels
 from jaxvae.experiment.parts import part
 from jaxvae.experiment.setup import Experiment
 from jaxvae.latent.samplers import sample_with
@@ -121,10 +121,9 @@ class TrainedRun:
 
     def asked_contexts(self, num: int) -> Any:
         """Return `num` contexts `[num, C]`: those of `sample.context` in turn, or those of `drawn_contexts`."""
-        asked = self.config["sample"]["context"]
-        if not asked:
+        if not asked(self.config):
             return self.drawn_contexts(num)
-        rows = wanted(self.experiment.spec, self.config["data"], asked)
+        rows = wanted(self.experiment.spec, self.config["data"], asked(self.config))
         return rows[np.arange(num) % len(rows)]
 
     def given(self, index: int = 0) -> Model:

@@ -11,12 +11,12 @@ from jaxvae.tools.classes import classify
 from jaxvae.tools.clusters import clusters
 from jaxvae.tools.imputation import impute
 from jaxvae.tools.repair import denoise, search
-from jaxvae.tools.transfer import transfer
+from jaxvae.tools.transfer import transfer, transform
 from jaxvae.tools.walks import analogy, attribute, interpolate, traverse
 
 TOOLS = {
     tool.__name__: tool
-    for tool in (analogy, attribute, classify, clusters, denoise, impute, interpolate, search, transfer, traverse)
+    for tool in (analogy, attribute, classify, clusters, denoise, impute, interpolate, search, transfer, transform, traverse)
 }  # fmt: skip
 
 

@@ -1,11 +1,14 @@
 """Transfer examples of a conditional model to other contexts."""
 
+from typing import Any
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.ranges import check, within
-from jaxvae.data.wanted import said, shown_contexts, wanted
+from jaxvae.data.wanted import asked, said, shown_contexts, wanted
 from jaxvae.runs.trained_run import TrainedRun
 from jaxvae.tools.base import Labels, Outcome
 from jaxvae.tools.fitted_classifiers import LARGEST, classifier
@@ -34,8 +37,8 @@ def transfer(run: TrainedRun, num: int = 8) -> Outcome:
         raise UserError(
             "The tool 'transfer' needs a conditional model: train one with data.context, 'label' for example."
         )
-    asked, test = run.config["sample"]["context"], run.dataset.test
-    contexts = wanted(spec, run.config["data"], asked) if asked else shown_contexts(spec.context, test.context)
+    given, test = asked(run.config), run.dataset.test
+    contexts = wanted(spec, run.config["data"], given) if given else shown_contexts(spec.context, test.context)
     decode = jax.jit(lambda params, z, context: model.decode(params, z, context).mean)
 
     def moved(rows: np.ndarray) -> np.ndarray:
@@ -59,3 +62,25 @@ def transfer(run: TrainedRun, num: int = 8) -> Outcome:
         numbers["agreement"] = float(np.mean([np.mean(one == value) for one, value in zip(found, values, strict=True)]))
     labels = Labels(tuple(f"example {i}" for i in index), ("example", *names))
     return Outcome(arrays, rows, "test examples, then the same z at other contexts", numbers, labels)
+
+
+def transform(run: TrainedRun, num: int = 8) -> Outcome:
+    """Move test examples to have other attributes while they stay themselves: `transfer`, of latent constraints.
+
+    The attributes are those of `sample.attributes`. `numbers` has, beside `agreement`, the mean squared `distance` of
+    codes moved to their own attributes, in units of the prior: 0 where an example stays as it is.
+
+    Raises:
+      UserError: the run was not trained by latent constraints, or fewer than 1 example.
+    """
+    if not run.model.stages or run.model.latent_shape != run.model.stages[0].latent_shape or not run.model.context_dim:
+        raise UserError(
+            "The tool 'transform' needs an actor in the latent space of a trained run: train one, "
+            "--config=latent_constraints. Of another conditional model take the tool 'transfer'."
+        )
+    found = transfer(run, num)
+    actor, z = run.model.stages[1], jnp.asarray(run.codes("test"))
+    moved: Any = jax.jit(lambda params, z, context: actor.decode(params, z, context).mean)
+    away = moved(run.params, z, jnp.asarray(run.context("test"))) - z
+    numbers = {**found.numbers, "distance": float(jnp.mean(jnp.square(away)))}
+    return found._replace(numbers=numbers, title="test examples, then moved to other attributes")
