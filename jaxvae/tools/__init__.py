@@ -16,7 +16,9 @@ from jaxvae.tools.walks import analogy, attribute, interpolate, traverse
 
 TOOLS = {
     tool.__name__: tool
-    for tool in (analogy, attribute, classify, clusters, denoise, impute, interpolate, search, transfer, transform, traverse)
+    for tool in (
+        analogy, attribute, classify, clusters, denoise, impute, interpolate, search, transfer, transform, traverse,
+    )
 }  # fmt: skip
 
 
