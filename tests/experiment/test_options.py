@@ -25,6 +25,7 @@ OPTIONS = {
     "classify": {"num": WHOLE},
     "clusters": {"split": "Known: test, train, validation", "shown": WHOLE},
     "transfer": {"num": WHOLE},
+    "transform": {"num": WHOLE},
     "traverse": {"index": NOT_NEGATIVE, "num": WHOLE, "steps": "must be 2 or more", "span": "must be above 0"},
     "prior": {},
     "gmm": {"components": WHOLE, "covariance": "Known: diagonal"},

@@ -21,6 +21,7 @@ ADVERSARIAL = {name for name, each in OBJECTIVES.items() if "discriminator" in i
 JUDGE = functools.partial(make_discriminator, networks.mlp_discriminator((5, 4), "tanh"))
 PERCEPTUAL = {name for name, each in OBJECTIVES.items() if "features" in inspect.signature(each).parameters}
 FEATURES = make_features(networks.functions(networks.mlp((5, 4), "tanh").encoder((6,), 3)), (6,))
+OF_CODES = {"latent_constraints"}  # these need an actor: see test_latent_constraints.py
 OF_CLUSTERS = {"vade", "gmvae"}  # these need a mixture: see test_cluster_objectives.py
 WITHOUT_KL = {name for name, each in OBJECTIVES.items() if "kl" not in inspect.signature(each).parameters}
 

@@ -1,6 +1,7 @@
 """Latent constraints: the actor, its losses and the critic's by hand, their gradients, and a class that is drawn."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ from jaxvae.objectives import StepContext
 RNG = np.random.default_rng(0)
 Z = RNG.normal(size=(6, 3)).astype(np.float32)
 Y = np.eye(2, dtype=np.float32)[[0, 1, 0, 0, 1, 1]]
-BATCH = {"x": Z, "context": Y, SPREAD: RNG.uniform(0.1, 1.0, (6, 3)).astype(np.float32)}
+BATCH: dict[str, Any] = {"x": Z, "context": Y, SPREAD: RNG.uniform(0.1, 1.0, (6, 3)).astype(np.float32)}
 TRAINING = StepContext(0, 100, is_training=True)
 
 

@@ -25,8 +25,8 @@ QUICK = {
     "search": {"target": 3, "num": 20, "steps": 100},
     "attribute": {"positive": 3},
 }
-# Of those tested elsewhere, `transfer` needs a context, `clusters` a mixture, and `classify` labels.
-UNCONDITIONAL = sorted(TOOLS.keys() - {"transfer", "clusters", "classify"})
+# Of those tested elsewhere, `transfer` and `transform` need a context, `clusters` a mixture, and `classify` labels.
+UNCONDITIONAL = sorted(TOOLS.keys() - {"transfer", "transform", "clusters", "classify"})
 IMAGE = (8, 8, 1)
 SHAPES = {
     "analogy": {"z": (4, 8), "mean": (4, *IMAGE)},
