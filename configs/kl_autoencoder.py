@@ -2,6 +2,7 @@
 
 python launch.py --config=configs/classifier.py --config.classifier.name=conv --config.train.num_epochs=40   # features
 python launch.py --config=configs/kl_autoencoder.py
+    # 8x8 digits, bundled: reconstructions with a sharpness of 0.92 of the data's
 """
 
 from jaxvae.experiment import defaults

@@ -63,9 +63,30 @@ def test_a_run_that_stops_within_a_cadence_goes_on_to_the_same_bits(cadence):
         np.testing.assert_array_equal(values, np.concatenate([first[name], second[name]]))
 
 
-@pytest.mark.parametrize("name", fast(["vae_gan", "factor_vae"], "vae_gan"))
+def image_autoencoder(start):
+    return tools.make("image_autoencoder", small(MLP), discriminator=JUDGE, features=None, start=start)
+
+
+@pytest.mark.slow
+def test_a_discriminator_that_starts_late_stays_until_then_and_a_run_goes_on_to_the_same_bits():
+    start, run = trainer(image_autoencoder(4), sharding.global_view(jax.devices()[:1]), optimizer())
+    whole, rows = run(start, 0, 6)
+    before, first = run(start, 0, 3)
+    after, second = run(join_state(*split_state(before)), 3, 3)
+    assert_same(whole, after)
+    assert not moved(start.params["discriminator"], before.params["discriminator"])
+    assert not moved(start.params["discriminator"], run(start, 0, 4)[0].params["discriminator"])
+    assert moved(start.params["discriminator"], after.params["discriminator"])
+    weights = np.concatenate([first["adversarial_weight"], second["adversarial_weight"]])
+    np.testing.assert_array_equal(rows["adversarial_weight"], weights)
+    assert np.all(weights[:4] == 0)
+    assert np.all(weights[4:] > 0)
+
+
+@pytest.mark.parametrize("name", fast(["vae_gan", "factor_vae", "image_autoencoder"], "vae_gan"))
 def test_eight_devices_equal_one(name):
-    objective = tools.make(name, small(MLP), discriminator=JUDGE)
+    made = {"image_autoencoder": {"features": None}}
+    objective = tools.make(name, small(MLP), discriminator=JUDGE, **made.get(name, {}))
     ends = []
     for devices in (jax.devices()[:1], jax.devices()):
         start, run = trainer(objective, sharding.global_view(devices), optimizer())
@@ -75,6 +96,7 @@ def test_eight_devices_equal_one(name):
 
 def test_what_is_compared_over_the_batch_is_not_accumulated():
     whole = {name: tools.make(name, small(MLP)).whole_batch for name in ("factor_vae", "vae_gan", "avb")}
+    assert "slopes of the whole batch" in image_autoencoder(0).whole_batch
     assert "permuted over the whole batch" in whole["factor_vae"]
     assert whole["vae_gan"] == whole["avb"] == ""
     with pytest.raises(UserError, match="permuted over the whole batch"):
