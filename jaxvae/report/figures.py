@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SHEET_DPI = 300  # so that 900 pixels are 3 inches
 LETTERS = 17  # of a title, in an inch
 NARROW = 20  # letters of a label, in an inch
-LABEL = 0.3  # inches for the label of a column
+LABEL, TURNED = 0.3, 0.1  # inches for the label of a column, and for one that is turned by 90 degrees
 MISSING = 0.5
 NO_LABELS = Labels()
 
@@ -54,8 +54,8 @@ def sheet(
 ) -> "Figure":
     """Draw a sheet of pictures, enlarged without smoothing to a width of `pixels` or a height of `tallest`.
 
-    Save it with SHEET_DPI dots per inch. Labels stand beside their row and below their column; of narrow columns every
-    second or third has one.
+    Save it with SHEET_DPI dots per inch. Labels stand beside their row and below their column, turned where they are
+    wider than it; of narrow columns every second or third has one.
     """
     height, width = picture.shape[:2]
     beside = 0.05 + max(map(len, labels.rows)) / NARROW if labels.rows else 0.0
@@ -63,7 +63,9 @@ def sheet(
     wide = max(width * scale + beside, 2.2)
     letters = max(int((wide - beside) * LETTERS), 1)
     lines, axis = textwrap.wrap(title, letters), textwrap.wrap(labels.axis, letters)
-    below = (0.18 if labels.columns else 0) + 0.15 * len(axis)
+    long, each = max(map(len, labels.columns), default=0) / NARROW, width * scale / max(len(labels.columns), 1)
+    is_turned = long > max(each, LABEL)
+    below = (long + 0.1 if is_turned else 0.18 if labels.columns else 0) + 0.15 * len(axis)
     with style():
         made = figure(wide, height * scale + 0.15 * len(lines) + 0.05 + below)
         axes = made.add_subplot()
@@ -71,8 +73,9 @@ def sheet(
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0, pad=2)
         axes.set_yticks(_middles(height, len(labels.rows)), labels.rows)
-        every = math.ceil(LABEL * len(labels.columns) / (width * scale)) or 1
+        every = math.ceil((TURNED if is_turned else LABEL) / each)
         axes.set_xticks(_middles(width, len(labels.columns))[::every], labels.columns[::every])
+        axes.tick_params(axis="x", rotation=90 if is_turned else 0)
         axes.set_xlabel("\n".join(axis), fontsize=7)
         axes.set_title("\n".join(lines), fontsize=7)
     return made
