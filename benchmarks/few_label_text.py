@@ -1,0 +1,101 @@
+"""Few labels of text: an LSTM on the labels alone, M2 with the same LSTM, and a bag of words, over draws of the labels.
+
+python benchmarks/few_label_text.py FOLDER --labels=0.1 --draws=5     # FOLDER/positive.txt, FOLDER/negative.txt
+python benchmarks/few_label_text.py FOLDER --methods=bag_of_words
+
+Each file is a class, one sentence a line. Prints the test accuracy of each draw, then mean and standard deviation.
+Validation and test sets are a tenth each, the same in all draws. The bag of words is scikit-learn's logistic regression
+on the words that a sentence has, whose strength is chosen by cross-validation among the labels.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+
+import jaxvae
+from jaxvae.data.few_labels import keep_labels
+from jaxvae.experiment import configs, sources
+
+TEXT = {"data.label": "file", "data.sequence.vocabulary_size": 3000, "data.sequence.max_length": 40}
+METHODS = {  # changes of configs/ssvae_text.py
+    "supervised": {"objective": "supervised", "data.context": "", "train.freeze": ("model",)},
+    "m2": {},
+}
+EPOCHS = 12
+
+
+def main() -> None:
+    """Print a line for each method and draw, then a summary."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder")
+    parser.add_argument("--labels", type=float, default=0.1, help="share of the training sentences")
+    parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--methods", default=f"bag_of_words,{','.join(METHODS)}")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        split_into(Path(folder), Path(asked.folder))
+        compare(folder, asked)
+
+
+def split_into(folder: Path, source: Path) -> None:
+    """Write the sentences of each class into folders of the three splits, a fixed choice."""
+    for file in sorted(source.glob("*.txt")):
+        lines = [line for line in file.read_text().splitlines() if line.strip()]
+        order = np.random.default_rng(0).permutation(len(lines))
+        ends = [round(share * len(lines)) for share in (0.1, 0.2)]
+        for split, rows in zip(("test", "validation", "train"), np.split(order, ends), strict=True):
+            (folder / split).mkdir(exist_ok=True)
+            (folder / split / file.name).write_text("\n".join(lines[i] for i in sorted(rows)) + "\n")
+
+
+def compare(folder: str, asked: argparse.Namespace) -> None:
+    """Train and judge the methods on every draw of the labels."""
+    settings = configs.load("ssvae_text")["data"] | {"kind": "text", "path": folder, "label": "file"}
+    short = {key.rpartition(".")[2]: value for key, value in TEXT.items() if "sequence" in key}
+    data = sources.load(settings | {"sequence": settings["sequence"] | short})
+    num = round(asked.labels * len(data.train.x))
+    print(f"{len(data.train.x)} training sentences, {num} with a label; {len(data.test.x)} of the test set")
+    found: dict[str, list[float]] = {}
+    for draw in range(asked.draws):
+        for method in asked.methods.split(","):
+            if method == "bag_of_words":
+                accuracy = bag_of_words(keep_labels(data, num, draw))
+            else:
+                accuracy = trained(method, folder, num, draw, asked.epochs)
+            found.setdefault(method, []).append(accuracy)
+            print(f"draw {draw}  {method:<14}{accuracy:.4f}", flush=True)
+    for name, values in found.items():
+        print(f"{name:<14}{np.mean(values):.4f} ± {np.std(values, ddof=min(1, len(values) - 1)):.4f}")
+
+
+def bag_of_words(data: jaxvae.data.Dataset) -> float:
+    """Return the test accuracy of a logistic regression on the words of the labelled sentences."""
+    words, known = np.asarray(data.vocabulary), data.train.label >= 0
+
+    def texts(x: np.ndarray) -> list[str]:
+        return [" ".join(words[row[row > 0]]) for row in x]
+
+    counter = CountVectorizer(token_pattern=r"\S+", binary=True)
+    pipeline = make_pipeline(counter, LogisticRegression(max_iter=1000))
+    model = GridSearchCV(pipeline, {"logisticregression__C": np.logspace(-3, 2, 11)}, cv=5)
+    model.fit(texts(data.train.x[known]), data.train.label[known])
+    return float(model.score(texts(data.test.x), data.test.label))
+
+
+def trained(method: str, folder: str, num: int, draw: int, epochs: int) -> float:
+    """Train a config on the draw of labels; return its test accuracy."""
+    settings = {**TEXT, **METHODS[method], "data.labels": num, "data.labels_seed": draw, "figures.draw": False}
+    settings |= {"data.path": folder, "train.num_epochs": epochs, "train.eval_every_epochs": epochs}
+    run = jaxvae.fit("ssvae_text", settings=settings, progress=False)
+    return run.evaluate("classification", nll_samples=1)["metrics"]["classification"]["accuracy"]
+
+
+if __name__ == "__main__":
+    main()
