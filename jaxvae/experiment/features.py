@@ -56,7 +56,7 @@ def of_run(
     Raises:
       UserError: there is no such run, it has no classifier, or its data is not pixels.
     """
-    del layers, layer_weights  # see `feature_network`
+    _check_numbers(layers=layers, layer_weights=layer_weights)  # used in `feature_network`
     if part not in (CLASSIFIER, ENCODER):
         raise unknown("part of a run with features", part, (CLASSIFIER, ENCODER))
     try:
@@ -101,7 +101,7 @@ def of_weights(
     Raises:
       UserError: a file cannot be read.
     """
-    del layers, layer_weights  # see `feature_network`
+    _check_numbers(layers=layers, layer_weights=layer_weights)  # used in `feature_network`
     return {"architecture": architecture, "heads": holds_heads(where)}
 
 
@@ -156,6 +156,15 @@ def features_of_run(
 
     made = functions(network.encoder(likelihood.input_shape(shape, masked), section["outputs"]))
     return make_features(made, shape, read, layers, layer_weights)
+
+
+def _check_numbers(**options: Any) -> None:
+    """Raise UserError for an option that is not a list of numbers."""
+    for name, value in options.items():
+        if not isinstance(value, (tuple, list)) or not all(type(each) in (int, float) for each in value):
+            raise UserError(
+                f"objective.features.{name} is {value!r}; it must be a list of numbers: (0, 1), for example."
+            )
 
 
 def _is_pixels(data: DataSpec) -> bool:

@@ -128,6 +128,7 @@ REFUSED = [
     ("{tmp}", (), "Train it before this one, with configs/classifier.py"),
     ("{run}", ("--config.objective.features.layer=(0,)",), "Unknown option 'layer' of the feature network 'run'"),
     ("{run}", ("--config.objective.features.layers=(7,)",), "the feature network has layers 0 to 0"),
+    ("{run}", ("--config.objective.features.layers=0",), "layers is 0; it must be a list of numbers"),
     ("{run}", ("--config.objective.features.part=decoder",), "Unknown part of a run with features 'decoder'"),
     ("{run}", ("--config.data.path={tmp}/other.npz",), "of the shape [8, 8, 1], but those of the data have [6, 6, 1]"),
     ("{run}", ("--config.data.missing=0.2",), "compares whole examples"),
