@@ -10,7 +10,7 @@ from jaxvae.data.feed import labelled_of
 from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import own
 from jaxvae.experiment.defaults import INNER
-from jaxvae.experiment.features import feature_network
+from jaxvae.experiment.features import feature_network, has_features
 from jaxvae.experiment.parts import PARTS, part
 from jaxvae.models.base import Model
 from jaxvae.models.classifier import make_classifier
@@ -66,7 +66,7 @@ def _taking(argument: str) -> list[str]:
 def _comparing(config: Mapping[str, Any], takes: Mapping[str, Any], data: DataSpec) -> dict[str, Any]:
     """Build the argument `features`; none where it has a default and the config names no network."""
     asked = takes.get("features")
-    if asked is None or (asked.default is not asked.empty and not config["objective"].get("features")):
+    if asked is None or (asked.default is not asked.empty and not has_features(config)):
         return {}
     return {"features": feature_network(config, data)}
 

@@ -29,7 +29,7 @@ def with_features(config: Mapping[str, Any]) -> Mapping[str, Any]:
       UserError: an unknown option, or a run or files that cannot be used.
     """
     asked = config["objective"].get("features")
-    if asked is None or config.get("features"):
+    if config.get("features") or not has_features(config):
         return config
     kinds = [kind for kind in SOURCES if isinstance(asked, Mapping) and asked.get(kind)]
     if len(kinds) != 1:
@@ -40,6 +40,12 @@ def with_features(config: Mapping[str, Any]) -> Mapping[str, Any]:
     options = {key: value for key, value in asked.items() if key not in SOURCES}
     describe = part(KIND, {"name": kinds[0], **options}, {"where": str(asked[kinds[0]])}, {KIND: SOURCES})
     return {**config, "features": describe()}
+
+
+def has_features(config: Mapping[str, Any]) -> bool:
+    """Return whether `objective.features` has any setting that is not empty."""
+    asked = config["objective"].get("features")
+    return any(asked.values()) if isinstance(asked, Mapping) else bool(asked)
 
 
 def of_run(

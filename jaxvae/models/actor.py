@@ -45,8 +45,13 @@ def make_actor(
       context_to: must hold "decoder".
 
     Raises:
-      UserError: the posterior is not a point, or has another shape than a code; or without attributes.
+      UserError: the data is not codes, the posterior is not a point, or has another shape than a code; no attributes.
     """
+    if len(data_shape) != 1:
+        raise UserError(
+            f"An actor moves codes of a trained model, and examples of the shape {list(data_shape)} are none: set "
+            "stage_of to the folder of its run."
+        )
     if posterior.is_density or posterior.latent_shape != tuple(data_shape):
         raise UserError(
             f"An actor moves codes of the first stage, which are {list(data_shape)}: take model.posterior=delta and "

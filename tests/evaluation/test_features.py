@@ -142,11 +142,11 @@ def test_features_of_a_run_with_a_classifier_are_its_last_hidden_layer(tmp_path)
     dense = params["classifier"]["Dense_0"]
     wanted = np.maximum((2 * x - 1).reshape(7, 16) @ dense["kernel"] + dense["bias"], 0)
     np.testing.assert_allclose(run_features(tmp_path / "a")(x), wanted, rtol=1e-4, atol=1e-5)
-    conv = {"name": "conv", "channels": (3, 5)}
+    conv = {"name": "conv", "channels": (3,)}
     _, params = start_run(tmp_path / "b", (0.0, 1.0), "gaussian", objective=supervised, classifier=conv)
-    network = networks.functions(networks.conv((3, 5)).encoder((4, 4, 1), 3))
+    network = networks.functions(networks.conv((3,)).encoder((4, 4, 1), 3))
     layer = jax.jit(network.features)({"params": params["classifier"]}, x)[-1]
-    assert layer.shape == (7, 1, 1, 5)
+    assert layer.shape == (7, 2, 2, 3)
     np.testing.assert_allclose(run_features(tmp_path / "b")(x), layer.mean(axis=(1, 2)), rtol=1e-4, atol=1e-6)
 
 

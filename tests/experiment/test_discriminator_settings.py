@@ -11,6 +11,7 @@ from jaxvae.cli.flags import parse
 from jaxvae.common.errors import UserError
 from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import build, configs
+from jaxvae.experiment.features import with_features
 
 AT = "objective.discriminator"
 IMAGES, TABLE = DataSpec((8, 8, 1), 17), DataSpec((6,), is_float=True, value_range=(-3.0, 9.0))
@@ -82,6 +83,14 @@ def test_spectral_normalisation_has_state_of_its_own():
     assert sorted(extras[1]["groups"]["discriminator"]) == ["1", "3", "5"]  # of three kernels
     assert not built(config_of()).loops
     assert plain.loops
+
+
+def test_an_image_autoencoder_can_do_without_features_and_a_perceptual_loss_cannot():
+    config = with_features(config_of("objective.features.run=", name="kl_autoencoder"))
+    assert not config["features"]
+    assert jax.eval_shape(built(config).init, jax.random.key(0))[1] == {}
+    with pytest.raises(UserError, match="compares features of a fixed network: name it"):
+        built(with_features(config_of("objective.features.run=", name="dfc_vae")))
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,7 @@ def test_draws_go_where_the_codes_of_their_class_are():
     [
         ({"posterior": posteriors.delta(2)}, r"moves codes of the first stage, which are \[3\]: .*latent_dim=3"),
         ({"posterior": posteriors.diagonal_gaussian(3)}, "take model.posterior=delta"),
+        ({"data_shape": (3, 1, 1)}, r"shape \[3, 1, 1\] are none: set stage_of"),
         ({"context_dim": 0}, "there are none: set data.context"),
         ({"context_to": ("encoder",)}, "leave context.decoder at True"),
     ],
