@@ -11,6 +11,7 @@ on the words that a sentence has, whose strength is chosen by cross-validation a
 import argparse
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.feature_extraction.text import CountVectorizer
@@ -77,7 +78,8 @@ def compare(folder: str, asked: argparse.Namespace) -> None:
 
 def bag_of_words(data: jaxvae.data.Dataset) -> float:
     """Return the test accuracy of a logistic regression on the words of the labelled sentences."""
-    words, known = np.asarray(data.vocabulary), data.train.label >= 0
+    label: Any = data.train.label
+    words, known = np.asarray(data.vocabulary), label >= 0
 
     def texts(x: np.ndarray) -> list[str]:
         return [" ".join(words[row[row > 0]]) for row in x]
@@ -85,8 +87,8 @@ def bag_of_words(data: jaxvae.data.Dataset) -> float:
     counter = CountVectorizer(token_pattern=r"\S+", binary=True)
     pipeline = make_pipeline(counter, LogisticRegression(max_iter=1000))
     model = GridSearchCV(pipeline, {"logisticregression__C": np.logspace(-3, 2, 11)}, cv=5)
-    model.fit(texts(data.train.x[known]), data.train.label[known])
-    return float(model.score(texts(data.test.x), data.test.label))
+    model.fit(texts(data.train.x[known]), label[known])
+    return float(np.mean(model.predict(texts(data.test.x)) == data.test.label))
 
 
 def trained(method: str, folder: str, num: int, draw: int, epochs: int) -> float:

@@ -3,7 +3,7 @@
 python launch.py --config=configs/m1.py            # the first stage
 python launch.py --config=configs/m1_m2.py         # 8x8 digits, bundled: 100 labels, test accuracy 0.908
 python launch.py --config=configs/m1.py:mnist --config.kl.beta=0.1 --config.train.num_epochs=30
-python launch.py --config=configs/m1_m2.py:mnist   # 40 epochs; 100 labels: test accuracy 0.955
+python launch.py --config=configs/m1_m2.py:mnist   # 40 epochs; 100 labels: test accuracy 0.958, mean of 5 draws
 
 A first stage with a KL weight below 1 has codes with less noise, whose classes the second stage tells apart better.
 """
