@@ -17,7 +17,7 @@ from jaxvae.objectives.matching import prior_draws
 def latent_constraints(
     model: Model,
     discriminator: MakeDiscriminator,
-    distance: float = 0.1,
+    distance: float = 0.001,
     loss: str = "non_saturating",
     r1: float = 0.0,
     gradient_penalty: float = 0.0,
