@@ -26,7 +26,7 @@ SHORT = ["--config.train.num_epochs=1", "--config.evaluate.nll_samples=2"]
         (["--config=beta"], ["'beta' does not exist", "Did you mean --config=beta_vae?"]),
         (["--config=/tmp"], ["'/tmp' does not exist"]),
         ([], ["run' does not exist, so that there is nothing to go on with", "--config=vae"]),
-        (["--workdir="], ["--config=configs/vae.py", "ae, beta_tcvae"]),
+        (["--workdir="], ["--config=configs/vae.py", "ae, avb, beta_tcvae"]),
         (["--mode=sample", "--workdir="], ["--config=configs/vae.py"]),
         ([VAE, "--foo=1"], ["flag 'foo'", "--help"]),
         ([VAE, "--cordinator=h:1"], ["Unknown flag 'cordinator'. Did you mean 'coordinator'? Known: config, coord"]),

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from objective_tools import OF_CLUSTERS, OF_LABELS, PERCEPTUAL, make
+from objective_tools import OF_CLUSTERS, OF_CODES, OF_LABELS, PERCEPTUAL, make
 from sequence_tools import JUDGING, NOISY, ONE, SPECS, TRAINING, batch, config, small
 from sequence_tools import sentences as all_sentences
 from slow_cases import fast
@@ -51,7 +51,7 @@ POINTS = ("wae_mmd", "swae", "rae", "reconstruction", "contractive")
 
 
 LIKE_OTHERS = {"beta_tcvae", "ciwae", "dip_vae", "info_vae", "miwae", "piwae", "swae", "wae_mmd"}
-SEQUENTIAL = sorted(objectives.OBJECTIVES.keys() - {"avb", "denoising", "vae_gan", *OF_LABELS, *PERCEPTUAL})
+SEQUENTIAL = sorted(objectives.OBJECTIVES.keys() - {"avb", "denoising", "vae_gan", *OF_LABELS, *OF_CODES, *PERCEPTUAL})
 
 
 @pytest.mark.parametrize("name", fast(SEQUENTIAL, *sorted({*SEQUENTIAL} - LIKE_OTHERS)))
