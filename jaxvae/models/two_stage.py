@@ -9,7 +9,7 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key, Params
 from jaxvae.distributions.structure import moments
 from jaxvae.models.base import Model, centre, encode_batch, with_state
-from jaxvae.models.facts import SPREAD, Batch, State, batch_of
+from jaxvae.models.facts import SPREAD, State, batch_of
 
 FIRST = "first"  # the part of the parameters that holds those of the first stage
 
@@ -46,7 +46,8 @@ def two_stage(first: Model, second: Model) -> Model:
         return {**second.init(own), FIRST: init_first(first, other)}
 
     def encode(params: Params, x: Array, context: Array | None = None, mask: Array | None = None) -> Any:
-        return second.encode(params, codes(first, params[FIRST], batch_of(x, mask=mask)), context)
+        posterior = encode_batch(first, params[FIRST], batch_of(x, mask=mask))
+        return second.encode(params, codes(posterior), context)
 
     def decode(params: Params, z: Array, context: Array | None = None) -> Any:
         decoded: Any = second.decode(params, z, context)
@@ -76,15 +77,14 @@ def init_first(first: Model, key: Key) -> Params:
     return with_state(first.init(params_key), first.state.init(state_key))
 
 
-def spread(first: Model, params: Params, batch: Batch) -> dict[str, Array]:
+def spread(posterior: Any) -> dict[str, Array]:
     """Return the deviations of q(z1|x), `{SPREAD: [B, D]}`; {} where it is not Gaussian."""
-    found = moments(encode_batch(first, params, batch))
+    found = moments(posterior)
     if found is None:
         return {}
     return {SPREAD: jax.lax.stop_gradient(jnp.sqrt(jnp.diagonal(found[1], axis1=-2, axis2=-1)))}
 
 
-def codes(first: Model, params: Params, batch: Batch, key: Key | None = None) -> Array:
-    """Return codes z1 `[B, *latent_shape]` of a batch: the centres of q(z1|x), or draws with a key."""
-    posterior: Any = encode_batch(first, params, batch)
+def codes(posterior: Any, key: Key | None = None) -> Array:
+    """Return codes z1 `[B, *latent_shape]` of examples: the centres of their q(z1|x), or draws with a key."""
     return jax.lax.stop_gradient(jnp.asarray(centre(posterior) if key is None else posterior.sample(key)))

@@ -3,7 +3,7 @@
 import jax
 
 from jaxvae.common.types import Array, Key, Params, Tree
-from jaxvae.models.base import Model
+from jaxvae.models.base import Model, encode_batch
 from jaxvae.models.facts import Batch
 from jaxvae.models.two_stage import FIRST, codes, init_first, spread
 from jaxvae.objectives.base import Classes, Loss, Objective, StepContext
@@ -26,7 +26,8 @@ def of_codes(objective: Objective, first: Model) -> Objective:
     def encoded(extra: Tree, batch: Batch, key: Key | None) -> Batch:
         rest = {name: array for name, array in batch.items() if name != "mask"}
         seen = {name: batch[name] for name in ("x", "mask") if name in batch}
-        return {**rest, **spread(first, extra[FIRST], seen), "x": codes(first, extra[FIRST], seen, key)}
+        posterior = encode_batch(first, extra[FIRST], seen)
+        return {**rest, **spread(posterior), "x": codes(posterior, key)}
 
     def init(key: Key) -> tuple[dict[str, Params], Tree]:
         params, extra = objective.init(key)

@@ -117,10 +117,10 @@ def test_without_a_known_deviation_distances_are_plain():
 def test_the_deviations_are_those_of_the_first_stage():
     first = tools.small()
     weights = first.init(jax.random.key(0))
-    found = spread(first, weights, {"x": tools.X})[SPREAD]
+    found = spread(first.encode(weights, tools.X))[SPREAD]
     np.testing.assert_allclose(found, first.encode(weights, tools.X).base_dist.scale, rtol=1e-6)
     point = tools.small(posterior=posteriors.delta)
-    assert spread(point, point.init(jax.random.key(0)), {"x": tools.X}) == {}
+    assert spread(point.encode(point.init(jax.random.key(0)), tools.X)) == {}
 
 
 def test_draws_go_where_the_codes_of_their_class_are():
