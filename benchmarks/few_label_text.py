@@ -20,6 +20,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 import jaxvae
+from jaxvae.api.settings import changed
 from jaxvae.data.few_labels import keep_labels
 from jaxvae.experiment import configs, sources
 
@@ -58,9 +59,7 @@ def split_into(folder: Path, source: Path) -> None:
 
 def compare(folder: str, asked: argparse.Namespace) -> None:
     """Train and judge the methods on every draw of the labels."""
-    settings = configs.load("ssvae_text")["data"] | {"kind": "text", "path": folder, "label": "file"}
-    short = {key.rpartition(".")[2]: value for key, value in TEXT.items() if "sequence" in key}
-    data = sources.load(settings | {"sequence": settings["sequence"] | short})
+    data = sources.load(changed(configs.load("ssvae_text"), {**TEXT, "data.path": folder})["data"])
     num = round(asked.labels * len(data.train.x))
     print(f"{len(data.train.x)} training sentences, {num} with a label; {len(data.test.x)} of the test set")
     found: dict[str, list[float]] = {}
