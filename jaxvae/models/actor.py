@@ -63,9 +63,10 @@ def make_actor(
             "example, and leave context.decoder at True."
         )
     gated = network._replace(encoder=lambda shape, num: _identity(), decoder=lambda *shapes: _gated(network, *shapes))
-    return make_model(
+    model = make_model(
         posterior, prior, likelihood, gated, data_shape=data_shape, context_dim=context_dim, context_to=("decoder",)
     )
+    return model._replace(latent=model.latent._replace(is_moved=True))
 
 
 def _identity() -> Functions:

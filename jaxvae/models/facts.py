@@ -37,6 +37,7 @@ class Latent(NamedTuple):
       has_soft_codes: whether gradients pass to q(z|x) through codes, where log p(z) has no gradient.
       codebook: `(params) -> [num_codes, code_dim]`, if z consists of codes; else None.
       num_codes: length of the codebook.
+      is_moved: whether z is a code of a first stage that the decoder moves, see `models.make_actor`.
     """
 
     shape: tuple[int, ...]
@@ -48,6 +49,7 @@ class Latent(NamedTuple):
     codebook: Callable[[Params], Array] | None = None
     num_codes: int = 0
     is_implicit: bool = False
+    is_moved: bool = False
 
 
 class Data(NamedTuple):

@@ -1,5 +1,6 @@
 """A model of the codes of another model: p(x|z1) p(z1|z2), whose first stage is trained and fixed."""
 
+import math
 from typing import Any
 
 import jax
@@ -26,7 +27,8 @@ def two_stage(first: Model, second: Model) -> Model:
       second: a model of data `[*first.latent_shape]`; it may have a context.
 
     Raises:
-      UserError: the first has a context or latents that are not in R^n, or the second is of other data.
+      UserError: the first has a context or latents that are not in R^n, the second is of other data, or it moves codes
+        and draws from another prior.
     """
     if first.context_dim:
         raise UserError(
@@ -40,6 +42,12 @@ def two_stage(first: Model, second: Model) -> Model:
         )
     if second.data_shape != first.latent_shape:
         raise UserError(f"The second stage is of data {second.data_shape}, the codes are {first.latent_shape}.")
+    if second.latent.is_moved and not _share_prior(first, second):
+        raise UserError(
+            "An actor draws from the prior of the first stage and moves the draws, so that both need the same one, "
+            "without parameters of its own: set model.prior to that of the first stage, such as 'standard_normal'; if "
+            "that is learned, train a first stage with a fixed prior."
+        )
 
     def init(key: Key) -> Params:
         own, other = jax.random.split(key)
@@ -69,6 +77,19 @@ def two_stage(first: Model, second: Model) -> Model:
         loops=first.loops and second.loops,
         stages=(first, second),
     )
+
+
+def _share_prior(first: Model, second: Model) -> bool:
+    """Return whether both models have the same fixed prior, compared by its density at three points."""
+    points = jnp.linspace(-1.5, 2.0, 3 * math.prod(first.latent_shape))
+    of_both = []
+    for model in (first, second):
+        params = model.init(jax.random.key(0))
+        if "prior" in params:
+            return False
+        prior: Any = model.prior(params)
+        of_both.append(prior.log_prob(points.reshape(3, *first.latent_shape)))
+    return bool(jnp.allclose(*of_both))
 
 
 def init_first(first: Model, key: Key) -> Params:

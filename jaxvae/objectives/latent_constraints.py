@@ -44,7 +44,7 @@ def latent_constraints(
     Raises:
       UserError: the model is no actor, an unknown loss, or a weight below 0.
     """
-    if not model.context_dim or model.latent_shape != model.data_shape:
+    if not model.latent.is_moved:
         raise UserError(
             "The objective 'latent_constraints' trains an actor on the codes of a trained model: set model.name=actor, "
             "stage_of to the folder of its run, and data.context to the attributes, 'label' for example."

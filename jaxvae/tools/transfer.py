@@ -74,7 +74,7 @@ def transform(run: TrainedRun, num: int = 8) -> Outcome:
       UserError: the run was not trained by latent constraints, or fewer than 1 example.
     """
     check("tool", "transform", num=(num, within(1)))
-    if not run.model.stages or run.model.latent_shape != run.model.stages[0].latent_shape or not run.model.context_dim:
+    if not run.model.latent.is_moved:
         raise UserError(
             "The tool 'transform' needs an actor in the latent space of a trained run: train one, "
             "--config=latent_constraints. Of another conditional model take the tool 'transfer'."

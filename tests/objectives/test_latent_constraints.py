@@ -6,15 +6,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 import objective_tools as tools
 import optax
 import pytest
 
 from jaxvae import likelihoods, networks, objectives, posteriors, priors
 from jaxvae.common.errors import UserError
-from jaxvae.models import make_actor
+from jaxvae.models import make_actor, make_model
 from jaxvae.models.facts import SPREAD
-from jaxvae.models.two_stage import spread
+from jaxvae.models.two_stage import spread, two_stage
 from jaxvae.objectives import StepContext
 
 RNG = np.random.default_rng(0)
@@ -170,9 +171,24 @@ def test_what_no_actor_can_be_made_of(change, words):
 def test_another_model_is_refused():
     with pytest.raises(UserError, match="set model"):
         objectives.latent_constraints(tools.small(), tools.JUDGE)
+    parts = posteriors.delta(3), priors.standard_normal(3), likelihoods.squared_error(), networks.mlp((4,))
+    with pytest.raises(UserError, match="set model"):  # its z has the shape of an actor's, and is none of a first stage
+        objectives.latent_constraints(make_model(*parts, data_shape=(3,), context_dim=2), tools.JUDGE)
     with pytest.raises(UserError, match="distance"):
         objectives.latent_constraints(ACTOR, tools.JUDGE, distance=-1.0)
     learned = likelihoods.squared_error()._replace(output_size=6)
     with pytest.raises(UserError, match="take 'squared_error'"):
         make_actor(posteriors.delta(3), priors.standard_normal(3), learned, networks.mlp((4,)), data_shape=(3,),
                    context_dim=2)  # fmt: skip
+
+
+def wider(dim):
+    prior = priors.standard_normal(dim)
+    return prior._replace(build=lambda params, encode: dist.Normal(jnp.zeros(dim), 2.0).to_event(1))
+
+
+@pytest.mark.parametrize("prior", [wider, lambda dim: priors.mixture_of_gaussians(dim, 3)], ids=["another", "learned"])
+def test_an_actor_needs_the_prior_of_the_first_stage(prior):
+    assert two_stage(tools.small(), actor(2)).latent.is_moved
+    with pytest.raises(UserError, match="draws from the prior of the first stage"):
+        two_stage(tools.small(prior=prior), actor(2))
