@@ -1,10 +1,14 @@
 """Sharpness against SciPy's Laplacian, and what blur and noise do to it."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from jaxvae.common.errors import UserError
+from jaxvae.evaluation import of_data
 from jaxvae.metrics.sharpness import sharpness
 
 IMAGES = np.random.default_rng(0).uniform(size=(5, 7, 6, 3)).astype(np.float32)
@@ -33,3 +37,14 @@ def test_blur_lowers_it_and_contrast_raises_it_by_the_square():
 def test_what_is_no_image_is_refused(wrong):
     with pytest.raises(UserError, match="Sharpness got"):
         sharpness(wrong)
+
+
+def test_the_metric_compares_reconstructions_and_samples_with_data(monkeypatch):
+    x, back, drawn = IMAGES[:2], 0.5 * IMAGES[:2], 3 * IMAGES
+    monkeypatch.setattr(of_data, "_reconstructed", lambda run: (x, back))
+    run: Any = SimpleNamespace(unit=lambda images: images / 3, generated=lambda num: drawn[:num])
+    found, of_x = of_data.sharpness(run), sharpness(x).mean()
+    assert found["data"] == pytest.approx(of_x)
+    assert found["reconstructions_ratio"] == pytest.approx(0.25)
+    assert found["samples"] == pytest.approx(of_x)  # 2 of the 3 times brighter draws, in [0, 1]
+    assert found["samples_ratio"] == pytest.approx(1.0)

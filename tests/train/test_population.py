@@ -9,6 +9,7 @@ import optax
 import pytest
 from slow_cases import fast
 
+from jaxvae import objectives as all_objectives
 from jaxvae import posteriors, priors, train
 
 SEEDS, STEPS = (0, 1, 7), 5
@@ -25,11 +26,12 @@ def objectives():
     return {
         "elbo": tools.make("elbo", tools.small()),
         "iwae": tools.make("iwae", tools.mixture_model(), num_samples=3),
+        "game": all_objectives.factor_vae(tools.small(), tools.JUDGE),
         "codebook": tools.make("elbo", codes),  # with state that gradients do not own
     }
 
 
-@pytest.mark.parametrize("name", fast(["elbo", "iwae", "codebook"], "elbo"))
+@pytest.mark.parametrize("name", fast(["elbo", "iwae", "game", "codebook"], "game"))
 def test_a_member_equals_the_same_seed_alone(name):
     objective, optimizer = objectives()[name], optax.adam(1e-2)
     init = jax.jit(functools.partial(train.init_state, objective, optimizer))
