@@ -14,9 +14,12 @@ from jaxvae.data.split import Split
 from jaxvae.distributions.spaces import Space
 from jaxvae.evaluation.progress import progress
 from jaxvae.metrics.likelihood import nll_metrics
+from jaxvae.metrics.pareto import threshold
 from jaxvae.runs.trained_run import TrainedRun
 from jaxvae.train import sharding
 from jaxvae.train.validation import mean_over, objective_metrics
+
+UNRELIABLE = 0.05  # share of test examples with a high Pareto k from which a note says so
 
 
 def objective_means(run: TrainedRun) -> dict[str, float]:
@@ -65,6 +68,18 @@ def leave_out_edge(test: dict[str, Any], space: Space) -> list[str]:
         f"{100 * share:.2g}% of the draws of z are at the edge of {space} as float32 represents it, where densities "
         "are wrong: elbo is null, and loss and kl are too low. nll leaves these draws out and remains a bound, but a "
         "loose one. Use a smaller model.posterior.curvature and model.prior.curvature, or a smaller model.prior.scale."
+    ]
+
+
+def unreliable_nll(test: dict[str, Any]) -> list[str]:
+    """Return a note where many test examples have weights whose Pareto k is too high for their number, else nothing."""
+    share, num = test.get("pareto_k_high"), test.get("nll_samples")
+    if not share or not num or share <= UNRELIABLE:
+        return []
+    return [
+        f"nll is too high for some test examples: for {100 * share:.0f}% of them the Pareto k of the {num} importance "
+        f"weights is above {threshold(num):.2f}, so that rare draws of z would lower it. Give a larger "
+        "evaluate.nll_samples, or compute the metric ais, which needs no good posterior."
     ]
 
 

@@ -4,7 +4,7 @@ from jaxvae.experiment.own import short
 
 WORDS = {word: word.upper() for word in ("ais", "ari", "auroc", "dci", "elbo", "irs", "iwae", "kl", "mig", "mmd", "nll",
                                          "nmi", "prdc", "psnr", "sap", "ssim", "vae")}  # fmt: skip
-WORDS |= {"frechet": "Fréchet", "knn": "k-NN"}
+WORDS |= {"frechet": "Fréchet", "knn": "k-NN", "pareto": "Pareto"}
 
 
 def label(name: str, part: str = "") -> str:

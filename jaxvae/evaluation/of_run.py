@@ -66,7 +66,7 @@ def ais(run: TrainedRun) -> dict[str, float]:
     def of_rows(rows: Array) -> tuple[Array, ...]:
         return bounds(run.params, jax.random.split(run.key("ais")), batch, rows)
 
-    found = _by_rows("ais", of_rows, num)
+    found = by_rows("ais", of_rows, num)
     test, own_lower, own_upper = (float(np.mean(value)) for value in found)
     return {
         "nll": -test, "simulated_nll_from_above": -own_lower, "simulated_nll_from_below": -own_upper,
@@ -87,7 +87,7 @@ def rate_distortion(run: TrainedRun) -> dict[str, Any]:
     def of_rows(rows: Array) -> tuple[Array, ...]:
         return curve(run.params, run.key("rate_distortion"), batch, rows)
 
-    beta, rate, distortion = _by_rows("rate_distortion", of_rows, len(batch["x"]))
+    beta, rate, distortion = by_rows("rate_distortion", of_rows, len(batch["x"]))
     return {
         "beta": beta[0].tolist(), "rate": rate.mean(axis=0).tolist(), "distortion": distortion.mean(axis=0).tolist(),
         "distortion_unit": "nats" if model.likelihood.is_density else "units of the reconstruction loss",
@@ -100,7 +100,7 @@ def _annealed(run: TrainedRun) -> tuple[Batch, dict[str, Any]]:
     return jax.device_put(run.batch("test", rows(run, "ais_examples"))), options
 
 
-def _by_rows(name: str, function: Callable[[Array], tuple[Array, ...]], num: int) -> list[np.ndarray]:
+def by_rows(name: str, function: Callable[[Array], tuple[Array, ...]], num: int) -> list[np.ndarray]:
     """Apply `rows [R] -> arrays [R, ...]` to `num` rows in equal groups, with a progress line: `[num, ...]` each."""
     size = -(-num // min(GROUPS, num))
     groups = [np.arange(start, start + size) % num for start in range(0, num, size)]  # the last one may go round

@@ -11,7 +11,7 @@ import numpy as np
 import jaxvae
 from jaxvae.data.buckets import lengths
 from jaxvae.evaluation.adding import made_with
-from jaxvae.evaluation.bounds import bits_per_dim, has_grey_bernoulli, leave_out_edge
+from jaxvae.evaluation.bounds import bits_per_dim, has_grey_bernoulli, leave_out_edge, unreliable_nll
 from jaxvae.evaluation.labels import label
 from jaxvae.evaluation.own_units import to_own_units
 from jaxvae.evaluation.table import compute, find
@@ -47,7 +47,7 @@ def evaluate(run: TrainedRun) -> Evaluation:
     notes += refused
     test: dict[str, Any] = dict.fromkeys(OF_TEST) | found.pop("objective", {}) | found.pop("nll", {})
     notes += leave_out_edge(test, model.latent.space)
-    notes += to_own_units(run, test, found)
+    notes += to_own_units(run, test, found) + unreliable_nll(test)
     grey = has_grey_bernoulli(run)
     if run.experiment.model.context_dim:
         notes.append(

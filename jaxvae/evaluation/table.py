@@ -9,7 +9,7 @@ import jax
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.threads import one_thread
 from jaxvae.common.types import Params
-from jaxvae.evaluation import bounds, imputation, of_data, of_factors, of_run, of_tables
+from jaxvae.evaluation import audit, bounds, imputation, of_data, of_factors, of_run, of_tables
 from jaxvae.evaluation.as_json import plain
 from jaxvae.evaluation.progress import progress
 from jaxvae.experiment import own
@@ -74,7 +74,7 @@ NEEDS: dict[str, tuple[Callable[[Experiment], bool], str]] = {
     "labels": (lambda e: e.dataset.test.label is not None, "labels, which the data lacks"),
     "factors": (lambda e: e.dataset.test.factors is not None, "true factors, which the data lacks"),
     "values": (lambda e: not e.spec.sequence, "data other than text or music"),
-    **{**of_tables.NEEDS, **imputation.NEEDS, **of_data.NEEDS},
+    **{**of_tables.NEEDS, **imputation.NEEDS, **of_data.NEEDS, **audit.NEEDS},
 }
 
 NUM = ("evaluate.max_examples",)
@@ -86,6 +86,9 @@ METRICS: dict[str, Metric] = {
     "aggregate_kl": Metric(of_run.aggregate_kl, ("density",), settings=NUM),
     "ais": Metric(of_run.ais, ("likelihood", "euclidean", "prior"), settings=ANNEALED),
     "rate_distortion": Metric(of_run.rate_distortion, ("euclidean", "prior"), settings=ANNEALED),
+    "amortization": Metric(audit.amortization, ("likelihood", "moments", "prior"), settings=("evaluate.ais_examples",)),
+    "posterior_calibration": Metric(audit.posterior_calibration, ("ranks",), settings=()),
+    "predictive_checks": Metric(audit.predictive_checks, ("likelihood",), settings=NUM),
     "linear_probe": Metric(of_run.linear_probe, ("labels",), enough=of_run.check_classes, settings=()),
     "knn": Metric(of_run.knn, ("labels",), enough=of_run.check_knn_rows, settings=()),
     "few_labels": Metric(of_run.few_labels, ("labels",), enough=of_run.check_classes, settings=()),

@@ -20,10 +20,10 @@ ON_REQUEST = {
 
 # Names of `evaluation.table.METRICS`, which imports JAX.
 METRICS = (
-    "collapse", "aggregate_kl", "ais", "rate_distortion", "linear_probe", "knn", "few_labels", "classification",
-    "clustering", "mig", "mig_bins", "modularity", "irs", "sap", "dci", "explicitness", "factor_vae_score",
-    "beta_vae_score", "frechet", "prdc", "two_sample", "correlations", "train_on_synthetic", "fidelity",
-    "sharpness", "imputation", "outliers",
+    "collapse", "aggregate_kl", "ais", "rate_distortion", "amortization", "posterior_calibration", "predictive_checks",
+    "linear_probe", "knn", "few_labels", "classification", "clustering", "mig", "mig_bins", "modularity", "irs", "sap",
+    "dci", "explicitness", "factor_vae_score", "beta_vae_score", "frechet", "prdc", "two_sample", "correlations",
+    "train_on_synthetic", "fidelity", "sharpness", "imputation", "outliers",
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key, Params, Tree
 from jaxvae.distributions.structure import observed_log_prob
+from jaxvae.metrics.pareto import LEAST, pareto_k, threshold
 from jaxvae.models.base import Model, context_args, draw, encode_batch
 from jaxvae.models.facts import Batch
 
@@ -35,7 +36,7 @@ def importance_nll(
       x: `[B, *data_shape]`.
       num_samples: K; report it with the number. In expectation the estimate falls with K to -log p(x).
       memory_mb: bound on the decoder outputs held at a time, at least one example: a larger batch is decoded in equal
-        groups. It changes results by rounding alone, and K does not change the memory.
+        groups. It changes results by rounding alone. K does not change this memory.
       context: `[B, C]` of a conditional model.
       mask: bool of the shape of x, True where a value is observed; the estimate is then of -log p(x_observed).
 
@@ -46,6 +47,35 @@ def importance_nll(
     Raises:
       UserError: posterior or likelihood is not a density, or K is below 1.
     """
+    total, _ = _weighed(model, params, key, x, num_samples, memory_mb, context, mask)
+    return jnp.log(num_samples) - total
+
+
+def nll_and_pareto_k(
+    model: Model, params: Params, key: Key, x: Array, num_samples: int, memory_mb: float = 8.0, **beside: Array
+) -> tuple[Array, Array]:
+    """Compute `importance_nll` and the Pareto k of its weights, `[B]` each, from the same draws.
+
+    The weights need `4 K B` bytes. The other arguments are those of `importance_nll`, `context` and `mask` among them.
+
+    Raises:
+      UserError: as `importance_nll`, or K is too small for a tail, see `pareto.pareto_k`.
+    """
+    total, log_weights = _weighed(model, params, key, x, num_samples, memory_mb, **beside)
+    return jnp.log(num_samples) - total, pareto_k(log_weights)
+
+
+def _weighed(
+    model: Model,
+    params: Params,
+    key: Key,
+    x: Array,
+    num_samples: int,
+    memory_mb: float,
+    context: Array | None = None,
+    mask: Array | None = None,
+) -> tuple[Array, Array]:
+    """Sum the weights: the log of the sum `[B]`, and the log-weights `[K, B]` (removed by `jit` where unused)."""
     if not model.has_likelihood:
         raise UserError("An importance-weighted likelihood needs a posterior and a likelihood that are densities.")
     if num_samples < 1:
@@ -75,7 +105,7 @@ def importance_nll(
         z, log_posterior = draw(key, posterior, 1, exact=True)
         return z[0], log_posterior[0]
 
-    def add_chunk(total: Array, start: Array) -> tuple[Array, None]:
+    def add_chunk(total: Array, start: Array) -> tuple[Array, Array]:
         indices = start + jnp.arange(chunk)
         z, log_posterior = jax.vmap(lambda k: draw_one(jax.random.fold_in(key, k)))(indices)
         log_prior: Any = prior.log_prob(z)
@@ -83,11 +113,11 @@ def importance_nll(
         if at_edge is not None:
             log_weight = jnp.where(at_edge(z), -jnp.inf, log_weight)
         log_weight = jnp.where(indices[:, None] < num_samples, log_weight, -jnp.inf)
-        return jnp.logaddexp(total, jax.nn.logsumexp(log_weight, axis=0)), None
+        return jnp.logaddexp(total, jax.nn.logsumexp(log_weight, axis=0)), log_weight
 
     start = jnp.arange(0, num_samples, chunk)
-    total, _ = jax.lax.scan(add_chunk, jnp.full(x.shape[0], -jnp.inf), start)
-    return jnp.log(num_samples) - total
+    total, log_weights = jax.lax.scan(add_chunk, jnp.full(x.shape[0], -jnp.inf), start)
+    return total, log_weights.reshape(-1, len(x))[:num_samples]
 
 
 def _fitting(batch: int, example_bytes: int, num_samples: int, room: float) -> tuple[int, int]:
@@ -101,12 +131,17 @@ def nll_metrics(
 ) -> dict[str, Array]:
     """Apply `importance_nll` to one batch of stored values: `{"nll": [B]}`.
 
+    With enough draws also "pareto_k" `[B]`, and "pareto_k_high" `[B]`: 1 where it is above `pareto.threshold`, else 0.
     If the latent space has an edge, also "at_edge" `[B]`: the share of EDGE_DRAWS draws of z that lie there.
     """
     data_key, sample_key = jax.random.split(key)
     x = preprocess(data_key, batch["x"])
     given = {name: batch[name] for name in ("context", "mask") if batch.get(name) is not None}
-    found = {"nll": importance_nll(model, params, sample_key, x, num_samples, memory_mb, **given)}
+    if num_samples < LEAST:
+        found = {"nll": importance_nll(model, params, sample_key, x, num_samples, memory_mb, **given)}
+    else:
+        nll, k = nll_and_pareto_k(model, params, sample_key, x, num_samples, memory_mb, **given)
+        found = {"nll": nll, "pareto_k": k, "pareto_k_high": jnp.where(k > threshold(num_samples), 1.0, 0.0)}
     if (at_edge := model.latent.space.at_edge) is not None:
         posterior: Any = encode_batch(model, params, {"x": x, **given})
         z = posterior.sample(jax.random.fold_in(sample_key, num_samples), (EDGE_DRAWS,))

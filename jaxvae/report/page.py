@@ -28,6 +28,7 @@ CAPTIONS = {
     "latent_grid": "The decoder's means over the prior's quantiles.",
     "confusion": "Test examples by class and predicted class; shades are shares of a row.",
     "rate_distortion": "Rate against distortion of the prior and the decoder.",
+    "posterior_calibration": "Ranks of the true z among draws of q(z|x), on data drawn from the model.",
 }
 
 

@@ -202,3 +202,28 @@ def confusion(counts: Any, names: Sequence[str]) -> "Figure":
         axes.grid(visible=False)
         name_axes(axes, "predicted class", "class")
     return made
+
+
+def rank_histogram(counts: Any, band: Sequence[float]) -> "Figure":
+    """Plot the histogram of ranks of simulation-based calibration, by dimension of z and as their mean.
+
+    Args:
+      counts: `[D, bins]`.
+      band: lowest and highest count of 99% of the bins of one dimension if its ranks are uniform, drawn in grey.
+    """
+    counts = np.asarray(counts, np.float64)
+    edges = np.linspace(0, 1, counts.shape[1] + 1)
+    with style():
+        made = figure(COLUMN, 2.5)
+        axes = made.add_subplot()
+        axes.axhspan(*band, color=INK, alpha=0.12, linewidth=0, label="99% if q is exact")
+        for row in counts:
+            axes.stairs(row, edges, baseline=None, color=OKABE_ITO[0], linewidth=0.5, alpha=0.35)
+        mean = counts.mean(axis=0)
+        axes.stairs(
+            mean, edges, baseline=None, color=OKABE_ITO[3], linewidth=1.5, label=f"mean of {len(counts)} dimensions"
+        )
+        axes.set_ylim(bottom=0)
+        axes.legend(loc="upper center", ncols=2)
+        name_axes(axes, "rank of the true z among draws of q(z|x)", "examples per bin")
+    return made

@@ -123,6 +123,7 @@ def draw(run: TrainedRun, results: Mapping[str, Any], workdir: Path, failures: l
         "latent_grid": lambda: _latent_grid(run, folder / "latent_grid", kind),
         "confusion": lambda: _confusion(run, results, folder / "confusion", kind),
         "rate_distortion": lambda: _rate_distortion(results, folder / "rate_distortion", kind),
+        "posterior_calibration": lambda: _calibration(results, folder / "posterior_calibration", kind),
     }
     made = [attempt(f"figures/{name}", failures, make) or [] for name, make in makers.items()]
     remove_if_empty(folder)
@@ -209,3 +210,8 @@ def _rate_distortion(results: Mapping[str, Any], path: Path, kind: str) -> list[
     if not curve or None in curve.values():  # a curve with values that are not finite cannot be drawn
         return []
     return save(plots.rate_distortion(curve), path, kind)
+
+
+def _calibration(results: Mapping[str, Any], path: Path, kind: str) -> list[Path]:
+    found = results["metrics"].get("posterior_calibration")
+    return save(plots.rank_histogram(found["counts"], found["band"]), path, kind) if found else []

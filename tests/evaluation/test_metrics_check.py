@@ -30,10 +30,14 @@ def untrained(posterior="diagonal_gaussian", prior="standard_normal", **evaluate
     ("parts", "fits"),
     [
         ((), OF_DIGITS),
-        (("hamiltonian",), OF_DIGITS - {"aggregate_kl"}),
-        (("delta",), OF_DIGITS - {"aggregate_kl"}),  # its likelihood is a density, and AIS starts from the prior
-        (("vector_quantized", "uniform_categorical"), OF_DIGITS - {"aggregate_kl", "ais", "rate_distortion"}),
-        (("von_mises_fisher", "uniform_sphere"), OF_DIGITS - {"ais", "rate_distortion"}),
+        (("hamiltonian",), OF_DIGITS - {"aggregate_kl", "amortization"}),
+        # its likelihood is a density, and AIS starts from the prior
+        (("delta",), OF_DIGITS - {"aggregate_kl", "amortization", "posterior_calibration"}),
+        (
+            ("vector_quantized", "uniform_categorical"),
+            OF_DIGITS - {"aggregate_kl", "ais", "rate_distortion", "amortization", "posterior_calibration"},
+        ),
+        (("von_mises_fisher", "uniform_sphere"), OF_DIGITS - {"ais", "rate_distortion", "amortization"}),
     ],
 )
 def test_what_fits_is_known_before_training(parts, fits):
@@ -151,6 +155,7 @@ def test_features_and_outliers_that_are_there_pass(tmp_path, outliers):
         ("dci", "dci_completeness", "DCI: completeness"),
         ("clustering", "nmi", "clustering: NMI"),
         ("frechet", "frechet_distance", "Fréchet: distance"),
+        ("amortization", "pareto_k", "amortization: Pareto k"),
         ("few_labels", "accuracy_of_1", "few labels: accuracy of 1"),
     ],
 )

@@ -204,3 +204,24 @@ def test_the_note_on_grey_pixels_is_for_images(tmp_path_factory):
 
 def test_jax_sees_eight_devices_here():
     assert jax.device_count() == 8
+
+
+@pytest.mark.slow
+def test_the_audit_of_the_posterior_is_in_the_results_and_on_the_page(digits):
+    names = "amortization,posterior_calibration,predictive_checks"
+    options = [f"--config.evaluate.{option}" for option in ("nll_samples=100", "report=True", "ais_examples=40")]
+    found = evaluated(digits, names, *options)
+    gap, ranks, checks = (found["metrics"][name] for name in names.split(","))
+    assert 4 * gap["gap_error"] < gap["gap"] < 1
+    assert gap["elbo"] < gap["refined_elbo"] < gap["log_likelihood"]
+    assert gap["examples"] == 40
+    assert np.shape(ranks["counts"]) == (8, 20)
+    assert ranks["finding"].startswith(("q(z|x) is", "the ranks are uniform"))
+    assert checks["finding"].startswith("replicated data differs in")  # which is binary, and the data is grey
+    assert checks["deviation_p"] > 0.99
+    assert 0 < found["test"]["pareto_k"] < 1
+    assert 0 <= found["test"]["pareto_k_high"] <= 1
+    page = (digits / "report.html").read_text()
+    assert "Ranks of the true z among draws" in page
+    assert checks["finding"] in page
+    assert (digits / "figures" / "posterior_calibration.png").exists()

@@ -30,6 +30,18 @@ def tiny(tmp_path_factory, on_tiny):
             marks=pytest.mark.slow,
         ),
         ("tiny", "outliers", "'outliers' needs another data set in evaluate.outliers", "rate_distortion"),
+        (
+            "tiny",
+            "posterior_calibration",
+            "a q(z|x) that is not a point, and a likelihood that is a density",
+            "frechet",
+        ),
+        (
+            "tiny",
+            "amortization",
+            "'amortization' needs a likelihood that is a density and a Gaussian posterior",
+            "frechet",
+        ),
         ("tiny", "knn", "'knn' needs labels, which the data lacks", "rate_distortion"),
         pytest.param(
             "plain", "ais", "'ais' needs a likelihood that is a density", "rate_distortion", marks=pytest.mark.slow

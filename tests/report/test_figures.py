@@ -166,6 +166,7 @@ FIGURES = {
     "many": lambda: scatter(30),
     "confusion": lambda: plots.confusion([[5, 1], [0, 7]], ["no", "yes"]),
     "rate_distortion": lambda: plots.rate_distortion({"beta": [0.1, 1, 9], "rate": [9, 5, 1], "distortion": [1, 2, 7]}),
+    "rank_histogram": lambda: plots.rank_histogram([[9, 12, 10], [8, 11, 12]], (4, 17)),
 }
 
 
