@@ -4,7 +4,7 @@ Metrics and figures are imported where they are used, so that the import of `jax
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -13,26 +13,21 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from jaxvae import train
 from jaxvae.api.applied import Applied
-from jaxvae.api.given import as_settings
-from jaxvae.api.settings import changed, check_asked
+from jaxvae.api.drawing import drawn
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Params
 from jaxvae.data.incoming import as_dataset
 from jaxvae.data.rows import as_frames
 from jaxvae.data.spec import DataSpec, viewed
-from jaxvae.data.wanted import described, wanted, with_pixels
-from jaxvae.experiment.objects import with_objects
-from jaxvae.experiment.parts import part
+from jaxvae.data.wanted import with_pixels
 from jaxvae.experiment.setup import Experiment, built, setup
 from jaxvae.models.base import Model
 from jaxvae.models.clusters import needs_clusters
 from jaxvae.runs.classes import classifier_of, clusters_by
 from jaxvae.runs.initial import check_data
 from jaxvae.runs.restore import Restored, restored
-from jaxvae.runs.sampling import draw_samples
-from jaxvae.runs.storage import Memory, copy_run, is_there, write_run
+from jaxvae.runs.storage import Memory, copy_run, write_run
 from jaxvae.runs.trained_run import TrainedRun
 
 if TYPE_CHECKING:
@@ -135,15 +130,17 @@ class Run:
         Raises:
           UserError: a number out of range, a conditional model without a context, or the sampler does not fit.
         """
-        if self.model.context_dim and context is None:
-            raise UserError(f"The model is conditional on {described(self.spec.context)}: give sample(context=...).")
-        check_asked({"sample.num": num, "sample.temperature": temperature} | ({} if seed is None else {"seed": seed}))
-        rows = None if context is None else wanted(self.spec, self.config["data"], context)
-        changes, objects = as_settings({} if sampler is None else {"sample.sampler": sampler})
-        chosen = with_objects(changed(self.config, changes), objects)["sample"]["sampler"]
-        draw = self._trained.draw(chosen) if part("sampler", chosen)().needs_codes else None
-        key = train.stream(self.config["seed"] if seed is None else seed, "sample")
-        return self._shown(draw_samples(self.model, self.params, key, num, temperature, draw, rows), rows)
+        return self._shown(
+            *drawn(
+                self._restored._replace(params=self.params),
+                lambda: self._trained,
+                num,
+                seed,
+                temperature,
+                context,
+                sampler,
+            )
+        )
 
     def log_likelihood(
         self, x: Any, num_samples: int = 100, seed: int = 0, context: Any = None, mask: Any = None
@@ -206,15 +203,9 @@ class Run:
 
         The run is saved to `folder` first, unless it is there.
         """
-        from jaxvae.report import outputs
+        from jaxvae.api.reporting import reported
 
-        workdir = self.workdir if folder is None else Path(folder)
-        if workdir is None:
-            raise UserError("This run is in memory: give report(folder), where it is saved with its report.")
-        if self.workdir is None or not is_there(self.workdir, workdir, self._restored.checkpoint):
-            self.save(workdir)
-        outputs.finish(self._trained, workdir, self._timing)
-        return workdir / "report.html"
+        return reported(self, self._restored.checkpoint, lambda: self._trained, folder, self._timing)
 
     def save(self, folder: str | os.PathLike) -> None:
         """Save the run: `jaxvae.load(folder)` and the command line, `--workdir=folder`, take it from there.
@@ -226,6 +217,14 @@ class Run:
             write_run(self._storage, Path(folder), self.config)
         elif self.workdir is not None:
             copy_run(self.workdir, Path(folder))
+
+    def export(
+        self, folder: str | os.PathLike, format: str = "safetensors", parts: Sequence[str] = (), license: str = ""
+    ) -> list[Path]:
+        """Export the run to a new folder and return the files: see `export.exporting.exported`."""
+        from jaxvae.api.export.exporting import exported
+
+        return exported(self, self._restored, lambda: self._trained, folder, format, parts, license)
 
     @cached_property
     def _experiment(self) -> Experiment:

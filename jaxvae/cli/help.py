@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from absl import flags
 
-from jaxvae.cli import compare
+from jaxvae.cli import compare, export
 from jaxvae.common.errors import UserError
 from jaxvae.experiment import configs
 from jaxvae.experiment.defaults import INNER, PARTS, SETTINGS, Part, Setting
@@ -20,7 +20,9 @@ jaxvae --config=vae --config.train.num_epochs=5 --workdir=runs/short
 jaxvae --config=FILE.py                          your own config file, or one of a checkout: --config=configs/vae.py
 jaxvae --workdir=runs/short --mode=sample        a finished run needs no --config
 jaxvae compare runs/a runs/b                     a table and curves of several runs; see jaxvae help compare
+jaxvae export runs/short                         weights with a model card, or programs; see jaxvae help export, push
 jaxvae help posterior                            the parts of a kind with their options"""
+COMMANDS = {"compare": compare.USAGE, **export.USAGE}
 FLAGS = {"--help", "-h", "-help", "--helpfull", "--helpshort"}
 NAMED = (*PARTS, *filter(INNER.get, INNER))
 KINDS = (*(path.rpartition(".")[2] for path in NAMED), "metric")
@@ -50,21 +52,20 @@ def text(argv: list[str], values: flags.FlagValues) -> str:
     """
     topics = [word for word in argv[2:] if word not in FLAGS] if argv[1:2] == ["help"] else []
     if not topics:
-        kinds = _wrapped(
-            f"Topics of 'jaxvae help TOPIC': compare, configs, {', '.join(KINDS)}, a section of the settings.", 0
-        )
+        topics = ", ".join([*COMMANDS, "configs", *KINDS])
+        kinds = _wrapped(f"Topics of 'jaxvae help TOPIC': {topics}, a section of the settings.", 0)
         return f"{USAGE}\n\n{kinds}\n\n{_flags(values)}\n\n{_settings('')}"
     topic, *names = topics
     if topic == "configs":
         return _configs()
-    if topic == "compare":
-        return compare.USAGE
+    if topic in COMMANDS:
+        return COMMANDS[topic]
     kind = _kind(topic)
     if kind:
         return _parts(kind, names)
     if any(key == topic or key.startswith(f"{topic}.") for key in SETTINGS):
         return _settings(topic)
-    raise _unknown("topic", topic, ["compare", "configs", *KINDS, *{key.partition(".")[0] for key in SETTINGS}])
+    raise _unknown("topic", topic, [*COMMANDS, "configs", *KINDS, *{key.partition(".")[0] for key in SETTINGS}])
 
 
 def _flags(values: flags.FlagValues) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from absl import flags, logging
 
 from jaxvae.api.suggestions import check_options
-from jaxvae.cli import compare
+from jaxvae.cli import compare, export
 from jaxvae.cli import help as help_
 from jaxvae.cli.devices import check_devices
 from jaxvae.cli.flags import parse
@@ -42,9 +42,10 @@ def main(argv: list[str], started: float) -> int:
     """
     values, config = _flags(), {}
     try:
-        if compare.asked(argv):
-            compare.run(argv)
-            return 0
+        for command in (compare, export):
+            if command.asked(argv):
+                command.run(argv)
+                return 0
         if help_.asked(argv):
             print(help_.text(argv, values))
             return 0

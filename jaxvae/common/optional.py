@@ -6,7 +6,10 @@ from typing import Any
 from jaxvae.common.errors import UserError
 
 # Installed by these extras of pyproject.toml.
-EXTRAS = {"grain": "stream", "skimage": "metrics", "h5py": "formats", "anndata": "formats"}
+EXTRAS = {
+    "grain": "stream", "skimage": "metrics", "h5py": "formats", "anndata": "formats", "jax2onnx": "onnx",
+    "onnxruntime": "onnx", "huggingface_hub": "hub",
+}  # fmt: skip
 PACKAGES = {"PIL": "Pillow", "skimage": "scikit-image", "sklearn": "scikit-learn"}  # where the module's name differs
 
 

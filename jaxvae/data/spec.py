@@ -183,9 +183,13 @@ def viewed(config: Mapping[str, Any], spec: DataSpec, x: Any) -> np.ndarray:
     binarised; floats in [0, 1] stay there; counts are counts; all of these are clipped. Other real values are not
     clipped. Tokens and frames become whole numbers.
     """
+    return in_own_units(config, spec, np.asarray(x, None if spec.sequence else np.float32))
+
+
+def in_own_units(config: Mapping[str, Any], spec: DataSpec, x: Any) -> Any:
+    """Do the arithmetic of `viewed`, of NumPy or traced arrays."""
     if spec.sequence:
-        return np.asarray(x).round().astype(np.int32)
-    x = np.asarray(x, np.float32)
+        return x.round().astype(np.int32)
     if spec.is_real:
         own = spec.unscaled(x)
         if spec.dtype == "float32":

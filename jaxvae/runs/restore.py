@@ -19,13 +19,14 @@ from jaxvae.experiment.setup import built
 from jaxvae.models.base import Model
 from jaxvae.objectives import Objective
 from jaxvae.runs.checkpoint_reader import Reader, difference, shapes
+from jaxvae.runs.weights_file import NAME, is_exported, read_weights
 
 
 def restore(workdir: str | os.PathLike, checkpoint: str = "best") -> tuple[Model, Tree]:
     """Restore the model and parameters of a run from its folder alone; no code in it is executed.
 
     Args:
-      workdir: the run's folder (`--workdir`).
+      workdir: the run's folder (`--workdir`), or one of exported weights.
       checkpoint: "best" by `train.select`, "last", or a step.
 
     Returns:
@@ -71,8 +72,7 @@ def restore_run(
         of another layout.
     """
     config = load_config(workdir)
-    with contextlib.closing(Reader(Path(workdir) / "checkpoints")) as reader:
-        step, weights, info = reader.weights(checkpoint)
+    step, weights, info = _read(Path(workdir), checkpoint)
     try:
         spec = spec_of(info)
         model, objective = built(config, spec, objects)
@@ -85,6 +85,17 @@ def restore_run(
             f"The run in '{workdir}' gives no model: config.json or the info of the checkpoint of step {step} is "
             f"invalid ({type(error).__name__}: {first_line(error)}). Restore the folder from a copy."
         ) from error
+
+
+def _read(folder: Path, which: str) -> tuple[int, dict[str, Tree], dict[str, Any]]:
+    """Read `(step, weights, info)` of a checkpoint, or of a folder of exported weights, which has a single one."""
+    if not is_exported(folder):
+        with contextlib.closing(Reader(folder / "checkpoints")) as reader:
+            return reader.weights(which)
+    step, weights, info = read_weights(folder / NAME)
+    if str(which) not in ("best", "last", str(step)):
+        raise UserError(f"'{folder}' holds the exported weights of step {step} alone, and no checkpoint '{which}'.")
+    return step, weights, info
 
 
 def restored(

@@ -16,6 +16,7 @@ from jaxvae.runs import going_on
 from jaxvae.runs.checkpoint_reader import Reader, checksum, is_step, read_info
 from jaxvae.runs.checkpoints import Checkpoints
 from jaxvae.runs.log import MetricsLog, read_metrics, row_of
+from jaxvae.runs.weights_file import refuse_training
 from jaxvae.runs.workdir import changed, claim, lock, require_folder
 
 Weights = tuple[int, Tree, dict[str, Any]]  # step, {"params": ..., "extra": ...}, info
@@ -78,6 +79,7 @@ class Disk:
     def claimed(self, config: Mapping[str, Any]) -> Iterator[None]:
         """Claim the folder; the first host writes and locks it, the others wait for that."""
         first_host = jax.process_index() == 0
+        refuse_training(self._folder)
         claim(self._folder, config, write=first_host)
         with lock(self._folder) if first_host else contextlib.nullcontext():
             if first_host:
@@ -174,7 +176,7 @@ def write_run(memory: Memory, folder: Path, config: Mapping[str, Any]) -> None:
     if (folder / "config.json").exists():
         changed(folder, config, PLACES)  # a run in memory is not the going on of another
     else:
-        _require_empty(folder)
+        require_empty(folder)
     saved = {each.step: each for each in (memory.best, memory.last) if each is not None}
     newest = max((int(p.name) for p in (folder / "checkpoints").glob("*") if is_step(p.name)), default=None)
     if newest is not None and not (newest in saved and holds(folder, *saved[newest].checkpoint)):
@@ -205,11 +207,11 @@ def copy_run(source: Path, folder: Path) -> None:
     """
     if folder.resolve() == source.resolve():
         return
-    _require_empty(folder)
+    require_empty(folder)
     shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".lock"))
 
 
-def _require_empty(folder: Path) -> None:
+def require_empty(folder: Path) -> None:
     """Raise UserError for a file, or a folder that is not empty: the files of a run would be scattered among others."""
     require_folder(folder)
     if folder.exists() and any(folder.iterdir()):
