@@ -16,6 +16,13 @@ def get_config(dataset=""):
     config.network = {"name": "mlp", "hidden": (500,), "activation": "relu"}
     config.objective = {"name": "m2"}
     config.train.labelled_share = 0.5
+    if config.data.name == "mnist":
+        config.network.hidden = (500, 500)
+        config.data.binarization = "dynamic"
+        config.objective.alpha = 30.0
+        config.optimizer.schedule.name = "cosine"
+        config.train.labelled_share = 0.1
+        config.train.num_epochs = 30
     config.evaluate.checkpoint = "last"  # the best one would need labels of validation examples
     config.evaluate.metrics = "classification"
     if config.data.name == "digits":
