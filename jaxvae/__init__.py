@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from jaxvae import data, likelihoods, losses, metrics, models, networks, objectives, posteriors, priors, train
     from jaxvae.api.fitting import fit
     from jaxvae.api.loading import load
+    from jaxvae.api.probabilistic import as_numpyro
     from jaxvae.api.run import Run
     from jaxvae.common.errors import UserError
     from jaxvae.common.platform import avoid_wrong_sums
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Model", "Objective", "Run", "UserError", "avoid_wrong_sums", "data", "fit", "given", "likelihoods", "load",
-    "losses", "make_model", "metrics", "models", "networks", "objectives", "posteriors", "priors",
+    "Model", "Objective", "Run", "UserError", "as_numpyro", "avoid_wrong_sums", "data", "fit", "given", "likelihoods",
+    "load", "losses", "make_model", "metrics", "models", "networks", "objectives", "posteriors", "priors",
     "reconstruct", "reparameterize", "restore", "sample", "train",
 ]  # fmt: skip
 
@@ -28,6 +29,7 @@ _HOME = {
     **dict.fromkeys(("Model", "given", "make_model", "reconstruct", "reparameterize", "sample"), "models"),
     "Objective": "objectives", "UserError": "common.errors", "avoid_wrong_sums": "common.platform",
     "restore": "runs.restore", "fit": "api.fitting", "Run": "api.run", "load": "api.loading",
+    "as_numpyro": "api.probabilistic",
 }  # fmt: skip
 
 
