@@ -1,21 +1,25 @@
-"""Write docs/papers.md, from the configs, docs/catalogue.toml and the docstrings of parts: python docs/generate.py."""
+"""Write docs/papers.md and docs/catalogue.md, from the configs, docs/catalogue.toml and the docstrings of parts.
 
-import ast
+python docs/generate.py
+"""
+
 import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
+from catalogue_page import catalogue, load
+from config_headers import docstring, linked
+
 from jaxvae.api.catalogue import BUILDERS, SETTING, entries
-from jaxvae.common.errors import UserError
 from jaxvae.experiment import configs
 
 DOCS = Path(__file__).parent
 HEAD = """# From the paper to the config
 
-Look for a title, an author, a method or an arXiv number. Written by `python docs/generate.py` from the first lines of
-[configs/](../configs), from [catalogue.toml](catalogue.toml) and from the docstrings of the parts; a test holds it
-complete.
+Look for a title, an author, a method or an arXiv number; the [catalogue](catalogue.md) shows each config with its
+commands. Written by `python docs/generate.py` from the first lines of [configs/](../configs), from
+[catalogue.toml](catalogue.toml) and from the docstrings of the parts; a test holds it complete.
 
 ```bash
 jaxvae --config=vae                      # any name of the first column; from a checkout also python launch.py
@@ -53,8 +57,8 @@ Table = Iterable[str]
 
 def papers() -> str:
     """Return the text of docs/papers.md."""
-    about = {name: _docstring(path) for name, path in configs.installed().items()}
-    notes = tomllib.loads((DOCS / "catalogue.toml").read_text(encoding="utf-8"))
+    about = {name: docstring(path) for name, path in configs.installed().items()}
+    notes = notes_of_configs()
     users = _users()
     lines = [HEAD, "## Often confused\n", *_confused(notes), MEASURED, *_configs(about, notes), PARTS]
     for kind in KINDS:
@@ -63,9 +67,14 @@ def papers() -> str:
     return "\n".join(lines) + "\n"
 
 
+def notes_of_configs() -> dict[str, dict[str, str]]:
+    """Read docs/catalogue.toml."""
+    return tomllib.loads((DOCS / "catalogue.toml").read_text(encoding="utf-8"))
+
+
 def _confused(notes: dict[str, dict[str, str]]) -> Table:
     return (
-        f"- [`{name}`](../configs/{name}.py): {note['confused']}." for name, note in notes.items() if "confused" in note
+        f"- [`{name}`](catalogue.md#{name}): {note['confused']}." for name, note in notes.items() if "confused" in note
     )
 
 
@@ -73,7 +82,7 @@ def _configs(about: dict[str, str], notes: dict[str, dict[str, str]]) -> Table:
     yield "| config | model and paper | use it when | measured |\n|---|---|---|---|"
     for name, text in about.items():
         title = " ".join(text.partition("\n\n")[0].split()).removesuffix(".")
-        cells = [f"[`{name}`](../configs/{name}.py)", *map(_cell, (title, notes[name]["use"], _measured(text) or "-"))]
+        cells = [f"[`{name}`](catalogue.md#{name})", *map(_cell, (title, notes[name]["use"], _measured(text) or "-"))]
         yield f"| {' | '.join(cells)} |"
 
 
@@ -104,10 +113,7 @@ def _users() -> dict[tuple[str, str], list[str]]:
     """Return `{(kind, name of a part): configs that use it}`, of the kinds that make a model; of many their number."""
     found: dict[tuple[str, str], list[str]] = {}
     for name in configs.installed():
-        try:
-            config = configs.load(name)
-        except UserError:  # frey needs its file
-            config = configs.load(f"{name}:own")
+        config = load(name)
         for kind, path in SETTING.items():
             part = config
             for key in path.split("."):
@@ -119,14 +125,9 @@ def _users() -> dict[tuple[str, str], list[str]]:
 
 def _cell(text: str) -> str:
     """Return text for a table: numbers of arXiv and DOIs become links, bars are escaped."""
-    text = re.sub(r"arXiv:(\d{4}\.\d{4,5})", r"[arXiv:\1](https://arxiv.org/abs/\1)", text)
-    text = re.sub(r"doi:(10\.[^\s,)]+)", r"[doi:\1](https://doi.org/\1)", text)
-    return re.sub(r"(?<!\\)\|", r"\\|", text)
-
-
-def _docstring(path: Path) -> str:
-    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return re.sub(r"(?<!\\)\|", r"\\|", linked(text))
 
 
 if __name__ == "__main__":
     (DOCS / "papers.md").write_text(papers(), encoding="utf-8")
+    (DOCS / "catalogue.md").write_text(catalogue(notes_of_configs()), encoding="utf-8")

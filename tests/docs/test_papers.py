@@ -1,24 +1,15 @@
 """docs/papers.md is what docs/generate.py writes, and complete: every config and every part."""
 
-import importlib.util
 import tomllib
 
-import pytest
+import generate
 from pages import ROOT
 
 from jaxvae.api.catalogue import entries
 from jaxvae.experiment import configs
 
 
-@pytest.fixture(scope="module")
-def generate():
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_page_is_up_to_date(generate):
+def test_the_page_is_up_to_date():
     assert (ROOT / "docs" / "papers.md").read_text() == generate.papers(), "python docs/generate.py"
 
 
@@ -37,7 +28,7 @@ def test_every_config_has_a_use_and_no_other_name_has():
     assert all(note["use"] and note.keys() <= {"use", "confused"} for note in notes.values())
 
 
-def test_numbers_keep_their_data_set(generate):
+def test_numbers_keep_their_data_set():
     header = "T.\n\npython launch.py --config=configs/a.py\npython launch.py --config=configs/a.py:mnist  # loss 96.90"
     assert generate._measured(header) == "mnist: loss 96.90"
     assert (
@@ -47,5 +38,5 @@ def test_numbers_keep_their_data_set(generate):
     assert generate._measured("T.\n\npython launch.py --config=configs/a.py  # 8x8 digits, bundled") == ""
 
 
-def test_papers_become_links(generate):
+def test_papers_become_links():
     assert generate._cell("q(z|x), arXiv:1312.6114") == "q(z\\|x), [arXiv:1312.6114](https://arxiv.org/abs/1312.6114)"

@@ -1,0 +1,105 @@
+"""The page docs/catalogue.md: every config with its picture, paper, parts, commands and numbers."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from config_headers import header, linked
+from PIL import Image
+
+from jaxvae.common.errors import UserError
+from jaxvae.experiment import configs
+
+DOCS = Path(__file__).parent
+HEAD = """# Catalogue
+
+Every config by name: its paper, when to use it, its parts, and its commands with measured numbers, as its file has
+them. [papers.md](papers.md) has a table of all. Written by `python docs/generate.py`.
+"""
+KINDS = {
+    "posterior": "model.posterior",
+    "prior": "model.prior",
+    "likelihood": "model.likelihood",
+    "network": "network",
+    "objective": "objective",
+    "KL weight": "kl",
+}
+
+
+def catalogue(notes: Mapping[str, Mapping[str, str]]) -> str:
+    """Return the text of docs/catalogue.md; notes are those of docs/catalogue.toml."""
+    sections = results_by_config((DOCS / "results.md").read_text(encoding="utf-8"))
+    entries = ("\n".join(_entry(name, path, notes[name], sections)) for name, path in configs.installed().items())
+    return "\n".join((HEAD, *entries))
+
+
+def _entry(name: str, path: Path, note: Mapping[str, str], sections: Mapping[str, list[str]]) -> Iterator[str]:
+    about = header(path)
+    yield f"## {name}\n\n{_prose(about.title)}.\n"
+    yield from _picture(name)
+    yield f"Use it when {note['use']}.\n"
+    if "confused" in note:
+        yield f"Often confused: {note['confused']}.\n"
+    for is_command, text in about.paragraphs:
+        yield f"```bash\n{_folded(text)}\n```\n" if is_command else f"{_prose(text)}\n"
+    found = [f"[{title}](results.md#{_anchor(title)})" for title in sections.get(name, ())]
+    more = f" More numbers: {', '.join(found)}." if found else ""
+    yield f"File: [configs/{name}.py](../configs/{name}.py). Parts: {_parts(name)}.{more}\n"
+
+
+def _picture(name: str) -> Iterator[str]:
+    path = DOCS / "catalogue" / f"{name}.png"
+    if path.exists():
+        with Image.open(path) as picture:
+            caption = picture.info.get("Description", f"Samples and reconstructions of {name}")
+        yield f"![{caption}](catalogue/{name}.png)\n\n*{caption}.*\n"
+
+
+def _parts(name: str) -> str:
+    config = load(name)
+    found = []
+    for kind, setting in KINDS.items():
+        part = config
+        for key in setting.split("."):
+            part = part.get(key, {})
+        if "name" in part:
+            found.append(f"{kind} `{part['name']}`")
+    return ", ".join(found)
+
+
+def load(name: str) -> dict[str, Any]:
+    """Return a bundled config; one that needs a file of its own as if that file were given."""
+    try:
+        return configs.load(name)
+    except UserError:  # frey
+        return configs.load(f"{name}:own")
+
+
+def results_by_config(text: str) -> dict[str, list[str]]:
+    """Return the headings of a page under which each config is named: in backticks, in a path, or first in a row."""
+    found: dict[str, list[str]] = {}
+    heading = ""
+    for line in text.splitlines():
+        if line.startswith("#"):
+            heading = line.lstrip("# ")
+        for name in re.findall(r"`(\w+)(?=[ `:])|configs/(\w+)\.py|^\| (\w+)(?=[ ,])", line):
+            titles = found.setdefault("".join(name), [])
+            if heading not in titles:
+                titles.append(heading)
+    return found
+
+
+def _folded(commands: str) -> str:
+    """Return commands whose continued lines, which a docstring joins, are lines again."""
+    return re.sub(r" {4,}(?=--)", " \\\\\n    ", commands)
+
+
+def _prose(text: str) -> str:
+    """Return a paragraph of a docstring as Markdown: settings and files as code, papers as links."""
+    text = re.sub(r"(?<![`\w])((?:--[\w.]+|configs/\w+\.py|docs/\w+\.md)\S*?)(?=[\s,;)]|[.:]?(?:\s|$))", r"`\1`", text)
+    return linked(re.sub(r"(?<!`)\*", r"\\*", text))
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")

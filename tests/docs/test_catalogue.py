@@ -1,0 +1,86 @@
+"""docs/catalogue.md is what docs/generate.py writes; its pictures come from runs."""
+
+import json
+
+import catalogue_page
+import config_headers
+import generate
+import make_pictures
+import numpy as np
+import pytest
+from pages import ROOT
+from PIL import Image
+
+from jaxvae.common.errors import UserError
+from jaxvae.experiment import configs
+
+FOLDER = ROOT / "docs" / "catalogue"
+
+
+def test_the_page_is_up_to_date_and_complete():
+    text = (ROOT / "docs" / "catalogue.md").read_text()
+    assert text == catalogue_page.catalogue(generate.notes_of_configs()), "python docs/generate.py"
+    assert [name for name in configs.installed() if f"\n## {name}\n" not in text] == []
+
+
+def test_pictures_are_small_and_of_configs():
+    pictures = sorted(FOLDER.glob("*"))
+    assert {picture.stem for picture in pictures} <= set(configs.installed())
+    assert all(picture.suffix == ".png" and picture.stat().st_size <= 40_000 for picture in pictures)
+
+
+def test_a_header_is_title_commands_and_prose(tmp_path):
+    path = tmp_path / "a.py"
+    path.write_text('"""A model\nof two lines.\n\npython launch.py  # loss 1\n    # more\n\nProse\nof *two*.\n"""\n')
+    header = config_headers.header(path)
+    assert header.title == "A model of two lines"
+    assert header.paragraphs == ((True, "python launch.py  # loss 1\n    # more"), (False, "Prose\nof *two*."))
+    assert catalogue_page._prose("With --config.kl.beta=4, of configs/vae.py: *") == (
+        "With `--config.kl.beta=4`, of `configs/vae.py`: \\*"
+    )
+
+
+def test_a_config_is_found_in_the_results_that_name_it():
+    text = "# All\n\n## One\n\n| vae, wide | 1 |\n\n## Two\n\n`ae` and configs/vae.py\n"
+    assert catalogue_page.results_by_config(text) == {"vae": ["One", "Two"], "ae": ["Two"]}
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run with a sheet of samples that is taller than that of reconstructions: noise, with a white line at 60."""
+    figures = tmp_path / "vae-digits" / "figures"
+    figures.mkdir(parents=True)
+    noise = np.random.default_rng(0).integers(0, 255, (120, 400, 3), np.uint8)
+    noise[60] = 255
+    Image.fromarray(noise).save(figures / "samples.png")
+    Image.fromarray(noise[:70]).save(figures / "reconstructions.png")
+    (figures.parent / "config.json").write_text(json.dumps({"name": "vae-digits", "data": {"name": "digits"}}))
+    (figures.parent / "results.json").write_text(json.dumps({"test": {"loss": 23.751, "nll": None}}))
+    return figures.parent
+
+
+def test_a_picture_is_small_and_has_its_caption(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(make_pictures, "FOLDER", tmp_path / "out")
+    assert make_pictures.main([str(run.parent)]) == 0
+    with Image.open(tmp_path / "out" / "vae.png") as picture:
+        assert picture.info["Description"] == "Samples and reconstructions of digits, test loss 23.75"
+    assert (tmp_path / "out" / "vae.png").stat().st_size <= make_pictures.BYTES
+    assert "vae.png" in capsys.readouterr().out
+
+
+def test_samples_are_cut_at_a_white_line(run):
+    with Image.open(run / "figures" / "samples.png") as samples:
+        cut = np.asarray(make_pictures._cut(samples, 70))
+        assert (cut[:60] == np.asarray(samples)[:60]).all()
+    assert (cut[60:] == 255).all()
+    picture, _ = make_pictures.compose(run)
+    assert picture.width == make_pictures.WIDTH
+
+
+def test_a_folder_without_pictures_is_named(run, capsys):
+    for path in (run / "figures").iterdir():
+        path.unlink()
+    with pytest.raises(UserError, match=r"neither figures/samples\.png"):
+        make_pictures.compose(run)
+    assert make_pictures.main([str(run)]) == 1
+    assert str(run) in capsys.readouterr().err
