@@ -32,10 +32,12 @@ def start(
     checkpoints: Any,
     workdir: Path | None,
     first_stage: Callable[[], dict[str, Tree]] | None = None,
+    fixed: dict[str, Tree] | None = None,
 ) -> tuple[TrainState, int, dict[str, Any]]:
     """Load the newest checkpoint, or else initialise the state; return `(state, step, info of the checkpoint)`.
 
-    Without a checkpoint the run starts from the weights that `first_stage` returns, where there is one.
+    Without a checkpoint the run starts from the weights that `first_stage` returns, where there is one, and `fixed`,
+    those of `fixed_weights` where they are loaded already.
 
     Raises:
       UserError: the run was trained on other data so far; or see `other_weights`.
@@ -53,10 +55,11 @@ def start(
     if found is not None:
         step, weights, rest, info = found
         return join_state(weights, rest), step, info
-    given: dict[str, Any] = {"extra": fixed_weights(experiment)}
+    fixed = fixed_weights(experiment) if fixed is None else fixed
+    given: dict[str, Any] = {"extra": fixed}
     if first_stage is not None:
         given = first_stage()
-        given = {**given, "extra": {**given.get("extra", {}), **fixed_weights(experiment)}}
+        given = {**given, "extra": {**given.get("extra", {}), **fixed}}
     elif experiment.config["train"]["start_from"]:
         found, step, note = other_weights(experiment)
         agreed = sharding.agree(step)

@@ -63,8 +63,7 @@ def train_run(
     is_new = workdir is None or not (workdir / "config.json").exists()
     if is_new and settings["start_from"]:
         other_weights(stage or experiment)  # refused before anything is written
-    if is_new:
-        fixed_weights(experiment)
+    fixed = fixed_weights(experiment) if is_new else None  # refused likewise
     feed = _make_feed(experiment)
     for note in experiment.dataset.notes if jax.process_index() == 0 else ():
         print(note, file=sys.stderr)
@@ -88,7 +87,7 @@ def train_run(
     with storage.claimed(config):
         sharding.wait_for_all("claimed")
         checkpoints = storage.checkpoints()
-        state, step, before = start(experiment, optimizer, checkpoints, workdir, first_stage if stage else None)
+        state, step, before = start(experiment, optimizer, checkpoints, workdir, first_stage if stage else None, fixed)
         if jax.process_index() == 0 and not is_stage and (sentence := going_on.finished(step, experiment)):
             print(sentence, file=sys.stderr)
         trainer = make_trainer(
