@@ -3,7 +3,7 @@
 import pytest
 from pages import ROOT, blocks
 
-PAGES = ["docs/faq.md", "docs/coming_from.md", "AGENTS.md"]
+PAGES = ["docs/faq.md", "docs/coming_from.md", "AGENTS.md", "docs/index.md"]
 
 
 @pytest.mark.slow
