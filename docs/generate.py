@@ -1,4 +1,4 @@
-"""Write docs/papers.md and docs/catalogue.md, from the configs, docs/catalogue.toml and the docstrings of parts.
+"""Write papers.md, catalogue.md, all_settings.md and parts.md, of configs, docs/catalogue.toml, defaults, docstrings.
 
 python docs/generate.py
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from catalogue_page import catalogue, load
 from config_headers import docstring, linked
+from settings_pages import all_settings, parts
 
 from jaxvae.api.catalogue import BUILDERS, SETTING, entries
 from jaxvae.experiment import configs
@@ -38,7 +39,7 @@ PARTS = """
 ## Parts
 
 Every part by its paper, and the configs that use it. Any part may replace another of its kind where the mathematics
-allows it. Options: [settings.md](settings.md#parts).
+allows it. Options: [parts.md](parts.md).
 """
 KINDS = (
     "posterior",
@@ -128,6 +129,16 @@ def _cell(text: str) -> str:
     return re.sub(r"(?<!\\)\|", r"\\|", linked(text))
 
 
+def pages() -> dict[str, str]:
+    """Return the text of each page by its name."""
+    return {
+        "papers.md": papers(),
+        "catalogue.md": catalogue(notes_of_configs()),
+        "all_settings.md": all_settings(),
+        "parts.md": parts(),
+    }
+
+
 if __name__ == "__main__":
-    (DOCS / "papers.md").write_text(papers(), encoding="utf-8")
-    (DOCS / "catalogue.md").write_text(catalogue(notes_of_configs()), encoding="utf-8")
+    for name, text in pages().items():
+        (DOCS / name).write_text(text, encoding="utf-8")

@@ -71,7 +71,7 @@ def mlp(
 
     Args:
       hidden: widths of the encoder.
-      activation: of the hidden layers.
+      activation: of the hidden layers: relu, tanh, gelu, silu, elu, softplus or leaky_relu.
       hidden_scale: variance of the initial weights of hidden layers, in units of Glorot's.
       output_scale: variance of the initial weights of the last layer, in units of Glorot's.
 

@@ -44,7 +44,7 @@ def denoising(
     Args:
       model: any model; with a stochastic posterior z is drawn once per example.
       pixel_range: the least and the greatest value of the data.
-      noise: kind of noise, see `corrupt`.
+      noise: "masking", "gaussian" or "salt_and_pepper", see `corrupt`.
       level: strength of the noise.
       at_centre: as in `reconstruction`.
 

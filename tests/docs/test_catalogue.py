@@ -1,10 +1,9 @@
-"""docs/catalogue.md is what docs/generate.py writes; its pictures come from runs."""
+"""The catalogue has every config; its pictures come from runs."""
 
 import json
 
 import catalogue_page
 import config_headers
-import generate
 import make_pictures
 import numpy as np
 import pytest
@@ -17,9 +16,8 @@ from jaxvae.experiment import configs
 FOLDER = ROOT / "docs" / "catalogue"
 
 
-def test_the_page_is_up_to_date_and_complete():
+def test_the_page_is_complete():
     text = (ROOT / "docs" / "catalogue.md").read_text()
-    assert text == catalogue_page.catalogue(generate.notes_of_configs()), "python docs/generate.py"
     assert [name for name in configs.installed() if f"\n## {name}\n" not in text] == []
 
 

@@ -1,4 +1,4 @@
-"""docs/papers.md is what docs/generate.py writes, and complete: every config and every part."""
+"""Pages are what docs/generate.py writes, and complete: every config and every part."""
 
 import tomllib
 
@@ -9,8 +9,9 @@ from jaxvae.api.catalogue import entries
 from jaxvae.experiment import configs
 
 
-def test_the_page_is_up_to_date():
-    assert (ROOT / "docs" / "papers.md").read_text() == generate.papers(), "python docs/generate.py"
+def test_the_pages_are_up_to_date():
+    for name, text in generate.pages().items():
+        assert (ROOT / "docs" / name).read_text() == text, f"{name}: python docs/generate.py"
 
 
 def test_every_config_and_every_part_is_named():

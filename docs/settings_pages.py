@@ -1,0 +1,106 @@
+"""The pages docs/all_settings.md, of jaxvae/experiment/defaults.py, and docs/parts.md, of the docstrings of parts."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from config_headers import linked
+
+from jaxvae.api.catalogue import BUILDERS, SETTING, Entry, entries
+from jaxvae.experiment.defaults import PARTS, SETTINGS, Part, Setting
+
+ALL_SETTINGS = """# All settings
+
+Each is `--config.KEY=VALUE` on the command line, a keyword of `jaxvae.fit` with `__` for the dot, and a line
+`config.KEY = VALUE` in a config. Defaults are those of most data sets. `jaxvae help SECTION` prints the same.
+[settings.md](settings.md) explains how settings work together. Written by `python docs/generate.py` from
+[defaults.py](../jaxvae/experiment/defaults.py).
+"""
+ALL_PARTS = """# Parts and their options
+
+Every part with its options and their defaults, as its docstring describes it. Select a part by the setting in the
+heading, `--config.model.prior=vamp`; its options follow the dot, `--config.model.prior.components=100`. Papers are in
+[papers.md](papers.md), your own parts in [own_parts.md](own_parts.md). Written by `python docs/generate.py`.
+"""
+HEADINGS = {"discriminator": "objective.discriminator", "features": "objective.features", "metric": "evaluate.metrics"}
+
+
+def all_settings() -> str:
+    """Return the text of docs/all_settings.md."""
+    lines = [ALL_SETTINGS]
+    for section, keys in _sections().items():
+        lines.append(f"## {section}\n\n| setting | default | meaning |\n|---|---|---|")
+        lines += [f"| `{key}` | {' | '.join(map(_escaped_bars, _setting(key, SETTINGS[key])))} |" for key in keys]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _sections() -> dict[str, list[str]]:
+    """Return the keys of the settings by their first word; words with one setting are together."""
+    words = Counter(key.partition(".")[0] for key in SETTINGS)
+    found: dict[str, list[str]] = {"single settings": []}
+    for key in SETTINGS:
+        word = key.partition(".")[0]
+        found.setdefault(word if words[word] > 1 else "single settings", []).append(key)
+    return found
+
+
+def parts() -> str:
+    """Return the text of docs/parts.md."""
+    lines = [ALL_PARTS]
+    for kind in (*BUILDERS, "metric"):
+        lines.append(f"## {heading(kind)}\n")
+        lines += [line for entry in entries(kind).values() for line in _part(entry)]
+    return "\n".join(lines)
+
+
+def heading(kind: str) -> str:
+    """Return the setting that selects a part of a kind."""
+    return HEADINGS.get(kind) or SETTING[kind]
+
+
+def anchor(kind: str) -> str:
+    """Return the anchor of a kind on docs/parts.md."""
+    return re.sub(r"[^\w-]", "", heading(kind).lower())
+
+
+def _setting(key: str, each: Setting | Part) -> tuple[str, str]:
+    if isinstance(each, Setting):
+        said = all(re.search(rf"\b{choice}\b", each.about) for choice in each.choices)
+        allowed = each.allowed.allowed if each.allowed else "" if said else ", ".join(f"`{c}`" for c in each.choices)
+        more = "; ".join(filter(None, (each.about, allowed)))
+        return f"`{literal(each.default)}`", _prose(more)
+    kind = key.rpartition(".")[2]
+    default = f"`{literal(each.default['name'])}`" if key in PARTS and "name" in each.default else ""
+    beside = ", ".join(f"`{name}={literal(value)}`" for name, value in each.default.items() if name != "name")
+    link = f"; [its parts](parts.md#{anchor(kind)})" if kind in BUILDERS else ""
+    return default, f"{_prose(each.about)}{f' ({beside})' if beside else ''}{link}"
+
+
+def _part(entry: Entry) -> Iterator[str]:
+    first, *more = (" ".join(p.split()) for p in entry.about.split("\n\n"))
+    yield f"**`{entry.name}`**: {_prose(first)}\n"
+    yield from (f"{_prose(paragraph)}\n" for paragraph in more)
+    for option in entry.options:
+        about = f": {_prose(option.about)}" if option.about else ""
+        yield f"- `{option.name}={literal(option.default)}`{about}"
+    if entry.options:
+        yield ""
+
+
+def literal(value: object) -> str:
+    """Return a value as Python code, strings in double quotes."""
+    if isinstance(value, float) and len(repr(value)) > 8:
+        return f"{value:.4g}"
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def _prose(text: str) -> str:
+    """Return text of a docstring as Markdown: links, and no markup but code."""
+    pieces = re.split(r"(`[^`]*`)", text)
+    pieces[::2] = [linked(re.sub(r"([*<\[\]])", r"\\\1", piece)) for piece in pieces[::2]]
+    return "".join(pieces)
+
+
+def _escaped_bars(text: str) -> str:
+    return re.sub(r"(?<!\\)\|", r"\\|", text)
