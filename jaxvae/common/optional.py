@@ -8,7 +8,7 @@ from jaxvae.common.errors import UserError
 # Installed by these extras of pyproject.toml.
 EXTRAS = {
     "grain": "stream", "skimage": "metrics", "h5py": "formats", "anndata": "formats", "jax2onnx": "onnx",
-    "onnxruntime": "onnx", "huggingface_hub": "hub",
+    "onnxruntime": "onnx", "huggingface_hub": "hub", "wandb": "wandb", "mlflow": "mlflow",
 }  # fmt: skip
 PACKAGES = {"PIL": "Pillow", "skimage": "scikit-image", "sklearn": "scikit-learn"}  # where the module's name differs
 

@@ -16,7 +16,7 @@ ASKED = ("name", "evaluate", "sample", "encode", "tool", "figures", "parallel")
 # How training goes on.
 TRAINING = (
     "train.num_epochs", "train.patience", "train.eval_every_epochs", "train.steps_per_call", "optimizer.learning_rate",
-    "optimizer.schedule", "optimizer.warmup_steps", "optimizer.clip_norm",
+    "optimizer.schedule", "optimizer.warmup_steps", "optimizer.clip_norm", "train.trackers",
 )  # fmt: skip
 GOING_ON = TRAINING + ASKED + PLACES
 

@@ -117,6 +117,7 @@ SETTINGS: dict[str, Setting | Part] = {
     "train.freeze": Setting((), "parameters that keep their initial values: a group, or model.encoder,model.prior"),
     "train.select": Setting("loss", "validation metric that the best checkpoint minimises; -elbo: maximises elbo"),
     "train.patience": Setting(0, "above 0: stop after so many validations without a better train.select", NOT_NEGATIVE),
+    "train.trackers": Setting("tensorboard", "where training is logged: tensorboard, wandb, mlflow, with commas"),
     "train.batch_size": Setting(128, "examples in a batch, over all devices", AT_LEAST_1),
     "train.labelled_share": Setting(0.0, "above 0: share of the examples of each batch that have a label", FRACTION),
     "train.accumulate": Setting(1, "gradient accumulation: microbatches per batch, all of one size", AT_LEAST_1),

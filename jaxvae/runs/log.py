@@ -4,8 +4,6 @@ import contextlib
 import json
 import logging
 import math
-import socket
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,33 +11,23 @@ from typing import Any
 import numpy as np
 
 from jaxvae.common.files import require_regular
-from jaxvae.common.optional import require
+from jaxvae.runs.trackers.tensorboard import TensorBoard
 
 PLACE = ("step", "epoch", "split")  # of a row; its other entries are scalars
 log = logging.getLogger("jaxvae")
 
 
 class MetricsLog:
-    """Write `metrics.jsonl` and TensorBoard events; rows after `first_step`, left by a killed run, are dropped.
+    """Write `metrics.jsonl` and TensorBoard events; rows after `first_step`, left by a killed run, are dropped."""
 
-    Events are written synchronously: on a full disk SummaryWriter's thread dies silently, and the next `add_scalar`
-    waits for it for ever.
-    """
-
-    def __init__(self, workdir: Path, first_step: int):
+    def __init__(self, workdir: Path, first_step: int, has_events: bool = True):
         self._path = workdir / "metrics.jsonl"
         kept = [row for row in read_metrics(workdir) if row["step"] <= first_step]
         scratch = self._path.with_suffix(".tmp")
         scratch.write_text("".join(json.dumps(row) + "\n" for row in kept))
         scratch.replace(self._path)
         self._file = self._path.open("a")
-        (workdir / "tensorboard").mkdir(exist_ok=True)
-        name = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}"
-        self._events = require("tensorboardX.record_writer").RecordWriter(str(workdir / "tensorboard" / name))
-        self._event(0, file_version="brain.Event:2")
-        if first_step:  # TensorBoard drops later events, as above
-            log = require("tensorboardX.proto.event_pb2").SessionLog
-            self._event(first_step + 1, session_log=log(status=log.SessionStatus.Value("START")))
+        self._events = TensorBoard(workdir, first_step) if has_events else None
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -55,24 +43,19 @@ class MetricsLog:
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
         known = {name: value for name, value in row.items() if name not in PLACE and value is not None}
-        for name, value in (metrics if metrics is not None else known).items():
-            self._event(
-                row["step"], summary=require("tensorboardX.summary").scalar(f"{row['split']}/{name}", float(value))
-            )
-        self._events.flush()
+        if self._events:
+            scalars = metrics if metrics is not None else known
+            self._events.scalars(row["step"], {f"{row['split']}/{name}": value for name, value in scalars.items()})
 
     def image(self, step: int, name: str, picture: np.ndarray) -> None:
         """Write one RGB picture `[H, W, 3]`, uint8, to TensorBoard."""
-        self._event(step, summary=require("tensorboardX.summary").image(name, picture, dataformats="HWC"))
+        if self._events:
+            self._events.image(step, name, picture)
 
     def close(self) -> None:
         """Flush and close both files, even where one fails: Python would try again, and complain, at exit."""
-        with contextlib.closing(self._events), self._file:
+        with contextlib.closing(self._events) if self._events else contextlib.nullcontext(), self._file:
             pass
-
-    def _event(self, step: int, **content: Any) -> None:
-        event = require("tensorboardX.proto.event_pb2").Event(step=step, wall_time=time.time(), **content)
-        self._events.write(event.SerializeToString())
 
 
 def row_of(step: int, epoch: float, split: str, metrics: Mapping[str, float]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from jaxvae.runs import stopping
 from jaxvae.runs.attempts import Failure, attempt, write_traces
 from jaxvae.runs.initial import x_checksum
 from jaxvae.runs.storage import Storage
+from jaxvae.runs.trackers.opening import TENSORBOARD, Trackers, asked
 from jaxvae.train import sharding
 from jaxvae.train.sharding import Parallel
 from jaxvae.train.state import TrainState, split_state, stream
@@ -43,6 +44,7 @@ class Recorder:
         first_step: int,
         before: Mapping[str, Any],
         started: float,
+        trackers: Trackers,
         progress: bool = True,
     ):
         """Open the logs; `before` is the info of the checkpoint resumed from, `started` this call's start in time."""
@@ -59,7 +61,8 @@ class Recorder:
             "data_checksum": experiment.data_checksum,
             "x_checksum": x_checksum(experiment),
         }
-        self._log = storage.log(first_step) if first_host else None
+        self._trackers = trackers
+        self._log = storage.log(first_step, TENSORBOARD in asked(experiment.config)) if first_host else None
         self._bar = tqdm(
             total=experiment.total_steps, initial=first_step, unit="step", desc=experiment.config["name"],
             disable=not (first_host and progress), mininterval=0.5,
@@ -164,6 +167,7 @@ class Recorder:
         failures: list[Failure] = []
         for name, sheet in (attempt(f"The picture of step {step}", failures, pictures) or {}).items():
             log.image(step, name, sheet)
+            self._trackers.image(step, name, sheet)
         if failures:
             self._pictures = lambda params: {}
             self._bar.write(f"note: {failures[0].note} Training continues without pictures.", file=sys.stderr)
@@ -172,7 +176,9 @@ class Recorder:
 
     def _row(self, step: int, split: str, metrics: Mapping[str, float]) -> None:
         if self._log:
-            self._log.row(step, step / self._steps_per_epoch, split, {**metrics, "seconds": self.seconds()})
+            values = {**metrics, "seconds": self.seconds()}
+            self._log.row(step, step / self._steps_per_epoch, split, values)
+            self._trackers.scalars(step, {f"{split}/{name}": float(value) for name, value in values.items()})
 
 
 def saved_seconds(info: Mapping[str, Any]) -> dict[str, float | None]:

@@ -54,8 +54,8 @@ class Storage(Protocol):
         """Open the checkpoints: an object with the methods of `Checkpoints`."""
         ...
 
-    def log(self, first_step: int) -> Any:
-        """Open the log: an object with the methods of `MetricsLog`."""
+    def log(self, first_step: int, has_events: bool = True) -> Any:
+        """Open the log: an object with the methods of `MetricsLog`, with TensorBoard events where `has_events`."""
         ...
 
     def weights(self, which: str) -> Weights:
@@ -93,8 +93,8 @@ class Disk:
     def checkpoints(self) -> Checkpoints:
         return Checkpoints(self._folder / "checkpoints")
 
-    def log(self, first_step: int) -> MetricsLog:
-        return MetricsLog(self._folder, first_step)
+    def log(self, first_step: int, has_events: bool = True) -> MetricsLog:
+        return MetricsLog(self._folder, first_step, has_events)
 
     def weights(self, which: str) -> Weights:
         with contextlib.closing(Reader(self._folder / "checkpoints")) as reader:
@@ -133,8 +133,8 @@ class Memory:
     def checkpoints(self) -> "Memory":
         return self
 
-    def log(self, first_step: int) -> "Memory":
-        del first_step
+    def log(self, first_step: int, has_events: bool = True) -> "Memory":
+        del first_step, has_events
         return self
 
     def restore_latest(self, *args: Any) -> None:

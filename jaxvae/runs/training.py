@@ -1,5 +1,6 @@
 """Train the run of an experiment, from its start or from where it stopped."""
 
+import contextlib
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,8 @@ from jaxvae.runs.recorder import Recorder, make_validation
 from jaxvae.runs.restore import restored
 from jaxvae.runs.signals import Signals, Stopped
 from jaxvae.runs.storage import Storage
+from jaxvae.runs.trackers import opening
+from jaxvae.runs.trackers.opening import Trackers
 from jaxvae.runs.trained_run import TrainedRun
 from jaxvae.train import loop, sharding
 from jaxvae.train.gradients import check_accumulate
@@ -60,6 +63,7 @@ def train_run(
     """
     config, settings, workdir = experiment.config, experiment.config["train"], storage.workdir
     stage = pretraining.stage_of(experiment)
+    opening.check(config)
     is_new = workdir is None or not (workdir / "config.json").exists()
     if is_new and settings["start_from"]:
         other_weights(stage or experiment)  # refused before anything is written
@@ -84,7 +88,8 @@ def train_run(
         autoencoder, _ = train_run(stage, storage.part(pretraining.NAME), started, progress=progress, is_stage=True)
         return pretraining.weights_after(autoencoder, experiment)
 
-    with storage.claimed(config):
+    opened = opening.opened(config, workdir) if not is_stage else contextlib.nullcontext(Trackers({}))
+    with storage.claimed(config), opened as trackers:
         sharding.wait_for_all("claimed")
         checkpoints = storage.checkpoints()
         state, step, before = start(experiment, optimizer, checkpoints, workdir, first_stage if stage else None, fixed)
@@ -101,7 +106,7 @@ def train_run(
         )
         recorder = Recorder(
             experiment, storage, checkpoints, parallel, validate, pictures,
-            feed.steps_per_epoch, step, before, started, progress,
+            feed.steps_per_epoch, step, before, started, trackers, progress,
         )  # fmt: skip
         with recorder:
             try:
@@ -112,7 +117,10 @@ def train_run(
             timing = recorder.timing()
         sharding.wait_for_all("trained")
         run = trained(experiment, storage, which)
-        finish(run, timing)
+        try:
+            finish(run, timing)
+        finally:
+            opening.tell_results(trackers, workdir)
     return run, timing
 
 

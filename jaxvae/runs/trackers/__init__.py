@@ -1,0 +1,1 @@
+"""Experiment trackers, `train.trackers`: TensorBoard, Weights & Biases and MLflow behind one interface."""
