@@ -3,7 +3,7 @@
 pip install optuna && python examples/optuna_search.py            # 12 trials, a few minutes on CPU
 """
 
-import optuna
+import optuna  # pyright: ignore[reportMissingImports]
 
 import jaxvae
 
