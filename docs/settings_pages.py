@@ -50,7 +50,8 @@ def parts() -> str:
     lines = [ALL_PARTS]
     for kind in (*BUILDERS, "metric"):
         lines.append(f"## {heading(kind)}\n")
-        lines += [line for entry in entries(kind).values() for line in _part(entry)]
+        found = (_of_optax(entry) if kind == "optimizer" else entry for entry in entries(kind).values())
+        lines += [line for entry in found for line in _part(entry)]
     return "\n".join(lines)
 
 
@@ -75,6 +76,12 @@ def _setting(key: str, each: Setting | Part) -> tuple[str, str]:
     beside = ", ".join(f"`{name}={literal(value)}`" for name, value in each.default.items() if name != "name")
     link = f"; [its parts](parts.md#{anchor(kind)})" if kind in BUILDERS else ""
     return default, f"{_prose(each.about)}{f' ({beside})' if beside else ''}{link}"
+
+
+def _of_optax(entry: Entry) -> Entry:
+    """Leave the explanations to the pages of Optax: keep names and defaults."""
+    options = tuple(option._replace(about="") for option in entry.options)
+    return entry._replace(about=f"`optax.{entry.name}`, explained there, with the options", options=options)
 
 
 def _part(entry: Entry) -> Iterator[str]:
