@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from config_headers import header, linked
+from config_headers import as_markdown, header
 from PIL import Image
 
 from jaxvae.common.errors import UserError
@@ -31,18 +31,19 @@ def catalogue(notes: Mapping[str, Mapping[str, str]]) -> str:
     """Return the text of docs/catalogue.md; notes are those of docs/catalogue.toml."""
     sections = results_by_config((DOCS / "results.md").read_text(encoding="utf-8"))
     entries = ("\n".join(_entry(name, path, notes[name], sections)) for name, path in configs.installed().items())
-    return "\n".join((HEAD, *entries))
+    index = ", ".join(f"[{name}](#{name})" for name in configs.installed())
+    return "\n".join((HEAD, f"{index}.\n", *entries))
 
 
 def _entry(name: str, path: Path, note: Mapping[str, str], sections: Mapping[str, list[str]]) -> Iterator[str]:
     about = header(path)
-    yield f"## {name}\n\n{_prose(about.title)}.\n"
+    yield f"## {name}\n\n{as_markdown(about.title)}.\n"
     yield from _picture(name)
     yield f"Use it when {note['use']}.\n"
     if "confused" in note:
         yield f"Often confused: {note['confused']}.\n"
     for is_command, text in about.paragraphs:
-        yield f"```bash\n{_folded(text)}\n```\n" if is_command else f"{_prose(text)}\n"
+        yield f"```bash\n{_folded(text)}\n```\n" if is_command else f"{as_markdown(text)}\n"
     found = [f"[{title}](results.md#{_anchor(title)})" for title in sections.get(name, ())]
     more = f" More numbers: {', '.join(found)}." if found else ""
     yield f"File: [configs/{name}.py](../configs/{name}.py). Parts: {_parts(name)}.{more}\n"
@@ -91,14 +92,15 @@ def results_by_config(text: str) -> dict[str, list[str]]:
 
 
 def _folded(commands: str) -> str:
-    """Return commands whose continued lines, which a docstring joins, are lines again."""
-    return re.sub(r" {4,}(?=--)", " \\\\\n    ", commands)
-
-
-def _prose(text: str) -> str:
-    """Return a paragraph of a docstring as Markdown: settings and files as code, papers as links."""
-    text = re.sub(r"(?<![`\w])((?:--[\w.]+|configs/\w+\.py|docs/\w+\.md)\S*?)(?=[\s,;)]|[.:]?(?:\s|$))", r"`\1`", text)
-    return linked(re.sub(r"(?<!`)\*", r"\\*", text))
+    """Return commands for a narrow page: comments on lines of their own before them, joined lines as lines again."""
+    found: list[list[str]] = []  # by command: comments, then the command
+    for line in commands.splitlines():
+        command, _, comment = map(str.strip, line.partition("# "))
+        if command:
+            found.append([re.sub(r" {4,}(?=--)", " \\\\\n    ", command)])
+        if comment:
+            found[-1].insert(-1, f"# {comment}")
+    return "\n".join(line for lines in found for line in lines)
 
 
 def _anchor(heading: str) -> str:

@@ -1,4 +1,4 @@
-"""The first lines of the configs: title with paper, commands, measured numbers, remarks."""
+"""Text of docstrings for the pages; the first lines of configs: title with paper, commands, numbers, remarks."""
 
 import ast
 import re
@@ -32,3 +32,11 @@ def linked(text: str) -> str:
     """Return text whose numbers of arXiv and DOIs are links."""
     text = re.sub(r"arXiv:(\d{4}\.\d{4,5})", r"[arXiv:\1](https://arxiv.org/abs/\1)", text)
     return re.sub(r"doi:(10\.[^\s,)]+)", r"[doi:\1](https://doi.org/\1)", text)
+
+
+def as_markdown(text: str) -> str:
+    """Return text of a docstring as Markdown: flags and files are code, papers are links, there is no other markup."""
+    text = re.sub(r"(?<![`\w])((?:--[\w.]+|configs/\w+\.py|docs/\w+\.md)\S*?)(?=[\s,;)]|[.:]?(?:\s|$))", r"`\1`", text)
+    pieces = re.split(r"(`[^`]*`)", text)
+    pieces[::2] = [linked(re.sub(r"([*<\[\]])", r"\\\1", piece)) for piece in pieces[::2]]
+    return "".join(pieces)

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from config_headers import linked
+from config_headers import as_markdown
 
 from jaxvae.api.catalogue import BUILDERS, SETTING, Entry, entries
 from jaxvae.experiment.defaults import PARTS, SETTINGS, Part, Setting
@@ -70,12 +70,12 @@ def _setting(key: str, each: Setting | Part) -> tuple[str, str]:
         said = all(re.search(rf"\b{choice}\b", each.about) for choice in each.choices)
         allowed = each.allowed.allowed if each.allowed else "" if said else ", ".join(f"`{c}`" for c in each.choices)
         more = "; ".join(filter(None, (each.about, allowed)))
-        return f"`{literal(each.default)}`", _prose(more)
+        return f"`{literal(each.default)}`", as_markdown(more)
     kind = key.rpartition(".")[2]
     default = f"`{literal(each.default['name'])}`" if key in PARTS and "name" in each.default else ""
     beside = ", ".join(f"`{name}={literal(value)}`" for name, value in each.default.items() if name != "name")
     link = f"; [its parts](parts.md#{anchor(kind)})" if kind in BUILDERS else ""
-    return default, f"{_prose(each.about)}{f' ({beside})' if beside else ''}{link}"
+    return default, f"{as_markdown(each.about)}{f' ({beside})' if beside else ''}{link}"
 
 
 def _of_optax(entry: Entry) -> Entry:
@@ -86,10 +86,10 @@ def _of_optax(entry: Entry) -> Entry:
 
 def _part(entry: Entry) -> Iterator[str]:
     first, *more = (" ".join(p.split()) for p in entry.about.split("\n\n"))
-    yield f"**`{entry.name}`**: {_prose(first)}\n"
-    yield from (f"{_prose(paragraph)}\n" for paragraph in more)
+    yield f"**`{entry.name}`**: {as_markdown(first)}\n"
+    yield from (f"{as_markdown(paragraph)}\n" for paragraph in more)
     for option in entry.options:
-        about = f": {_prose(option.about)}" if option.about else ""
+        about = f": {as_markdown(option.about)}" if option.about else ""
         yield f"- `{option.name}={literal(option.default)}`{about}"
     if entry.options:
         yield ""
@@ -100,13 +100,6 @@ def literal(value: object) -> str:
     if isinstance(value, float) and len(repr(value)) > 8:
         return f"{value:.4g}"
     return f'"{value}"' if isinstance(value, str) else repr(value)
-
-
-def _prose(text: str) -> str:
-    """Return text of a docstring as Markdown: links, and no markup but code."""
-    pieces = re.split(r"(`[^`]*`)", text)
-    pieces[::2] = [linked(re.sub(r"([*<\[\]])", r"\\\1", piece)) for piece in pieces[::2]]
-    return "".join(pieces)
 
 
 def _escaped_bars(text: str) -> str:

@@ -33,9 +33,18 @@ def test_a_header_is_title_commands_and_prose(tmp_path):
     header = config_headers.header(path)
     assert header.title == "A model of two lines"
     assert header.paragraphs == ((True, "python launch.py  # loss 1\n    # more"), (False, "Prose\nof *two*."))
-    assert catalogue_page._prose("With --config.kl.beta=4, of configs/vae.py: *") == (
-        "With `--config.kl.beta=4`, of `configs/vae.py`: \\*"
-    )
+
+
+def test_a_number_stands_before_its_command():
+    text = "python launch.py --a  # loss 1\npython launch.py --b=1     --c\n    # loss 2\n    # loss 3"
+    assert catalogue_page._folded(text).splitlines() == [
+        "# loss 1",
+        "python launch.py --a",
+        "# loss 2",
+        "# loss 3",
+        "python launch.py --b=1 \\",
+        "    --c",
+    ]
 
 
 def test_a_config_is_found_in_the_results_that_name_it():

@@ -1,6 +1,7 @@
 """docs/all_settings.md and docs/parts.md have every setting, part and option."""
 
 import settings_pages
+from config_headers import as_markdown
 from pages import ROOT, anchors
 
 from jaxvae.api.catalogue import BUILDERS, entries
@@ -42,5 +43,8 @@ def test_values_are_those_of_python():
     ]
 
 
-def test_prose_has_no_markup_but_code_and_links():
-    assert settings_pages._prose("a * `b * <c>` <d> [e]") == "a \\* `b * <c>` \\<d> \\[e\\]"
+def test_docstrings_have_no_markup_but_code_and_links():
+    assert as_markdown("a * `b * <c>` <d> [e]") == "a \\* `b * <c>` \\<d> \\[e\\]"
+    assert as_markdown("With --config.kl.beta=4, of configs/vae.py: arXiv:1312.6114.") == (
+        "With `--config.kl.beta=4`, of `configs/vae.py`: [arXiv:1312.6114](https://arxiv.org/abs/1312.6114)."
+    )
