@@ -3,7 +3,7 @@
 import pytest
 from pages import ROOT, blocks
 
-PAGES = ["docs/faq.md", "docs/coming_from.md", "AGENTS.md", "docs/index.md"]
+PAGES = ["docs/faq.md", "docs/coming_from.md", "docs/conditional.md", "docs/index.md", "AGENTS.md"]
 
 
 @pytest.mark.slow
