@@ -15,7 +15,7 @@ DOCS = Path(__file__).parent
 HEAD = """# Catalogue
 
 Every config by name: its paper, when to use it, its parts, and its commands with measured numbers, as its file has
-them. [papers.md](papers.md) has a table of all. Written by `python docs/generate.py`.
+them. The [table of all](papers.md) also lists parts by paper. Written by `python docs/generate.py`.
 """
 KINDS = {
     "posterior": "model.posterior",
@@ -41,12 +41,18 @@ def _entry(name: str, path: Path, note: Mapping[str, str], sections: Mapping[str
     yield from _picture(name)
     yield f"Use it when {note['use']}.\n"
     if "confused" in note:
-        yield f"Often confused: {note['confused']}.\n"
+        yield f"Often confused: {_with_links(note['confused'], name)}.\n"
     for is_command, text in about.paragraphs:
         yield f"```bash\n{_folded(text)}\n```\n" if is_command else f"{as_markdown(text)}\n"
     found = [f"[{title}](results.md#{_anchor(title)})" for title in sections.get(name, ())]
     more = f" More numbers: {', '.join(found)}." if found else ""
     yield f"File: [configs/{name}.py](../configs/{name}.py). Parts: {_parts(name)}.{more}\n"
+
+
+def _with_links(text: str, name: str) -> str:
+    """Link the other configs that a note names in backticks."""
+    others = configs.installed().keys() - {name}
+    return re.sub(r"`(\w+)`", lambda code: f"[{code[0]}](#{code[1]})" if code[1] in others else code[0], text)
 
 
 def _picture(name: str) -> Iterator[str]:
@@ -99,7 +105,7 @@ def _folded(commands: str) -> str:
         if command:
             found.append([re.sub(r" {4,}(?=--)", " \\\\\n    ", command)])
         if comment:
-            found[-1].insert(-1, f"# {comment}")
+            found[-1].insert(-1, f"# {comment.replace(', bundled', '', 1)}")
     return "\n".join(line for lines in found for line in lines)
 
 

@@ -36,15 +36,19 @@ def test_a_header_is_title_commands_and_prose(tmp_path):
 
 
 def test_a_number_stands_before_its_command():
-    text = "python launch.py --a  # loss 1\npython launch.py --b=1     --c\n    # loss 2\n    # loss 3"
+    text = "python launch.py --a  # digits, bundled: loss 1\npython launch.py --b=1     --c\n    # loss 2\n    # loss 3"
     assert catalogue_page._folded(text).splitlines() == [
-        "# loss 1",
+        "# digits: loss 1",
         "python launch.py --a",
         "# loss 2",
         "# loss 3",
         "python launch.py --b=1 \\",
         "    --c",
     ]
+
+
+def test_a_note_links_other_configs():
+    assert catalogue_page._with_links("`vae`, `ae`, `x` and vae", "ae") == "[`vae`](#vae), `ae`, `x` and vae"
 
 
 def test_a_config_is_found_in_the_results_that_name_it():
