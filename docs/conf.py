@@ -13,7 +13,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 source_suffix = {".md": "markdown"}
 html_theme = "furo"
 html_title = "jaxvae"
-html_copy_source = False
+html_copy_source = html_show_copyright = smartquotes = False  # two hyphens are a flag, not a dash
 myst_heading_anchors = 4
 autodoc_member_order = "alphabetical"
 autodoc_typehints = "signature"
