@@ -64,6 +64,7 @@ def test_the_nll_is_the_same_with_its_k_and_draws_at_an_edge_have_no_weight():
     assert np.isfinite(pareto.pareto_k(weights)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("log_ratio", "is_high"), [(0.0, False), (math.log(0.1), True)])
 def test_a_mean_over_data_has_the_share_of_high_k_and_a_note_says_so(log_ratio, is_high):
     def of(num):

@@ -54,6 +54,7 @@ def log_evidence():
     return stats.multivariate_normal(lg.BIAS, weight @ weight.T + lg.NOISE * np.eye(lg.DATA)).logpdf(lg.X)
 
 
+@pytest.mark.slow
 def test_a_full_covariance_is_refined_to_the_posterior_and_a_diagonal_one_keeps_an_approximation_gap():
     def encode(params, x, context=None):
         mean, variance = lg.posterior_moments(params, x)
@@ -69,6 +70,7 @@ def test_a_full_covariance_is_refined_to_the_posterior_and_a_diagonal_one_keeps_
     assert float(diagonal.approximation.mean()) == pytest.approx(best, abs=0.1)
 
 
+@pytest.mark.slow
 def test_the_gap_is_at_the_context_and_of_observed_values():
     moved = gap_of((0.4, 0.3), at_context.MODEL, at_context.X, context=at_context.BOTH, num_steps=50, num_judged=21)
     np.testing.assert_allclose(moved.refined_elbo, lg.MARGINAL.logpdf(at_context.X - at_context.BOTH @ at_context.TO_X),
@@ -155,6 +157,7 @@ def test_data_of_the_model_passes_the_checks():
     assert (found["zeros"], found["zeros_replicated"], found["zeros_p"]) == (0, 0, 0.5)  # ties count by half
 
 
+@pytest.mark.slow
 def test_p_values_of_the_discrepancy_are_uniform_for_data_of_the_model():
     @jax.jit
     def pairs(x):
