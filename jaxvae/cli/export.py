@@ -12,7 +12,7 @@ jaxvae export runs/vae-digits                          weights: model.safetensor
 jaxvae export runs/vae-digits --format=stablehlo       encoder, decoder and sampler, for JAX alone
 jaxvae export runs/vae-digits --format=onnx            encoder and decoder, for onnxruntime: pip install 'jaxvae[onnx]'
 
-  --out=               the folder; default: exported/ of the run's folder, with the format
+  --out=               the folder; default: exported/NAME-FORMAT
   --format=safetensors safetensors, stablehlo or onnx
   --parts=             encoder, decoder, sampler, separated by commas; default: all that the format takes
   --license=           of the weights, for the card, such as apache-2.0
@@ -79,6 +79,6 @@ def run(argv: list[str]) -> None:
 
         print(hub.push(loaded, words[1], values.license, values.private))
         return
-    out = values.out or f"{loaded.workdir}/exported/{values.format}"
+    out = values.out or f"exported/{loaded.config['name']}-{values.format}"
     for path in loaded.export(out, values.format, values.parts, values.license):
         print(path)

@@ -43,6 +43,7 @@ def installed(tmp_path_factory):
         shutil.copytree(source, target, ignore=ignore) if source.is_dir() else shutil.copy(source, target)
     run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(place), "./source", cwd=place)
     (wheel,) = place.glob("*.whl")
+    assert wheel.stat().st_size < 8_000_000
     venv.create(place / "env", with_pip=False)
     python = place / "env" / "bin" / "python"
     run(sys.executable, "-m", "pip", "--python", str(python), "install", "-q", "--no-deps", str(wheel), cwd=place)
@@ -58,6 +59,8 @@ def test_a_wheel_trains_from_any_folder(installed, tmp_path):
     assert package.is_relative_to(installed.parent)
     assert (package / "py.typed").exists()
     assert {p.name for p in (package / "configs").glob("*.py")} == {p.name for p in (ROOT / "configs").glob("*.py")}
+    zoo = "import jaxvae; print(jaxvae.load('zoo/vae-digits').sample(2).shape)"
+    assert run(installed / "python", "-c", zoo, cwd=tmp_path).strip() == "(2, 8, 8, 1)"
     run(installed / "jaxvae", "--config=vae:digits", *SHORT, cwd=tmp_path)
     assert json.loads((tmp_path / "runs" / "vae-digits" / "results.json").read_text())["test"]["loss"] > 0
     run(installed / "jaxvae", "--workdir=runs/vae-digits", "--mode=sample", cwd=tmp_path)

@@ -3,7 +3,8 @@
 import pytest
 from pages import ROOT, blocks
 
-PAGES = ["docs/faq.md", "docs/coming_from.md", "docs/conditional.md", "docs/index.md", "AGENTS.md"]
+NAMES = ("faq", "coming_from", "conditional", "export", "zoo", "index")
+PAGES = [*(f"docs/{name}.md" for name in NAMES), "AGENTS.md"]
 
 
 @pytest.mark.slow
