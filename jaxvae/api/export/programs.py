@@ -17,7 +17,7 @@ from jaxvae.runs.workdir import write_json
 
 PARTS = {"stablehlo": ("encoder", "decoder", "sampler"), "onnx": ("encoder", "decoder")}  # that each format takes
 CALLS = {
-    "stablehlo": "jax.export.deserialize(bytearray(pathlib.Path(FILE).read_bytes())).call(INPUTS...) gives {output: array}",
+    "stablehlo": "jax.export.deserialize(bytearray(pathlib.Path(FILE).read_bytes())).call(INPUTS...)",
     "onnx": "onnxruntime.InferenceSession(FILE).run(None, {input: array}) gives the outputs in order",
 }
 INDEX = "export.json"
