@@ -94,7 +94,8 @@ def test_another_order_of_the_classes_changes_nothing():
     moved["classifier"]["Dense_1"]["bias"][order] = params["classifier"]["Dense_1"]["bias"]
     label = np.where(LABEL >= 0, np.array(LABELS.values)[order[np.searchsorted(LABELS.values, LABEL) % 3]], -1)
     one, other = loss(made, params), loss(made, moved, {**BATCH, "label": label})
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4), one, other)
+    # "kl_class" is log 3 minus an entropy near it, rounded to 1e-7 of log 3.
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), one, other)
     unmoved = loss(made, params, {**BATCH, "label": label}).losses["model"]
     assert not np.allclose(unmoved, one.losses["model"], rtol=1e-2)
 
