@@ -1,7 +1,7 @@
 """Semi-supervised VAE, "M2": the class is a latent where it is not known (Kingma et al. 2014, arXiv:1406.5298).
 
 python launch.py --config=configs/m2.py            # 8x8 digits, bundled: 100 labels, test accuracy 0.969
-python launch.py --config=configs/m2.py:mnist      # 100 labels
+python launch.py --config=configs/m2.py:mnist      # 100 labels, 30 epochs: test accuracy 0.907, 0.881 (two draws)
 python launch.py --config=configs/m2.py --config.data.labels=50 --config.data.labels_seed=1
 """
 
