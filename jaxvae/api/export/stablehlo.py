@@ -21,7 +21,8 @@ def write(folder: Path, piece: Piece) -> Path:
     require("flatbuffers")
     (size,) = export.symbolic_shape("batch")
     inputs = (jax.ShapeDtypeStruct((size, *one.shape), one.dtype) for one in piece.inputs.values())
-    program = export.export(jax.jit(piece.of_batch()), platforms=PLATFORMS)(*inputs)
+    with jax.debug_key_reuse(False):  # in a batch of symbolic size it takes two keys of one split for the same key
+        program = export.export(jax.jit(piece.of_batch()), platforms=PLATFORMS)(*inputs)
     path = folder / f"{piece.name}{SUFFIX}"
     path.write_bytes(program.serialize())
     return path
