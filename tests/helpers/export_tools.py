@@ -78,7 +78,10 @@ def given_and_wanted(experiment, params):
 
     rows = context.get("context")
     z = jax.jit(lambda: draw_prior(model, params, jax.random.key(2), NUM, context=rows))()
-    decoded = jax.jit(lambda z: model.decode(params, z, *context.values()).mean)(z)
+    decode = jax.jit(lambda z, *beside: model.decode(params, z, *beside).mean)
+    # Row by row, as the programs are functions of one example: a decoding that draws has other noise in each row.
+    one = [slice(i, i + 1) for i in range(NUM)]
+    decoded = np.concatenate([decode(z[row], *(array[row] for array in context.values())) for row in one])
     made = [draw(i, None if rows is None else rows[i]) for i in (0, 1)]
     two = {name: array[:2] for name, array in context.items()}
     return {
