@@ -4,7 +4,8 @@ from pathlib import Path
 
 from absl import flags
 
-from jaxvae.common.errors import UserError, unknown
+from jaxvae.cli.flags import words
+from jaxvae.common.errors import UserError
 from jaxvae.experiment.defaults import FORMATS
 
 USAGE = """Compare runs: the settings that differ, the metrics, and curves over each other.
@@ -42,13 +43,7 @@ def run(argv: list[str]) -> None:
     flags.DEFINE_list("metrics", [], "metrics drawn against a setting", flag_values=values)
     flags.DEFINE_string("by", "", "that setting", flag_values=values)
     flags.DEFINE_enum("format", "png", FORMATS, "format of the figures", flag_values=values)
-    values.set_gnu_getopt(True)
-    try:
-        folders = values(argv[1:])[1:]
-    except flags.UnrecognizedFlagError as error:
-        raise UserError(f"{unknown('flag', error.flagname, values)} See jaxvae compare --help.") from error
-    except flags.Error as error:
-        raise UserError(f"{error}. See jaxvae compare --help.") from error
+    folders = words(argv, values)
     if not folders:
         raise UserError("Name the folders of the runs to compare: jaxvae compare runs/a runs/b.")
     from jaxvae.report.comparison.write import write  # imports matplotlib: late, so that help is fast

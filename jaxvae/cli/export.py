@@ -2,8 +2,9 @@
 
 from absl import flags
 
+from jaxvae.cli.flags import words
 from jaxvae.cli.modules import bring
-from jaxvae.common.errors import UserError, unknown
+from jaxvae.common.errors import UserError
 from jaxvae.common.platform import avoid_wrong_sums
 
 EXPORT = """Export a run to a new folder: its weights with a model card, or programs that run without jaxvae.
@@ -58,26 +59,20 @@ def run(argv: list[str]) -> None:
         flags.DEFINE_list("parts", [], "encoder, decoder, sampler", flag_values=values)
     else:
         flags.DEFINE_bool("private", False, "make a new repository private", flag_values=values)
-    values.set_gnu_getopt(True)
-    try:
-        words = values(argv[1:])[1:]
-    except flags.UnrecognizedFlagError as error:
-        raise UserError(f"{unknown('flag', error.flagname, values)} See jaxvae {command} --help.") from error
-    except flags.Error as error:
-        raise UserError(f"{error}. See jaxvae {command} --help.") from error
+    named = words(argv, values)
     wanted = {"export": "the folder of a run: jaxvae export runs/mine",
               "push": "the folder of a run and a name: jaxvae push runs/mine OWNER/NAME"}  # fmt: skip
-    if len(words) != (1 if command == "export" else 2):
+    if len(named) != (1 if command == "export" else 2):
         raise UserError(f"Give {wanted[command]}. See jaxvae {command} --help.")
     avoid_wrong_sums()
     bring(set(values["import"].value or []))
     from jaxvae.api.loading import load  # imports JAX: late, so that help is fast
 
-    loaded = load(words[0], values.checkpoint)
+    loaded = load(named[0], values.checkpoint)
     if command == "push":
         from jaxvae.api.export import hub
 
-        print(hub.push(loaded, words[1], values.license, values.private))
+        print(hub.push(loaded, named[1], values.license, values.private))
         return
     out = values.out or f"exported/{loaded.config['name']}-{values.format}"
     for path in loaded.export(out, values.format, values.parts, values.license):

@@ -49,6 +49,26 @@ def parse(argv: list[str], values: flags.FlagValues) -> ConfigDict:
     return ConfigDict(config)
 
 
+def words(argv: list[str], values: flags.FlagValues) -> list[str]:
+    """Parse the flags of a command such as `jaxvae compare`, and return its other words.
+
+    Args:
+      argv: the name of the program, the command, its words and flags in any order.
+      values: the defined flags, which get their values.
+
+    Raises:
+      UserError: an unknown flag, or a value that it does not take.
+    """
+    values.set_gnu_getopt(True)
+    see = f"See jaxvae {argv[1]} --help."
+    try:
+        return values(argv[1:])[1:]
+    except flags.UnrecognizedFlagError as error:
+        raise UserError(f"{unknown('flag', error.flagname, values)} {see}") from error
+    except flags.Error as error:
+        raise UserError(f"{error}. {see}") from error
+
+
 def _unknown_flag(error: flags.UnrecognizedFlagError, known: list[str]) -> UserError:
     """Make the error for an unknown flag, which is often a setting without its `--config.SECTION`."""
     name, value = error.flagname, error.flagvalue.partition("=")[2]

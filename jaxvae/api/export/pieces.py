@@ -11,9 +11,10 @@ import numpy as np
 from jaxvae.common.types import Array, Params
 from jaxvae.data.quadrants import modelled
 from jaxvae.data.spec import DataSpec, in_own_units, preprocess_of
-from jaxvae.distributions.structure import moments
 from jaxvae.models.base import Model, centre, encode_batch
+from jaxvae.models.facts import SPREAD
 from jaxvae.models.sampling import draw_prior, sample
+from jaxvae.models.two_stage import spread
 
 TRIED = 3  # examples at which a converted function is compared
 
@@ -68,10 +69,8 @@ def pieces(model: Model, params: Params, config: Mapping[str, Any], spec: DataSp
             batch["mask"] = held[None] & batch.get("mask", True)
         posterior = encode_batch(model, params, batch)
         z: Any = centre(posterior)[0]
-        known: Any = moments(posterior)
-        if known is None:
-            return {"z": z}
-        return {"z": z, "sd": jnp.sqrt(jnp.diagonal(known[1], axis1=-2, axis2=-1)).reshape(z.shape)}
+        known = spread(posterior)
+        return {"z": z, "sd": known[SPREAD].reshape(z.shape)} if known else {"z": z}
 
     def decode(z: Array, *beside: Array) -> dict[str, Array]:
         likelihood: Any = model.decode(params, z[None], *(row[None] for row in beside))
