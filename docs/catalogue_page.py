@@ -1,13 +1,17 @@
 """The page docs/catalogue.md: every config with its picture, paper, parts, commands and numbers."""
 
+import inspect
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from config_headers import as_markdown, header
+from equations import NOTATION, of_parts
 from PIL import Image
+from settings_pages import anchor, literal
 
+from jaxvae.api.catalogue import BUILDERS
 from jaxvae.common.errors import UserError
 from jaxvae.experiment import configs
 
@@ -18,21 +22,21 @@ Every config by name: its paper, when to use it, its parts, and its commands wit
 them. The [table of all](papers.md) also lists parts by paper. Written by `python docs/generate.py`.
 """
 KINDS = {
+    "objective": "objective",
+    "kl": "kl",
     "posterior": "model.posterior",
     "prior": "model.prior",
     "likelihood": "model.likelihood",
     "network": "network",
-    "objective": "objective",
-    "KL weight": "kl",
 }
 
 
 def catalogue(notes: Mapping[str, Mapping[str, str]]) -> str:
     """Return the text of docs/catalogue.md; notes are those of docs/catalogue.toml."""
     sections = results_by_config((DOCS / "results.md").read_text(encoding="utf-8"))
-    entries = ("\n".join(_entry(name, path, notes[name], sections)) for name, path in configs.installed().items())
+    found = ("\n".join(_entry(name, path, notes[name], sections)) for name, path in configs.installed().items())
     index = ", ".join(f"[{name}](#{name})" for name in configs.installed())
-    return "\n".join((HEAD, f"{index}.\n", *entries))
+    return "\n".join((HEAD, NOTATION, f"{index}.\n", *found))
 
 
 def _entry(name: str, path: Path, note: Mapping[str, str], sections: Mapping[str, list[str]]) -> Iterator[str]:
@@ -44,9 +48,10 @@ def _entry(name: str, path: Path, note: Mapping[str, str], sections: Mapping[str
         yield f"Often confused: {_with_links(note['confused'], name)}.\n"
     for is_command, text in about.paragraphs:
         yield f"```bash\n{_folded(text)}\n```\n" if is_command else f"{as_markdown(text)}\n"
+    yield from _parts(name)
     found = [f"[{title}](results.md#{_anchor(title)})" for title in sections.get(name, ())]
     more = f" More numbers: {', '.join(found)}." if found else ""
-    yield f"File: [configs/{name}.py](../configs/{name}.py). Parts: {_parts(name)}.{more}\n"
+    yield f"\nFile: [configs/{name}.py](../configs/{name}.py).{more}\n"
 
 
 def _with_links(text: str, name: str) -> str:
@@ -63,16 +68,23 @@ def _picture(name: str) -> Iterator[str]:
         yield f"![{caption}](catalogue/{name}.png)\n\n*{caption}.*\n"
 
 
-def _parts(name: str) -> str:
-    config = load(name)
-    found = []
+def _parts(name: str) -> Iterator[str]:
+    """Return a list: each part with the options that the config gives, and its equations."""
+    config, equations = load(name), of_parts()
     for kind, setting in KINDS.items():
         part = config
         for key in setting.split("."):
             part = part.get(key, {})
-        if "name" in part:
-            found.append(f"{kind} `{part['name']}`")
-    return ", ".join(found)
+        if "name" not in part or (kind == "kl" and not _has_kl(config["objective"]["name"])):
+            continue
+        options = "".join(f", `{key}={literal(value)}`" for key, value in part.items() if key != "name")
+        yield f"- [{kind}](parts.md#{anchor(kind)}) `{part['name']}`{options}"
+        yield from (f"  - $\\displaystyle {line}$" for line in equations.get(kind, {}).get(part["name"], ()))
+
+
+def _has_kl(objective: str) -> bool:
+    """Return whether an objective takes a weight of the KL."""
+    return "kl" in inspect.signature(BUILDERS["objective"][objective]).parameters
 
 
 def load(name: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The documentation site, without a network: python -m sphinx -W -b html docs build/site (pip install -e '.[docs]')."""
 
 import re
+import sys
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -8,31 +9,52 @@ from sphinx.application import Sphinx
 import jaxvae
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "docs"))
+
+import equations  # noqa: E402
+
 project, release, author = "jaxvae", jaxvae.__version__, "The jaxvae authors"
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml"]
 source_suffix = {".md": "markdown"}
 html_theme = "furo"
 html_title = "jaxvae"
+html_math_renderer = "mathml"
+html_static_path, html_css_files = ["static"], ["math.css"]
 html_copy_source = html_show_copyright = smartquotes = False  # two hyphens are a flag, not a dash
 myst_heading_anchors = 4
+myst_enable_extensions = ["dollarmath"]
+myst_fence_as_directive = ["math"]
 autodoc_member_order = "alphabetical"
 autodoc_typehints = "signature"
 autodoc_inherit_docstrings = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True  # fields of a named tuple are described in its docstring
+EQUATIONS = equations.by_path()
+
+
+def linked(paper: re.Match) -> str:
+    """Return the link of a number of arXiv or a DOI, which napoleon would take for a type before a colon."""
+    site = {"arXiv": "arxiv.org/abs", "doi": "doi.org"}[paper[1]]
+    return f"`{paper[0]} <https://{site}/{paper[2]}>`__"
 
 
 def as_rst(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Turn a docstring into reStructuredText: code in backticks, indented lines as lines, no other markup."""
+    """Turn a docstring into reStructuredText: code in backticks, indented lines as lines, no other markup.
+
+    The equations of a function are set after its first paragraph.
+    """
     pieces = re.split(r"(`[^`]*`)", "\n".join(lines))
     for at, piece in enumerate(pieces):
         is_code = at % 2
-        pieces[at] = f"`{piece}`" if is_code else re.sub(r"([*|])|(?<=\w)(_)(?!\w)", r"\\\1\2", piece)
+        text = re.sub(r"([*|])|(?<=\w)(_)(?!\w)", r"\\\1\2", piece)
+        pieces[at] = f"`{piece}`" if is_code else re.sub(r"(arXiv|doi):([\d.]+[^\s,;)]*\w)", linked, text)
     head, *rest = re.split(r"^(?=(?:Args|Attributes|Raises|Returns):$)", "".join(pieces), maxsplit=1, flags=re.M)
     head = re.sub(
         r"(?:^ {2,}\S.*\n)+", lambda block: "\n" + re.sub("^ +", "| ", block[0], flags=re.M) + "\n", head, flags=re.M
     )
-    lines[:] = "".join([head, *rest]).split("\n")
+    summary, *more = head.split("\n\n", maxsplit=1)
+    shown = "".join(f"\n\n.. math:: {line}" for line in EQUATIONS.get(name, ()))
+    lines[:] = "".join(["\n\n".join([summary + shown, *more]), *rest]).split("\n")
 
 
 def is_left_out(app: Sphinx, what: str, name: str, obj: object, skip: bool, options: object) -> bool | None:

@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from config_headers import as_markdown
+from equations import NOTATION, of_parts
 
 from jaxvae.api.catalogue import BUILDERS, SETTING, Entry, entries
 from jaxvae.experiment.defaults import PARTS, SETTINGS, Part, Setting
@@ -47,11 +48,11 @@ def _sections() -> dict[str, list[str]]:
 
 def parts() -> str:
     """Return the text of docs/parts.md."""
-    lines = [ALL_PARTS]
+    lines, equations = [ALL_PARTS, NOTATION], of_parts()
     for kind in (*BUILDERS, "metric"):
         lines.append(f"## {heading(kind)}\n")
         found = (_of_optax(entry) if kind == "optimizer" else entry for entry in entries(kind).values())
-        lines += [line for entry in found for line in _part(entry)]
+        lines += [line for entry in found for line in _part(entry, equations.get(kind, {}).get(entry.name, ()))]
     return "\n".join(lines)
 
 
@@ -84,9 +85,10 @@ def _of_optax(entry: Entry) -> Entry:
     return entry._replace(about=f"`optax.{entry.name}`, explained there, with the options", options=options)
 
 
-def _part(entry: Entry) -> Iterator[str]:
+def _part(entry: Entry, equations: Sequence[str]) -> Iterator[str]:
     first, *more = (" ".join(p.split()) for p in entry.about.split("\n\n"))
     yield f"**`{entry.name}`**: {as_markdown(first)}\n"
+    yield from (f"```math\n{line}\n```\n" for line in equations)
     yield from (f"{as_markdown(paragraph)}\n" for paragraph in more)
     for option in entry.options:
         about = f": {as_markdown(option.about)}" if option.about else ""

@@ -1,7 +1,7 @@
 """Pure array losses for research code: arrays in, one number per example out.
 
-Every loss takes arrays whose first axis is the batch, sums over all other axes and returns `[B]` values in **nats per
-example**; docstrings name the few that return one number for the batch, or have no unit. Nothing is averaged here:
+Every loss takes arrays whose first axis is the batch, sums over all other axes and returns `[B]` values in nats per
+example; docstrings name the few that return one number for the batch, or have no unit. Nothing is averaged here:
 average over the batch once, last. `*_log_prob` are elementwise, for your own masks and distributions.
 
 All of them work under `jit`, `vmap` (for K samples: `jax.vmap(loss, in_axes=(0, None))`) and `grad`, and need no other
