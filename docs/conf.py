@@ -14,12 +14,13 @@ sys.path.insert(0, str(ROOT / "docs"))
 import equations  # noqa: E402
 
 project, release, author = "jaxvae", jaxvae.__version__, "The jaxvae authors"
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml"]
-source_suffix = {".md": "markdown"}
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml"]
+source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
+nb_execution_mode = "off"  # notebooks are shown as they are: docs/run_notebooks.py runs them
 html_theme = "furo"
 html_title = "jaxvae"
 html_math_renderer = "mathml"
-html_static_path, html_css_files = ["static"], ["math.css"]
+html_static_path, html_css_files = ["static"], ["math.css", "notebooks.css"]
 html_copy_source = html_show_copyright = smartquotes = False  # two hyphens are a flag, not a dash
 myst_heading_anchors = 4
 myst_enable_extensions = ["dollarmath"]

@@ -130,17 +130,8 @@ class Run:
         Raises:
           UserError: a number out of range, a conditional model without a context, or the sampler does not fit.
         """
-        return self._shown(
-            *drawn(
-                self._restored._replace(params=self.params),
-                lambda: self._trained,
-                num,
-                seed,
-                temperature,
-                context,
-                sampler,
-            )
-        )
+        here = self._restored._replace(params=self.params)
+        return self._shown(*drawn(here, lambda: self._trained, num, seed, temperature, context, sampler))
 
     def log_likelihood(
         self, x: Any, num_samples: int = 100, seed: int = 0, context: Any = None, mask: Any = None
@@ -189,14 +180,22 @@ class Run:
         return figure
 
     def plot_latents(self, split: str = "test") -> "Figure":
-        """Draw the codes of a split, coloured by label; those of more than two dimensions by principal components.
-
-        Raises:
-          UserError: the latents have one dimension, or the latent space is not R^n.
-        """
+        """Draw the codes of a split, coloured by label: see `report.maps.scatter`."""
         from jaxvae.report.maps import scatter
 
         return scatter(self._trained, split)
+
+    def plot_examples(self, x: Any, title: str = "", columns: int = 0) -> "Figure":
+        """Draw images as a sheet, music as piano rolls; pairs above one another: see `examples.sheet`."""
+        from jaxvae.api.examples import sheet
+
+        return sheet(self.spec, x, title, columns)
+
+    def sentences(self, tokens: Any) -> list[str]:
+        """Decode tokens `[N, T]`, which `sample` and `reconstruct` of a run of text return, to N sentences."""
+        from jaxvae.api.examples import sentences
+
+        return sentences(self.config, self.spec, tokens)
 
     def report(self, folder: str | os.PathLike | None = None) -> Path:
         """Evaluate; write `results.json`, `figures/` and `report.html` into the run's folder; return the page's path.

@@ -104,7 +104,11 @@ def _thumbnails(run: TrainedRun, x: np.ndarray) -> np.ndarray | None:
 
 
 def scatter(run: TrainedRun, split: str) -> "Figure":
-    """Draw the codes of a split by label; those of more than two dimensions in their plane."""
+    """Draw the codes of a split, coloured by label; those of more than two dimensions by principal components.
+
+    Raises:
+      UserError: the latents have one dimension, or the latent space is not R^n.
+    """
     codes, label = run.codes(split), run.split(split).label
     names = "z[0]", "z[1]"
     if codes.shape[1] != 2:

@@ -2,6 +2,7 @@
 
 import io
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 COLUMN = 3.3  # inches: a column of a paper in two columns
 DPI = 300
+SCREEN_DPI = 160
 INK = "#333333"
 STYLE: dict[str, Any] = {
     "font.size": 8, "axes.labelsize": 8, "axes.titlesize": 8, "legend.fontsize": 7, "xtick.labelsize": 7,
@@ -34,8 +36,13 @@ def style() -> AbstractContextManager[None]:
 
 
 def figure(width: float = COLUMN, height: float = 2.5) -> "Figure":
-    """Make an empty figure of this size in inches. Draw on it in the context `style()`."""
-    return require("matplotlib.figure").Figure(figsize=(width, height), layout="constrained")
+    """Make an empty figure of this size in inches. Draw on it in the context `style()`.
+
+    A notebook shows it as the value of a cell, which it does with figures of pyplot alone otherwise.
+    """
+    made = require("matplotlib.figure").Figure(figsize=(width, height), layout="constrained")
+    made._repr_png_ = partial(encode, made, dpi=SCREEN_DPI)
+    return made
 
 
 def name_axes(axes: "Axes", x: str, y: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from pages import ROOT
 
 PAGES = {page.stem for page in (ROOT / "docs").glob("*.md")}
+NOTEBOOKS = {page.stem for page in (ROOT / "docs" / "notebooks").glob("*.ipynb")}
 
 
 class Page(HTMLParser):
@@ -44,8 +45,8 @@ def test_every_page_is_in_the_table_of_contents():
 
 
 def test_no_link_is_broken_and_no_asset_is_elsewhere(site):
-    found = {path: Page(path.read_text()) for path in site.glob("*.html")}
-    assert {path.stem for path in found} >= PAGES
+    found = {path: Page(path.read_text()) for path in site.rglob("*.html")}
+    assert {path.stem for path in found} >= PAGES | NOTEBOOKS
     for path, page in found.items():
         elsewhere = [asset for asset in page.assets if re.match(r"(\w+:)?//", asset)]
         assert elsewhere == [], path.name
