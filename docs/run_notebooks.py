@@ -1,7 +1,7 @@
 """Run the notebooks of docs/notebooks in new kernels and keep small outputs: python docs/run_notebooks.py [NAME ...]
 
-Needs `pip install -e '.[docs]'`. Each notebook runs in an empty folder, with warnings as errors, and is written back with its
-outputs: without progress bars, times and other volatile metadata, and with pictures of at most 128 colours.
+It needs `pip install -e '.[docs]'`. Each notebook runs in an empty folder, with warnings as errors, and is written back
+with its outputs: without progress bars, times and other volatile metadata, and with pictures of at most 128 colours.
 """
 
 import argparse
