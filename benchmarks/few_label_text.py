@@ -28,7 +28,12 @@ TEXT = {"data.label": "file", "data.sequence.vocabulary_size": 3000, "data.seque
 METHODS = {  # changes of configs/ssvae_text.py
     "supervised": {"objective": "supervised", "data.context": "", "train.freeze": ("model",)},
     "m2": {},
-}
+    "m2_bag": {  # a decoder of independent words without z: naive Bayes, whose classes teach the LSTM
+        "network": "bag_of_words", "network.embed_dim": 32, "network.encoder_hidden": 64,
+        "network.encoder_dropout": 0.3, "kl": "constant", "kl.beta": 10.0, "objective.alpha": 30.0,
+        "objective.unlabelled": 0.1,
+    },
+}  # fmt: skip
 EPOCHS = 12
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Params
-from jaxvae.experiment.features import features_of_run, of_run
+from jaxvae.experiment.features import features_of_run, is_pixels, of_run
 from jaxvae.metrics.features import BATCH, FeatureMap
 from jaxvae.models.base import centre
 from jaxvae.models.classifier import NAME as CLASSIFIER
@@ -31,10 +31,10 @@ def run_features(workdir: str | os.PathLike, checkpoint: str = "best") -> Featur
       UserError: there is no such run. The map raises it for images of another shape.
     """
     run = restore_run(workdir, checkpoint)
-    if run.spec.is_real:
+    if not is_pixels(run.spec):
         raise UserError(
-            f"evaluate.features is the run in '{workdir}', which was trained on scaled or real values, not on "
-            "pixels. Give a run with data.scaling='none' on images."
+            f"evaluate.features is the run in '{workdir}', which was trained on scaled or real values, sequences or a "
+            "table, not on pixels. Give a run with data.scaling='none' on images."
         )
     has_classifier = CLASSIFIER in run.weights["params"] and not run.config["stage_of"]  # which would read codes
     of_batch, params = _of_classifier(run, str(workdir)) if has_classifier else _of_codes(run)

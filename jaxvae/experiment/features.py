@@ -78,8 +78,8 @@ def of_run(
             f"objective.features.run: the run in '{where}' has no classifier. Give a run of configs/classifier.py, or "
             "take the features of this run's encoder, objective.features.part=encoder."
         )
-    if config["stage_of"] or not _is_pixels(spec) or (part == ENCODER and spec.context_dim):
-        what = "a second stage" if config["stage_of"] else "conditional" if _is_pixels(spec) else "not of pixels"
+    if config["stage_of"] or not is_pixels(spec) or (part == ENCODER and spec.context_dim):
+        what = "a second stage" if config["stage_of"] else "conditional" if is_pixels(spec) else "not of pixels"
         raise UserError(f"objective.features.run: the run in '{where}' is {what}: take a plain model of the data.")
     return {
         "part": part,
@@ -126,7 +126,7 @@ def feature_network(config: Mapping[str, Any], data: DataSpec) -> Features:
             f"The objective '{name}' compares features of a fixed network: name it by objective.features.run=FOLDER, a "
             "run of configs/classifier.py for example, or by objective.features.weights=FILE."
         )
-    if not _is_pixels(data):
+    if not is_pixels(data):
         raise UserError(f"The objective '{name}' compares features of pixels, but the data is of another kind.")
     asked, pixel_range = config["objective"]["features"], data.pixel_range(config)
     chosen = tuple(asked.get("layers", ())), tuple(asked.get("layer_weights", ()))
@@ -173,7 +173,8 @@ def _check_numbers(**options: Any) -> None:
             )
 
 
-def _is_pixels(data: DataSpec) -> bool:
+def is_pixels(data: DataSpec) -> bool:
+    """Return whether examples are pixels, not real values, sequences or columns."""
     return not (data.is_real or data.sequence or data.table)
 
 

@@ -46,7 +46,8 @@ PARTS: dict[str, dict[str, Callable]] = {
         likelihoods.negative_binomial, likelihoods.columns,
     ),
     "network": _named(
-        networks.conv, networks.conv_pool, networks.hierarchical, networks.lstm, networks.mlp, networks.resnet
+        networks.bag_of_words, networks.conv, networks.conv_pool, networks.hierarchical, networks.lstm, networks.mlp,
+        networks.resnet,
     ),
     "objective": objectives.OBJECTIVES,
     "discriminator": {

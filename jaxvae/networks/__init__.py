@@ -1,5 +1,6 @@
 """Encoders, decoders, discriminators and the networks inside flows: the only place that imports flax.linen."""
 
+from jaxvae.networks.bag_of_words import BagOfWordsDecoder, bag_of_words
 from jaxvae.networks.base import Functions, Network, Pure, by_path, check_widths, from_paths, functions
 from jaxvae.networks.conv import conv
 from jaxvae.networks.conv_pool import conv_pool
@@ -18,6 +19,7 @@ from jaxvae.networks.resnet import resnet
 
 __all__ = [
     "MLP",
+    "BagOfWordsDecoder",
     "CodeMade",
     "CouplingNet",
     "DiscriminatorNetwork",
@@ -28,6 +30,7 @@ __all__ = [
     "Pure",
     "SequenceDecoder",
     "SequenceEncoder",
+    "bag_of_words",
     "by_path",
     "check_widths",
     "conv",

@@ -24,6 +24,7 @@ def m2(
     classifier: Classifier,
     kl: KLWeight = UNWEIGHTED,
     alpha: float = 0.1,
+    unlabelled: float = 1.0,
     num_samples: int = 1,
     kl_estimate: str = "analytic",
     marginal: str = "exact",
@@ -45,6 +46,9 @@ def m2(
       classifier: q(y|x), the group of parameters "classifier".
       kl: weight of the KL of z.
       alpha: weight of the classification, above.
+      unlabelled: weight of the bounds of examples without a label. Below 1 the few labels say more about what a class
+        is, where many unlabelled examples would make it another property of the data (Nigam et al. 2000, "Text
+        classification from labeled and unlabeled documents using EM", section 5.3.1).
       num_samples: samples of z per example and class.
       kl_estimate: as in `elbo`.
       marginal: "exact", or "sampled": in training one class of each unlabelled example, drawn from q(y|x), with the
@@ -59,7 +63,7 @@ def m2(
         raise unknown("marginal", marginal, MARGINALS)
     needs_density(model, "m2")
     check_samples("m2", num_samples=num_samples)
-    check_weights("m2", alpha=alpha)
+    check_weights("m2", alpha=alpha, unlabelled=unlabelled)
     if labels.position is None:
         raise UserError(
             "The objective 'm2' is of a model p(x|z, y) that is conditional on the label, one-hot: set "
@@ -83,7 +87,7 @@ def m2(
         bound = -metrics["loss"] - math.log(labels.num)
         entropy = jnp.where(known, 0.0, -jnp.sum(jax.nn.softmax(logits) * jax.nn.log_softmax(logits), axis=1))
         score = -_cross_entropy(logits, drawn) * _against_others(jax.lax.stop_gradient(bound), ~known)
-        weight = jnp.where(known, *_row_weights(labels))
+        weight = jnp.where(known, *_row_weights(labels, unlabelled))
         error = jnp.where(known, alpha / labels.batch_share * _cross_entropy(logits, index), 0.0)
         metrics["loss"] = error - weight * (bound + entropy)
         if "elbo" in metrics:
@@ -108,7 +112,7 @@ def m2(
         of_known = jnp.sum(one_hot.T * bounds, axis=0)
         error = _cross_entropy(logits, index)
         bound = jnp.where(known, of_known, losses.marginal_elbo(bounds, logits))
-        weight = jnp.where(known, *_row_weights(labels)) if ctx.is_training else 1.0
+        weight = jnp.where(known, *_row_weights(labels, unlabelled)) if ctx.is_training else 1.0
         loss = -weight * bound + jnp.where(known, alpha / labels.batch_share * error, 0.0)
         weights = jnp.where(known[:, None], one_hot, jnp.exp(log_q)).T
         metrics = {name: _mean(value, weights) for name, value in by_class.items() if name != "elbo"}
@@ -157,10 +161,10 @@ def _correct(logits: Array, index: Array, share: float) -> Array:
     return jnp.where(index >= 0, jnp.argmax(logits, axis=1) == index, False) / share
 
 
-def _row_weights(labels: Labels) -> tuple[float, float]:
+def _row_weights(labels: Labels, unlabelled: float) -> tuple[float, float]:
     """Return the weight of a row with and without a label, so that a batch's mean is that over the data."""
     share, in_batch = labels.share, labels.batch_share
-    return share / in_batch, (1 - share) / (1 - in_batch) if in_batch < 1 else 1.0
+    return share / in_batch, unlabelled * ((1 - share) / (1 - in_batch) if in_batch < 1 else 1.0)
 
 
 def _mean(value: Array, weights: Array) -> Array:

@@ -189,6 +189,8 @@ def small_network(spec):
         spec["hidden"] = (8,) * len(spec["hidden"])
     if spec["name"] in ("lstm", "hierarchical"):
         spec |= {"hidden": 8, "embed_dim": 4}
+    if spec["name"] == "bag_of_words":
+        spec |= {"encoder_hidden": 8, "embed_dim": 4}
     if spec["name"] in ("conv", "conv_pool", "resnet"):
         spec |= {"channels": (4, 4)} | ({"groups": 2} if spec["name"] == "resnet" else {})
 

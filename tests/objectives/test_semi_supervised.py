@@ -119,6 +119,22 @@ def test_a_batch_richer_in_labels_has_the_mean_of_the_data():
     np.testing.assert_allclose(of_batch, of_data, rtol=1e-6)
 
 
+def test_unlabelled_examples_weigh_less_where_asked():
+    _, _, made, params = parts()
+    light = parts(unlabelled=0.25)[2]
+    whole, less = (loss(each, params) for each in (made, light))
+    for group in ("model", "classifier"):
+        ratio = less.losses[group] / whole.losses[group]
+        np.testing.assert_allclose(ratio, np.where(LABEL >= 0, 1.0, 0.25), rtol=1e-6)
+    np.testing.assert_array_equal(less.metrics["elbo"], whole.metrics["elbo"])
+    judged = (loss(each, params, ctx=tools.CTX) for each in (made, light))
+    np.testing.assert_array_equal(*(each.metrics["loss"] for each in judged))  # a weight of training alone
+    drawn, fewer = (loss(parts(marginal="sampled", unlabelled=u)[2], params).losses["model"] for u in (1.0, 0.25))
+    np.testing.assert_allclose(fewer / drawn, np.where(LABEL >= 0, 1.0, 0.25), rtol=1e-6)
+    with pytest.raises(UserError, match=r"objective\.unlabelled is -1\.0"):
+        parts(unlabelled=-1.0)
+
+
 def test_gradients_reach_what_they_should():
     model, classifier, made, params = parts()
 

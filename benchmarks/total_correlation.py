@@ -1,0 +1,80 @@
+"""Train disentangling configs on the drawn shapes, and judge how dependent the dimensions of z are.
+
+python benchmarks/total_correlation.py factor_vae beta_vae:kl.beta=2.4 beta_tcvae:objective.beta=3.0 --seeds=3 --epochs=200
+
+The total correlation KL(q(z) || prod_d q(z_d)) is estimated in three ways. "mixture" is the metric `aggregate_kl`, of
+the mixture of q(z|x) of the test set: too high where the KL is above the logarithm of the number of examples. "ratio"
+is the Donsker-Varadhan bound of a classifier, gradient-boosted trees, that tells codes of training examples from codes
+whose dimensions are permuted, on codes of test examples: a lower bound in expectation. "Gaussian" is that of a normal
+distribution with the covariance of the codes of test examples.
+"""
+
+import argparse
+import ast
+
+import jaxvae
+
+jaxvae.avoid_wrong_sums()
+
+import jax
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from jaxvae import data
+
+SHORT = {"figures.draw": False, "evaluate.report": False, "train.eval_every_epochs": 1000, "network.hidden": (400, 400)}
+
+
+def codes_of(run: jaxvae.Run, x: np.ndarray, seed: int) -> np.ndarray:
+    """Return a draw of q(z|x) `[N, D]` for each example."""
+    low, high = run.spec.pixel_range(run.config)
+    scaled = low + (high - low) * np.asarray(x, np.float32) / (run.spec.levels - 1)
+    return np.asarray(run.model.encode(run.params, scaled).sample(jax.random.key(seed)))
+
+
+def permuted(codes: np.ndarray, seed: int) -> np.ndarray:
+    """Permute each dimension over the examples."""
+    return np.random.default_rng(seed).permuted(codes, axis=0)
+
+
+def by_ratio(train: np.ndarray, test: np.ndarray) -> float:
+    """Bound the total correlation in nats: mean of the log-ratio minus the log-mean of the ratio where it is 0."""
+    both = np.concatenate([train, permuted(train, 0)])
+    trees = HistGradientBoostingClassifier(random_state=0, early_stopping=True)
+    trees.fit(both, np.repeat([1, 0], len(train)))
+    joint, apart = (trees.decision_function(each) for each in (test, permuted(test, 1)))
+    return float(np.mean(joint) - np.log(np.mean(np.exp(apart))))
+
+
+def by_covariance(codes: np.ndarray) -> float:
+    """Return -log|R| / 2 of the correlations R, the total correlation of a normal distribution, in nats."""
+    return float(-0.5 * np.linalg.slogdet(np.corrcoef(codes.T))[1])
+
+
+def main() -> None:
+    """Print a row for each seed of each config."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("configs", nargs="+", metavar="CONFIG[:KEY=VALUE]")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=200)
+    asked = parser.parse_args()
+    shapes = data.load("shapes")
+    print(f"{'config':32}seed  reconstruction     KL  mixture   ratio  Gaussian   MIG")
+    for each in asked.configs:
+        config, _, setting = each.partition(":")
+        key, _, value = setting.partition("=")
+        changes = {key: ast.literal_eval(value)} if key else {}
+        for seed in range(asked.seeds):
+            settings = {**SHORT, **changes, "train.num_epochs": asked.epochs, "seed": seed, "evaluate.checkpoint": "last"}
+            run = jaxvae.fit(config, "shapes", settings, progress=False)
+            found = run.evaluate("aggregate_kl,mig_bins", nll_samples=1)
+            train, test = codes_of(run, shapes.train.x, 1), codes_of(run, shapes.test.x, 2)
+            mixture, mig = (
+                found["metrics"]["aggregate_kl"]["total_correlation"], found["metrics"]["mig_bins"]["mig_bins"]
+            )  # fmt: skip
+            row = f"{each:32}{seed:4}  {found['test']['reconstruction']:14.2f}  {found['test']['kl']:5.2f}  {mixture:7.2f}"
+            print(f"{row}  {by_ratio(train, test):6.3f}  {by_covariance(test):8.3f}  {mig:5.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
