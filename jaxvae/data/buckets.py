@@ -3,7 +3,7 @@
 import numpy as np
 
 from jaxvae.common.sequences import PADDING
-from jaxvae.data.feed import Feed, check_fits
+from jaxvae.data.feed import Feed, check_fits, labelled_rows
 from jaxvae.data.split import Split
 
 BUCKETS = 6  # the step is compiled for the shape of each
@@ -38,28 +38,59 @@ def bucket_batches(of_rows: np.ndarray, edges: np.ndarray, batch_size: int, seed
     return cut[rng.permutation(len(cut))]
 
 
-def make_bucket_feed(split: Split, batch_size: int, seed: int) -> Feed:
+def mixed_bucket_batches(
+    of_rows: np.ndarray, label: np.ndarray, edges: np.ndarray, labelled: int, batch_size: int, seed: int, epoch: int
+) -> np.ndarray:
+    """Rows `[M, batch_size]` of a pass over the rows without a label, the first `labelled` of each with one.
+
+    The others are batched by bucket. Rows with a label are repeated in whole permutations, and those that a pass takes
+    are given to its batches by length.
+    """
+    free, known = np.flatnonzero(label < 0), np.flatnonzero(label >= 0)
+    free = np.tile(free, -(-(batch_size - labelled) // len(free)))  # a batch may hold more than there are
+    batches = free[bucket_batches(of_rows[free], edges, batch_size - labelled, seed, epoch)]
+    needed = len(batches) * labelled
+    rng = np.random.Generator(np.random.PCG64([seed, epoch, 1]))
+    drawn = np.concatenate([rng.permutation(known) for _ in range(-(-needed // len(known)))])[:needed]
+    beside = np.empty((len(batches), labelled), drawn.dtype)
+    beside[np.argsort(of_rows[batches].max(axis=1), kind="stable")] = drawn[
+        np.argsort(of_rows[drawn], kind="stable")
+    ].reshape(beside.shape)
+    return np.concatenate([beside, batches], axis=1).astype(np.int32)
+
+
+def make_bucket_feed(split: Split, batch_size: int, seed: int, labelled_share: float = 0.0) -> Feed:
     """Feed sequences, gathered on the host and cut to the length of the longest bucket among the requested steps.
 
+    With a `labelled_share` above 0 so many of the examples of each batch have a label, see `feed.labelled_rows`; an
+    epoch is as many batches as without.
+
     Raises:
-      UserError: the batch size is below 1 or larger than the data.
+      UserError: the batch size is below 1 or larger than the data, or see `feed.labelled_rows`.
     """
     num = len(split.x)
     check_fits(batch_size, num)
     of_rows = lengths(split.x)
-    edges, per_epoch = bucket_edges(of_rows), num // batch_size
+    edges, labelled = bucket_edges(of_rows), labelled_rows(split.label, labelled_share, batch_size)
     known: dict[int, np.ndarray] = {}
 
-    def epoch_batches(epoch):
-        if epoch not in known:
+    def batches_of(number):
+        if labelled:
+            return mixed_bucket_batches(of_rows, np.asarray(split.label), edges, labelled, batch_size, seed, number)
+        return bucket_batches(of_rows, edges, batch_size, seed, number)
+
+    per_pass = len(batches_of(0))
+
+    def of_pass(number):
+        if number not in known:
             known.clear()
-            known[epoch] = bucket_batches(of_rows, edges, batch_size, seed, epoch)
-        return known[epoch]
+            known[number] = batches_of(number)
+        return known[number]
 
     def items(step, num_steps):
-        rows = np.stack([epoch_batches(s // per_epoch)[s % per_epoch] for s in range(step, step + num_steps)])
+        rows = np.stack([of_pass(s // per_pass)[s % per_pass] for s in range(step, step + num_steps)])
         length = edges[np.searchsorted(edges, of_rows[rows].max())]
         arrays = {**split.arrays, "x": split.x[:, :length]}  # cut before gathering
         return {name: array[rows] for name, array in arrays.items()}
 
-    return Feed({}, items, lambda _, item: item, per_epoch, num)
+    return Feed({}, items, lambda _, item: item, num // batch_size, num)

@@ -93,7 +93,8 @@ class Coder(NamedTuple):
             outputs, state = self.network.apply(variables, *inputs, **options)
             length = inputs[1].shape[1:2] if self.is_sequential else self.out_shape[:1]
             wanted = (len(inputs[0]), *length, *self.out_shape[1:])
-            if getattr(outputs, "shape", None) != wanted:
+            alike = (len(inputs[0]), 1, *self.out_shape[1:])  # one step that stands for all
+            if getattr(outputs, "shape", None) not in ((wanted, alike) if self.is_sequential else (wanted,)):
                 got = f"the shape {outputs.shape}" if hasattr(outputs, "shape") else f"a {type(outputs).__name__}"
                 raise UserError(
                     f"The {self.name} must map inputs of shape {inputs[0].shape} to outputs of shape {wanted}, not "

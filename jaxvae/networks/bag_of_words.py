@@ -3,7 +3,6 @@
 import math
 
 import flax.linen as nn
-import jax.numpy as jnp
 
 from jaxvae.common.ranges import FRACTION, check, within
 from jaxvae.common.types import Array
@@ -24,9 +23,9 @@ class BagOfWordsDecoder(nn.Module):
         self.head = nn.Dense(math.prod(self.outputs))
 
     def __call__(self, z: Array, x: Array, context: Array | None = None) -> Array:
-        """Map z `[N, ...]` and x `[N, T]` or `[N, T, D]` to `[N, T, *outputs]`."""
-        outputs = self.start(z, context)
-        return jnp.broadcast_to(outputs[:, None], (len(z), x.shape[1], *self.outputs))
+        """Map z `[N, ...]` to `[N, 1, *outputs]`, which stand for all steps of x: one softmax for each example."""
+        del x
+        return self.start(z, context)[:, None]
 
     def start(self, z: Array, context: Array | None = None) -> Array:
         """Outputs `[N, *outputs]` of every step."""

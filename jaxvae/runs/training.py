@@ -132,17 +132,11 @@ def trained(experiment: Experiment, storage: Storage, which: str) -> TrainedRun:
 
 def _make_feed(experiment: Experiment) -> data.Feed:
     config, split = experiment.config, experiment.dataset.train
+    fixed = split, config["train"]["batch_size"], config["seed"]
     share = config["train"]["labelled_share"]
     if experiment.dataset.sequence:
-        if share:
-            raise UserError(
-                f"train.labelled_share is {share}, but batches of sequences are made by length, with labels as they "
-                "come: leave it at 0."
-            )
-        return data.make_bucket_feed(split, config["train"]["batch_size"], config["seed"])
-    return data.make_feed(
-        split, config["train"]["batch_size"], config["seed"], workers=config["data"]["workers"], labelled_share=share
-    )
+        return data.make_bucket_feed(*fixed, labelled_share=share)
+    return data.make_feed(*fixed, workers=config["data"]["workers"], labelled_share=share)
 
 
 def _loop(

@@ -119,3 +119,64 @@ def test_batches_that_the_data_cannot_fill_are_refused(batch_size):
     with pytest.raises(UserError, match=f"train.batch_size is {batch_size}, .* take 1 to {N}"):
         make_bucket_feed(Split(X), batch_size, 0)
     assert make_bucket_feed(Split(X), N, 0).items(0, 1)["x"].shape == (1, N, T if T in LENGTHS else LENGTHS.max())
+
+
+def some_known(num=40):
+    """Labels of 3 classes for `num` rows, -1 for the others."""
+    label = np.full(N, -1, np.int32)
+    label[np.random.default_rng(5).choice(N, num, replace=False)] = np.arange(num) % 3
+    return label
+
+
+def test_batches_of_text_have_their_share_of_labels():
+    label = some_known()
+    feed = make_bucket_feed(Split(X, label), B, 3, labelled_share=0.25)
+    assert feed.steps_per_epoch == N // B
+    items = [feed.items(step, 1) for step in range(44)]
+    known = np.concatenate([item["label"] for item in items]) >= 0
+    assert known[:, :4].all()
+    assert not known[:, 4:].any()
+    rows = np.concatenate([rows_of(item) for item in items])
+    one_pass = (N - 40) // 12
+    assert one_pass == 22
+    for first in (0, one_pass):  # of both passes over the rows without a label: none twice
+        others = rows[first : first + one_pass, 4:].ravel()
+        assert len(np.unique(others)) == one_pass * 12
+        times = np.bincount(rows[first : first + one_pass, :4].ravel(), minlength=N)[label >= 0]
+        assert set(times) <= {2, 3}  # 88 places, 40 rows
+    assert not np.array_equal(rows[:one_pass], rows[one_pass:])
+    np.testing.assert_array_equal(rows[20:24], rows_of(feed.items(20, 4)))  # a function of the step
+    for item in items:
+        assert LENGTHS[rows_of(item)].max() <= item["x"].shape[-1]
+
+
+def test_labelled_texts_are_beside_texts_of_like_length():
+    label = some_known()
+    feed = make_bucket_feed(Split(X, label), B, 3, labelled_share=0.25)
+    rows = np.concatenate([rows_of(feed.items(step, 1)) for step in range(22)])
+    longest = LENGTHS[rows].max(axis=1)
+    without = LENGTHS[rows[:, 4:]].max(axis=1)
+    shuffled = np.random.default_rng(0).permutation(rows[:, :4].ravel()).reshape(22, 4)
+    by_chance = np.maximum(LENGTHS[shuffled].max(axis=1), without)
+    assert longest.sum() - without.sum() < 0.5 * (by_chance.sum() - without.sum())
+
+
+@pytest.mark.parametrize(
+    ("label", "share", "words"),
+    [
+        (np.zeros(N, np.int32), 0.5, "all of the training examples"),
+        (np.full(N, -1, np.int32), 0.5, "none of the training examples"),
+        (some_known(), 0.01, "0 of the 16 examples"),
+    ],
+)
+def test_a_share_of_labels_that_text_cannot_have_is_refused(label, share, words):
+    with pytest.raises(UserError, match=words):
+        make_bucket_feed(Split(X, label), B, 0, labelled_share=share)
+
+
+def test_few_rows_of_a_kind_are_repeated():
+    label = np.full(N, 0, np.int32)
+    label[:5] = -1
+    feed = make_bucket_feed(Split(X, label), B, 0, labelled_share=0.5)
+    rows = rows_of(feed.items(0, 3))
+    assert (label[rows] < 0).sum(axis=1).tolist() == [8, 8, 8]
