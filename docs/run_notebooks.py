@@ -89,6 +89,16 @@ def _shrunk(picture: str) -> str:
     return base64.b64encode(made.getvalue()).decode()
 
 
+def pictures(path: Path, notebook: Any) -> dict[Path, bytes]:
+    """Return the pictures of a notebook that pages show: files NAME-CELL.png beside it, from the output of a cell."""
+    found = {}
+    for file in path.parent.glob(f"{path.stem}-*.png"):
+        cell = next(cell for cell in notebook["cells"] if cell["id"] == file.stem.removeprefix(f"{path.stem}-"))
+        shown = [output["data"]["image/png"] for output in cell["outputs"] if "image/png" in output.get("data", {})]
+        found[file] = base64.b64decode(shown[0])
+    return found
+
+
 def main(argv: list[str]) -> int:
     """Run the notebooks that are named, or all, and write them back."""
     import nbformat
@@ -101,7 +111,10 @@ def main(argv: list[str]) -> int:
         parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(known)}")
     for name in names or known:
         path, start = FOLDER / f"{name}.ipynb", time.perf_counter()
-        nbformat.write(run(path), path)
+        notebook = run(path)
+        nbformat.write(notebook, path)
+        for file, content in pictures(path, notebook).items():
+            file.write_bytes(content)
         print(f"{name}: {time.perf_counter() - start:.0f} s, {path.stat().st_size / 1000:.0f} kB")
     return 0
 

@@ -40,7 +40,7 @@ def figure(width: float = COLUMN, height: float = 2.5) -> "Figure":
 
     A notebook shows it as the value of a cell, which it does with figures of pyplot alone otherwise.
     """
-    made = require("matplotlib.figure").Figure(figsize=(width, height), layout="constrained")
+    made = require("matplotlib.figure").Figure(figsize=(width, height), dpi=SCREEN_DPI, layout="constrained")
     made._repr_png_ = partial(encode, made, dpi=SCREEN_DPI)
     return made
 
