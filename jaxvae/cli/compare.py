@@ -4,7 +4,7 @@ from pathlib import Path
 
 from absl import flags
 
-from jaxvae.cli.flags import words
+from jaxvae.cli.flags import HELP, words
 from jaxvae.common.errors import UserError
 from jaxvae.experiment.defaults import FORMATS
 
@@ -35,7 +35,7 @@ def run(argv: list[str]) -> None:
     Raises:
       UserError: an unknown flag or name; or, after everything is written, folders that could not be compared.
     """
-    if {"--help", "-h", "-help"} & set(argv):
+    if HELP & set(argv):
         print(USAGE)
         return
     values = flags.FlagValues()

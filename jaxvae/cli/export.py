@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from jaxvae.cli.flags import words
+from jaxvae.cli.flags import HELP, words
 from jaxvae.cli.modules import bring
 from jaxvae.common.errors import UserError
 from jaxvae.common.platform import avoid_wrong_sums
@@ -46,7 +46,7 @@ def run(argv: list[str]) -> None:
       UserError: an unknown flag, a missing name, or see `Run.export` and `hub.push`.
     """
     command = argv[1]
-    if {"--help", "-h", "-help"} & set(argv):
+    if HELP & set(argv):
         print(USAGE[command])
         return
     values = flags.FlagValues()

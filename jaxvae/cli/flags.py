@@ -15,6 +15,8 @@ from jaxvae.experiment import configs, defaults
 from jaxvae.experiment.defaults import SETTINGS
 from jaxvae.experiment.plain import load_config, with_tuples
 
+HELP = frozenset({"--help", "-h", "-help"})
+
 
 def parse(argv: list[str], values: flags.FlagValues) -> ConfigDict:
     """Parse `argv` into `values`, and return the complete config with types and ranges checked.

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from absl import flags
 
 from jaxvae.cli import compare, export
+from jaxvae.cli.flags import HELP
 from jaxvae.common.errors import UserError
 from jaxvae.experiment import configs
 from jaxvae.experiment.defaults import INNER, PARTS, SETTINGS, Part, Setting
@@ -23,7 +24,7 @@ jaxvae compare runs/a runs/b                     a table and curves of several r
 jaxvae export runs/short                         weights with a model card, or programs; see jaxvae help export, push
 jaxvae help posterior                            the parts of a kind with their options"""
 COMMANDS = {"compare": compare.USAGE, **export.USAGE}
-FLAGS = {"--help", "-h", "-help", "--helpfull", "--helpshort"}
+FLAGS = HELP | {"--helpfull", "--helpshort"}
 NAMED = (*PARTS, *filter(INNER.get, INNER))
 KINDS = (*(path.rpartition(".")[2] for path in NAMED), "metric")
 WIDTH = 120

@@ -60,6 +60,9 @@ def sharpened(step: Any, temperature: float, top_k: int) -> Any:
 def beam(width: int = 5) -> Write:
     """Decode by beam search, which keeps the `width` most likely beginnings.
 
+    Args:
+      width: the number of beginnings, 1 or more.
+
     Raises:
       UserError: a width below 1; when decoding: data that is not text.
     """

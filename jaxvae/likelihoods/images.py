@@ -18,6 +18,12 @@ def ms_ssim(
 
     The similarity is at most 1, so `weight` balances the loss with a KL of tens of nats.
 
+    Args:
+      data_shape: the shape of one example, `[H, W, C]`.
+      pixel_range: the least and the greatest value of the data.
+      activation: from outputs to means: identity, sigmoid or tanh.
+      weight: above 0; of the loss against a KL in nats.
+
     Raises:
       UserError: an unknown activation, a weight that is not above 0, no pixel range, or data other than images of at
         least 3 x 3 pixels.

@@ -45,6 +45,11 @@ def discretized_logistic_mixture(levels: int, pixel_range: tuple[float, float], 
 
     The outputs are `[..., D, logits | locations | log-scales]`. Unlike in the paper, channels are independent given z.
 
+    Args:
+      levels: the number of levels of a value.
+      pixel_range: the least and the greatest level.
+      components: of the mixture of each value.
+
     Raises:
       UserError: fewer than 2 levels, no pixel range, or no component.
     """

@@ -73,6 +73,11 @@ def gaussian(activation: str = "identity", variance: float = 1.0, learn: str = "
 def laplace(activation: str = "identity", scale: float = 1.0, learn: str = "none") -> Likelihood:
     """Laplace(activation(outputs), scale), normalised; with `learn="shared"` one learned scale above e^-6.
 
+    Args:
+      activation: from outputs to locations: identity, sigmoid or tanh.
+      scale: b, in units of the data, or the initial value of a learned one.
+      learn: "none": fixed; "shared": one learned scale for all values.
+
     Raises:
       UserError: an unknown option, or a scale that is not above 0.
     """
@@ -90,13 +95,21 @@ def laplace(activation: str = "identity", scale: float = 1.0, learn: str = "none
 
 
 def squared_error(activation: str = "identity") -> Likelihood:
-    """Summed squared error, a reconstruction loss that is not a density."""
+    """Summed squared error, a reconstruction loss that is not a density.
+
+    Args:
+      activation: from outputs to means: identity, sigmoid or tanh.
+    """
     mean = find_activation(activation)
     return Likelihood(no_params, lambda _, outputs: SquaredError(mean(outputs)), is_density=False)
 
 
 def log_cosh(activation: str = "identity", a: float = 10.0) -> Likelihood:
     """Summed (1 / a) log cosh(a (x - mean)): squared for errors far below 1/a, absolute above; not a density.
+
+    Args:
+      activation: from outputs to means: identity, sigmoid or tanh.
+      a: above 0, the inverse of the error at which the loss turns from squared to absolute.
 
     Raises:
       UserError: an unknown activation, or an `a` that is not above 0.

@@ -108,6 +108,10 @@ def contractive(model: Model, weight: float = 0.1) -> Objective:
 
     The Jacobian is that of the centre of q(z|x). It costs one backward pass through the encoder per latent dimension.
 
+    Args:
+      model: any model of continuous data and latents.
+      weight: of the squared Jacobian; lambda in the paper.
+
     Raises:
       UserError: a weight below 0, latents that are codes, or text.
     """

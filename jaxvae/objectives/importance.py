@@ -55,7 +55,14 @@ def iwae(
 
 
 def miwae(model: Model, kl: KLWeight = UNWEIGHTED, num_bounds: int = 8, num_samples: int = 8) -> Objective:
-    """Mean of `num_bounds` IWAE bounds of K = `num_samples` (Rainforth et al. 2018, arXiv:1802.04537)."""
+    """Mean of `num_bounds` IWAE bounds of K = `num_samples` (Rainforth et al. 2018, arXiv:1802.04537).
+
+    Args:
+      model: its posterior needs a density.
+      kl: factor of log p(z) - log q(z|x) within the importance weights.
+      num_bounds: M, bounds for each example, whose mean is taken.
+      num_samples: K, samples of z for each bound.
+    """
     split = _splitter(num_bounds, num_samples)
     bounds = lambda w: (losses.miwae_bound(split(w)),) * 2  # noqa: E731
     return _weighted(model, kl, "miwae", num_bounds, num_samples, "pathwise", bounds)
@@ -63,6 +70,12 @@ def miwae(model: Model, kl: KLWeight = UNWEIGHTED, num_bounds: int = 8, num_samp
 
 def ciwae(model: Model, kl: KLWeight = UNWEIGHTED, num_samples: int = 50, mix: float = 0.5) -> Objective:
     """Combination IWAE: `mix` ELBO + (1 - `mix`) IWAE bound (arXiv:1802.04537).
+
+    Args:
+      model: its posterior needs a density.
+      kl: factor of log p(z) - log q(z|x) within the importance weights.
+      num_samples: K.
+      mix: weight of the ELBO, from 0 (IWAE) to 1 (ELBO); beta in the paper.
 
     Raises:
       UserError: `mix` is not in [0, 1].
@@ -74,7 +87,14 @@ def ciwae(model: Model, kl: KLWeight = UNWEIGHTED, num_samples: int = 50, mix: f
 
 
 def piwae(model: Model, kl: KLWeight = UNWEIGHTED, num_bounds: int = 8, num_samples: int = 8) -> Objective:
-    """Partial IWAE: IWAE over all samples for the decoder, MIWAE for the encoder (arXiv:1802.04537)."""
+    """Partial IWAE: IWAE over all samples for the decoder, MIWAE for the encoder (arXiv:1802.04537).
+
+    Args:
+      model: its posterior needs a density.
+      kl: factor of log p(z) - log q(z|x) within the importance weights.
+      num_bounds: M, bounds of the encoder's mean.
+      num_samples: K, samples of z for each of them; the decoder's bound has M K.
+    """
     split = _splitter(num_bounds, num_samples)
     bounds = lambda w: (losses.iwae_bound(w), losses.miwae_bound(split(w)))  # noqa: E731
     return _weighted(model, kl, "piwae", num_bounds, num_samples, "pathwise", bounds, one_bound=False)

@@ -31,19 +31,37 @@ def _linear(weight: Callable[[Array], Array]) -> KLWeight:
 
 
 def constant(beta: float = 1.0) -> KLWeight:
-    """Weight the KL by `beta`: 1 for the ELBO, other values for β-VAE (Higgins et al. 2017, equation 4)."""
+    """Weight the KL by `beta`: 1 for the ELBO, other values for β-VAE (Higgins et al. 2017, equation 4).
+
+    Args:
+      beta: the weight.
+    """
     check("KL weight", "constant", beta=(beta, NOT_NEGATIVE))
     return _linear(lambda step: jnp.asarray(beta))
 
 
 def linear(total_steps: int, beta: float = 1.0, start: float = 0.0, fraction: float = 0.3) -> KLWeight:
-    """Raise the weight from `start` to `beta` over the first `fraction` of the run (arXiv:1511.06349, section 3)."""
+    """Raise the weight from `start` to `beta` over the first `fraction` of the run (arXiv:1511.06349, section 3).
+
+    Args:
+      total_steps: training steps of the run.
+      beta: the last weight.
+      start: the first weight.
+      fraction: share of the run in which it rises, from 0 to 1.
+    """
     check("KL weight", "linear", beta=(beta, NOT_NEGATIVE), start=(start, NOT_NEGATIVE), fraction=(fraction, UNIT))
     return _linear(lambda step: start + (beta - start) * losses.warmup(step, fraction * total_steps))
 
 
 def cyclic(total_steps: int, beta: float = 1.0, cycles: int = 4, fraction: float = 0.5) -> KLWeight:
-    """Raise the weight from 0 to `beta` in `cycles`, each in its first `fraction` (arXiv:1903.10145, equation 6)."""
+    """Raise the weight from 0 to `beta` in `cycles`, each in its first `fraction` (arXiv:1903.10145, equation 6).
+
+    Args:
+      total_steps: training steps of the run.
+      beta: the greatest weight.
+      cycles: their number, M.
+      fraction: share of each cycle in which the weight rises, from 0 to 1; R in the paper.
+    """
     check("KL weight", "cyclic", beta=(beta, NOT_NEGATIVE), cycles=(cycles, within(1)), fraction=(fraction, UNIT))
 
     return _linear(lambda step: beta * losses.cyclical_warmup(step, total_steps, cycles, fraction))
@@ -54,6 +72,12 @@ def free_bits(total_steps: int, nats: float = 0.1, beta: float = 1.0, fraction: 
 
     Where the KL does not split by variable (a Monte-Carlo estimate, a full covariance), `nats` applies to all of it.
     The weight is warmed up to `beta` over the first `fraction` of the run.
+
+    Args:
+      total_steps: training steps of the run.
+      nats: lambda, the least cost of each latent variable.
+      beta: weight of the whole.
+      fraction: share of the run in which the weight rises from 0 to `beta`; 0: no warm-up.
     """
     check("KL weight", "free_bits", nats=(nats, NOT_NEGATIVE), beta=(beta, NOT_NEGATIVE), fraction=(fraction, UNIT))
 
@@ -71,6 +95,12 @@ def capacity(total_steps: int, nats: float = 25.0, gamma: float = 30.0, fraction
 
     The paper uses gamma = 1,000 on dSprites. The default of 30 suits losses of some tens of nats: with a larger gamma
     the KL follows C more closely, and the reconstruction has less weight.
+
+    Args:
+      total_steps: training steps of the run.
+      nats: the last C.
+      gamma: weight of the distance from C.
+      fraction: share of the run in which C rises, from 0 to 1.
     """
     check("KL weight", "capacity", nats=(nats, NOT_NEGATIVE), gamma=(gamma, NOT_NEGATIVE), fraction=(fraction, UNIT))
 

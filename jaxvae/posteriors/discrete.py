@@ -25,6 +25,12 @@ def gumbel_softmax(
     The temperature is fixed; the paper lowers it during training. At lower temperatures samples are nearer to one-hot
     vectors and gradients have more variance.
 
+    Args:
+      latent_dim: the number of variables.
+      categories: of each variable, K.
+      temperature: tau, above 0, of the relaxation.
+      straight_through: whether training decodes one-hot draws, with the gradients of the relaxed ones.
+
     Raises:
       UserError: fewer than 2 categories, or a temperature that is not above 0.
     """
@@ -61,6 +67,15 @@ def vector_quantized(
     The penalty is that of equation 3: commitment |z_e - sg(e)|^2, and without `ema` also |sg(z_e) - e|^2. With `ema`
     the codebook is the running mean of the encoder's outputs by code (appendix A.1), and codes chosen less often than
     `restart_below` times the mean are restarted at outputs of the batch.
+
+    Args:
+      latent_dim: the number of vectors.
+      codebook_size: the number of codes, K.
+      code_dim: the length of a code, and of each vector.
+      commitment: weight of the commitment loss; beta in the paper.
+      ema: whether the codebook is a running mean instead of parameters with a loss.
+      decay: share that a step keeps of the running sums and counts; gamma in the paper.
+      restart_below: codes chosen less often than this share of the mean count are restarted; 0 for none.
 
     Raises:
       UserError: a codebook below 2 codes, or a number out of its range.
@@ -130,6 +145,10 @@ def finite_scalar(latent_dim: int, grid: Sequence[int] = (8, 5, 5, 5)) -> Poster
 
     Levels are symmetric about 0. With an even number of them 0 is not a level but the boundary of the two middle ones;
     the paper shifts even grids by half a level, so that 0 is a level.
+
+    Args:
+      latent_dim: the number of vectors.
+      grid: the number of levels of each dimension of a vector; their product is the size of the codebook.
 
     Raises:
       UserError: a dimension of fewer than 2 levels, or more than 2^16 codes.

@@ -14,14 +14,24 @@ from jaxvae.posteriors.gaussian import split_moments
 
 
 def planar_flow(latent_dim: int, num_flows: int = 10) -> Posterior:
-    """Planar flows, with parameters from the encoder for each example (arXiv:1505.05770, section 4.2)."""
+    """Planar flows, with parameters from the encoder for each example (arXiv:1505.05770, section 4.2).
+
+    Args:
+      latent_dim: the length of z.
+      num_flows: the number of flows, K.
+    """
     return _amortized(
         "planar_flow", latent_dim, num_flows, (latent_dim, latent_dim, 1), lambda u, w, b: Planar(u, w, b[..., 0])
     )
 
 
 def radial_flow(latent_dim: int, num_flows: int = 10) -> Posterior:
-    """Radial flows, with parameters from the encoder for each example (arXiv:1505.05770, section 4.2)."""
+    """Radial flows, with parameters from the encoder for each example (arXiv:1505.05770, section 4.2).
+
+    Args:
+      latent_dim: the length of z.
+      num_flows: the number of flows, K.
+    """
     return _amortized(
         "radial_flow", latent_dim, num_flows, (latent_dim, 1, 1), lambda c, a, b: Radial(c, a[..., 0], b[..., 0])
     )
@@ -47,7 +57,14 @@ def _amortized(name, latent_dim, num_flows, sizes, flow) -> Posterior:
 def inverse_autoregressive_flow(
     latent_dim: int, num_flows: int = 2, hidden: Sequence[int] = (320,), context_dim: int = 64
 ) -> Posterior:
-    """Inverse autoregressive flow: gated layers given `context_dim` encoder outputs (arXiv:1606.04934, algorithm 1)."""
+    """Inverse autoregressive flow: gated layers given `context_dim` encoder outputs (arXiv:1606.04934, algorithm 1).
+
+    Args:
+      latent_dim: the length of z.
+      num_flows: the number of layers, with the dimensions reversed between them.
+      hidden: widths of the masked network of each layer.
+      context_dim: the number of encoder outputs that each layer sees, the length of h.
+    """
     check("posterior", "inverse_autoregressive_flow", num_flows=(num_flows, within(1)))
     check_widths(hidden=hidden, context_dim=(context_dim,))
     net = Pure(Made(tuple(hidden)))
@@ -72,6 +89,12 @@ def hamiltonian(latent_dim: int, num_steps: int = 3, step_size: float = 0.05, te
     """Hamiltonian VAE: leapfrog steps on log p(x, z) from a Gaussian, with tempering (arXiv:1805.11328).
 
     The step sizes, by dimension, and the tempering are learned from these initial values.
+
+    Args:
+      latent_dim: the length of z.
+      num_steps: leapfrog steps, K.
+      step_size: initial step size of each dimension, in units of z; above 0 and below 0.5.
+      tempering: initial beta_0 between 0 and 1: the first momentum has the variance 1 / beta_0.
 
     Raises:
       UserError: a number out of its range.

@@ -28,6 +28,10 @@ def von_mises_fisher(latent_dim: int) -> Posterior:
 def wrapped_normal(latent_dim: int, curvature: float = 1.0) -> Posterior:
     """Normal wrapped onto the Poincaré ball of curvature -`curvature` (arXiv:1901.06033, section 3).
 
+    Args:
+      latent_dim: the dimension of the ball.
+      curvature: c, above 0: the ball has the radius 1 / sqrt(c). The same as that of the prior.
+
     Raises:
       UserError: `curvature` is not above 0.
     """

@@ -27,6 +27,12 @@ def autoregressive_codes(latent_dim: int, num_codes: int, hidden: Sequence[int] 
 
     Codes have no gradient: the network fits the codes, and does not move the codebook (arXiv:1711.00937, section 3.3,
     fits it after training).
+
+    Args:
+      latent_dim: the number of codes of z.
+      num_codes: the size of the codebook.
+      hidden: widths of the masked network.
+      embed_dim: the length of the vector that the network sees of each code.
     """
     check_widths(hidden=hidden, embed_dim=(embed_dim,))
     net = Pure(CodeMade(num_codes, tuple(hidden), embed_dim))

@@ -17,6 +17,11 @@ def uniform_sphere(latent_dim: int) -> Prior:
 def wrapped_normal(latent_dim: int, curvature: float = 1.0, scale: float = 1.0) -> Prior:
     """Normal of standard deviation `scale` wrapped onto the Poincaré ball at its origin (arXiv:1901.06033).
 
+    Args:
+      latent_dim: the dimension of the ball.
+      curvature: c, above 0: the ball has the radius 1 / sqrt(c). The same as that of the posterior.
+      scale: standard deviation, in units of hyperbolic distance.
+
     Raises:
       UserError: `curvature` or `scale` is not above 0.
     """

@@ -59,6 +59,12 @@ def mixture_of_gaussians(latent_dim: int, components: int = 10, spread: float = 
     In a conditional model, with `context_size` above 0, a network adds to the means, log-variances and logits what the
     context changes.
 
+    Args:
+      latent_dim: the length of z.
+      components: the number of components, C.
+      spread: standard deviation of the initial means, in units of z.
+      context_size: the length of the context; 0 for p(z).
+
     Raises:
       UserError: fewer than 1 component, or a spread that is not above 0.
     """
@@ -151,6 +157,13 @@ def vamp(
     initialised as grey noise. In a conditional model,
     with `context_size` above 0, each example has the mixture of q(z|u, context) at its own context, which takes
     `components` passes of the encoder for each example.
+
+    Args:
+      data_shape: the shape of one example.
+      pixel_range: the least and the greatest value of the data; empty for counts.
+      components: the number of pseudo-inputs, K.
+      context_size: the length of the context; 0 for p(z).
+      table: the columns of a table; empty for arrays.
 
     Raises:
       UserError: fewer than 1 component.

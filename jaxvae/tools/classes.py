@@ -16,6 +16,10 @@ def classify(run: TrainedRun, num: int = 8) -> Outcome:
     name, its label, if known, the predicted class and the probability of each class. The sheet has a row for each class
     that is predicted, of at most `num` examples.
 
+    Args:
+      run: a trained run and its data.
+      num: examples in a row of the sheet.
+
     Raises:
       UserError: see `class_probs`.
     """

@@ -20,6 +20,12 @@ def denoise(run: TrainedRun, level: float = 0.3, num: int = 16, steps: int = 1) 
     The `num` examples are a fixed random subset; `index` in the arrays lists them. Missing values stay missing, are NaN
     in "x" and "noisy", and have no part in the errors.
 
+    Args:
+      run: a trained run and its data.
+      level: standard deviation of the noise, as a share of the pixel range.
+      num: examples.
+      steps: how often x is encoded and decoded again.
+
     Raises:
       UserError: a level below 0, fewer than 1 example or step, or sequences.
     """
@@ -52,6 +58,13 @@ def search(run: TrainedRun, target: int = 0, num: int = 64, steps: int = 300, pr
 
     A conditional model is searched at the contexts of `sample.context`, one after the other, by default at those of
     test examples drawn at random.
+
+    Args:
+      run: a trained run and its data.
+      target: the class, a whole number from 0.
+      num: starting points.
+      steps: gradient steps.
+      prior_weight: of log p(z) against the log-probability of the class.
 
     Raises:
       UserError: no labels, an unknown class, or discrete latents.

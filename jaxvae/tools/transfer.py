@@ -70,6 +70,10 @@ def transform(run: TrainedRun, num: int = 8) -> Outcome:
     The attributes are those of `sample.attributes`. `numbers` has, beside `agreement`, the mean squared `distance` of
     codes moved to their own attributes, in units of the prior: 0 where an example stays as it is.
 
+    Args:
+      run: a trained run and its data.
+      num: examples.
+
     Raises:
       UserError: the run was not trained by latent constraints, or fewer than 1 example.
     """

@@ -186,6 +186,12 @@ def analogy(run: TrainedRun, a: int = 0, b: int = 1, c: int = 2) -> Outcome:
 
     A conditional model decodes the last one at the context of `c`, and the others at their own.
 
+    Args:
+      run: a trained run and its data.
+      a: number of the first test example, from 0.
+      b: that of the second.
+      c: that of the third.
+
     Raises:
       UserError: no such example, or latents that are not in R^n.
     """

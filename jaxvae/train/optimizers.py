@@ -53,13 +53,25 @@ def constant(peak: float, total_steps: int) -> optax.Schedule:
 
 @_plain
 def cosine(peak: float, total_steps: int, final_fraction: float = 0.0) -> optax.Schedule:
-    """Follow half a cosine from `peak` to `final_fraction * peak` (arXiv:1608.03983, equation 5, without restarts)."""
+    """Follow half a cosine from `peak` to `final_fraction * peak` (arXiv:1608.03983, equation 5, without restarts).
+
+    Args:
+      peak: the first learning rate.
+      total_steps: length of the curve.
+      final_fraction: the last learning rate as a share of the first, from 0 to 1.
+    """
     return optax.cosine_decay_schedule(peak, max(total_steps, 1), final_fraction)
 
 
 @_plain
 def linear(peak: float, total_steps: int, final_fraction: float = 0.0) -> optax.Schedule:
-    """Follow a straight line from `peak` to `final_fraction * peak`."""
+    """Follow a straight line from `peak` to `final_fraction * peak`.
+
+    Args:
+      peak: the first learning rate.
+      total_steps: length of the line.
+      final_fraction: the last learning rate as a share of the first, from 0 to 1.
+    """
     return optax.linear_schedule(peak, peak * final_fraction, max(total_steps, 1))
 
 

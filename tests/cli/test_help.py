@@ -73,8 +73,8 @@ def test_help_of_a_kind_shows_its_parts_with_their_options(helped, kind):
 
 def test_help_of_one_part_says_all_that_its_docstring_says(helped):
     text = helped("help", "posterior", "hamiltonian")
-    assert "num_steps=3     [int]" in text
-    assert "step_size=0.05  [float]" in text
+    assert "num_steps=3     leapfrog steps, K. [int]" in text
+    assert "step_size=0.05  initial step size of each dimension" in text
     assert "arXiv:1805.11328" in text
     assert "tempering are learned from these initial values" in text
     assert "planar_flow" not in text

@@ -48,3 +48,10 @@ def test_docstrings_have_no_markup_but_code_and_links():
     assert as_markdown("With --config.kl.beta=4, of configs/vae.py: arXiv:1312.6114.") == (
         "With `--config.kl.beta=4`, of `configs/vae.py`: [arXiv:1312.6114](https://arxiv.org/abs/1312.6114)."
     )
+
+
+def test_every_option_has_a_meaning():
+    kinds = set(BUILDERS) - {"optimizer"}  # whose options Optax explains
+    found = [(kind, name, o) for kind in kinds for name, each in entries(kind).items() for o in each.options]
+    assert len(found) > 200
+    assert [(kind, name, option.name) for kind, name, option in found if not option.about] == []

@@ -43,6 +43,9 @@ def pseudo_inputs(components: int = 500) -> Sampler:
     of the training examples kept by `encode_all`, and the mixture estimates the aggregate posterior. The temperature
     scales z about the centre of its component, in R^n only.
 
+    Args:
+      components: the number of training examples, K, for models without learned pseudo-inputs.
+
     Raises:
       UserError: fewer than 1 component. `fit` refuses more components than examples.
     """
