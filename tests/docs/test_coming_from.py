@@ -23,8 +23,11 @@ def test_names_are_those_of_configs_or_parts():
     names = {piece for piece in CODE if re.fullmatch(r"[a-z][a-z0-9_]*", piece)}
     assert len(names) > 30
     assert names <= {*configs.installed(), *PARTS, *SETTINGS}
-    settings = {piece for piece in CODE if re.fullmatch(r"(network|optimizer|train|data|kl)\.[a-z_]+", piece)}
-    assert settings <= {*SETTINGS, "network.channels"}
+    options = {
+        f"{kind}.{o.name}" for kind in ("network", "objective", "kl") for e in entries(kind).values() for o in e.options
+    }
+    settings = {piece for piece in CODE if re.fullmatch(r"(network|objective|optimizer|train|data|kl)\.[a-z_]+", piece)}
+    assert settings <= {*SETTINGS, *options}
 
 
 def test_commands_are_understood():
