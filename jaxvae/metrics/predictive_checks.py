@@ -100,25 +100,28 @@ def replicate(
     def decoded(z: Array, own: dict[str, Array]) -> Any:
         return model.decode(params, z, *context_args(own.get("context")))
 
-    def draw(likelihood: Any, key: Key, x: Array) -> Array:
-        drawn = likelihood.sample(key)
+    def draw(item: tuple[Key, Array, Array, dict[str, Array]]) -> Array:
+        key, z, x, own = item
+        drawn = decoded(z, own).sample(key)
         return jnp.where(x > PADDING, drawn, PADDING) if is_frames else drawn  # a replicate is as long as the piece
 
-    def of_example(item: tuple[Key, Array, Array, dict[str, Array], Array | None]) -> tuple[Array, Array, Array]:
-        key, z, x, own, drawn = item
+    def compared(item: tuple[Array, Array, Array, dict[str, Array]]) -> tuple[Array, Array, Array]:
+        drawn, z, x, own = item
         likelihood = decoded(z, own)
-        drawn = draw(likelihood, key, x) if drawn is None else drawn
         of_data, of_drawn = (observed_log_prob(likelihood, each, own.get("mask")) for each in (x, drawn))
         return drawn, of_data, of_drawn
 
+    def of_example(item: tuple[Key, Array, Array, dict[str, Array]]) -> tuple[Array, Array, Array]:
+        return compared((draw(item), *item[1:]))
+
     def of_replicate(index: Array) -> dict[str, tuple[Array, Array]]:
         latent_key, data_key = jax.random.split(jax.random.fold_in(key, index))
-        items = jax.random.split(data_key, num), posterior.sample(latent_key), x, beside
-        drawn = None
+        keys, *items = jax.random.split(data_key, num), posterior.sample(latent_key), x, beside
         if model.data.is_sequential:  # drawn step by step, so that a draw holds the outputs of one step alone
-            many = min(at_once * model.data_shape[0], num)
-            drawn = jax.lax.map(lambda item: draw(decoded(item[1], item[3]), item[0], item[2]), items, batch_size=many)
-        drawn, of_data, of_drawn = jax.lax.map(of_example, (*items, drawn), batch_size=at_once)
+            drawn = jax.lax.map(draw, (keys, *items), batch_size=min(at_once * model.data_shape[0], num))
+            drawn, of_data, of_drawn = jax.lax.map(compared, (drawn, *items), batch_size=at_once)
+        else:
+            drawn, of_data, of_drawn = jax.lax.map(of_example, (keys, *items), batch_size=at_once)
         found = {name: (of_all[name], value) for name, value in values(drawn).items()}
         return found | {DISCREPANCY: (-jnp.mean(of_data), -jnp.mean(of_drawn))}
 

@@ -11,6 +11,7 @@ import numpyro.distributions as dist
 import pytest
 from scipy import stats
 
+import jaxvae
 from jaxvae.common.errors import UserError
 from jaxvae.distributions.spaces import CODES
 from jaxvae.metrics.amortization import amortization_gap, summary
@@ -194,6 +195,22 @@ def test_statistics_of_ones_own_and_missing_values():
         np.std(np.where(mask, x, 0).sum(0) / mask.sum(0)), abs=1e-5
     )
     np.testing.assert_allclose(plain["mean"][0], other["mean"][0], rtol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["text_vae-sentences", "music_vae-melodies"])
+def test_replicated_sequences_are_those_of_any_batch(name):
+    run = jaxvae.load(f"zoo/{name}")
+    z = jax.random.normal(jax.random.key(0), (5, *run.model.latent_shape))
+    x = run.model.decode(run.params, z).sample(jax.random.key(1))
+
+    def found(memory_mb):
+        return jax.jit(lambda key: replicate(run.model, run.params, key, x, 2, memory_mb=memory_mb))(jax.random.key(2))
+
+    with jax.debug_key_reuse(False):  # which cannot follow the keys of the steps of a sequence through a loop of loops
+        one, many = found(1e-6), found(8.0)  # an example at a time, and all
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), one, many)
+    assert one["discrepancy"][1].shape == (2,)
 
 
 def test_models_without_densities_are_refused():
