@@ -66,6 +66,10 @@ def _picture(name: str) -> Iterator[str]:
         with Image.open(path) as picture:
             caption = picture.info.get("Description", f"Samples and reconstructions of {name}")
         yield f"![{caption}](catalogue/{name}.png)\n\n*{caption}.*\n"
+    lines = path.with_suffix(".txt")
+    if lines.exists():
+        *shown, caption = lines.read_text(encoding="utf-8").splitlines()
+        yield "\n".join(["```text", *shown[:-1], f"```\n\n*{caption}.*\n"])
 
 
 def _parts(name: str) -> Iterator[str]:

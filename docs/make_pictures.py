@@ -1,10 +1,11 @@
-"""Compose the pictures of the catalogue from finished runs, samples beside reconstructions.
+"""Compose the pictures of the catalogue from finished runs, samples beside reconstructions; of text, their first lines.
 
 python docs/make_pictures.py runs                  # all of runs/*, or name some: runs/vae-mnist runs/cvae-mnist
 python docs/generate.py                            # then the catalogue shows them
 
-Each run gives docs/catalogue/NAME.png, NAME being the name of its config; of several runs with one name the last given
-counts. A picture holds its caption (data set, test loss and NLL) and has at most 40 kB.
+Each run gives docs/catalogue/NAME.png, NAME being the name of its config, or NAME.txt for sentences and rows of a table;
+of several runs with one name the last given counts. A picture holds its caption (data set, test loss and NLL) and has
+at most 40 kB; the caption of lines is the last of them.
 """
 
 import io
@@ -20,6 +21,8 @@ from jaxvae.common.errors import UserError
 
 FOLDER = Path(__file__).parent / "catalogue"
 WIDTH, GAP, BYTES = 760, 20, 40_000
+LINES, LETTERS = 6, 100
+SHOWN = ("samples", "reconstructions")
 
 
 def compose(run: Path) -> tuple[Image.Image, str]:
@@ -28,7 +31,7 @@ def compose(run: Path) -> tuple[Image.Image, str]:
     Raises:
       UserError: the folder has neither picture.
     """
-    paths = [run / "figures" / f"{name}.png" for name in ("samples", "reconstructions")]
+    paths = [run / "figures" / f"{name}.png" for name in SHOWN]
     sheets = [_on_white(path) for path in paths if path.exists()]
     if not sheets:
         raise UserError(f"{run} has neither figures/samples.png nor figures/reconstructions.png")
@@ -41,6 +44,27 @@ def compose(run: Path) -> tuple[Image.Image, str]:
         left += sheet.width + GAP
     width = WIDTH * len(sheets) // 2
     return full.resize((width, round(full.height * width / full.width)), Image.Resampling.LANCZOS), _caption(run, paths)
+
+
+def excerpt(run: Path) -> str:
+    """Return the first lines of samples and of reconstructions of a run that writes sentences or rows, and a caption.
+
+    Raises:
+      UserError: the folder has no such file.
+    """
+    paths = [
+        path
+        for name in SHOWN
+        for path in sorted((run / "figures").glob(f"{name}.*"))
+        if path.suffix in (".txt", ".csv")
+    ]
+    if not paths:
+        raise UserError(f"{run} has none of figures/samples and figures/reconstructions as .png, .txt or .csv")
+    found = []
+    for path in paths:
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()][:LINES]
+        found += [f"{path.stem}:", *(line if len(line) <= LETTERS else f"{line[:LETTERS]} ..." for line in lines), ""]
+    return "\n".join([*found, _caption(run, paths)]) + "\n"
 
 
 def compressed(picture: Image.Image, caption: str) -> bytes:
@@ -97,11 +121,15 @@ def main(arguments: list[str]) -> int:
     failed = 0
     for run in runs:
         try:
-            picture, caption = compose(run)
-            data = compressed(picture, caption)
             name = _config(run)["name"].partition("-")[0]
-            (FOLDER / f"{name}.png").write_bytes(data)
-            print(f"{name}.png: {len(data) / 1000:.0f} kB, {caption}")
+            if any((run / "figures" / f"{shown}.png").exists() for shown in SHOWN):
+                picture, caption = compose(run)
+                data = compressed(picture, caption)
+                (FOLDER / f"{name}.png").write_bytes(data)
+                print(f"{name}.png: {len(data) / 1000:.0f} kB, {caption}")
+            else:
+                (FOLDER / f"{name}.txt").write_text(lines := excerpt(run), encoding="utf-8")
+                print(f"{name}.txt: {lines.splitlines()[-1]}")
         except (UserError, OSError, ValueError, KeyError) as error:
             failed = 1
             print(f"{run}: {error}", file=sys.stderr)

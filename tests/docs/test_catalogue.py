@@ -21,10 +21,10 @@ def test_the_page_is_complete():
     assert [name for name in configs.installed() if f"\n## {name}\n" not in text] == []
 
 
-def test_pictures_are_small_and_of_configs():
-    pictures = sorted(FOLDER.glob("*"))
-    assert {picture.stem for picture in pictures} <= set(configs.installed())
-    assert all(picture.suffix == ".png" and picture.stat().st_size <= 40_000 for picture in pictures)
+def test_every_config_has_a_small_picture_or_lines():
+    shown = sorted(FOLDER.glob("*"))
+    assert [path.stem for path in shown] == sorted(configs.installed())  # one for each
+    assert all(path.suffix in (".png", ".txt") and path.stat().st_size <= 40_000 for path in shown)
 
 
 def test_a_header_is_title_commands_and_prose(tmp_path):
@@ -95,3 +95,27 @@ def test_a_folder_without_pictures_is_named(run, capsys):
         make_pictures.compose(run)
     assert make_pictures.main([str(run)]) == 1
     assert str(run) in capsys.readouterr().err
+
+
+def test_sentences_and_rows_are_shown_by_their_first_lines(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(make_pictures, "FOLDER", tmp_path / "out")
+    monkeypatch.setattr(catalogue_page, "DOCS", tmp_path)
+    for path in (run / "figures").iterdir():
+        path.unlink()
+    sentences = [f"sentence {i} {'long ' * 30 if i == 1 else ''}" for i in range(9)]
+    (run / "figures" / "samples.txt").write_text("\n".join(sentences))
+    (run / "figures" / "reconstructions.csv").write_text("a,b\n1,2\n")
+    assert make_pictures.main([str(run)]) == 0
+    lines = (tmp_path / "out" / "vae.txt").read_text().splitlines()
+    assert lines[:2] == ["samples:", "sentence 0 "]
+    assert lines[2].endswith(" ...")
+    assert len(lines[2]) == make_pictures.LETTERS + 4
+    assert "sentence 5 " in lines
+    assert "sentence 6 " not in lines
+    assert lines[-5:] == [
+        "reconstructions:", "a,b", "1,2", "", "Samples and reconstructions of digits, test loss 23.75"
+    ]  # fmt: skip
+    (tmp_path / "out").rename(tmp_path / "catalogue")
+    page = "".join(catalogue_page._picture("vae"))
+    assert page.startswith("```text\nsamples:\nsentence 0 \n")
+    assert page.endswith("1,2\n```\n\n*Samples and reconstructions of digits, test loss 23.75.*\n")
