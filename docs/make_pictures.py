@@ -3,9 +3,9 @@
 python docs/make_pictures.py runs                  # all of runs/*, or name some: runs/vae-mnist runs/cvae-mnist
 python docs/generate.py                            # then the catalogue shows them
 
-Each run gives docs/catalogue/NAME.png, NAME being the name of its config, or NAME.txt for sentences and rows of a table;
-of several runs with one name the last given counts. A picture holds its caption (data set, test loss and NLL) and has
-at most 40 kB; the caption of lines is the last of them.
+Each run gives docs/catalogue/NAME.png, NAME being the name of its config, or NAME.txt for sentences and rows of a
+table; of several runs with one name the last given counts. A picture holds its caption (data set, test loss and NLL)
+and has at most 40 kB; the caption of lines is the last of them.
 """
 
 import io
