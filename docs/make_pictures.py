@@ -1,4 +1,4 @@
-"""Compose the pictures of the catalogue from finished runs, samples beside reconstructions; of text, their first lines.
+"""Compose the pictures of the catalogue from finished runs: samples beside reconstructions, lines of text, or curves.
 
 python docs/make_pictures.py runs                  # all of runs/*, or name some: runs/vae-mnist runs/cvae-mnist
 python docs/generate.py                            # then the catalogue shows them
@@ -23,18 +23,20 @@ FOLDER = Path(__file__).parent / "catalogue"
 WIDTH, GAP, BYTES = 760, 20, 40_000
 LINES, LETTERS = 6, 100
 SHOWN = ("samples", "reconstructions")
+LINE_FILES = ("txt", "csv")
 
 
 def compose(run: Path) -> tuple[Image.Image, str]:
-    """Return samples beside reconstructions of a run, `WIDTH` pixels wide, and a caption.
+    """Return samples beside reconstructions of a run, or its curves, `WIDTH` pixels wide, and a caption.
 
     Raises:
-      UserError: the folder has neither picture.
+      UserError: the folder has none of these pictures.
     """
     paths = [run / "figures" / f"{name}.png" for name in SHOWN]
+    paths = paths if any(path.exists() for path in paths) else [run / "figures" / "curves.png"]
     sheets = [_on_white(path) for path in paths if path.exists()]
     if not sheets:
-        raise UserError(f"{run} has neither figures/samples.png nor figures/reconstructions.png")
+        raise UserError(f"{run} has neither figures/samples.png nor reconstructions.png nor curves.png")
     height = min(sheet.height for sheet in sheets)
     sheets = [_cut(sheet, height) for sheet in sheets]
     full = Image.new("RGB", (sum(s.width for s in sheets) + GAP * (len(sheets) - 1), height), "white")
@@ -59,11 +61,12 @@ def excerpt(run: Path) -> str:
         if path.suffix in (".txt", ".csv")
     ]
     if not paths:
-        raise UserError(f"{run} has none of figures/samples and figures/reconstructions as .png, .txt or .csv")
+        raise UserError(f"{run} has none of figures/samples and figures/reconstructions as .txt or .csv")
     found = []
     for path in paths:
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()][:LINES]
-        found += [f"{path.stem}:", *(line if len(line) <= LETTERS else f"{line[:LETTERS]} ..." for line in lines), ""]
+        title = [] if path.suffix == ".txt" else [f"{path.stem}:"]  # sentences stand below a title of their own
+        found += [*title, *(line if len(line) <= LETTERS else f"{line[:LETTERS]} ..." for line in lines), ""]
     return "\n".join([*found, _caption(run, paths)]) + "\n"
 
 
@@ -122,7 +125,7 @@ def main(arguments: list[str]) -> int:
     for run in runs:
         try:
             name = _config(run)["name"].partition("-")[0]
-            if any((run / "figures" / f"{shown}.png").exists() for shown in SHOWN):
+            if not any((run / "figures" / f"{shown}.{kind}").exists() for shown in SHOWN for kind in LINE_FILES):
                 picture, caption = compose(run)
                 data = compressed(picture, caption)
                 (FOLDER / f"{name}.png").write_bytes(data)

@@ -88,10 +88,18 @@ def test_samples_are_cut_at_a_white_line(run):
     assert picture.width == make_pictures.WIDTH
 
 
+def test_without_samples_curves_are_shown(run):
+    (run / "figures" / "samples.png").rename(run / "figures" / "curves.png")
+    (run / "figures" / "reconstructions.png").unlink()
+    picture, caption = make_pictures.compose(run)
+    assert caption == "Curves of digits, test loss 23.75"
+    assert picture.width == make_pictures.WIDTH // 2
+
+
 def test_a_folder_without_pictures_is_named(run, capsys):
     for path in (run / "figures").iterdir():
         path.unlink()
-    with pytest.raises(UserError, match=r"neither figures/samples\.png"):
+    with pytest.raises(UserError, match=r"neither figures/samples\.png nor .* nor curves\.png"):
         make_pictures.compose(run)
     assert make_pictures.main([str(run)]) == 1
     assert str(run) in capsys.readouterr().err
@@ -107,9 +115,9 @@ def test_sentences_and_rows_are_shown_by_their_first_lines(run, tmp_path, monkey
     (run / "figures" / "reconstructions.csv").write_text("a,b\n1,2\n")
     assert make_pictures.main([str(run)]) == 0
     lines = (tmp_path / "out" / "vae.txt").read_text().splitlines()
-    assert lines[:2] == ["samples:", "sentence 0 "]
-    assert lines[2].endswith(" ...")
-    assert len(lines[2]) == make_pictures.LETTERS + 4
+    assert lines[0] == "sentence 0 "
+    assert lines[1].endswith(" ...")
+    assert len(lines[1]) == make_pictures.LETTERS + 4
     assert "sentence 5 " in lines
     assert "sentence 6 " not in lines
     assert lines[-5:] == [
@@ -117,5 +125,5 @@ def test_sentences_and_rows_are_shown_by_their_first_lines(run, tmp_path, monkey
     ]  # fmt: skip
     (tmp_path / "out").rename(tmp_path / "catalogue")
     page = "".join(catalogue_page._picture("vae"))
-    assert page.startswith("```text\nsamples:\nsentence 0 \n")
+    assert page.startswith("```text\nsentence 0 \n")
     assert page.endswith("1,2\n```\n\n*Samples and reconstructions of digits, test loss 23.75.*\n")
