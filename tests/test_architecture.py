@@ -82,3 +82,9 @@ def test_no_private_module_of_jax_is_imported():
 
 def test_no_file_is_too_long_to_read():
     assert {path.name: n for path in FILES if (n := len(path.read_text().splitlines())) > LARGEST} == {}
+
+
+def test_test_files_have_names_of_their_own():
+    """Pytest imports them by name, without the folder."""
+    names = [path.name for path in Path(__file__).parent.rglob("*.py") if path.name not in ("__init__.py", "conftest.py")]
+    assert sorted(name for name in set(names) if names.count(name) > 1) == []

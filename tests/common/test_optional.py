@@ -62,7 +62,7 @@ def test_each_extra_is_in_pyproject_and_in_the_extra_of_the_tests():
     for name, extra in EXTRAS.items():
         assert PACKAGES.get(name, name) in [re.split("[<>=]", each)[0] for each in extras[extra]]
     assert set(re.findall(r"\w+", extras["all"][0])) == {"jaxvae", *EXTRAS.values()} - {"wandb", "mlflow"}  # heavy
-    assert "jaxvae[all]" in extras["test"]
+    assert "jaxvae[all,docs]" in extras["test"]
 
 
 def test_metrics_without_their_package_say_so(monkeypatch):

@@ -83,7 +83,7 @@ def test_labels_stand_beside_their_rows_below_their_columns_and_apart():
         ("z[3]  1.25 nats", "z[12]  0.50 nats", "z[0]  0.10 nats"), tuple(map(str, range(11))), "change " * 20
     )
     made = figures.sheet(picture, "a title " * 20, labels)
-    style.encode(made, dpi=100)
+    style.encode(made, dpi=style.SCREEN_DPI)
     axes, page = made.axes[0], made.bbox
     assert [text.get_text() for text in axes.get_yticklabels()] == list(labels.rows)
     np.testing.assert_allclose(axes.get_yticks(), [4.5, 13.5, 22.5], atol=0.6)  # 8 pixels and a gap
@@ -128,14 +128,14 @@ def test_classes_have_a_legend_with_their_names_and_many_a_colour_bar():
 def test_long_names_of_classes_stand_below_the_plot_and_take_nothing_from_it(count):
     names = [f"a class with a name, no. {i}" for i in range(count)]
     made = scatter(count, names)
-    style.encode(made, dpi=100)
+    style.encode(made, dpi=style.SCREEN_DPI)
     (legend,), axes = made.legends, made.axes[0]
     assert [text.get_text() for text in legend.get_texts()] == names
     box, page = legend.get_window_extent(), made.bbox
     assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= page.x1  # noqa: PT018 (one fact: it is inside)
     assert box.y1 <= axes.xaxis.label.get_window_extent().y0
     few = scatter(3)
-    style.encode(few, dpi=100)
+    style.encode(few, dpi=style.SCREEN_DPI)
     assert axes.get_window_extent().width > 0.9 * few.axes[0].get_window_extent().width
     assert made.get_size_inches()[0] <= 3.3
 
