@@ -86,5 +86,5 @@ def test_no_file_is_too_long_to_read():
 
 def test_test_files_have_names_of_their_own():
     """Pytest imports them by name, without the folder."""
-    names = [path.name for path in Path(__file__).parent.rglob("*.py") if path.name not in ("__init__.py", "conftest.py")]
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
     assert sorted(name for name in set(names) if names.count(name) > 1) == []
