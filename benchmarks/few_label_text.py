@@ -79,7 +79,7 @@ def compare(folder: str, asked: argparse.Namespace) -> None:
             if method in WITHOUT_NETWORKS:
                 accuracy = without_network(method, keep_labels(data, num, draw))
             else:
-                accuracy = trained(method, folder, num, draw, asked.epochs)
+                accuracy = trained(method, folder, data.test, num, draw, asked.epochs)
             found.setdefault(method, []).append(accuracy)
             print(f"draw {draw}  {method:<16}{accuracy:.4f}", flush=True)
     for name, values in found.items():
@@ -111,12 +111,11 @@ def without_network(method: str, data: jaxvae.data.Dataset) -> float:
     return float(np.mean(model.predict(test) == data.test.label))
 
 
-def trained(method: str, folder: str, num: int, draw: int, epochs: int) -> float:
+def trained(method: str, folder: str, test: jaxvae.data.Split, num: int, draw: int, epochs: int) -> float:
     """Train a config on the draw of labels; return its test accuracy."""
     settings = {**TEXT, **METHODS[method], "data.labels": num, "data.labels_seed": draw, "figures.draw": False}
     settings |= {"data.path": folder, "train.num_epochs": epochs, "train.eval_every_epochs": epochs}
     run = jaxvae.fit("ssvae_text", settings=settings, progress=False)
-    test = sources.load(run.config["data"]).test
     return float(np.mean(np.argmax(run.classify(test.x)[1], axis=1) == test.label))
 
 

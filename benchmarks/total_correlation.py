@@ -21,15 +21,17 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from jaxvae import data
+from jaxvae.data.spec import preprocess_of
 
-SHORT = {"figures.draw": False, "evaluate.report": False, "train.eval_every_epochs": 1000, "network.hidden": (400, 400)}
+FIXED = {"figures.draw": False, "train.eval_every_epochs": 1000, "network.hidden": (400, 400)}
+FIXED |= {"evaluate.report": False, "evaluate.checkpoint": "last"}
 
 
 def codes_of(run: jaxvae.Run, x: np.ndarray, seed: int) -> np.ndarray:
     """Return a draw of q(z|x) `[N, D]` for each example."""
-    low, high = run.spec.pixel_range(run.config)
-    scaled = low + (high - low) * np.asarray(x, np.float32) / (run.spec.levels - 1)
-    return np.asarray(run.model.encode(run.params, scaled).sample(jax.random.key(seed)))
+    binarize_key, key = jax.random.split(jax.random.key(seed))
+    scaled = preprocess_of(run.config, run.spec)(binarize_key, x)
+    return np.asarray(run.model.encode(run.params, scaled).sample(key))
 
 
 def permuted(codes: np.ndarray, seed: int) -> np.ndarray:
@@ -65,13 +67,7 @@ def main() -> None:
         key, _, value = setting.partition("=")
         changes = {key: ast.literal_eval(value)} if key else {}
         for seed in range(asked.seeds):
-            settings = {
-                **SHORT,
-                **changes,
-                "train.num_epochs": asked.epochs,
-                "seed": seed,
-                "evaluate.checkpoint": "last",
-            }
+            settings = {**FIXED, **changes, "train.num_epochs": asked.epochs, "seed": seed}
             run = jaxvae.fit(config, "shapes", settings, progress=False)
             found = run.evaluate("aggregate_kl,mig_bins", nll_samples=1)
             train, test = codes_of(run, shapes.train.x, 1), codes_of(run, shapes.test.x, 2)

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 
 DOCS = Path(__file__).parent
@@ -13,6 +14,7 @@ $D$ is a discriminator, $L_G$ the loss of what it judges, and $\text{sg}$ stops 
 """
 
 
+@cache
 def of_parts() -> dict[str, dict[str, tuple[str, ...]]]:
     """Return `{kind: {name: equations}}`."""
     found = tomllib.loads((DOCS / "equations.toml").read_text(encoding="utf-8"))

@@ -48,20 +48,14 @@ def compose(run: Path) -> tuple[Image.Image, str]:
     return full.resize((width, round(full.height * width / full.width)), Image.Resampling.LANCZOS), _caption(run, paths)
 
 
-def excerpt(run: Path) -> str:
-    """Return the first lines of samples and of reconstructions of a run that writes sentences or rows, and a caption.
+def line_files(run: Path) -> list[Path]:
+    """Return the samples and the reconstructions of a run that writes sentences or rows; of others none."""
+    paths = [run / "figures" / f"{name}.{kind}" for name in SHOWN for kind in LINE_FILES]
+    return [path for path in paths if path.exists()]
 
-    Raises:
-      UserError: the folder has no such file.
-    """
-    paths = [
-        path
-        for name in SHOWN
-        for path in sorted((run / "figures").glob(f"{name}.*"))
-        if path.suffix in (".txt", ".csv")
-    ]
-    if not paths:
-        raise UserError(f"{run} has none of figures/samples and figures/reconstructions as .txt or .csv")
+
+def excerpt(run: Path, paths: list[Path]) -> str:
+    """Return the first lines of these files of a run, and a caption."""
     found = []
     for path in paths:
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()][:LINES]
@@ -125,14 +119,14 @@ def main(arguments: list[str]) -> int:
     for run in runs:
         try:
             name = _config(run)["name"].partition("-")[0]
-            if not any((run / "figures" / f"{shown}.{kind}").exists() for shown in SHOWN for kind in LINE_FILES):
+            if paths := line_files(run):
+                (FOLDER / f"{name}.txt").write_text(lines := excerpt(run, paths), encoding="utf-8")
+                print(f"{name}.txt: {lines.splitlines()[-1]}")
+            else:
                 picture, caption = compose(run)
                 data = compressed(picture, caption)
                 (FOLDER / f"{name}.png").write_bytes(data)
                 print(f"{name}.png: {len(data) / 1000:.0f} kB, {caption}")
-            else:
-                (FOLDER / f"{name}.txt").write_text(lines := excerpt(run), encoding="utf-8")
-                print(f"{name}.txt: {lines.splitlines()[-1]}")
         except (UserError, OSError, ValueError, KeyError) as error:
             failed = 1
             print(f"{run}: {error}", file=sys.stderr)

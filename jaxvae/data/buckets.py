@@ -3,7 +3,7 @@
 import numpy as np
 
 from jaxvae.common.sequences import PADDING
-from jaxvae.data.feed import Feed, check_fits, labelled_rows
+from jaxvae.data.feed import Feed, check_fits, enough, labelled_rows
 from jaxvae.data.split import Split
 
 BUCKETS = 6  # the step is compiled for the shape of each
@@ -46,16 +46,15 @@ def mixed_bucket_batches(
     The others are batched by bucket. Rows with a label are repeated in whole permutations, and those that a pass takes
     are given to its batches by length.
     """
-    free, known = np.flatnonzero(label < 0), np.flatnonzero(label >= 0)
-    free = np.tile(free, -(-(batch_size - labelled) // len(free)))  # a batch may hold more than there are
+    free = enough(np.flatnonzero(label < 0), batch_size - labelled)
+    known = np.flatnonzero(label >= 0)
     batches = free[bucket_batches(of_rows[free], edges, batch_size - labelled, seed, epoch)]
     needed = len(batches) * labelled
     rng = np.random.Generator(np.random.PCG64([seed, epoch, 1]))
     drawn = np.concatenate([rng.permutation(known) for _ in range(-(-needed // len(known)))])[:needed]
     beside = np.empty((len(batches), labelled), drawn.dtype)
-    beside[np.argsort(of_rows[batches].max(axis=1), kind="stable")] = drawn[
-        np.argsort(of_rows[drawn], kind="stable")
-    ].reshape(beside.shape)
+    shortest_first = np.argsort(of_rows[batches].max(axis=1), kind="stable")
+    beside[shortest_first] = drawn[np.argsort(of_rows[drawn], kind="stable")].reshape(beside.shape)
     return np.concatenate([beside, batches], axis=1).astype(np.int32)
 
 
@@ -72,14 +71,14 @@ def make_bucket_feed(split: Split, batch_size: int, seed: int, labelled_share: f
     check_fits(batch_size, num)
     of_rows = lengths(split.x)
     edges, labelled = bucket_edges(of_rows), labelled_rows(split.label, labelled_share, batch_size)
-    known: dict[int, np.ndarray] = {}
 
     def batches_of(number):
         if labelled:
             return mixed_bucket_batches(of_rows, np.asarray(split.label), edges, labelled, batch_size, seed, number)
         return bucket_batches(of_rows, edges, batch_size, seed, number)
 
-    per_pass = len(batches_of(0))
+    known = {0: batches_of(0)}  # of the last pass that was asked for
+    per_pass = len(known[0])
 
     def of_pass(number):
         if number not in known:

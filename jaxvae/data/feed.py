@@ -51,6 +51,11 @@ def check_fits(batch_size: int, num: int) -> None:
         raise UserError(f"train.batch_size is {batch_size}, but there are {num} training examples; take 1 to {num}.")
 
 
+def enough(rows: np.ndarray, size: int) -> np.ndarray:
+    """Repeat rows until there are `size`: a batch may hold more than there are."""
+    return np.tile(rows, -(-size // len(rows)))
+
+
 def mixed_indices(label: np.ndarray, labelled: int, seed: int, batch_size: int) -> Callable[[int, int], np.ndarray]:
     """Return `(step, num_steps) -> [num_steps, batch_size]` row indices, the first `labelled` of rows with a label.
 
@@ -60,8 +65,7 @@ def mixed_indices(label: np.ndarray, labelled: int, seed: int, batch_size: int) 
     for i, (rows, size) in enumerate(
         ((np.flatnonzero(label >= 0), labelled), (np.flatnonzero(label < 0), batch_size - labelled))
     ):
-        repeated = np.tile(rows, -(-size // len(rows)))  # a batch may hold more than there are
-        pools.append((repeated.astype(np.int32), [seed, i + 1], size))
+        pools.append((enough(rows, size).astype(np.int32), [seed, i + 1], size))
 
     def indices(step: int, num_steps: int) -> np.ndarray:
         parts = [rows[batch_indices(key, len(rows), size, step, num_steps)] for rows, key, size in pools]
