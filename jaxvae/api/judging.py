@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from jaxvae.api.given import as_settings
 from jaxvae.api.settings import changed, check
 from jaxvae.common.errors import UserError
 from jaxvae.evaluation.results import evaluate
@@ -13,6 +14,8 @@ from jaxvae.experiment.setup import Experiment
 from jaxvae.runs.other_data import judged_on, load_other
 from jaxvae.runs.restore import Restored
 from jaxvae.runs.trained_run import TrainedRun
+
+OF_SAMPLES = ("sampler", "temperature")  # settings of the section `sample`
 
 
 def judged(
@@ -25,7 +28,8 @@ def judged(
       restored: its parameters.
       config: its settings.
       metrics: names, separated by commas.
-      settings: changes of the section `evaluate`; `data` is also taken as it came, arrays or data frames.
+      settings: changes of the section `evaluate`, and OF_SAMPLES; `data` is also taken as it came, arrays or data
+        frames.
 
     Raises:
       UserError: see `Run.evaluate`.
@@ -34,7 +38,12 @@ def judged(
     given = settings.pop("data", None)
     if isinstance(given, str | os.PathLike):
         settings["data"], given = str(given), None
-    changes = {"evaluate.metrics": metrics} | {f"evaluate.{name}": value for name, value in settings.items()}
+    named = {f"{'sample' if name in OF_SAMPLES else 'evaluate'}.{name}": value for name, value in settings.items()}
+    changes, objects = as_settings({"evaluate.metrics": metrics, **named})
+    if objects:
+        raise UserError(
+            "results.json names the sampler: give its name, or {'name': 'gmm', 'components': 5}, not a part."
+        )
     config = with_tuples(changed(config, changes))
     check(config)
     if "checkpoint" in settings:

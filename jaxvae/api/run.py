@@ -159,7 +159,8 @@ class Run:
         Args:
           metrics: names, separated by commas.
           settings: of the section `evaluate`, `nll_samples=1000` for example; `data=` judges other data, "new.csv" or
-            arrays and data frames as those of `jaxvae.fit`: their test set if they have one, else all.
+            arrays and data frames as those of `jaxvae.fit`: their test set if they have one, else all. `sampler` and
+            `temperature`, of metrics that compare samples, are those of `sample`.
 
         Returns:
           The content of `results.json`: "test" and "metrics" hold the numbers.

@@ -47,8 +47,12 @@ NEEDS: dict[str, tuple[Callable[[Experiment], bool], str]] = {
 
 
 def frechet(run: TrainedRun) -> dict[str, Any]:
-    """Fréchet distance between generated and test data, in the features of evaluate.features."""
-    return quality.frechet_distance(*_features(run)) | _how(run)
+    """Fréchet distance of generated and of reconstructed from test data, in the features of evaluate.features."""
+    to_features = _feature_map(run)
+    x, back = (to_features(run.compared(each)) for each in _reconstructed(run))
+    of_reconstructions = quality.frechet_distance(x, back)["frechet_distance"]
+    generated = to_features(run.compared(run.generated(len(x))))
+    return quality.frechet_distance(x, generated) | {"reconstructions": of_reconstructions} | _how(run)
 
 
 def prdc(run: TrainedRun) -> dict[str, Any]:
@@ -109,12 +113,12 @@ def check_features(config: Mapping[str, Any]) -> None:
 
 def reconstruction_fidelity(run: TrainedRun) -> dict[str, float]:
     """PSNR and SSIM of reconstructions from the posterior's centre."""
-    return fidelity.fidelity(*_reconstructed(run))
+    return fidelity.fidelity(*map(run.unit, _reconstructed(run)))
 
 
 def sharpness(run: TrainedRun) -> dict[str, float]:
     """Sharpness of test data, of its reconstructions and of samples: the variance of the Laplacian, and its ratios."""
-    x, back = _reconstructed(run)
+    x, back = map(run.unit, _reconstructed(run))
     found = {"data": x, "reconstructions": back, "samples": run.unit(run.generated(len(x)))}
     means = {name: float(image_sharpness(images).mean()) for name, images in found.items()}
     ratios = {f"{name}_ratio": means[name] / means["data"] for name in ("reconstructions", "samples") if means["data"]}
@@ -122,11 +126,11 @@ def sharpness(run: TrainedRun) -> dict[str, float]:
 
 
 def _reconstructed(run: TrainedRun) -> tuple[np.ndarray, np.ndarray]:
-    """Return test images and their reconstructions from the posterior's centre, in [0, 1]."""
+    """Return test examples and their reconstructions from the posterior's centre, in the model's units."""
     through = jax.jit(lambda params, batch: reconstruct(run.experiment.model, params, **batch))
     found = [(batch["x"], through(run.params, batch)) for batch in run.batches("test", rows(run))]
     x, back = map(np.concatenate, zip(*found, strict=True))
-    return run.unit(x), run.unit(back)
+    return x, back
 
 
 def check_ssim_installed(experiment: Experiment) -> None:

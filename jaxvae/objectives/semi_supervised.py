@@ -46,9 +46,10 @@ def m2(
       classifier: q(y|x), the group of parameters "classifier".
       kl: weight of the KL of z.
       alpha: weight of the classification, above.
-      unlabelled: weight of the bounds of examples without a label. Below 1 the few labels say more about what a class
-        is, where many unlabelled examples would make it another property of the data (Nigam et al. 2000, "Text
-        classification from labeled and unlabeled documents using EM", section 5.3.1).
+      unlabelled: weight of the bounds of examples without a label in the loss of the model. Below 1 the few labels say
+        more about what a class is, where many unlabelled examples would make it another property of the data (Nigam et
+        al. 2000, "Text classification from labeled and unlabeled documents using EM", section 5.3.1). As in their
+        E-step, q(y|x) learns from these bounds with the weight 1.
       num_samples: samples of z per example and class.
       kl_estimate: as in `elbo`.
       marginal: "exact", or "sampled": in training one class of each unlabelled example, drawn from q(y|x), with the
@@ -87,14 +88,14 @@ def m2(
         bound = -metrics["loss"] - math.log(labels.num)
         entropy = jnp.where(known, 0.0, -jnp.sum(jax.nn.softmax(logits) * jax.nn.log_softmax(logits), axis=1))
         score = -_cross_entropy(logits, drawn) * _against_others(jax.lax.stop_gradient(bound), ~known)
-        weight = jnp.where(known, *_row_weights(labels, unlabelled))
+        of_model, of_classifier = (jnp.where(known, *_row_weights(labels, each)) for each in (unlabelled, 1.0))
         error = jnp.where(known, alpha / labels.batch_share * _cross_entropy(logits, index), 0.0)
-        metrics["loss"] = error - weight * (bound + entropy)
+        metrics["loss"] = error - of_model * (bound + entropy)
         if "elbo" in metrics:
             metrics["elbo"] += entropy - math.log(labels.num)
         metrics["kl_class"] = math.log(labels.num) - entropy
         metrics["accuracy"] = _correct(logits, index, labels.batch_share)
-        return out, metrics, {NAME: error - weight * (jnp.where(known, 0.0, score) + entropy)}
+        return out, metrics, {NAME: error - of_classifier * (jnp.where(known, 0.0, score) + entropy)}
 
     def terms(params, batch, key, ctx, groups):
         if marginal == "sampled" and ctx.is_training:
@@ -110,10 +111,13 @@ def m2(
         one_hot = jax.nn.one_hot(index, labels.num)
         log_q = jax.nn.log_softmax(logits)
         of_known = jnp.sum(one_hot.T * bounds, axis=0)
-        error = _cross_entropy(logits, index)
+        error = jnp.where(known, alpha / labels.batch_share * _cross_entropy(logits, index), 0.0)
         bound = jnp.where(known, of_known, losses.marginal_elbo(bounds, logits))
-        weight = jnp.where(known, *_row_weights(labels, unlabelled)) if ctx.is_training else 1.0
-        loss = -weight * bound + jnp.where(known, alpha / labels.batch_share * error, 0.0)
+
+        def loss(unlabelled):
+            weight = jnp.where(known, *_row_weights(labels, unlabelled)) if ctx.is_training else 1.0
+            return error - weight * bound
+
         weights = jnp.where(known[:, None], one_hot, jnp.exp(log_q)).T
         metrics = {name: _mean(value, weights) for name, value in by_class.items() if name != "elbo"}
         entropy = jnp.where(known, 0.0, -jnp.sum(jnp.exp(log_q) * log_q, axis=1))
@@ -122,7 +126,7 @@ def m2(
             elbos = by_class["elbo"].reshape(labels.num, size) - math.log(labels.num)
             metrics["elbo"] = losses.marginal_elbo(elbos, logits)
         metrics["accuracy"] = _correct(logits, index, labels.batch_share if ctx.is_training else 1.0)
-        return out, {**metrics, "loss": loss}, {NAME: loss}
+        return out, {**metrics, "loss": loss(unlabelled)}, {NAME: loss(1.0)}
 
     whole_batch = kl.whole_batch or ("the baseline is the mean bound of a batch" if marginal == "sampled" else "")
     return of_model(model, terms, whole_batch, groups={NAME: classifier.init}, classes=classes_of(classifier, labels))

@@ -24,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 import jaxvae
 from jaxvae.evaluation.of_factors import FACTOR_SCORES
 from jaxvae.evaluation.table import METRICS
+from jaxvae.metrics.sample_quality import frechet_distance
 from jaxvae.metrics.sharpness import sharpness
 
 
@@ -112,12 +113,15 @@ def test_fidelity_and_sharpness_are_those_of_the_reconstructions_that_are_writte
     launched(f"--workdir={digits}", "--mode=reconstruct", "--config.sample.num=1000")
     with np.load(digits / "reconstructions.npz") as arrays:
         means = {name: sharpness(arrays[name] / 16).mean() for name in ("x", "reconstruction")}
+        flat = [arrays[name].reshape(359, -1) / 16 for name in ("x", "reconstruction")]
         error = np.square((arrays["x"].astype(np.float64) - arrays["reconstruction"]) / 16).mean(axis=(1, 2, 3))
     assert len(error) == 359
     assert everything[0]["metrics"]["fidelity"]["psnr"] == pytest.approx(np.mean(-10 * np.log10(error)), rel=1e-6)
     found = everything[0]["metrics"]["sharpness"]
     assert [found["data"], found["reconstructions"]] == pytest.approx([*means.values()], rel=1e-5)
     assert found["reconstructions_ratio"] == pytest.approx(found["reconstructions"] / found["data"])
+    of_pixels = evaluated(digits, "frechet", "--config.evaluate.features=pixels")["metrics"]["frechet"]
+    assert of_pixels["reconstructions"] == pytest.approx(frechet_distance(*flat)["frechet_distance"], rel=1e-4)
 
 
 @pytest.mark.slow
