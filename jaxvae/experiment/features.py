@@ -161,7 +161,7 @@ def features_of_run(
         return network_input(likelihood, scaled, None, masked)
 
     made = functions(network.encoder(likelihood.input_shape(shape, masked), section["outputs"]))
-    return make_features(made, shape, read, layers, layer_weights)
+    return make_features(made, shape, read, layers, layer_weights, network.loops)
 
 
 def _check_numbers(**options: Any) -> None:

@@ -21,10 +21,12 @@ class Classifier(NamedTuple):
       init: `key -> params`.
       logits: `(params, x, mask=None, key=None) -> [..., C]` for x `[..., *data_shape]`; in training mode, with
         dropout, where a key is given.
+      loops: see `Network`.
     """
 
     init: Callable[[Key], Params]
     logits: Callable[..., Array]
+    loops: bool = True
 
 
 def make_classifier(
@@ -53,4 +55,4 @@ def make_classifier(
     def logits(params: Params, x: Array, mask: Array | None = None, key: Key | None = None) -> Array:
         return coder({NAME: params}, network_input(likelihood, x, mask, mask_input), None, key)[0]
 
-    return Classifier(lambda key: coder.init(key).get("params", {}), logits)
+    return Classifier(lambda key: coder.init(key).get("params", {}), logits, network.loops)

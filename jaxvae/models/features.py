@@ -24,12 +24,14 @@ class Features(NamedTuple):
       layers: `(params, x) -> [[B, ...], ...]` for x `[B, *data_shape]`; of images `[B, h, w, C]`.
       heads: `params -> [[C] or a number, ...]`, weights of the channels of each layer, as LPIPS has them; else 1.
       weights: one of each layer.
+      loops: see `Network`.
     """
 
     init: Callable[[Key], Params]
     layers: Callable[[Params, Array], list[Array]]
     heads: Callable[[Params], list[Any]]
     weights: tuple[float, ...]
+    loops: bool = True
 
 
 def make_features(
@@ -38,6 +40,7 @@ def make_features(
     read: Callable[[Array], Array] = lambda x: x,
     layers: Sequence[int] = (),
     layer_weights: Sequence[float] = (),
+    loops: bool = True,
 ) -> Features:
     """Build features from the hidden layers of a network.
 
@@ -47,6 +50,7 @@ def make_features(
       read: from x `[B, *data_shape]` to the network's input.
       layers: numbers of the layers, from 0; () for all of them.
       layer_weights: one for each of these layers; 1 each if empty.
+      loops: see `Network`.
 
     Raises:
       UserError: the network's hidden layers are not known, a number is not that of a layer, or the weights are below 0
@@ -83,7 +87,7 @@ def make_features(
     def heads(params: Params) -> list[Any]:
         return [params[HEADS][str(i)] if HEADS in params else 1.0 for i in chosen]
 
-    return Features(init, of_chosen, heads, tuple(map(float, layer_weights)) or (1.0,) * len(chosen))
+    return Features(init, of_chosen, heads, tuple(map(float, layer_weights)) or (1.0,) * len(chosen), loops)
 
 
 def pretrained_features(
@@ -113,7 +117,7 @@ def pretrained_features(
         return jnp.broadcast_to(2 * (x - low) / (high - low) - 1, (*x.shape[:-1], 3))
 
     check_images(architecture, data_shape)
-    return make_features(pretrained(architecture, with_heads), data_shape, read, layers, layer_weights)
+    return make_features(pretrained(architecture, with_heads), data_shape, read, layers, layer_weights, loops=False)
 
 
 def load_pretrained(architecture: str, paths: str) -> Tree:

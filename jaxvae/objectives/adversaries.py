@@ -102,6 +102,7 @@ def of_game(
     terms: Callable,
     whole_batch: str = "",
     fixed: Mapping[str, Callable[[Key], Params]] = MappingProxyType({}),
+    loops: bool = True,
 ) -> Objective:
     """Build the objective of a model and the group "discriminator", see `of_model`.
 
@@ -112,6 +113,7 @@ def of_game(
         `metrics["discriminator_loss"]`.
       whole_batch: see `Objective`.
       fixed: as in `of_model`.
+      loops: of other networks than these two, see `Objective`.
     """
 
     def with_losses(*args):
@@ -121,7 +123,7 @@ def of_game(
     transforms = {NAME: spectral_normalisation()} if discriminator.spectral_norm else {}
     return of_model(
         model, with_losses, whole_batch, groups={NAME: discriminator.init}, fixed=fixed, transforms=transforms,
-        loops=discriminator.loops,
+        loops=loops and discriminator.loops,
     )  # fmt: skip
 
 

@@ -119,7 +119,7 @@ def image_autoencoder(
 
     whole_batch = "the weight of the adversary follows slopes of the whole batch" if adaptive else kl.whole_batch
     fixed = {} if features is None else {FEATURES: features.init}
-    return of_game(model, game.discriminator, terms, whole_batch, fixed)
+    return of_game(model, game.discriminator, terms, whole_batch, fixed, features is None or features.loops)
 
 
 def adaptive_weight(last: Params, restoration: Any, generator: Any) -> Array:

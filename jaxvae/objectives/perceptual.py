@@ -64,7 +64,7 @@ def dfc_vae(
         loss += pixel_weight * metrics["reconstruction"] if pixel_weight else 0.0
         return out, {"loss": loss, "perceptual": perceptual, **metrics}
 
-    return of_model(model, terms, kl.whole_batch, fixed={NAME: features.init})
+    return of_model(model, terms, kl.whole_batch, fixed={NAME: features.init}, loops=features.loops)
 
 
 def perceptual_loss(features: Features, distance: str = "feature_matching") -> Callable[[Params, Array, Array], Array]:

@@ -129,7 +129,8 @@ def m2(
         return out, {**metrics, "loss": loss(unlabelled)}, {NAME: loss(1.0)}
 
     whole_batch = kl.whole_batch or ("the baseline is the mean bound of a batch" if marginal == "sampled" else "")
-    return of_model(model, terms, whole_batch, groups={NAME: classifier.init}, classes=classes_of(classifier, labels))
+    classes = classes_of(classifier, labels)
+    return of_model(model, terms, whole_batch, groups={NAME: classifier.init}, classes=classes, loops=classifier.loops)
 
 
 def _against_others(values: Array, which: Array) -> Array:
@@ -228,9 +229,8 @@ def supervised(
             error += jnp.where(is_sure, _cross_entropy(logits, jnp.argmax(q, axis=1)), 0.0) / (1 - labels.batch_share)
         return out, metrics, {NAME: error}
 
-    return of_model(
-        model, terms, kl.whole_batch, groups={NAME: classifier.init}, classes=classes_of(classifier, labels)
-    )
+    classes, groups = classes_of(classifier, labels), {NAME: classifier.init}
+    return of_model(model, terms, kl.whole_batch, groups=groups, classes=classes, loops=classifier.loops)
 
 
 def _cross_entropy(logits: Array, index: Array) -> Array:

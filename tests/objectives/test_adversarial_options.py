@@ -78,6 +78,42 @@ def test_the_gradient_penalty_is_taken_on_the_segment_between_data_and_fakes():
     assert 1.4**2 - 1e-3 <= np.min(found) < np.max(found) <= 9 + 1e-3
 
 
+def test_penalties_are_taken_where_they_belong():
+    """R1 at the data, half the squared slope; the gradient penalty between the data and the first of the fakes."""
+    bowl = Discriminator(lambda key: {}, lambda params, x, context: (jnp.sum(x**2, axis=-1) / 2, []))
+    real, fake, other = (jnp.tile(jnp.asarray(point), (50, 1)) for point in ([3.0, 0.0], [0.0, 4.0], [40.0, 40.0]))
+
+    def penalty(**weights):
+        loss, none = (
+            make_game("it", bowl, "wasserstein", **each).judge({}, real, [fake, other], jax.random.key(0))
+            for each in (weights, {})
+        )
+        return np.asarray(loss["discriminator_loss"] - none["discriminator_loss"])
+
+    np.testing.assert_allclose(penalty(r1=1.0), 0.5 * 3**2, rtol=1e-5)
+    segment = penalty(gradient_penalty=1.0)
+    assert 1.4**2 - 1e-3 <= np.min(segment) < np.max(segment) <= 9 + 1e-3
+
+
+def test_no_gradient_goes_through_the_adaptive_weight():
+    model = tools.small(likelihoods.squared_error)
+
+    def slopes(**options):
+        objective = make("image_autoencoder", model, **options)
+        params, extra = objective.init(jax.random.key(0))
+
+        def loss(params):
+            out = objective.loss(params, extra, {"x": tools.X}, jax.random.key(1), TRAINING)
+            return jnp.mean(out.losses["model"]), out.metrics["adversarial_weight"]
+
+        return jax.jit(jax.grad(loss, has_aux=True))(params)
+
+    found, weight = slopes(discriminator_weight=0.7)
+    wanted, one = slopes(adaptive=False, discriminator_weight=0.7 * float(weight))
+    assert (float(one), abs(float(weight) - 1) > 0.1) == (1.0, True)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6), found["model"], wanted["model"])
+
+
 def test_the_adaptive_weight_counts_pixels_and_features():
     """It is the ratio of the slopes of those parts of the loss, which other options single out."""
     model = tools.small(likelihoods.squared_error)

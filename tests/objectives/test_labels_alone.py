@@ -7,8 +7,9 @@ import pytest
 from scipy.special import log_softmax
 from test_semi_supervised import BATCH, LABEL, LABELS, loss, parts
 
-from jaxvae import objectives
+from jaxvae import networks, objectives
 from jaxvae.common.errors import UserError
+from jaxvae.models.classifier import make_classifier
 
 
 def test_a_classifier_beside_a_vae_learns_from_labels_alone():
@@ -43,3 +44,12 @@ def test_self_training_takes_sure_guesses_as_labels():
 def test_a_threshold_is_a_probability():
     with pytest.raises(UserError, match=r"objective\.self_training is 1\.0"):
         objectives.supervised(parts()[0], LABELS, parts()[1], self_training=1.0)
+
+
+@pytest.mark.parametrize("loops", [True, False])
+def test_a_classifier_that_is_slow_in_a_loop_is_kept_out_of_it(loops):
+    model = parts()[0]
+    network = networks.mlp((4,), "tanh")._replace(loops=loops)
+    classifier = make_classifier(network, model.likelihood, (6,), 3)
+    for build in (objectives.supervised, objectives.m2):
+        assert build(model, LABELS._replace(share=1.0), classifier).loops == loops

@@ -1,5 +1,7 @@
 """Losses in the features of a fixed network: values by hand, no gradient to the network, refusals."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,8 @@ import pytest
 
 from jaxvae import likelihoods, losses, networks, posteriors
 from jaxvae.common.errors import UserError
-from jaxvae.models.features import make_features
+from jaxvae.models.discriminator import make_discriminator
+from jaxvae.models.features import make_features, pretrained_features
 from jaxvae.objectives import OBJECTIVES, StepContext
 from jaxvae.objectives.perceptual import perceptual_loss
 
@@ -117,3 +120,16 @@ def test_what_cannot_be_compared_is_refused(make, said):
 def test_a_learned_spread_is_allowed_with_the_pixels():
     out = tools.trace(dfc(tools.small(lambda: likelihoods.gaussian(learn="shared")), pixel_weight=1.0))
     assert out.losses["model"].shape == (5,)
+
+
+@pytest.mark.parametrize("loops", [True, False])
+def test_features_that_are_slow_in_a_loop_are_kept_out_of_it(loops):
+    features = FEATURES._replace(loops=loops)
+    assert dfc(features=features).loops == loops
+    discriminator = functools.partial(make_discriminator, networks.mlp_discriminator(()))
+    assert OBJECTIVES["image_autoencoder"](MODEL, discriminator, features).loops == loops
+
+
+def test_convolutions_of_named_architectures_are_slow_in_a_loop():
+    assert FEATURES.loops
+    assert not pretrained_features("alexnet", (31, 31, 1)).loops
