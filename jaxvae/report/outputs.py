@@ -23,7 +23,7 @@ from jaxvae.experiment.setup import Experiment
 from jaxvae.report import views
 from jaxvae.report.figures import NO_LABELS
 from jaxvae.report.page import write_report
-from jaxvae.report.run_figures import COLUMNS, TITLES, draw, reconstructions
+from jaxvae.report.run_figures import COLUMNS, TITLES, draw, reconstructions, title_of_samples
 from jaxvae.runs import codes
 from jaxvae.runs.attempts import Failure, attempt, write_traces
 from jaxvae.runs.trained_run import TrainedRun
@@ -99,7 +99,7 @@ def write_samples(
         _write_rows(workdir / "samples", config, _columns(spec, rows[:, 0]) | ({"given": given} if names else {}))
     if spec.table:
         return
-    title = f"samples, z by '{sampler}'" if sampler else TITLES["samples"]
+    title = title_of_samples(sampler)
     if context is None:
         _write_arrays(workdir, "samples", config, spec, rows, title, ("x",))
         return

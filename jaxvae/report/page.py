@@ -21,7 +21,7 @@ LARGEST = 5_000_000  # bytes of the page
 TEXTS = 200_000  # bytes of its texts, numbers and scripts, with room to spare
 CAPTIONS = {
     "curves": "Loss and its parts by epoch.",
-    "samples": "Samples: decoded latents drawn from the prior.",
+    "samples": "Samples: decoded latents, drawn by the sampler of the settings.",
     "reconstructions": "Test data, each row above its reconstructions.",
     "clusters": "Samples by cluster: each row from one component of the prior.",
     "latent_scatter": "Posterior means of the test set.",

@@ -17,6 +17,7 @@ from jaxvae.data.wanted import said, shown_contexts, with_pixels
 from jaxvae.distributions.components import component_draws, component_logits
 from jaxvae.experiment.setup import Experiment
 from jaxvae.latent.arithmetic import latent_grid
+from jaxvae.latent.samplers import Draw
 from jaxvae.models.base import Model
 from jaxvae.models.clusters import num_clusters
 from jaxvae.models.facts import Batch
@@ -45,24 +46,37 @@ def _reconstruct(
 
 
 TITLES = {
-    "samples": "samples from the prior",
     "reconstructions": "test data, each row above its reconstructions",
     "clusters": "samples by cluster, a component of the prior with its weight",
 }
 
 
-def samples(experiment: Experiment, params: Params) -> np.ndarray:
-    """Draw samples `[N, 1, *data_shape]` from the prior, as `viewed`; of a conditional model `[contexts, M, ...]`.
+def title_of_samples(sampler: str) -> str:
+    """Return the title of samples whose z a sampler draws; "" for the prior."""
+    return f"samples, z by '{sampler}'" if sampler else "samples from the prior"
+
+
+def samples(experiment: Experiment, params: Params, draw: Draw | None = None) -> np.ndarray:
+    """Draw samples `[N, 1, *data_shape]`, as `viewed`; of a conditional model `[contexts, M, ...]`.
 
     The random key is the same at every call, so the pictures of a training run show how the model changes.
+
+    Args:
+      experiment: the experiment.
+      params: the model's parameters.
+      draw: of a sampler fitted to the codes; by default z is drawn from the prior.
     """
     key = train.stream(experiment.config["seed"], "sample")
     if experiment.model.context_dim:
         contexts = _contexts(experiment)
-        drawn = draw_samples(experiment.model, params, key, COLUMNS, 1.0, context=contexts)
+        drawn = draw_samples(experiment.model, params, key, COLUMNS, 1.0, draw, contexts)
         rows = with_pixels(experiment.spec, viewed(experiment.config, experiment.spec, drawn), contexts)
         return rows.reshape(len(contexts), COLUMNS, *rows.shape[1:])
-    drawn = _sample(experiment.model, params, key, _num_examples(experiment))
+    num = _num_examples(experiment)
+    if draw is None:
+        drawn = _sample(experiment.model, params, key, num)
+    else:
+        drawn = draw_samples(experiment.model, params, key, num, 1.0, draw)
     return viewed(experiment.config, experiment.spec, drawn)[:, None]
 
 
@@ -117,7 +131,8 @@ def draw(run: TrainedRun, results: Mapping[str, Any], workdir: Path, failures: l
     kind = run.config["figures"]["format"]
     makers: dict[str, Callable[[], list[Path]]] = {
         "curves": lambda: _curves(workdir, folder / "curves", kind),
-        **{name: partial(_examples, run, folder / name) for name in EXAMPLES},
+        "samples": lambda: _samples(run, folder / "samples"),
+        "reconstructions": lambda: _reconstructions(run, folder / "reconstructions"),
         "clusters": lambda: _clusters(run, folder / "clusters"),
         "latent_scatter": lambda: _latent_scatter(run, folder / "latent_scatter", kind),
         "latent_grid": lambda: _latent_grid(run, folder / "latent_grid", kind),
@@ -138,9 +153,9 @@ def _contexts(experiment: Experiment) -> np.ndarray:
     return shown_contexts(experiment.spec.context, experiment.dataset.test.context)[:MOST_CONTEXTS]
 
 
-def _labels(experiment: Experiment, name: str) -> Labels:
+def _labels(experiment: Experiment) -> Labels:
     """Label the rows of samples of a conditional model."""
-    if name != "samples" or not experiment.model.context_dim:
+    if not experiment.model.context_dim:
         return NO_LABELS
     return Labels(tuple(said(experiment.spec.context, row) for row in _contexts(experiment)))
 
@@ -150,10 +165,17 @@ def _curves(workdir: Path, path: Path, kind: str) -> list[Path]:
     return [] if made is None else save(made, path, kind)
 
 
-def _examples(run: TrainedRun, path: Path) -> list[Path]:
-    rows = EXAMPLES[path.name](run.experiment, run.params)
-    labels = _labels(run.experiment, path.name)
-    return views.save(path, run.config, run.experiment.spec, rows, TITLES[path.name], labels=labels)
+def _samples(run: TrainedRun, path: Path) -> list[Path]:
+    """Draw samples by the sampler of the settings."""
+    draw = run.own_draw()
+    title = title_of_samples("" if draw is None else run.config["sample"]["sampler"]["name"])
+    rows = samples(run.experiment, run.params, draw)
+    return views.save(path, run.config, run.experiment.spec, rows, title, labels=_labels(run.experiment))
+
+
+def _reconstructions(run: TrainedRun, path: Path) -> list[Path]:
+    rows = reconstructions(run.experiment, run.params)
+    return views.save(path, run.config, run.experiment.spec, rows, TITLES["reconstructions"])
 
 
 def _clusters(run: TrainedRun, path: Path) -> list[Path]:

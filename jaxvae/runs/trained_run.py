@@ -222,6 +222,11 @@ class TrainedRun:
         options = ((name, tuple(value) if isinstance(value, list) else value) for name, value in settings.items())
         return self._cached["draw"](tuple(sorted(options)))
 
+    def own_draw(self) -> Any:
+        """Return `draw()` of the settings' sampler; None where it needs no codes and draws from the prior."""
+        is_fitted = part("sampler", self.config["sample"]["sampler"])().needs_codes
+        return self.draw() if is_fitted else None
+
     def codes_of(self, batch: Batch) -> np.ndarray:
         """Return the codes `[B, D]` of a batch, as `codes`."""
         codes = np.asarray(self._encode(self.params, batch))
@@ -235,7 +240,6 @@ class TrainedRun:
         key = self.key("generated")
         context = self.drawn_contexts(num)
         if context is not None:
-            draw = self.draw() if part("sampler", settings["sampler"])().needs_codes else None
-            model = self.experiment.model
+            model, draw = self.experiment.model, self.own_draw()
             return draw_samples(model, self.params, key, 1, settings["temperature"], draw, context)
         return np.asarray(sample_with(self.model, self.params, self.draw(), key, num, settings["temperature"]))

@@ -1,12 +1,17 @@
 """`--mode=sample` with each sampler: what is written, what the temperature does, what is refused."""
 
+import shutil
 import time
 
 import numpy as np
 import pytest
 
 import launch
+from jaxvae.experiment.setup import setup
 from jaxvae.latent.samplers import SAMPLERS
+from jaxvae.report.run_figures import samples
+from jaxvae.runs.restore import restore_run
+from jaxvae.runs.trained_run import TrainedRun
 
 SHORT = ("--config.train.eval_every_epochs=100", "--config.evaluate.report=False",
          "--config.figures.draw=False", "--config.evaluate.nll_samples=2",
@@ -76,6 +81,26 @@ def test_a_sampler_writes_samples(name, request):
     assert (workdir / "figures" / "samples.png").exists()
     assert len(np.unique(x.reshape(10, -1), axis=0)) > 1
     np.testing.assert_array_equal(drawn(workdir, *argv, "--config.sample.num=10"), x)
+
+
+def test_the_figure_after_training_is_of_the_sampler_of_the_settings(vae, tmp_path):
+    shutil.copytree(vae, tmp_path / "run")
+
+    def pictures(name):
+        argv = options(name, **QUICK[name])
+        launched(f"--workdir={tmp_path / 'run'}", "--mode=evaluate", "--config.figures.draw=True", *argv)
+        return [(tmp_path / f"run/figures/{each}.png").read_bytes() for each in ("samples", "reconstructions")]
+
+    prior, gmm, again = (pictures(name) for name in ("prior", "gmm", "prior"))
+    assert prior == again
+    assert [a == b for a, b in zip(prior, gmm, strict=True)] == [False, True]
+    restored = restore_run(tmp_path / "run")
+    run = TrainedRun(setup(restored.config), restored)
+    assert run.own_draw() is None
+    experiment, draw = run.experiment, run.draw({"name": "gmm", "components": 3})
+    by_prior, by_gmm = (samples(experiment, run.params, each) for each in (None, draw))
+    assert by_prior.shape == by_gmm.shape == (64, 1, 5, 6, 1)
+    assert np.abs(by_prior - by_gmm).max() > 0.05
 
 
 @pytest.mark.parametrize(
