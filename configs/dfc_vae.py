@@ -3,6 +3,8 @@
 python launch.py --config=configs/classifier.py --config.classifier.name=conv --config.train.num_epochs=40   # features
 python launch.py --config=configs/dfc_vae.py
     # 8x8 digits, bundled: reconstructions with a sharpness of 0.88 of the data's
+python launch.py --config=configs/dfc_vae.py:mnist --config.model.latent_dim=128 --config.train.num_epochs=12
+    # after the features, configs/classifier.py:mnist --config.classifier.name=conv --config.train.num_epochs=3: 0.87
 """
 
 from jaxvae.experiment import defaults

@@ -87,12 +87,13 @@ def _matched(name: str, model: Model, game: Game, weight: float, labels: Labels 
 
     def terms(params, batch, key, ctx, groups):
         pass_key, prior_key, penalty_key = jax.random.split(key, 3)
+        class_key = jax.random.fold_in(prior_key, 2**31 - 3)  # small numbers give the keys of a split
         out = model.forward(params, pass_key, batch, is_training=ctx.is_training)
         size = len(batch["x"])
         prior_z, context = prior_draws(out, prior_key), None
         if labels:
             index = labels.index(batch.get("label", jnp.full(size, -1)))
-            prior_z = _of_classes(out, jax.random.fold_in(prior_key, 1), index, prior_z)
+            prior_z = _of_classes(out, class_key, index, prior_z)
             context = jax.nn.one_hot(jnp.where(index < 0, labels.num, index), labels.num + 1)
         z = out.z[0].reshape(size, -1)
         fooled = game.fool(groups[NAME], [z], context)

@@ -57,8 +57,8 @@ def m2(
         arXiv:1603.02514); as costly as one class, and noisier.
 
     Raises:
-      UserError: the label is not in the model's context, the posterior is a point or has a loss of its own, no
-        samples, or an unknown `marginal`.
+      UserError: the label is not in the model's context, the posterior is a point or has a loss of its own, the KL
+        weight follows the whole batch, no samples, or an unknown `marginal`.
     """
     if marginal not in MARGINALS:
         raise unknown("marginal", marginal, MARGINALS)
@@ -74,6 +74,11 @@ def m2(
         raise UserError(
             "The objective 'm2' sums over the classes, and this posterior has a loss of its own for each example, a "
             "commitment to a codebook: take 'diagonal_gaussian', for example."
+        )
+    if kl.whole_batch:
+        raise UserError(
+            f"The objective 'm2' has a KL for each class, and here {kl.whole_batch}, to which classes that an example "
+            "does not have would count: take a weight of each example alone, kl=constant or kl=linear."
         )
     kl_terms = kl_estimator(model, kl_estimate)
 
@@ -124,11 +129,12 @@ def m2(
         metrics["kl_class"] = math.log(labels.num) - entropy
         if "elbo" in by_class:
             elbos = by_class["elbo"].reshape(labels.num, size) - math.log(labels.num)
-            metrics["elbo"] = losses.marginal_elbo(elbos, logits)
+            of_known = jnp.sum(one_hot.T * elbos, axis=0)
+            metrics["elbo"] = jnp.where(known, of_known, losses.marginal_elbo(elbos, logits))
         metrics["accuracy"] = _correct(logits, index, labels.batch_share if ctx.is_training else 1.0)
         return out, {**metrics, "loss": loss(unlabelled)}, {NAME: loss(1.0)}
 
-    whole_batch = kl.whole_batch or ("the baseline is the mean bound of a batch" if marginal == "sampled" else "")
+    whole_batch = "the baseline is the mean bound of a batch" if marginal == "sampled" else ""
     classes = classes_of(classifier, labels)
     return of_model(model, terms, whole_batch, groups={NAME: classifier.init}, classes=classes, loops=classifier.loops)
 

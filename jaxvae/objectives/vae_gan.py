@@ -66,7 +66,7 @@ def vae_gan(
         pass_key, prior_key, decoder_key, penalty_key = jax.random.split(key, 4)
         out = model.forward(params, pass_key, batch, is_training=ctx.is_training)
         z = jnp.stack([jax.lax.stop_gradient(out.z[0]), prior_draws(out, prior_key)])
-        # The same reconstruction again, whose gradients reach the decoder alone.
+        # The reconstruction again, with other dropout, whose gradients reach the decoder alone.
         means = decoded_means(model, params, z, batch, decoder_key if ctx.is_training else None)
         read = partial(judged, model, mask=batch.get("mask"))
         real, again, drawn, context = read(out.x), read(means[0]), read(means[1]), batch.get("context")

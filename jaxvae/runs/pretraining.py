@@ -23,7 +23,7 @@ def stage_of(experiment: Experiment) -> Experiment | None:
     Its prior is not used, and frozen. It decodes the centre of q(z|x) (Jiang et al. 2017, arXiv:1611.05148).
 
     Raises:
-      UserError: the prior of the run cannot be fitted to codes.
+      UserError: the prior of the run cannot be fitted to codes, or labels in the context are not all known.
     """
     config = experiment.config
     epochs = config["train"]["pretrain_epochs"]
@@ -36,6 +36,11 @@ def stage_of(experiment: Experiment) -> Experiment | None:
             f"to the codes of an autoencoder{' at each context' if config['context']['prior'] else ''}. Priors that "
             f"can, without a context: {able}. Take one of them, or train.pretrain_epochs=0."
         )
+    if experiment.spec.label_position is not None and experiment.spec.labelled < 1:
+        raise UserError(
+            f"train.pretrain_epochs is {epochs}, but data.context has the label, which an autoencoder needs for every "
+            f"training example, and {experiment.spec.labelled:.2%} have one. Set train.pretrain_epochs=0."
+        )
     masking = config["train"]["pretrain_masking"]
     how = {"name": "denoising", "noise": "masking", "level": masking} if masking else {"name": "reconstruction"}
     changed: dict[str, Any] = {
@@ -45,7 +50,7 @@ def stage_of(experiment: Experiment) -> Experiment | None:
         "kl": dict(SETTINGS["kl"].default),
         "optimizer": {**config["optimizer"], "groups": {}},
         "train": {
-            **config["train"], "num_epochs": epochs, "pretrain_epochs": 0,
+            **config["train"], "num_epochs": epochs, "pretrain_epochs": 0, "labelled_share": 0.0,
             "select": "loss", "patience": 0, "freeze": (PRIOR,),
         },
         "evaluate": {**config["evaluate"], "checkpoint": "best"},

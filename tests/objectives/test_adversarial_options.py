@@ -91,6 +91,11 @@ def test_penalties_are_taken_where_they_belong():
         return np.asarray(loss["discriminator_loss"] - none["discriminator_loss"])
 
     np.testing.assert_allclose(penalty(r1=1.0), 0.5 * 3**2, rtol=1e-5)
+    patches = Discriminator(lambda key: {}, lambda params, x, context: (jnp.tile(bowl.scores({}, x)[:, None], 4), []))
+    of_patches = make_game("it", patches, "wasserstein", r1=1.0).judge({}, real, [fake], jax.random.key(0))
+    without = make_game("it", patches, "wasserstein").judge({}, real, [fake], jax.random.key(0))
+    added = np.asarray(of_patches["discriminator_loss"] - without["discriminator_loss"])
+    np.testing.assert_allclose(added, 0.5 * 3**2, rtol=1e-5)  # of the mean score of the patches
     segment = penalty(gradient_penalty=1.0)
     assert 1.4**2 - 1e-3 <= np.min(segment) < np.max(segment) <= 9 + 1e-3
 

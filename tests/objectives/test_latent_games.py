@@ -55,7 +55,7 @@ def test_each_group_follows_its_own_loss(name):
         other, beside = model.prior(fixed).sample(keys()[1], (len(X),)), None
         if labelled:
             beside = np.eye(4)[[1, 3, 0, 2, 1]]
-            drawn = component_draws(model.prior(fixed), jax.random.fold_in(keys()[1], 1), len(X))
+            drawn = component_draws(model.prior(fixed), jax.random.fold_in(keys()[1], 2**31 - 3), len(X))
             other = jnp.stack([drawn[0, 1], other[1], drawn[2, 0], drawn[3, 2], drawn[4, 1]])
 
         def z_of(params):

@@ -73,7 +73,8 @@ def test_the_sampled_estimator_reports_what_the_exact_one_does():
     np.testing.assert_allclose(drawn["kl_class"], exact["kl_class"], atol=1e-6)
     for metrics in (exact, drawn):
         total = sum(np.asarray(metrics[name]) for name in ("reconstruction", "kl", "kl_class"))
-        np.testing.assert_allclose(total[~KNOWN], -np.asarray(metrics["elbo"])[~KNOWN], rtol=1e-5)
+        np.testing.assert_allclose(total, -np.asarray(metrics["elbo"]), rtol=1e-5)
+    np.testing.assert_allclose(np.asarray(drawn["elbo"])[KNOWN], np.asarray(exact["elbo"])[KNOWN], rtol=0.1)
 
 
 @ALL

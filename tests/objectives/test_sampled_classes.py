@@ -8,6 +8,7 @@ import pytest
 from test_semi_supervised import BATCH, LABEL, TRAINING, loss, parts
 
 from jaxvae.common.errors import UserError
+from jaxvae.objectives.semi_supervised import _against_others
 
 
 def test_the_sampled_estimator_has_the_gradient_of_the_exact_one_in_the_mean():
@@ -49,3 +50,9 @@ def test_the_sampled_estimator_is_judged_by_the_exact_bound():
     assert np.all(np.isfinite(np.asarray(one.losses["model"])[known]))
     with pytest.raises(UserError, match="Unknown marginal 'all'"):
         parts(marginal="all")
+
+
+def test_the_baseline_is_the_mean_of_the_others():
+    values, all_rows, one = jnp.array([1.0, 2.0, 4.0]), jnp.ones(3, bool), jnp.array([False, True, False])
+    np.testing.assert_allclose(_against_others(values, all_rows), [1 - 3, 2 - 2.5, 4 - 1.5])
+    assert _against_others(values, one)[1] == 2.0

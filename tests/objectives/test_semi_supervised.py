@@ -70,13 +70,14 @@ def test_known_classes_are_taken_and_unknown_ones_summed_over():
     wanted[2] = -elbos[0, 2] - 0.1 / 0.4 * log_q[2, 0]
     np.testing.assert_allclose(out.losses["model"], wanted, rtol=2e-5)
     np.testing.assert_allclose(out.losses["classifier"], wanted, rtol=2e-5)
-    np.testing.assert_allclose(out.metrics["elbo"], unknown, rtol=2e-5)
+    bound = np.where(LABEL >= 0, [elbos[1, 0], 0, elbos[0, 2], 0, 0], unknown)
+    np.testing.assert_allclose(out.metrics["elbo"], bound, rtol=2e-5)
     right = (log_q.argmax(axis=1) == [1, -1, 0, -1, -1]) & (LABEL >= 0)
     np.testing.assert_allclose(out.metrics["accuracy"], right / 0.4)
     kl_class = np.where(LABEL >= 0, np.log(3), np.log(3) + (q * log_q).sum(axis=1))
     np.testing.assert_allclose(out.metrics["kl_class"], kl_class, rtol=2e-5, atol=1e-6)
     parts_of_it = sum(out.metrics[name] for name in ("reconstruction", "kl", "kl_class"))
-    np.testing.assert_allclose(parts_of_it[LABEL < 0], -out.metrics["elbo"][LABEL < 0], rtol=2e-5)
+    np.testing.assert_allclose(parts_of_it, -out.metrics["elbo"], rtol=2e-5)
 
 
 def test_another_order_of_the_classes_changes_nothing():
@@ -197,6 +198,14 @@ def test_marginal_elbo_is_largest_at_the_posterior_of_the_class():
         (lambda: parts(LABELS._replace(position=None)), "data.context=label"),
         (lambda: parts(alpha=-1.0), "objective.alpha is -1.0"),
         (lambda: parts(num_samples=0), "at least 1"),
+        (
+            lambda: parts(kl=tools.KL_WEIGHTS["free_bits"](total_steps=10)),
+            "to which classes that an example does not have",
+        ),
+        (
+            lambda: parts(kl=tools.KL_WEIGHTS["capacity"](total_steps=10), marginal="sampled"),
+            "kl=constant or kl=linear",
+        ),
         (lambda: objectives.m2(tools.POINT, LABELS, parts()[1]), "is a point"),
     ],
 )

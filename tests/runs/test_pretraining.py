@@ -139,6 +139,15 @@ def test_a_run_that_goes_on_does_not_need_the_stage(trained, copy):
             ("--config.data.context=label", "--config.context.prior=True"),
             "'mixture_of_gaussians' cannot be fitted to the codes of an autoencoder at each context",
         ),
+        (
+            (
+                "--config.objective=m2",
+                "--config.data.context=label",
+                "--config.data.labels=100",
+                "--config.objective.kl_estimate=monte_carlo",
+            ),
+            "which an autoencoder needs for every training example, and 7.73% have one. Set train.pretrain_epochs=0",
+        ),
         (("--config.train.start_from=/nowhere",), "'/nowhere' holds no run"),
         (("--config.train.pretrain_epochs=-1",), "train.pretrain_epochs is -1"),
     ],
