@@ -11,6 +11,8 @@ import jax
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key, Params, Tree
 
+MODES = ("train", "training", "deterministic", "use_running_average")  # other libraries' names for is_training
+
 
 def check_widths(**widths: Any) -> None:
     """Raise UserError unless each is a tuple of whole numbers of 1 or more, the widths of hidden layers."""
@@ -54,10 +56,20 @@ def functions(network: nn.Module | Functions) -> Functions:
     `is_training`. Dropout draws from the key "dropout". Hidden layers are those that it sows as "features" in Flax's
     collection "intermediates": its own, then those of its submodules, by name. Its attribute `last_layer` is that of
     `Functions`.
+
+    Raises:
+      UserError: the module is told by an argument of another name whether it trains.
     """
     if isinstance(network, Functions):
         return network
-    takes_training = "is_training" in inspect.signature(type(network).__call__).parameters
+    takes = inspect.signature(type(network).__call__).parameters
+    takes_training = "is_training" in takes
+    if other := [name for name in MODES if name in takes and not takes_training]:
+        raise UserError(
+            f"The network {type(network).__name__} has an argument '{other[0]}', which jaxvae would leave at its "
+            "default. Let it take is_training: bool = False instead, true in training: nn.Dropout(0.1, "
+            "deterministic=not is_training), nn.BatchNorm(use_running_average=not is_training)."
+        )
 
     def apply(variables: dict[str, Tree], *inputs: Any, key: Key | None = None) -> tuple[Any, dict[str, Tree]]:
         options: dict[str, Any] = {"is_training": key is not None} if takes_training else {}

@@ -144,7 +144,10 @@ def test_batches_of_text_have_their_share_of_labels():
         assert len(np.unique(others)) == one_pass * 12
         times = np.bincount(rows[first : first + one_pass, :4].ravel(), minlength=N)[label >= 0]
         assert set(times) <= {2, 3}  # 88 places, 40 rows
-    assert not np.array_equal(rows[:one_pass], rows[one_pass:])
+    other = make_bucket_feed(Split(X, label), B, 4, labelled_share=0.25).items(0, one_pass)
+    for columns in (slice(4), slice(4, None)):  # anew in each pass, and for each seed
+        assert not np.array_equal(rows[:one_pass, columns], rows[one_pass:, columns])
+        assert not np.array_equal(rows[:one_pass, columns], rows_of(other)[:, columns])
     np.testing.assert_array_equal(rows[20:24], rows_of(feed.items(20, 4)))  # a function of the step
     for item in items:
         assert LENGTHS[rows_of(item)].max() <= item["x"].shape[-1]

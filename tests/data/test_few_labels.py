@@ -5,7 +5,7 @@ import pytest
 
 from jaxvae import UserError, data
 from jaxvae.data.context import conditioned
-from jaxvae.data.feed import labelled_rows
+from jaxvae.data.feed import labelled_rows, mixed_indices
 from jaxvae.data.few_labels import keep_labels
 
 RNG = np.random.default_rng(0)
@@ -93,6 +93,14 @@ def test_batches_have_their_share_of_labels():
     host = data.make_feed(split, 20, 3, resident_bytes=0, labelled_share=0.3)
     np.testing.assert_array_equal(host.items(5, 2)["x"], split.x[rows[5:7]])
     assert not np.array_equal(rows, data.make_feed(split, 20, 4, labelled_share=0.3).items(0, 60))
+
+
+def test_rows_with_and_without_a_label_go_round_in_orders_of_their_own():
+    indices = mixed_indices(np.repeat([0, -1], 20), 10, 3, 20)
+    labelled, others = np.split(indices(0, 2), 2, axis=1)
+    assert sorted(labelled.ravel()) == list(range(20))
+    assert sorted(others.ravel() - 20) == list(range(20))
+    assert np.any(labelled != others - 20)
 
 
 def test_a_batch_may_hold_more_labelled_rows_than_there_are():

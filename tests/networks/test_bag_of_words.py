@@ -47,6 +47,17 @@ def test_the_likelihood_is_that_of_counts(random_like):
     np.testing.assert_allclose(again, found, rtol=1e-5)
 
 
+def test_the_encoder_has_the_sizes_and_the_dropout_of_the_options():
+    sizes = {leaf.shape for leaf in jax.tree.leaves(small().init(jax.random.key(0))["encoder"])}
+    assert sizes >= {(V, 3), (3, 16), (4, 16)}  # embeddings, and the four gates of an LSTM of four
+    for rate in (0.0, 0.5):
+        network = networks.bag_of_words((5,), V, embed_dim=3, encoder_hidden=4, encoder_dropout=rate)
+        encoder = networks.functions(network.encoder((5,), 2))
+        variables = encoder.init(jax.random.key(0), jnp.asarray(batch()))
+        one, two = (encoder.apply(variables, jnp.asarray(batch()), key=jax.random.key(seed))[0] for seed in (1, 2))
+        assert np.any(np.asarray(one) != np.asarray(two)) == (rate > 0)
+
+
 def test_the_gradient_is_counts_minus_expectations(random_like):
     model, params = made("text", random_like)
     x = batch()

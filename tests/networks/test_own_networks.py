@@ -348,12 +348,27 @@ def test_outputs_of_another_shape_are_refused_before_anything_is_computed(networ
 def test_a_module_with_state_must_know_when_it_trains():
     class Untold(nn.Module):
         @nn.compact
-        def __call__(self, x, train=False):
-            return nn.BatchNorm(use_running_average=not train)(x)[:, :4]
+        def __call__(self, x):
+            return nn.BatchNorm(use_running_average=False)(x)[:, :4]
 
     model = model_of(Network(lambda *_: Untold(), lambda _, shape: Plain(shape)))
     with pytest.raises(UserError, match=r"has state \(batch_stats\), .* an argument `is_training: bool = False`"):
         jax.eval_shape(model.init, jax.random.key(0))
+
+
+class Told(nn.Module):
+    """Told by another name that it trains, as many modules are."""
+
+    num_outputs: int = 4
+
+    @nn.compact
+    def __call__(self, x, deterministic=True):
+        return nn.Dense(self.num_outputs)(nn.Dropout(0.5, deterministic=deterministic)(x))
+
+
+def test_a_module_must_know_by_our_name_when_it_trains():
+    with pytest.raises(UserError, match=r"Told has an argument 'deterministic', which .* is_training: bool = False"):
+        networks.functions(Told())
 
 
 class Running(nn.Module):
