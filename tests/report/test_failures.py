@@ -75,7 +75,7 @@ def test_an_attempt_keeps_what_went_wrong(tmp_path):
 
 
 def test_pictures_and_sections_that_fail_become_notes(evaluated, tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(run_figures.EXAMPLES, "samples", fails(TypeError("matmul: mismatch")))
+    monkeypatch.setattr(run_figures, "samples", fails(TypeError("matmul: mismatch")))
     monkeypatch.setattr(sections, "export", fails(IndexError("no <layer>")))
     status, results = evaluated()
     assert status == 0
@@ -129,7 +129,7 @@ def test_numbers_that_fail_end_with_status_2_after_all_else_is_written(evaluated
 
 @pytest.mark.slow
 def test_pictures_that_fail_in_training_do_not_end_it(monkeypatch, capsys, tmp_path):
-    monkeypatch.setitem(run_figures.EXAMPLES, "samples", fails(TypeError("matmul: mismatch")))
+    monkeypatch.setattr(run_figures, "samples", fails(TypeError("matmul: mismatch")))
     argv = "--config=configs/vae.py", *SHORT, "--config.train.num_epochs=3", "--config.train.eval_every_epochs=1"
     argv = *argv, "--config.evaluate.report=False", f"--workdir={tmp_path}"
     assert launch.main(["launch.py", *argv], time.time()) == 0
