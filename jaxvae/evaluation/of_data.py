@@ -48,16 +48,17 @@ NEEDS: dict[str, tuple[Callable[[Experiment], bool], str]] = {
 
 def frechet(run: TrainedRun) -> dict[str, Any]:
     """Fréchet distance of generated and of reconstructed from test data, in the features of evaluate.features."""
-    to_features = _feature_map(run)
-    x, back = (to_features(run.compared(each)) for each in _reconstructed(run))
-    of_reconstructions = quality.frechet_distance(x, back)["frechet_distance"]
-    generated = to_features(run.compared(run.generated(len(x))))
-    return quality.frechet_distance(x, generated) | {"reconstructions": of_reconstructions} | _how(run)
+    x, back = _reconstructed(run)
+    real, again, fake = _features(run, x, back, run.generated(len(x)))
+    of_reconstructions = quality.frechet_distance(real, again)["frechet_distance"]
+    return quality.frechet_distance(real, fake) | {"reconstructions": of_reconstructions} | _how(run)
 
 
 def prdc(run: TrainedRun) -> dict[str, Any]:
     """Precision, recall, density and coverage of generated data, in the features of evaluate.features."""
-    return quality.precision_recall_density_coverage(*_features(run), k=NEIGHBOUR) | _how(run)
+    x = run.x("test", rows(run))
+    real, fake = _features(run, x, run.generated(len(x)))
+    return quality.precision_recall_density_coverage(real, fake, k=NEIGHBOUR) | _how(run)
 
 
 def check_prdc_rows(experiment: Experiment) -> None:
@@ -79,11 +80,10 @@ def _how(run: TrainedRun) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _features(run: TrainedRun) -> tuple[np.ndarray, np.ndarray]:
-    real = run.compared(run.x("test", rows(run)))
-    fake = run.compared(run.generated(len(real)))
+def _features(run: TrainedRun, *examples: np.ndarray) -> list[np.ndarray]:
+    """Return the features `[N, F]` of each of some sets of examples, in the model's units."""
     to_features = _feature_map(run)
-    return to_features(real), to_features(fake)
+    return [to_features(run.compared(x)) for x in examples]
 
 
 def _feature_map(run: TrainedRun) -> features.FeatureMap:

@@ -93,14 +93,14 @@ def m2(
         bound = -metrics["loss"] - math.log(labels.num)
         entropy = jnp.where(known, 0.0, -jnp.sum(jax.nn.softmax(logits) * jax.nn.log_softmax(logits), axis=1))
         score = -_cross_entropy(logits, drawn) * _against_others(jax.lax.stop_gradient(bound), ~known)
-        of_model, of_classifier = (jnp.where(known, *_row_weights(labels, each)) for each in (unlabelled, 1.0))
+        model_weight, classifier_weight = (jnp.where(known, *_row_weights(labels, each)) for each in (unlabelled, 1.0))
         error = jnp.where(known, alpha / labels.batch_share * _cross_entropy(logits, index), 0.0)
-        metrics["loss"] = error - of_model * (bound + entropy)
+        metrics["loss"] = error - model_weight * (bound + entropy)
         if "elbo" in metrics:
             metrics["elbo"] += entropy - math.log(labels.num)
         metrics["kl_class"] = math.log(labels.num) - entropy
         metrics["accuracy"] = _correct(logits, index, labels.batch_share)
-        return out, metrics, {NAME: error - of_classifier * (jnp.where(known, 0.0, score) + entropy)}
+        return out, metrics, {NAME: error - classifier_weight * (jnp.where(known, 0.0, score) + entropy)}
 
     def terms(params, batch, key, ctx, groups):
         if marginal == "sampled" and ctx.is_training:
@@ -115,24 +115,24 @@ def m2(
         bounds = -by_class["loss"].reshape(labels.num, size) - math.log(labels.num)
         one_hot = jax.nn.one_hot(index, labels.num)
         log_q = jax.nn.log_softmax(logits)
-        of_known = jnp.sum(one_hot.T * bounds, axis=0)
+
+        def of_example(bounds):
+            return jnp.where(known, jnp.sum(one_hot.T * bounds, axis=0), losses.marginal_elbo(bounds, logits))
+
+        bound = of_example(bounds)
         error = jnp.where(known, alpha / labels.batch_share * _cross_entropy(logits, index), 0.0)
-        bound = jnp.where(known, of_known, losses.marginal_elbo(bounds, logits))
-
-        def loss(unlabelled):
-            weight = jnp.where(known, *_row_weights(labels, unlabelled)) if ctx.is_training else 1.0
-            return error - weight * bound
-
+        model_weight, classifier_weight = (
+            jnp.where(known, *_row_weights(labels, each)) if ctx.is_training else 1.0 for each in (unlabelled, 1.0)
+        )
         weights = jnp.where(known[:, None], one_hot, jnp.exp(log_q)).T
         metrics = {name: _mean(value, weights) for name, value in by_class.items() if name != "elbo"}
         entropy = jnp.where(known, 0.0, -jnp.sum(jnp.exp(log_q) * log_q, axis=1))
         metrics["kl_class"] = math.log(labels.num) - entropy
         if "elbo" in by_class:
             elbos = by_class["elbo"].reshape(labels.num, size) - math.log(labels.num)
-            of_known = jnp.sum(one_hot.T * elbos, axis=0)
-            metrics["elbo"] = jnp.where(known, of_known, losses.marginal_elbo(elbos, logits))
+            metrics["elbo"] = of_example(elbos)
         metrics["accuracy"] = _correct(logits, index, labels.batch_share if ctx.is_training else 1.0)
-        return out, {**metrics, "loss": loss(unlabelled)}, {NAME: loss(1.0)}
+        return out, {**metrics, "loss": error - model_weight * bound}, {NAME: error - classifier_weight * bound}
 
     whole_batch = "the baseline is the mean bound of a batch" if marginal == "sampled" else ""
     classes = classes_of(classifier, labels)

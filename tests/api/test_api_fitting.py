@@ -16,7 +16,6 @@ import pytest
 import jaxvae
 import launch
 from jaxvae import UserError, likelihoods, make_model, networks, objectives, posteriors, priors
-from jaxvae.latent import samplers
 from jaxvae.objectives import Loss, Objective
 from jaxvae.runs.signals import Signals
 
@@ -103,23 +102,6 @@ def test_data_that_does_not_fit_is_refused_with_what_was_expected(images, run):
         with pytest.raises(UserError, match=r"The mask is .*; it must be bool \[120, 4, 4, 1\]"):
             run.encode(images, mask=mask)
     np.testing.assert_array_equal(run.encode(images, mask=np.ones((120, 4, 4), bool)), run.encode(images))
-
-
-def test_samples_are_judged_by_the_sampler_that_is_asked_for(run):
-    mixture = {"name": "gmm", "components": 3}
-    prior, gmm, cold = (
-        run.evaluate("frechet", nll_samples=2, **how)["metrics"]["frechet"]
-        for how in ({}, {"sampler": mixture}, {"temperature": 0.0})
-    )
-    said = {"sampler": "gmm", "sampler_options": {"components": 3}, "temperature": 1.0}
-    assert {name: gmm[name] for name in said} == said
-    assert (prior["sampler"], cold["sampler"], cold["temperature"]) == ("prior", "prior", 0.0)
-    assert len({found["frechet_distance"] for found in (prior, gmm, cold)}) == 3
-    assert prior["reconstructions"] == gmm["reconstructions"] == cold["reconstructions"]
-    for how, words in (({"sampler": "gm"}, "Did you mean 'gmm'"), ({"samplers": "gmm"}, "evaluate.samplers"),
-                       ({"sampler": samplers.gmm(components=3)}, "names the sampler")):  # fmt: skip
-        with pytest.raises(UserError, match=words):
-            run.evaluate("frechet", **how)
 
 
 def test_the_five_lines_of_the_readme_run(tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ import jaxvae
 import launch
 from jaxvae import UserError
 from jaxvae.experiment import configs, defaults
+from jaxvae.latent import samplers
 from jaxvae.report import outputs
 
 TINY = {"network.hidden": (8,), "train.num_epochs": 2, "train.batch_size": 32, "train.steps_per_call": 5,
@@ -207,3 +208,20 @@ def test_counts_go_in_and_come_out_as_counts():
     assert run.encode(np.rint(means)).shape == (120, 3)
     with pytest.raises(UserError, match=r"Round means of counts first"):
         run.encode(np.log1p(counts))
+
+
+def test_samples_are_judged_by_the_sampler_that_is_asked_for(run):
+    mixture = {"name": "gmm", "components": 3}
+    prior, gmm, cold = (
+        run.evaluate("frechet", nll_samples=2, **how)["metrics"]["frechet"]
+        for how in ({}, {"sampler": mixture}, {"temperature": 0.0})
+    )
+    said = {"sampler": "gmm", "sampler_options": {"components": 3}, "temperature": 1.0}
+    assert {name: gmm[name] for name in said} == said
+    assert (prior["sampler"], cold["sampler"], cold["temperature"]) == ("prior", "prior", 0.0)
+    assert len({found["frechet_distance"] for found in (prior, gmm, cold)}) == 3
+    assert prior["reconstructions"] == gmm["reconstructions"] == cold["reconstructions"]
+    for how, words in (({"sampler": "gm"}, "Did you mean 'gmm'"), ({"samplers": "gmm"}, "evaluate.samplers"),
+                       ({"sampler": samplers.gmm(components=3)}, "names the sampler")):  # fmt: skip
+        with pytest.raises(UserError, match=words):
+            run.evaluate("frechet", **how)

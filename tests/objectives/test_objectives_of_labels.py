@@ -15,7 +15,7 @@ from jaxvae.models.classifier import make_classifier
 
 KNOWN = LABEL >= 0
 WAYS = {
-    "m2": lambda model, labels, classifier, **options: objectives.m2(model, labels, classifier, **options),
+    "m2": objectives.m2,
     "m2, sampled": lambda *args, **options: objectives.m2(*args, marginal="sampled", **options),
     "supervised": lambda model, labels, classifier, **options: objectives.supervised(
         model, labels._replace(position=None), classifier, **options
