@@ -43,8 +43,8 @@ def mixed_bucket_batches(
 ) -> np.ndarray:
     """Rows `[M, batch_size]` of a pass over the rows without a label, the first `labelled` of each with one.
 
-    The others are batched by bucket. Rows with a label are repeated in whole permutations, and those that a pass takes
-    are given to its batches by length.
+    The others are batched by bucket. Rows with a label are repeated in whole permutations. As many batches as
+    one of them fills take its rows by length; over more of them, copies of a row would come into the same batch.
     """
     free = enough(np.flatnonzero(label < 0), batch_size - labelled)
     known = np.flatnonzero(label >= 0)
@@ -52,9 +52,14 @@ def mixed_bucket_batches(
     needed = len(batches) * labelled
     rng = np.random.Generator(np.random.PCG64([seed, epoch, 1]))
     drawn = np.concatenate([rng.permutation(known) for _ in range(-(-needed // len(known)))])[:needed]
-    beside = np.empty((len(batches), labelled), drawn.dtype)
-    shortest_first = np.argsort(of_rows[batches].max(axis=1), kind="stable")
-    beside[shortest_first] = drawn[np.argsort(of_rows[drawn], kind="stable")].reshape(beside.shape)
+    drawn = drawn.reshape(len(batches), labelled)
+    longest, together = of_rows[batches].max(axis=1), max(len(known) // labelled, 1)
+    beside = np.empty_like(drawn)
+    for first in range(0, len(batches), together):
+        span = slice(first, first + together)
+        rows = drawn[span].ravel()
+        shortest_first = first + np.argsort(longest[span], kind="stable")
+        beside[shortest_first] = rows[np.argsort(of_rows[rows], kind="stable")].reshape(-1, labelled)
     return np.concatenate([beside, batches], axis=1).astype(np.int32)
 
 

@@ -153,6 +153,15 @@ def test_batches_of_text_have_their_share_of_labels():
         assert LENGTHS[rows_of(item)].max() <= item["x"].shape[-1]
 
 
+@pytest.mark.parametrize(("num", "most"), [(40, 0.1), (120, 0.1)])
+def test_a_batch_has_few_labelled_texts_twice(num, most):
+    feed = make_bucket_feed(Split(X, some_known(num)), B, 3, labelled_share=0.5)
+    rows = np.concatenate([rows_of(feed.items(step, 1)) for step in range(100)])[:, :8]
+    distinct = np.array([len(np.unique(batch)) for batch in rows])
+    assert (8 - distinct).sum() <= most * rows.size
+    assert distinct.min() >= 4
+
+
 def test_labelled_texts_are_beside_texts_of_like_length():
     label = some_known()
     feed = make_bucket_feed(Split(X, label), B, 3, labelled_share=0.25)
