@@ -16,9 +16,10 @@ from jaxvae.common.types import Array, Params
 from jaxvae.data import tables
 from jaxvae.data.files import examples
 from jaxvae.data.incoming import as_stored, stored_and_mask
+from jaxvae.data.own_units import completed, viewed
 from jaxvae.data.quadrants import modelled
 from jaxvae.data.rows import as_frames, with_given
-from jaxvae.data.spec import DataSpec, completed, preprocess_of, viewed
+from jaxvae.data.spec import DataSpec, preprocess_of
 from jaxvae.data.wanted import wanted, with_pixels
 from jaxvae.distributions.missingness import MISSINGNESS
 from jaxvae.latent.imputation import importance_imputation

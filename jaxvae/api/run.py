@@ -18,8 +18,9 @@ from jaxvae.api.drawing import drawn
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Params
 from jaxvae.data.incoming import as_dataset
+from jaxvae.data.own_units import viewed
 from jaxvae.data.rows import as_frames
-from jaxvae.data.spec import DataSpec, viewed
+from jaxvae.data.spec import DataSpec
 from jaxvae.data.wanted import with_pixels
 from jaxvae.experiment.setup import Experiment, built, setup
 from jaxvae.models.base import Model
@@ -38,7 +39,7 @@ Rows = list[dict[str, Any]]
 class Run:
     """A trained model with all that prepares its data: the result of `jaxvae.fit` and `jaxvae.load`.
 
-    Data goes in as it came (uint8 images, counts, a data frame), and values leave in its range: see `data.spec.viewed`.
+    Data goes in as it came (uint8 images, counts, a data frame), values leave in its range: `data.own_units.viewed`.
 
     Attributes:
       model: `model.encode(params, x)` and so on, for preprocessed x.

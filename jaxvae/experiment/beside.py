@@ -112,7 +112,7 @@ def _check_without_labels(name: Any, share: float, data: DataSpec) -> None:
     """Raise UserError where an objective that learns no classes would get half-known labels; a user's own may not."""
     if own.is_own(name):
         return
-    if data.label_position is not None and data.labelled < 1:
+    if data.has_unknown_classes:
         raise UserError(
             f"data.context has the label, but only {data.labelled:.2%} of the training examples have one, and the "
             f"objective '{name}' takes it as known: take objective=m2, which sums over the classes where it is not, or "

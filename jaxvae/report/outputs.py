@@ -13,8 +13,9 @@ from jaxvae import tools
 from jaxvae.common.errors import UserError
 from jaxvae.common.files import remove_if_empty
 from jaxvae.common.types import Params
+from jaxvae.data.own_units import viewed
 from jaxvae.data.rows import rows_of, with_gaps, write_columns
-from jaxvae.data.spec import DataSpec, viewed
+from jaxvae.data.spec import DataSpec
 from jaxvae.data.wanted import said, with_pixels
 from jaxvae.evaluation.adding import added, is_sound
 from jaxvae.evaluation.results import evaluate, table

@@ -12,7 +12,7 @@ import numpy as np
 from jaxvae import train
 from jaxvae.common.files import remove_if_empty
 from jaxvae.common.types import Array, Key, Params
-from jaxvae.data.spec import viewed
+from jaxvae.data.own_units import viewed
 from jaxvae.data.wanted import said, shown_contexts, with_pixels
 from jaxvae.distributions.components import component_draws, component_logits
 from jaxvae.experiment.setup import Experiment
@@ -21,7 +21,7 @@ from jaxvae.latent.samplers import Draw
 from jaxvae.models.base import Model
 from jaxvae.models.clusters import num_clusters
 from jaxvae.models.facts import Batch
-from jaxvae.models.sampling import decoded_sample, reconstruct, sample
+from jaxvae.models.sampling import decoded_sample, reconstruct
 from jaxvae.report import figures, plots, views
 from jaxvae.report.figures import NO_LABELS
 from jaxvae.report.style import save
@@ -33,8 +33,6 @@ from jaxvae.tools.base import Labels
 
 PICTURES, ROLLS = 64, 16
 COLUMNS, MOST_CONTEXTS = 10, 20  # of samples of a conditional model, a row for each context
-# Compiled once for a model, not once for each picture during training.
-_sample = jax.jit(sample, static_argnums=(0, 3))
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -72,11 +70,7 @@ def samples(experiment: Experiment, params: Params, draw: Draw | None = None) ->
         drawn = draw_samples(experiment.model, params, key, COLUMNS, 1.0, draw, contexts)
         rows = with_pixels(experiment.spec, viewed(experiment.config, experiment.spec, drawn), contexts)
         return rows.reshape(len(contexts), COLUMNS, *rows.shape[1:])
-    num = _num_examples(experiment)
-    if draw is None:
-        drawn = _sample(experiment.model, params, key, num)
-    else:
-        drawn = draw_samples(experiment.model, params, key, num, 1.0, draw)
+    drawn = draw_samples(experiment.model, params, key, _num_examples(experiment), 1.0, draw)
     return viewed(experiment.config, experiment.spec, drawn)[:, None]
 
 

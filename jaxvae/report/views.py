@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxvae.data.midi import write_midi
-from jaxvae.data.spec import DataSpec, shown
+from jaxvae.data.own_units import shown
+from jaxvae.data.spec import DataSpec
 from jaxvae.data.vocabulary import Vocabulary
 from jaxvae.report import figures, style
 from jaxvae.report.figures import NO_LABELS

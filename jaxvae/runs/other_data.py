@@ -51,7 +51,7 @@ def load_other(config: Mapping[str, Any], spec: DataSpec, given: Any = None) -> 
         if not spec.context and split.context is not None:
             raise UserError(f"It has a context of {split.context.shape[1]} values; the run was trained without one.")
         greatest = 1.0 if settings["binarization"] in FIXED else spec.max_value
-        if split.label is None and spec.label_position is not None and spec.labelled < 1:
+        if split.label is None and spec.has_unknown_classes:
             split = split._replace(label=np.full(len(x), UNLABELLED))  # a run that learned from unlabelled examples too
         whole = Dataset(name, split, split, split, greatest, found.factor_names, spec.sequence)
         split = of_split(spec.context, split, whole)

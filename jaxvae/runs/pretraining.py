@@ -36,7 +36,7 @@ def stage_of(experiment: Experiment) -> Experiment | None:
             f"to the codes of an autoencoder{' at each context' if config['context']['prior'] else ''}. Priors that "
             f"can, without a context: {able}. Take one of them, or train.pretrain_epochs=0."
         )
-    if experiment.spec.label_position is not None and experiment.spec.labelled < 1:
+    if experiment.spec.has_unknown_classes:
         raise UserError(
             f"train.pretrain_epochs is {epochs}, but data.context has the label, which an autoencoder needs for every "
             f"training example, and {experiment.spec.labelled:.2%} have one. Set train.pretrain_epochs=0."

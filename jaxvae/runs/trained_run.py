@@ -11,8 +11,8 @@ import numpy as np
 from jaxvae import train
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.types import Key
+from jaxvae.data.own_units import compared, shown, viewed
 from jaxvae.data.quadrants import modelled
-from jaxvae.data.spec import compared, shown, viewed
 from jaxvae.data.split import SPLIT_NAMES, UNLABELLED, Split
 from jaxvae.data.wanted import asked, wanted, with_pixels
 from jaxvae.experiment.parts import part
@@ -132,7 +132,7 @@ class TrainedRun:
         return given_any(self.model, None if context is None else context[index])
 
     def viewed(self, x: Any, context: np.ndarray | None = None) -> np.ndarray:
-        """Convert model inputs or decoded means to the data's own units, for files: see `data.spec.viewed`.
+        """Convert model inputs or decoded means to the data's own units, for files: see `data.own_units.viewed`.
 
         Pixels of the context are those given: it is `[..., C]` for x `[..., *data_shape]`.
         """

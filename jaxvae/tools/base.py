@@ -20,7 +20,7 @@ class Outcome(NamedTuple):
     """Result of a tool.
 
     Attributes:
-      arrays: `{name: array}`, written as an `.npz`; data in its own units, see `data.spec.viewed`.
+      arrays: `{name: array}`, written as an `.npz`; data in its own units, see `data.own_units.viewed`.
       rows: `[rows, columns, *data_shape]` as `viewed`, drawn as a sheet.
       title: caption of the sheet.
       numbers: `{name: value}`, printed and written as JSON.

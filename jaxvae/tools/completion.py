@@ -3,8 +3,8 @@
 import numpy as np
 
 from jaxvae.common.errors import UserError
+from jaxvae.data.own_units import completed, unbinarized
 from jaxvae.data.rows import rows_of
-from jaxvae.data.spec import completed, unbinarized
 from jaxvae.data.split import SPLIT_NAMES, Split
 from jaxvae.runs import imputing
 from jaxvae.runs.trained_run import TrainedRun

@@ -6,8 +6,9 @@ import pytest
 
 import jaxvae
 from jaxvae import UserError, data
+from jaxvae.data.own_units import viewed
 from jaxvae.data.scaling import without_pixels
-from jaxvae.data.spec import describe, viewed
+from jaxvae.data.spec import describe
 
 SETTINGS = {
     "kind": "images", "name": "x", "path": "", "binarization": "none", "pixel_range": (0.0, 1.0), "scaling": "none",

@@ -6,8 +6,9 @@ import pytest
 from scipy import stats
 
 from jaxvae import UserError, data
+from jaxvae.data.own_units import shown, viewed
 from jaxvae.data.scaling import fit
-from jaxvae.data.spec import describe, fitted, preprocess_of, shown, viewed
+from jaxvae.data.spec import describe, fitted, preprocess_of
 
 SETTINGS = {
     "binarization": "none", "pixel_range": (0.0, 1.0), "scaling": "none", "image_size": 0, "label": "",

@@ -8,8 +8,9 @@ import pytest
 
 from jaxvae import UserError, data, likelihoods
 from jaxvae.data.context import Field
+from jaxvae.data.own_units import compared, completed, shown, unbinarized, viewed
 from jaxvae.data.quadrants import QUADRANTS, region
-from jaxvae.data.spec import compared, completed, describe, preprocess_of, shown, unbinarized, viewed
+from jaxvae.data.spec import describe, preprocess_of
 from jaxvae.data.wanted import wanted, with_pixels
 from jaxvae.models.facts import Data
 from jaxvae.models.sampling import decoded_sample

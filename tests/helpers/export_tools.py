@@ -10,8 +10,8 @@ import numpy as np
 
 from jaxvae.api.export import programs
 from jaxvae.api.settings import changed
+from jaxvae.data.own_units import viewed
 from jaxvae.data.quadrants import modelled
-from jaxvae.data.spec import viewed
 from jaxvae.distributions.structure import moments
 from jaxvae.experiment import configs
 from jaxvae.experiment.plain import with_tuples

@@ -8,7 +8,9 @@ import pytest
 from scipy.integrate import quad
 from test_latent_constraints import actor
 
-from jaxvae import likelihoods
+from jaxvae import likelihoods, networks, posteriors, priors
+from jaxvae.losses.adversarial import PAIRS
+from jaxvae.models import make_model
 from jaxvae.models.base import Training
 from jaxvae.models.discriminator import Discriminator
 from jaxvae.objectives import OBJECTIVES, StepContext
@@ -141,3 +143,48 @@ def test_the_adaptive_weight_counts_pixels_and_features():
     found = run(make("image_autoencoder", model, **options), {"x": tools.X}, scale=1.0).metrics["adversarial_weight"]
     wanted = np.linalg.norm(restoration) / (np.linalg.norm(generator) + 1e-6)
     np.testing.assert_allclose(found, wanted, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["vae_gan", "image_autoencoder", "avb"])
+def test_the_discriminator_of_a_conditional_model_sees_the_context(name):
+    """A stand-in scores the context alone, the same for data and fakes, so that both losses are known."""
+
+    def judge(shape, context_dim):
+        def apply(params, x, context):
+            assert context.shape == (len(x), context_dim)
+            scores = 0.1 * jnp.sum(x, axis=-1) * (params["w"] - 1) + context[:, :2] @ jnp.asarray([0.5, -2.0])
+            return scores, [x * params["w"]]
+
+        return Discriminator(lambda key: {"w": jnp.ones(())}, apply)
+
+    model = make_model(
+        posteriors.diagonal_gaussian(2), priors.standard_normal(2), likelihoods.squared_error(),
+        networks.mlp((8,), "tanh"), data_shape=(6,), context_dim=2,
+    )  # fmt: skip
+    options = {"adaptive": False} if name == "image_autoencoder" else {}
+    objective = OBJECTIVES[name](model, discriminator=judge, kl=tools.ONE, **options)
+    context = np.asarray([[0, 0], [1, 0], [0, 1], [1, 1], [2, 1]], np.float32)
+    pair = "hinge" if name == "image_autoencoder" else "non_saturating"
+    found = run(objective, {"x": tools.X, "context": context}, scale=1.0).metrics
+    scores = jnp.asarray(context @ [0.5, -2.0])
+    of_judge, of_generator = (getattr(PAIRS[pair], side) for side in ("discriminator", "generator"))
+    np.testing.assert_allclose(found["discriminator_loss"], of_judge(scores, scores), rtol=1e-5)
+    if "generator_loss" in found:
+        np.testing.assert_allclose(found["generator_loss"], of_generator(scores), rtol=1e-5)
+
+
+def test_the_adaptive_weight_is_of_the_decoding_that_the_loss_has():
+    """The slopes at the last layer are taken with the dropout of the pass: every decoding of a step has one key."""
+    model, keys = tools.small(likelihoods.squared_error), []
+
+    def decode(params, key, z, *context):
+        keys.append(np.asarray(jax.random.key_data(key)).tolist())
+        return model.decode(params, z, *context), {}
+
+    def encode(params, key, x, *context):
+        return model.encode(params, x, *context), {}
+
+    found = run(make("image_autoencoder", model._replace(training=Training(encode, decode))), {"x": tools.X})
+    assert np.isfinite(found.metrics["adversarial_weight"])
+    assert len(keys) >= 3
+    assert all(key == keys[0] for key in keys)

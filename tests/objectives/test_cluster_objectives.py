@@ -66,6 +66,13 @@ def test_the_bound_of_vade_is_its_integral_and_below_log_p_x(random_like, assert
     assert np.all(expected < evidence)
 
 
+def test_more_samples_of_the_gmvae_estimate_the_same_bound(random_like, assert_mean):
+    """q(c|z, w) belongs to each sample; averaged over samples, as that of VaDE, the bound would rise with them."""
+    params = random_like(NESTED.init, jax.random.key(0))
+    one = np.asarray(metric(NESTED, params, "gmvae", 1, num=200_000)["elbo"]).mean(axis=0)
+    assert_mean(metric(NESTED, params, "gmvae", 20, num=1000)["elbo"], one)
+
+
 def test_the_bound_of_the_gmvae_is_its_integral_over_z_and_w_and_below_log_p_x(random_like, assert_mean):
     params = random_like(NESTED.init, jax.random.key(0))
     grid = GRID[::8]

@@ -6,7 +6,8 @@ from matplotlib.image import imread
 
 from jaxvae.common.errors import UserError
 from jaxvae.data.midi import read_midi
-from jaxvae.data.spec import DataSpec, viewed
+from jaxvae.data.own_units import viewed
+from jaxvae.data.spec import DataSpec
 from jaxvae.experiment import defaults
 from jaxvae.report import figures, views
 from jaxvae.tools.base import Labels

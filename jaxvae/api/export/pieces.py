@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxvae.common.types import Array, Params
+from jaxvae.data.own_units import in_own_units
 from jaxvae.data.quadrants import modelled
-from jaxvae.data.spec import DataSpec, in_own_units, preprocess_of
+from jaxvae.data.spec import DataSpec, preprocess_of
 from jaxvae.models.base import Model, centre, encode_batch
 from jaxvae.models.facts import SPREAD
 from jaxvae.models.sampling import draw_prior, sample
@@ -49,9 +50,9 @@ def pieces(model: Model, params: Params, config: Mapping[str, Any], spec: DataSp
 
     The encoder maps x to z, the mean of q(z|x) or its centre, and to sd, its standard deviations where q is Gaussian.
     The decoder maps z to the mean of p(x|z), or a decoded sequence; the sampler maps seeds to new examples. x is in the
-    data's own units, as `data.spec.viewed`, but binarised pixels go in as 0 and 1: the draw is left to the caller. All
-    have the context as a further input where the model has one, and the encoder the mask of observed values where the
-    data has missing ones.
+    data's own units, as `data.own_units.viewed`, but binarised pixels go in as 0 and 1: the draw is left to the caller.
+    All have the context as a further input where the model has one, and the encoder the mask of observed values where
+    the data has missing ones.
     """
     shown, prepare = partial(in_own_units, config, spec), _preparation(config, spec)
     held = modelled(spec.context_names, spec.shape)
