@@ -42,7 +42,7 @@ def latent_constraints(
     The metric "reconstruction" is |G(z, y) - z|^2 / 2 for codes at their own attributes.
 
     Raises:
-      UserError: the model is no actor, an unknown loss, or a weight below 0.
+      UserError: the model is not an actor, an unknown loss, or a weight below 0.
     """
     if not model.latent.is_moved:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Networks of one's own: pure functions, running statistics as state, dropout in training alone, checked outputs."""
+"""Networks of one's own: running statistics as state, and dropout in training alone."""
 
 from functools import partial
 
@@ -6,74 +6,22 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
+from normed_networks import BATCHES, MOMENTUM, RNG, Normed, Plain, elbo, model_of, network, stepper
 from slow_cases import fast
 
-from jaxvae import likelihoods, networks, objectives, posteriors, priors, train
+from jaxvae import objectives
 from jaxvae.common.errors import UserError
-from jaxvae.data.spec import DataSpec
-from jaxvae.experiment import build, defaults
+from jaxvae.experiment import build
 from jaxvae.models.base import encoded
 from jaxvae.models.coder import STATE
 from jaxvae.models.context import given
-from jaxvae.models.vae import make_model
-from jaxvae.networks import Functions, Network, by_path, from_paths, functions
+from jaxvae.networks import Network
 from jaxvae.networks.precision import computed
 from jaxvae.objectives import StepContext
 from jaxvae.train import sharding
 from jaxvae.train.gradients import check_accumulate
 from jaxvae.train.validation import objective_metrics
-
-RNG = np.random.default_rng(0)
-BATCHES = RNG.uniform(size=(4, 8, 6)).astype(np.float32)
-MOMENTUM = 0.8
-
-
-class Normed(nn.Module):
-    """The inputs, normalised by the batch, and a dense layer after dropout."""
-
-    out_shape: tuple[int, ...]
-    rate: float = 0.0
-
-    @nn.compact
-    def __call__(self, x, context=None, is_training=False):
-        x = x if context is None else jnp.concatenate([x, context], axis=-1)
-        x = nn.BatchNorm(use_running_average=not is_training, momentum=MOMENTUM)(x)
-        x = nn.Dropout(self.rate, deterministic=not is_training)(x)
-        return nn.Dense(self.out_shape[0])(x)
-
-
-class Plain(nn.Module):
-    """No more arguments than the inputs, and one batch axis."""
-
-    out_shape: tuple[int, ...]
-
-    @nn.compact
-    def __call__(self, x):
-        assert x.ndim == 2
-        return nn.Dense(self.out_shape[0])(x)
-
-
-def network(rate=0.0, decoder=Plain):
-    return Network(lambda _, num: Normed((num,), rate), lambda _, shape: decoder(shape))
-
-
-def model_of(network, **options):
-    return make_model(
-        posteriors.diagonal_gaussian(2), priors.standard_normal(2), likelihoods.bernoulli(), network,
-        data_shape=(6,), **options,
-    )  # fmt: skip
-
-
-def elbo(model, **options):
-    return objectives.elbo(model, objectives.KL_WEIGHTS["constant"](), **options)
-
-
-def stepper(objective, optimizer=None):
-    optimizer = optimizer or optax.sgd(1e-2)
-    step = train.make_step(objective, optimizer, lambda key, x: x, 8)
-    return jax.jit(partial(train.init_state, objective, optimizer))(jax.random.key(0)), step
 
 
 def running(batches, start, moment):
@@ -296,108 +244,3 @@ def test_a_conditional_model_gives_its_networks_the_context():
     stats = state["encoder"]["batch_stats"]["BatchNorm_0"]
     np.testing.assert_allclose(stats["mean"][6:], (1 - MOMENTUM) * context, rtol=1e-5)
     assert (decoded.shape, noisy.shape) == ((5, 4, 6), (4, 6))
-
-
-def test_any_pytree_becomes_a_dictionary_and_back():
-    tree = {"a": [np.arange(2), (np.ones(3), None)], "b": np.zeros(1)}
-    paths = by_path(tree)
-    assert paths.keys() == {"a.0", "a.1.0", "b"}
-    back = from_paths(jax.tree.map(lambda _: 0, tree), {name: 2 * leaf for name, leaf in paths.items()})
-    jax.tree.map(lambda one, other: np.testing.assert_array_equal(2 * one, other), tree, back)
-    assert jax.tree.structure(back) == jax.tree.structure(tree)
-
-
-def test_functions_of_functions_are_themselves_and_builtin_networks_have_no_state():
-    made = functions(Normed((3,)))
-    assert functions(made) is made
-    assert made.may_have_state
-    for builder in (networks.mlp(), networks.conv(), networks.resnet()):
-        assert not functions(builder.encoder((8, 8, 1), 4)).may_have_state
-
-
-class Wide(nn.Module):
-    """Outputs of another shape than wanted, or two of them."""
-
-    outputs: int = 1
-
-    @nn.compact
-    def __call__(self, x):
-        out = nn.Dense(7)(x)
-        return out if self.outputs == 1 else (out,) * self.outputs
-
-
-@pytest.mark.parametrize(
-    ("network", "message"),
-    [
-        (Network(lambda *_: Wide(), lambda _, shape: Plain(shape)),
-         "The encoder must map inputs of shape (8, 6) to outputs of shape (8, 4), not the shape (8, 7)."),
-        (Network(lambda *_: Wide(2), lambda _, shape: Plain(shape)), "outputs of shape (8, 4), not a tuple."),
-        (Network(lambda _, num: Plain((num,)), lambda *_: Wide()),
-         "The decoder must map inputs of shape (8, 2) to outputs of shape (8, 6), not the shape (8, 7)."),
-    ],
-)  # fmt: skip
-def test_outputs_of_another_shape_are_refused_before_anything_is_computed(network, message):
-    model = model_of(network)
-    config = defaults.get_config("test").to_dict()
-    config["train"]["batch_size"] = 8
-    with pytest.raises(UserError) as error:
-        build.objective(config, model, DataSpec((6,)), 1)
-    assert message in str(error.value)
-
-
-def test_a_module_with_state_must_know_when_it_trains():
-    class Untold(nn.Module):
-        @nn.compact
-        def __call__(self, x):
-            return nn.BatchNorm(use_running_average=False)(x)[:, :4]
-
-    model = model_of(Network(lambda *_: Untold(), lambda _, shape: Plain(shape)))
-    with pytest.raises(UserError, match=r"has state \(batch_stats\), .* an argument `is_training: bool = False`"):
-        jax.eval_shape(model.init, jax.random.key(0))
-
-
-class Told(nn.Module):
-    """Told by another name that it trains, as many modules are."""
-
-    num_outputs: int = 4
-
-    @nn.compact
-    def __call__(self, x, deterministic=True):
-        return nn.Dense(self.num_outputs)(nn.Dropout(0.5, deterministic=deterministic)(x))
-
-
-def test_a_module_must_know_by_our_name_when_it_trains():
-    with pytest.raises(UserError, match=r"Told has an argument 'deterministic', which .* is_training: bool = False"):
-        networks.functions(Told())
-
-
-class Running(nn.Module):
-    """A decoder of sequences with state."""
-
-    @nn.compact
-    def __call__(self, z, x, is_training=False):
-        return nn.BatchNorm(use_running_average=not is_training)(x)
-
-
-def test_a_decoder_of_sequences_has_no_state():
-    sequential = Network(lambda _, num: Plain((num,)), lambda *_: Running(), is_sequential=True)
-    with pytest.raises(UserError, match="The decoder of a sequence cannot have state of its own"):
-        model_of(sequential)
-
-
-def test_functions_without_a_library():
-    def affine(inputs, outputs):
-        def init(key, *xs):
-            assert [x.shape for x in xs] == [(1, inputs)]
-            return {"params": {"weight": jax.random.normal(key, (inputs, outputs))}}
-
-        return Functions(init, lambda variables, x, key=None: (x @ variables["params"]["weight"], {}))
-
-    model = model_of(Network(lambda shape, num: affine(shape[0], num), lambda latent, shape: affine(*latent, *shape)))
-    state, step = stepper(elbo(model), optax.adam(1e-2))
-    losses = jax.jit(lambda s: jax.lax.scan(step, s, {"x": np.tile(BATCHES, (30, 1, 1))}))(state)[1]["loss"]
-    assert losses[-4:].mean() < losses[:4].mean() - 1
-    z = RNG.normal(size=(3, 4, 2)).astype(np.float32)
-    params = jax.device_get(state.params["model"])
-    mean = jax.jit(lambda params, z: model.decode(params, z).mean)(params, z)
-    np.testing.assert_allclose(mean, jax.nn.sigmoid(z @ params["decoder"]["weight"]), rtol=1e-4, atol=1e-5)
