@@ -95,7 +95,7 @@ def _measured(docstring: str) -> str:
             dataset = (command[1] or "").removeprefix(":")
         comment = line.partition("# ")[2]
         if re.search(r"[A-Za-z:] -?\d+\.\d", comment):
-            text = re.sub(r"^8x8 digits, bundled: |, \d+ s on 2 cores", "", comment)
+            text = re.sub(r"^(8x8 digits|drawn shapes), bundled: |, \d+ s on 2 cores", "", comment)
             return f"{dataset}: {text}" if dataset else text
     return ""
 
