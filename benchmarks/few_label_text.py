@@ -12,8 +12,8 @@ weighs a tenth of a labelled one.
 
 import argparse
 import tempfile
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.sparse import vstack
@@ -37,7 +37,6 @@ METHODS = {  # changes of configs/ssvae_text.py
         "network.encoder_dropout": 0.3, "kl": "constant", "kl.beta": 10.0, "objective.unlabelled": 0.1,
     },
 }  # fmt: skip
-WITHOUT_NETWORKS = ("bag_of_words", "naive_bayes", "naive_bayes_em")
 EPOCHS = 24
 SMOOTHING, UNLABELLED, STEPS = 0.3, 0.1, 30  # of naive Bayes
 
@@ -85,29 +84,38 @@ def compare(folder: str, asked: argparse.Namespace) -> None:
         print(f"{name:<16}{np.mean(values):.4f} ± {np.std(values, ddof=min(1, len(values) - 1)):.4f}")
 
 
-def without_network(method: str, data: jaxvae.data.Dataset) -> float:
-    """Return the test accuracy of a classifier of the words that a sentence has."""
-    label: Any = data.train.label
-    words, known = np.asarray(data.vocabulary), label >= 0
+def bag_of_words(texts: list[str], label: np.ndarray, test: list[str]) -> np.ndarray:
+    """Return the classes of test texts, by logistic regression on the texts with a label."""
+    known = label >= 0
+    pipeline = make_pipeline(_counter(), LogisticRegression(max_iter=1000))
+    model = GridSearchCV(pipeline, {"logisticregression__C": np.logspace(-3, 2, 11)}, cv=5)
+    labelled = [texts[i] for i in np.flatnonzero(known)]
+    return model.fit(labelled, label[known]).predict(test)
 
-    def texts(x: np.ndarray) -> list[str]:
-        return [" ".join(words[row[row > 0]]) for row in x]
 
-    counter = CountVectorizer(token_pattern=r"\S+", binary=True)
-    if method == "bag_of_words":
-        pipeline = make_pipeline(counter, LogisticRegression(max_iter=1000))
-        model = GridSearchCV(pipeline, {"logisticregression__C": np.logspace(-3, 2, 11)}, cv=5)
-        model.fit(texts(data.train.x[known]), label[known])
-        return float(np.mean(model.predict(texts(data.test.x)) == data.test.label))
-    counts, test = counter.fit_transform(texts(data.train.x)), counter.transform(texts(data.test.x))
+def naive_bayes(texts: list[str], label: np.ndarray, test: list[str], steps: int = 0) -> np.ndarray:
+    """Return the classes of test texts, by naive Bayes and so many steps of expectation maximisation."""
+    known, counter = label >= 0, _counter()
+    counts = counter.fit_transform(texts)
     model = MultinomialNB(alpha=SMOOTHING).fit(counts[known], label[known])
     free, classes = counts[~known], model.classes_
     every = vstack([counts[known], *(free for _ in classes)])
     labels = np.concatenate([label[known], np.repeat(classes, free.shape[0])])
-    for _ in range(STEPS if method == "naive_bayes_em" else 0):
+    for _ in range(steps):
         weights = np.concatenate([np.ones(known.sum()), UNLABELLED * model.predict_proba(free).T.ravel()])
         model.fit(every, labels, sample_weight=weights)
-    return float(np.mean(model.predict(test) == data.test.label))
+    return model.predict(counter.transform(test))
+
+
+def _counter() -> CountVectorizer:
+    return CountVectorizer(token_pattern=r"\S+", binary=True)
+
+
+def without_network(method: str, data: jaxvae.data.Dataset) -> float:
+    """Return the test accuracy of a classifier of the words that a sentence has."""
+    words, label = np.asarray(data.vocabulary), np.asarray(data.train.label)
+    texts, test = ([" ".join(words[row[row > 0]]) for row in split.x] for split in (data.train, data.test))
+    return float(np.mean(WITHOUT_NETWORKS[method](texts, label, test) == data.test.label))
 
 
 def trained(method: str, folder: str, test: jaxvae.data.Split, num: int, draw: int, epochs: int) -> float:
@@ -117,6 +125,10 @@ def trained(method: str, folder: str, test: jaxvae.data.Split, num: int, draw: i
     run = jaxvae.fit("ssvae_text", settings=settings, progress=False)
     return float(np.mean(np.argmax(run.classify(test.x)[1], axis=1) == test.label))
 
+
+WITHOUT_NETWORKS = {
+    "bag_of_words": bag_of_words, "naive_bayes": naive_bayes, "naive_bayes_em": partial(naive_bayes, steps=STEPS),
+}  # fmt: skip
 
 if __name__ == "__main__":
     main()

@@ -3,9 +3,9 @@
 python docs/make_pictures.py runs                  # all of runs/*, or name some: runs/vae-mnist runs/cvae-mnist
 python docs/generate.py                            # then the catalogue shows them
 
-Each run gives docs/catalogue/NAME.png, NAME being the name of its config, or NAME.txt for sentences and rows of a
-table; of several runs with one name the last given counts. A picture holds its caption (data set, test loss and NLL)
-and has at most 40 kB; the caption of lines is the last of them.
+Each run gives docs/catalogue/NAME.png, NAME being the name of its config, or NAME.txt for sentences; of several runs
+with one name the last given counts. A picture holds its caption (data set, test loss and NLL) and has at most 40 kB;
+the caption of lines is the last of them.
 """
 
 import io
@@ -23,7 +23,6 @@ FOLDER = Path(__file__).parent / "catalogue"
 WIDTH, GAP, BYTES = 760, 20, 40_000
 LINES, LETTERS = 6, 100
 SHOWN = ("samples", "reconstructions")
-LINE_FILES = ("txt", "csv")
 
 
 def compose(run: Path) -> tuple[Image.Image, str]:
@@ -49,8 +48,8 @@ def compose(run: Path) -> tuple[Image.Image, str]:
 
 
 def line_files(run: Path) -> list[Path]:
-    """Return the samples and the reconstructions of a run that writes sentences or rows; of others none."""
-    paths = [run / "figures" / f"{name}.{kind}" for name in SHOWN for kind in LINE_FILES]
+    """Return the samples and the reconstructions of a run that writes sentences; of others none."""
+    paths = [run / "figures" / f"{name}.txt" for name in SHOWN]
     return [path for path in paths if path.exists()]
 
 
@@ -59,8 +58,7 @@ def excerpt(run: Path, paths: list[Path]) -> str:
     found = []
     for path in paths:
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()][:LINES]
-        title = [] if path.suffix == ".txt" else [f"{path.stem}:"]  # sentences stand below a title of their own
-        found += [*title, *(line if len(line) <= LETTERS else f"{line[:LETTERS]} ..." for line in lines), ""]
+        found += [*(line if len(line) <= LETTERS else f"{line[:LETTERS]} ..." for line in lines), ""]
     return "\n".join([*found, _caption(run, paths)]) + "\n"
 
 

@@ -105,14 +105,14 @@ def test_a_folder_without_pictures_is_named(run, capsys):
     assert str(run) in capsys.readouterr().err
 
 
-def test_sentences_and_rows_are_shown_by_their_first_lines(run, tmp_path, monkeypatch):
+def test_sentences_are_shown_by_their_first_lines(run, tmp_path, monkeypatch):
     monkeypatch.setattr(make_pictures, "FOLDER", tmp_path / "out")
     monkeypatch.setattr(catalogue_page, "DOCS", tmp_path)
     for path in (run / "figures").iterdir():
         path.unlink()
     sentences = [f"sentence {i} {'long ' * 30 if i == 1 else ''}" for i in range(9)]
     (run / "figures" / "samples.txt").write_text("\n".join(sentences))
-    (run / "figures" / "reconstructions.csv").write_text("a,b\n1,2\n")
+    (run / "figures" / "reconstructions.txt").write_text("in: a b\nout: a c\n")
     assert make_pictures.main([str(run)]) == 0
     lines = (tmp_path / "out" / "vae.txt").read_text().splitlines()
     assert lines[0] == "sentence 0 "
@@ -120,10 +120,8 @@ def test_sentences_and_rows_are_shown_by_their_first_lines(run, tmp_path, monkey
     assert len(lines[1]) == make_pictures.LETTERS + 4
     assert "sentence 5 " in lines
     assert "sentence 6 " not in lines
-    assert lines[-5:] == [
-        "reconstructions:", "a,b", "1,2", "", "Samples and reconstructions of digits, test loss 23.75"
-    ]  # fmt: skip
+    assert lines[-4:] == ["in: a b", "out: a c", "", "Samples and reconstructions of digits, test loss 23.75"]
     (tmp_path / "out").rename(tmp_path / "catalogue")
     page = "".join(catalogue_page._picture("vae"))
     assert page.startswith("```text\nsentence 0 \n")
-    assert page.endswith("1,2\n```\n\n*Samples and reconstructions of digits, test loss 23.75.*\n")
+    assert page.endswith("out: a c\n```\n\n*Samples and reconstructions of digits, test loss 23.75.*\n")
