@@ -109,12 +109,11 @@ def prepare_found(
     name: str, found: Found, validation_fraction: float, binarization: str, max_value: float | None = None
 ) -> Dataset:
     """Make a data set from the splits of a source, see `prepare`; by default the greatest value follows from them."""
-    notes = () if max_value else _dark(found.splits)
     greatest = _max_value(found.splits) if max_value is None else max_value
     made = prepare(
         name, found.splits, greatest, validation_fraction, binarization, found.factor_names, columns=found.columns
     )
-    return made._replace(class_names=found.class_names, notes=(*found.notes, *notes, *made.notes), table=found.table)
+    return made._replace(class_names=found.class_names, notes=(*found.notes, *made.notes), table=found.table)
 
 
 def prepare(
@@ -218,24 +217,10 @@ def _max_value(splits: dict[str, Split]) -> float:
     """Return 255 for 8-bit pixels, 1 for floats and for 8-bit values of only 0 and 1, and the maximum of counts."""
     if greatest := max((int(s.x.max()) for s in splits.values() if s.x.dtype == np.int32 and s.x.size), default=0):
         return float(greatest)
-    return 255.0 if _reaches(splits, 2) > 1 else 1.0
-
-
-def _dark(splits: dict[str, Split]) -> tuple[str, ...]:
-    """Return a note where no 8-bit value reaches half of the greatest one, as of images whose white is another."""
-    greatest = _reaches(splits, 128)
-    note = f"x is taken as 8-bit pixels, where 255 is white, but no value is above {greatest}. If {greatest} is white, "
-    return (note + f"give x / {greatest}, floats.",) if 1 < greatest < 128 else ()
-
-
-def _reaches(splits: dict[str, Split], enough: int) -> int:
-    """Return the greatest 8-bit value, or the first maximum of a slice that is `enough`, where the search ends."""
     eight_bit = [s.x for s in splits.values() if s.x.dtype == np.uint8 and s.x.ndim]  # not yet checked
-    greatest = 0
-    for part in (x[i : i + 1024] for x in eight_bit for i in range(0, len(x), 1024)):
-        if part.size and (greatest := max(greatest, int(part.max()))) >= enough:
-            break
-    return greatest
+    # In slices: the search ends at the first one, unless the data is binary.
+    slices = (x[i : i + 1024] for x in eight_bit for i in range(0, len(x), 1024))
+    return 255.0 if any(part.size and part.max() > 1 for part in slices) else 1.0
 
 
 def select(split: Split, rows: np.ndarray) -> Split:

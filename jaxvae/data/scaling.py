@@ -12,6 +12,7 @@ from jaxvae.data.split import Dataset, Split
 from jaxvae.data.stream import Rows
 
 SCALINGS = ("none", "unit", "standardize")
+WHITE = 255  # of 8-bit pixels
 ROWS = 4096  # at a time, in float64
 NO_SCALE = 1e-7  # a spread below this share of the largest absolute value is float32 rounding of a constant
 
@@ -22,7 +23,7 @@ class Scaling(NamedTuple):
     Attributes:
       shift, scale: an entry for each index of the last axis (features of vectors, channels of images); () for none.
       value_range: least and greatest value in the model's units; () where it follows from the type of the data.
-      notes: constant features.
+      notes: constant features; pixels that are all dark.
     """
 
     shift: tuple[float, ...] = ()
@@ -93,7 +94,7 @@ def without_pixels(dataset: Dataset, settings: Mapping[str, Any]) -> Dataset:
 
 def _unscaled(dataset: Dataset, pixel_range: tuple[float, ...]) -> Scaling:
     if dataset.train.x.dtype != np.float32:
-        return Scaling()
+        return Scaling(notes=_dark(dataset) if pixel_range else ())
     every = [split for split in (dataset.train, dataset.validation, dataset.test) if len(split.x)]
     seen = [(split.x, True if split.mask is None else split.mask) for split in every]
     least = min(float(x.min(initial=math.inf, where=mask)) for x, mask in seen)
@@ -107,6 +108,21 @@ def _unscaled(dataset: Dataset, pixel_range: tuple[float, ...]) -> Scaling:
             "(0.0, 1.0) to keep the values as they are."
         )
     return Scaling(value_range=_range([least, greatest]))
+
+
+def _dark(dataset: Dataset) -> tuple[str, ...]:
+    """Return a note where no pixel of 8 bits reaches half of white, as in images whose white is not 255."""
+    x, greatest = dataset.train.x, 0
+    if isinstance(x, Rows) or dataset.max_value != WHITE:
+        return ()
+    for start in range(0, len(x), ROWS):  # the search ends at the first light pixel
+        greatest = max(greatest, int(x[start : start + ROWS].max()))
+        if greatest > WHITE / 2:
+            return ()
+    return (
+        f"x is taken as 8-bit pixels, where {WHITE} is white, but no value is above {greatest}. If that is white, "
+        f"give x / {greatest}, floats.",
+    )
 
 
 def _range(ends: Sequence[float]) -> tuple[float, float]:

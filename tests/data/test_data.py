@@ -237,12 +237,7 @@ class Counted(np.ndarray):
 
 
 @pytest.mark.parametrize(
-    ("function", "part"),
-    [
-        (data.checksum, 1 / 4),
-        (lambda s: load._max_value({"train": s}), 1 / 8),
-        (lambda s: load._dark({"train": s}), 1 / 8),
-    ],
+    ("function", "part"), [(data.checksum, 1 / 4), (lambda s: load._max_value({"train": s}), 1 / 8)]
 )
 def test_large_data_is_not_read_whole(monkeypatch, function, part):
     x = np.random.default_rng(0).integers(0, 256, (10_000, 100), np.uint8)
@@ -258,14 +253,3 @@ def test_binary_data_is_binary_to_its_last_value():
     assert load._max_value({"train": data.Split(x)}) == 1
     x[-1, -1] = 2
     assert load._max_value({"train": data.Split(x)}) == 255
-
-
-def test_dark_pixels_are_noticed():
-    """Grey values 0 to 16 in 8 bits are nearly black, which nobody wants by chance."""
-    x = np.arange(100 * 9).reshape(100, 3, 3)
-    notes = {
-        top: data.from_arrays("it", {"x": (x % (top + 1)).astype(np.uint8)}).notes for top in (1, 16, 127, 128, 255)
-    }
-    assert [top for top, found in notes.items() if found] == [16, 127]
-    assert "no value is above 16. If 16 is white, give x / 16, floats." in notes[16][0]
-    assert data.load("digits").notes == ()

@@ -160,3 +160,20 @@ def test_negative_whole_numbers_become_floats_in_every_split():
     made = data.from_arrays("mine", {"x_train": whole, "x_test": whole - 4})
     assert {split.x.dtype for split in (made.train, made.validation, made.test)} == {np.dtype(np.float32)}
     np.testing.assert_array_equal(made.test.x, whole - 4)
+
+
+def test_dark_pixels_are_noticed():
+    """Grey values 0 to 16 in 8 bits are nearly black, which nobody wants by chance; counts and ages are not pixels."""
+    x, settings = np.arange(100 * 9).reshape(100, 3, 3), SETTINGS
+
+    def notes(x, **changes):
+        return describe(data.from_arrays("it", {"x": x}), {**settings, **changes})[1]
+
+    found = {top: notes((x % (top + 1)).astype(np.uint8)) for top in (1, 16, 127, 128, 255)}
+    assert [top for top, each in found.items() if each] == [16, 127]
+    assert "no value is above 16. If that is white, give x / 16, floats." in found[16][0]
+    assert notes((x % 17).astype(np.uint8), pixel_range=()) == ()
+    assert describe(data.load("digits"), settings)[1] == ()
+    late = np.zeros((5000, 3, 3), np.uint8)
+    late[-1] = 200
+    assert notes(late) == ()
