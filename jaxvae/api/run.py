@@ -95,15 +95,15 @@ class Run:
         """Reconstruct data from its codes: the means of p(x|z), `[N, *data_shape]`, in the data's own units."""
         return as_frames(self.spec.table, self._applied.reconstruct(x, context, mask))
 
-    def classify(self, x: Any, mask: Any = None) -> tuple[np.ndarray, np.ndarray]:
+    def classify(self, x: Any, context: Any = None, mask: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """Classify data `[N, ...]` as it came: return the classes `[C]` and their probabilities `[N, C]`.
 
         Raises:
-          UserError: the run has learned no classifier, and its data has no labels.
+          UserError: the run has learned no classifier, and its data has no labels or its encoder gets them.
         """
         classes, probs = classifier_of(self._trained)
         named = np.asarray(self.spec.class_names)[classes] if self.spec.class_names else classes
-        return named, self._applied.by_batch(probs, x, mask=mask)
+        return named, self._applied.by_batch(probs, x, context, mask)
 
     def cluster(self, x: Any, context: Any = None, mask: Any = None) -> np.ndarray:
         """Compute the probabilities `[N, C]` of the clusters of data, the components c of a mixture prior: q(c|x)."""

@@ -57,6 +57,8 @@ def from_table(frame: Any, source: str, label: str = "", asked: Sequence[str] = 
         raise UserError(f"The table '{source}' has no column to learn from, but {', '.join(names) or 'none at all'}.")
     x = np.column_stack([encode(column, found[column.name], source) for column in columns]).astype(np.float32)
     labels, classes = labels_of(columns, x, label)
+    i = target_of(columns, label)
+    empty = 0 if i is None or not columns[i].has_categories else int(np.isnan(x[:, i]).sum())
     _check_label(columns, x, label, names_of(context), source)
     own = own_names(context)
     if missing := [name for name in own if name not in names]:
@@ -70,6 +72,7 @@ def from_table(frame: Any, source: str, label: str = "", asked: Sequence[str] = 
     columns = tuple(columns[i] for i in kept)
     split = Split(x[:, kept], labels, beside=beside(values), names=named)
     notes = _notes(columns, unused, sorted(apart))
+    notes += (f"no labels: the column '{label}' has {empty} empty cell{'' if empty == 1 else 's'}",) if empty else ()
     return Found({"train": split}, (), classes, tuple(column.name for column in columns), notes, columns)
 
 

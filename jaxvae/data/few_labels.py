@@ -13,7 +13,7 @@ def keep_labels(dataset: Dataset, num: int, seed: int = 0) -> Dataset:
     """Keep `num` labels of the training data, as equally many of each class as there are; the others are UNLABELLED.
 
     The labels that are kept depend on the data and `seed` alone; with a larger `num` they are kept too. Validation and
-    test data keep theirs, without examples that have none. `num` of 0 keeps all.
+    test data keep theirs, without examples that have none; a set without any label stays. `num` of 0 keeps all.
 
     Raises:
       UserError: no labels, fewer than two classes, more labels asked for than there are, or fewer than one of each
@@ -21,7 +21,7 @@ def keep_labels(dataset: Dataset, num: int, seed: int = 0) -> Dataset:
     """
     label = dataset.train.label
     if not num:
-        return dataset if label is None or (label != UNLABELLED).all() else _judged_by_labels(dataset)
+        return _judged_by_labels(dataset)
     if label is None:
         raise UserError(f"data.labels is {num}, but the data '{dataset.name}' has no labels.")
     known = np.flatnonzero(label != UNLABELLED)

@@ -13,6 +13,7 @@ from jaxvae.common.places import check_named
 from jaxvae.data import cache, files, missing, tfds_images
 from jaxvae.data.bundled import BUNDLED
 from jaxvae.data.checks import check, check_binarization, check_names
+from jaxvae.data.containers import holds_arrays
 from jaxvae.data.context import own_names
 from jaxvae.data.preprocess import binarize
 from jaxvae.data.resize import resize
@@ -38,7 +39,7 @@ def load(
     """Load a data set and split it the same way every time.
 
     Args:
-      name: "digits" or "breast_cancer" (of scikit-learn), "shapes" or "color_shapes" (drawn by `shapes.render`), or any
+      name: "digits" or "breast_cancer" (of scikit-learn), "shapes", "color_shapes" or "cells" (drawn), or any
         TFDS image data set by its TFDS name; its integer features `label_*`, such as those of dSprites, become factors.
       path: a file or folder, as in `files.read`; where given, it is the data and `name` is only a label.
       data_dir: folder of TFDS data; default `$TFDS_DATA_DIR`, then `~/tensorflow_datasets`.
@@ -56,7 +57,8 @@ def load(
     if not 0 <= validation_fraction < 1:
         raise UserError(f"data.validation_fraction is {validation_fraction}; it must be in [0, 1).")
     place = Path(path).expanduser()
-    if stream and (not place.is_dir() if path else name in BUNDLED):
+    in_memory = not place.is_dir() or holds_arrays(place) if path else name in BUNDLED
+    if stream and in_memory:
         raise UserError(
             f"data.stream is True, but '{path or name}' is read into memory: only TFDS data sets and folders of images "
             "can be streamed."

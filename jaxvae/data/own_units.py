@@ -12,9 +12,9 @@ from jaxvae.data.spec import FIXED, DataSpec
 def viewed(config: Mapping[str, Any], spec: DataSpec, x: Any) -> np.ndarray:
     """Convert inputs or outputs of the model to the data's own units, the range it came in.
 
-    Pixels become floats from 0 to the greatest value of their type, 255 of 8-bit images, also where they were
-    binarised; floats in [0, 1] stay there; counts are counts; all of these are clipped. Other real values are not
-    clipped. Tokens and frames become whole numbers.
+    Pixels become floats from 0 to the greatest possible value of the data, 255 of 8-bit images and 16 of the bundled
+    digits, also where they were binarised; floats in [0, 1] stay there; counts are counts; all of these are clipped.
+    Other real values are not clipped. Tokens and frames become whole numbers.
     """
     return in_own_units(config, spec, np.asarray(x, None if spec.sequence else np.float32))
 

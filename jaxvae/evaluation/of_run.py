@@ -21,7 +21,7 @@ from jaxvae.metrics.arrays import check_labels
 from jaxvae.metrics.classification import scores
 from jaxvae.models.clusters import num_clusters
 from jaxvae.models.facts import Batch
-from jaxvae.runs.classes import class_probs, cluster_probs
+from jaxvae.runs.classes import check_codes, class_probs, cluster_probs
 from jaxvae.runs.trained_run import TrainedRun, some_rows
 
 PROBE_FIT = 20_000  # training codes for the fit of a probe; more change little and cost much
@@ -139,21 +139,32 @@ def classification(run: TrainedRun) -> dict[str, Any]:
 def check_classifier(experiment: Experiment) -> None:
     """Raise UserError where the run learns no classifier, and the training labels have only one class."""
     if experiment.objective.classes is None:
+        check_codes(experiment)
         check_classes(experiment)
-        if experiment.spec.label_position is not None:
-            raise UserError(
-                "The codes of this run are of x and its label, which is in the context, so that a classifier of codes "
-                "would see it. Take a run without data.context=label, or an objective that classifies, 'm2'."
-            )
+    check_judged(experiment)
+
+
+def check_judged(experiment: Experiment) -> None:
+    """Raise UserError where no test example has a label."""
     if (np.asarray(experiment.dataset.test.label) == UNLABELLED).all():
         raise UserError("No test example has a label, so that nothing can be judged by it.")
+
+
+def check_clusters(experiment: Experiment) -> None:
+    """Raise UserError where there are neither clusters of a mixture prior nor labels to compare those of codes with."""
+    if not num_clusters(experiment.model):
+        check_judged(experiment)
 
 
 def clustering(run: TrainedRun) -> dict[str, float]:
     """Agreement of clusters with the classes: those of the run, where its prior is a mixture, and of the codes.
 
-    Clusters of the codes are those of k-means and of a Gaussian mixture, as many as classes.
+    Clusters of the codes are those of k-means and of a Gaussian mixture, as many as classes. Without labels there are
+    only those of a mixture prior, and how many of them are in use.
     """
+    label = run.dataset.test.label
+    if label is None or (label == UNLABELLED).all():
+        return clusters.in_use(cluster_probs(run))
     some = run.labelled("test", run.config["evaluate"]["max_examples"])
     data = run.codes("test")[some], run.labels("test")[some]
     k_means = representation.clustering(*data, seed=0)
@@ -171,7 +182,8 @@ def _labelled(run: TrainedRun) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.n
 
 
 def check_classes(experiment: Experiment) -> None:
-    """Raise UserError where a probe's training labels have only one class."""
+    """Raise UserError where a probe's training labels have only one class, or the test examples no labels."""
+    check_judged(experiment)
     labels = np.asarray(experiment.dataset.train.label)
     labels = labels[labels != UNLABELLED]
     some = some_rows(len(labels), PROBE_FIT)

@@ -16,6 +16,7 @@ from jaxvae.experiment import own
 from jaxvae.experiment.setup import Experiment
 from jaxvae.metrics.paths import prior_is_density
 from jaxvae.models import Model, given
+from jaxvae.models.clusters import num_clusters
 from jaxvae.runs.attempts import Failure, attempt
 from jaxvae.runs.trained_run import TrainedRun
 
@@ -72,6 +73,11 @@ NEEDS: dict[str, tuple[Callable[[Experiment], bool], str]] = {
     "density": (lambda e: e.model.latent.knows_density, "a posterior with a density at any z"),
     "moments": (_of_shapes(of_factors.has_moments), "a Gaussian posterior"),
     "labels": (lambda e: e.dataset.test.label is not None, "labels, which the data lacks"),
+    "clusters": (
+        lambda e: e.dataset.test.label is not None or num_clusters(e.model) > 0,
+        "labels, which the data lacks, or a mixture prior",
+    ),
+    "codes": (lambda e: not e.codes_hold_labels, "codes of x alone, and here the encoder gets the label too"),
     "factors": (lambda e: e.dataset.test.factors is not None, "true factors, which the data lacks"),
     "values": (lambda e: not e.spec.sequence, "data other than text or music"),
     **{**of_tables.NEEDS, **imputation.NEEDS, **of_data.NEEDS, **audit.NEEDS},
@@ -89,13 +95,13 @@ METRICS: dict[str, Metric] = {
     "amortization": Metric(audit.amortization, ("likelihood", "moments", "prior"), settings=("evaluate.ais_examples",)),
     "posterior_calibration": Metric(audit.posterior_calibration, ("ranks",), settings=()),
     "predictive_checks": Metric(audit.predictive_checks, ("likelihood",), settings=NUM),
-    "linear_probe": Metric(of_run.linear_probe, ("labels",), enough=of_run.check_classes, settings=()),
-    "knn": Metric(of_run.knn, ("labels",), enough=of_run.check_knn_rows, settings=()),
-    "few_labels": Metric(of_run.few_labels, ("labels",), enough=of_run.check_classes, settings=()),
+    "linear_probe": Metric(of_run.linear_probe, ("labels", "codes"), enough=of_run.check_classes, settings=()),
+    "knn": Metric(of_run.knn, ("labels", "codes"), enough=of_run.check_knn_rows, settings=()),
+    "few_labels": Metric(of_run.few_labels, ("labels", "codes"), enough=of_run.check_classes, settings=()),
     "classification": Metric(
         of_run.classification, ("labels",), enough=of_run.check_classifier, settings=("evaluate.classifier",)
     ),
-    "clustering": Metric(of_run.clustering, ("labels",), settings=NUM),
+    "clustering": Metric(of_run.clustering, ("clusters", "codes"), enough=of_run.check_clusters, settings=NUM),
     **{
         name: Metric(score, needs, enough=of_factors.check_rows, settings=NUM)
         for name, (score, needs) in of_factors.FACTOR_SCORES.items()

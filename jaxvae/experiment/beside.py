@@ -120,6 +120,6 @@ def _check_without_labels(name: Any, share: float, data: DataSpec) -> None:
         )
     if share:
         raise UserError(
-            f"train.labelled_share is {share}, but the objective '{name}' uses no labels: batches would hold some "
-            "examples too often. Leave it at 0, or take objective=m2 or supervised."
+            f"train.labelled_share is {share}, but the objective '{name}' does not weigh labelled examples: batches "
+            "would hold some of them too often. Leave it at 0, or take objective=m2 or supervised."
         )

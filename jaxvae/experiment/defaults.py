@@ -54,7 +54,7 @@ PIXELS = Range(lambda value: tuple(value) in ((0, 1), (-1, 1), ()),
 SETTINGS: dict[str, Setting | Part] = {
     "name": Setting("", "name of the run; its folder is runs/NAME"),
     "seed": Setting(0, "seed of the initial weights, the batches and all noise", SEED),
-    "data.name": Setting("digits", "digits, shapes, color_shapes, sentences, melodies, a TFDS name or module:function"),
+    "data.name": Setting("digits", "bundled (digits, shapes, cells, sentences ...), a TFDS name or module:function"),
     "data.kind": Setting("images", "images (or other arrays), text, music, or table: columns of several kinds",
                          choices=("images", "text", "music", "table")),
     "data.columns": Setting((), "kinds of columns that the rule for tables gets wrong: name=kind,name=kind"),

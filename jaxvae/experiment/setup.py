@@ -39,6 +39,11 @@ class Experiment(NamedTuple):
     data_checksum: int
     objects: Mapping[str, Any] = MappingProxyType({})
 
+    @property
+    def codes_hold_labels(self) -> bool:
+        """Whether the encoder gets the label, so that codes do not tell what z knows of the class from x alone."""
+        return self.spec.label_position is not None and self.config.get("context", {}).get("encoder", True)
+
 
 def setup(
     config: Mapping[str, Any],

@@ -36,9 +36,15 @@ def load(settings: Mapping[str, Any]) -> Dataset:
         raise UserError(f"data.stream is True, but '{name}' has no argument `stream`: set data.stream to False.")
     image_size = 0 if "image_size" in inspect.signature(build).parameters else settings["image_size"]
     found, how = build(), (image_size, settings["validation_fraction"], settings["binarization"])
-    to_dataset: Callable = from_arrays if isinstance(found, dict) else _checked
-    more = {"context": settings.get("context", "")} if isinstance(found, dict) else {}
-    made = to_dataset(own.short(name), found, *how, **more)
+    label = "" if "label" in inspect.signature(build).parameters else settings.get("label", "")
+    if isinstance(found, dict):
+        made = from_arrays(own.short(name), found, *how, label, settings.get("context", ""))
+    elif label:
+        raise UserError(
+            f"data.label is '{label}', but '{name}' returns a Dataset, which has its labels already. Leave it empty."
+        )
+    else:
+        made = _checked(own.short(name), found, *how)
     if (made.sequence or "images") != settings["kind"]:
         raise UserError(
             f"data.kind is '{settings['kind']}', but '{name}' returned {made.sequence or 'images (or other arrays)'}: "
@@ -66,8 +72,12 @@ def _checked(name: str, found: Dataset, image_size: int, validation_fraction: fl
     given = {"train": found.train, "validation": found.validation, "test": found.test}
     splits = {key: Split(array(split.x), *split[1:]) for key, split in given.items() if len(split.x)}
     fraction = validation_fraction if "validation" in splits else 0.0  # the function may want no validation
-    made = prepare(name, splits, found.max_value, fraction, binarization, found.factor_names, bool(found.sequence))
+    what = found.factor_names, bool(found.sequence), found.columns
+    made = prepare(name, splits, found.max_value, fraction, binarization, *what)
     greatest = max((float(s.x.max()) for s in splits.values() if not isinstance(s.x, Rows)), default=0.0)
     if greatest > found.max_value:
         raise UserError(f"The data '{name}' has max_value={found.max_value}, but its greatest value is {greatest}.")
-    return made._replace(sequence=found.sequence, vocabulary=found.vocabulary, notes=(*found.notes, *made.notes))
+    return made._replace(
+        sequence=found.sequence, vocabulary=found.vocabulary, notes=(*found.notes, *made.notes),
+        class_names=found.class_names, table=found.table,
+    )  # fmt: skip

@@ -11,6 +11,13 @@ from jaxvae.distributions.em import fit_diagonal_mixture
 from jaxvae.metrics.arrays import check_labels, check_rows
 
 
+def in_use(probs: np.ndarray) -> dict[str, float]:
+    """Return how many clusters are the likeliest one of a row of probs `[N, C]`, and the mean of their probability."""
+    return {
+        "used_clusters": len(np.unique(probs.argmax(axis=1))), "mean_probability": float(probs.max(axis=1).mean()),
+    }  # fmt: skip
+
+
 def agreement(clusters: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Compare clusters with classes.
 

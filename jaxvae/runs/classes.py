@@ -11,6 +11,7 @@ import numpy as np
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Params
 from jaxvae.data.split import UNLABELLED, Split
+from jaxvae.experiment.setup import Experiment
 from jaxvae.metrics.classifiers import fit_classifier
 from jaxvae.models.base import Model
 from jaxvae.models.clusters import cluster_log_probs
@@ -35,13 +36,15 @@ def classifier_of(run: Any) -> tuple[np.ndarray, Callable[[Batch], np.ndarray]]:
     fitted to the codes of the training examples that have a label.
 
     Raises:
-      UserError: no classifier was learned, and the training data has labels of fewer than two classes.
+      UserError: no classifier was learned, and the encoder gets the label, or the training data has labels of fewer
+        than two classes.
     """
     classes = run.experiment.objective.classes
     if classes is not None:
         weights = run.restored.weights
         of_batch = jax.jit(lambda weights, batch: classes.log_probs(weights["params"], weights["extra"], batch))
         return np.asarray(classes.values), lambda batch: np.exp(np.asarray(of_batch(weights, batch), np.float64))
+    check_codes(run.experiment)
     label = run.dataset.train.label
     which = np.flatnonzero(label != UNLABELLED) if label is not None else np.empty(0, int)
     if label is None or len(np.unique(label[which])) < 2:
@@ -49,6 +52,16 @@ def classifier_of(run: Any) -> tuple[np.ndarray, Callable[[Batch], np.ndarray]]:
     codes = run.codes("train")
     values, predict = fit_classifier(run.config["evaluate"]["classifier"], codes[which], label[which], codes)
     return values, lambda batch: predict(run.codes_of(batch))
+
+
+def check_codes(experiment: Experiment) -> None:
+    """Raise UserError where a classifier of codes would read the label that the encoder got."""
+    if experiment.codes_hold_labels:
+        raise UserError(
+            "The codes of this run are of x and its label, which is in the context, so that a classifier of codes "
+            "would see it. Take a run without data.context=label, one with context.encoder=False, or an objective that "
+            "classifies, 'm2'."
+        )
 
 
 def with_classes(run: Any, name: str) -> Split:

@@ -23,12 +23,18 @@ def stage_of(experiment: Experiment) -> Experiment | None:
     Its prior is not used, and frozen. It decodes the centre of q(z|x) (Jiang et al. 2017, arXiv:1611.05148).
 
     Raises:
-      UserError: the prior of the run cannot be fitted to codes, or labels in the context are not all known.
+      UserError: the run is a second stage, its prior cannot be fitted to codes, or labels in the context are not all
+        known.
     """
     config = experiment.config
     epochs = config["train"]["pretrain_epochs"]
     if not epochs:
         return None
+    if experiment.model.stages:
+        raise UserError(
+            f"train.pretrain_epochs is {epochs}, but stage_of names the first stage of this run already, "
+            f"'{config['stage_of']}'. Set train.pretrain_epochs=0, or leave stage_of empty."
+        )
     if experiment.model.fit_prior is None:
         able = ", ".join(name for name in PARTS["prior"] if _is_fitted(name))
         raise UserError(

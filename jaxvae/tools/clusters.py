@@ -7,7 +7,7 @@ import numpy as np
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.common.ranges import check, within
 from jaxvae.data.split import SPLIT_NAMES, UNLABELLED
-from jaxvae.metrics.clusters import agreement
+from jaxvae.metrics.clusters import agreement, in_use
 from jaxvae.models.clusters import needs_clusters
 from jaxvae.runs.classes import cluster_probs
 from jaxvae.runs.trained_run import TrainedRun
@@ -38,7 +38,7 @@ def clusters(run: TrainedRun, split: str = "test", shown: int = 10) -> Outcome:
     probs = cluster_probs(run, split)
     found, best = probs.argmax(axis=1), probs.max(axis=1)
     sizes = np.bincount(found, minlength=probs.shape[1])
-    numbers = {"used_clusters": int(np.count_nonzero(sizes)), "mean_probability": float(best.mean())}
+    numbers = in_use(probs)
     arrays = {"row": run.dataset.rows_of(split), "cluster": found, "probability": best}
     table: dict[str, Any] = dict(arrays)
     label = run.split(split).label

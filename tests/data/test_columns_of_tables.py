@@ -73,6 +73,13 @@ def test_the_rule_finds_the_kinds_and_prints_them():
     np.testing.assert_array_equal(made.train.label, made.train.x[:, -1])
 
 
+def test_a_column_with_empty_cells_gives_no_labels_which_is_said():
+    frame = FRAME.assign(label=FRAME["label"].where(FRAME.index != 3))
+    made = data.as_dataset(frame, SETTINGS)
+    assert made.train.label is None
+    assert "no labels: the column 'label' has 1 empty cell" in made.notes
+
+
 def test_kinds_can_be_changed_and_columns_left_out():
     asked = ("age=real", "grade=categorical", "town=ignore", "income=real")
     made = data.as_dataset(FRAME, {**SETTINGS, "columns": asked})

@@ -144,3 +144,12 @@ def test_two_classes_may_be_called_minus_one_and_one():
     assert dataset.class_names == ("-1", "1")
     assert set(dataset.train.label.tolist()) == {0, 1}
     assert keep_labels(dataset, 4).train.label.max() == 1
+
+
+def test_examples_without_a_label_do_not_judge_where_all_training_examples_have_one():
+    whole = made(Y)
+    test = whole.test._replace(label=np.where(np.arange(len(whole.test.x)) % 2, -1, whole.test.label))
+    found = keep_labels(whole._replace(test=test), 0)
+    np.testing.assert_array_equal(found.test.x, test.x[::2])
+    unknown = whole.test._replace(label=np.full(len(test.x), -1))
+    assert len(keep_labels(whole._replace(test=unknown), 0).test.x) == len(test.x)  # a set without any stays

@@ -65,8 +65,10 @@ def test_every_kind_of_image_becomes_grey_or_colored(tmp_path, mode):
 
 
 def test_what_cannot_be_streamed_is_refused(tmp_path, both):
+    (tmp_path / "arrays").mkdir()
     np.save(tmp_path / "a.npy", IMAGES)
-    for options in ({"path": str(tmp_path / "a.npy")}, {"name": "digits"}):
+    np.save(tmp_path / "arrays" / "x.npy", IMAGES)
+    for options in ({"path": str(tmp_path / "a.npy")}, {"path": str(tmp_path / "arrays")}, {"name": "digits"}):
         with pytest.raises(UserError, match=r"data\.stream is True, but .* only TFDS data sets and folders"):
             data.load(**options, stream=True)
     for binarization in ("static", "threshold"):

@@ -20,7 +20,7 @@ def untrained(posterior="diagonal_gaussian", prior="standard_normal", **evaluate
     config["network"]["hidden"] = (8,)
     if posterior == "delta":
         config["objective"] = {"name": "reconstruction"}
-    if posterior == "hamiltonian":
+    if posterior == "hamiltonian" or prior == "mixture_of_gaussians":
         config["objective"]["kl_estimate"] = "monte_carlo"
     config["evaluate"] |= evaluate
     return setup(config)
@@ -89,6 +89,42 @@ def test_other_posteriors_have_it_of_bins_alone(posterior):
     assert set(FACTOR_SCORES) - set(check(experiment, "all")) == {"mig"}
     with pytest.raises(UserError, match=r"'mig' needs a Gaussian posterior.*fit this run: .*mig_bins"):
         check(experiment, "mig")
+
+
+OF_CODES = ("linear_probe", "knn", "few_labels", "clustering")
+
+
+def test_codes_that_hold_the_label_are_not_judged_by_it():
+    """The encoder of a run that is conditional on the label gets it, so that a probe of codes would find it there."""
+    config = defaults.get_config("test").to_dict()
+    config["data"]["context"] = "label"
+    given = setup(config)
+    assert not set(check(given, "all")) & {*OF_CODES}
+    for name in (*OF_CODES, "classification"):
+        with pytest.raises(
+            UserError, match=r"and here the encoder gets the label too|classifier of codes would see it"
+        ):
+            check(given, name)
+    config["context"]["encoder"] = False
+    assert check(setup(config), ",".join((*OF_CODES, "classification"))) == [*OF_CODES, "classification"]
+
+
+def test_without_a_labelled_test_example_nothing_is_judged_by_labels():
+    experiment = untrained()
+    test = experiment.dataset.test
+    unknown = experiment.dataset._replace(test=test._replace(label=np.full_like(test.label, -1)))
+    for name in (*OF_CODES, "classification"):
+        with pytest.raises(UserError, match="No test example has a label"):
+            check(experiment._replace(dataset=unknown), name)
+
+
+def test_clusters_of_a_mixture_need_no_labels():
+    experiment = untrained(prior="mixture_of_gaussians")
+    dataset = experiment.dataset
+    bare = dataset._replace(**{n: getattr(dataset, n)._replace(label=None) for n in ("train", "validation", "test")})
+    assert check(experiment._replace(dataset=bare), "clustering") == ["clustering"]
+    with pytest.raises(UserError, match="needs labels, which the data lacks, or a mixture prior"):
+        check(untrained()._replace(dataset=bare), "clustering")
 
 
 def first(experiment, **num):

@@ -46,6 +46,11 @@ def sentences() -> data.Dataset:
     return data.Dataset("text", split, split, split, 3.0, sequence="text", vocabulary=(*SPECIAL, "a", "b")[:4])
 
 
+def with_names() -> data.Dataset:
+    rows = {"x": IMAGES.reshape(100, 16) / 255, "y": np.where(np.arange(100) % 2, "cat", "dog")}
+    return data.from_arrays("pets", rows)._replace(columns=tuple(f"c{i}" for i in range(16)))
+
+
 def unusable() -> dict[str, np.ndarray]:
     return {"x": np.full((100, 4), np.inf)}
 
@@ -62,6 +67,17 @@ def test_data_of_ones_own_is_treated_as_a_file_is():
     assert (found.max_value, found.shape, found.train.label.dtype.kind) == (1.0, (4, 4, 1), "i")
     assert load("faces").max_value == 255.0
     assert load("faces", image_size=2).shape == (2, 2, 1)
+
+
+def test_names_of_a_dataset_of_ones_own_are_kept():
+    found = load("with_names")
+    assert (found.class_names, found.columns[:2]) == (("cat", "dog"), ("c0", "c1"))
+    labelled = load("faces", label="y")
+    np.testing.assert_array_equal(np.unique(labelled.train.label), [0, 1, 2])
+    with pytest.raises(UserError, match=r"data.label is 'kind', but 'some_users_pkg.parts:whole' returns a Dataset"):
+        load("whole", label="kind")
+    with pytest.raises(UserError, match="'kind'"):
+        load("faces", label="kind")
 
 
 def test_data_of_ones_own_gets_the_settings_that_it_names():

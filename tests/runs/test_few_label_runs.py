@@ -136,7 +136,7 @@ def test_what_few_labels_cannot_be_learned_from(tmp_path, capsys):
     for config, more, words in (
         ("vae", "--config.data.context=label", "but only 15.46% of the training examples have one, and the objective"),
         ("classifier", "--config.data.context=label", "'supervised' takes a label in data.context as known"),
-        ("vae", "--config.train.labelled_share=0.5", "the objective 'elbo' uses no labels"),
+        ("vae", "--config.train.labelled_share=0.5", "the objective 'elbo' does not weigh labelled examples"),
     ):
         assert trains(config, tmp_path / "run", more) == 2
         assert words in capsys.readouterr().err
@@ -176,3 +176,20 @@ def test_without_labels_there_is_nothing_to_classify_by():
     run = jaxvae.fit("vae", x, train__num_epochs=1, model__latent_dim=2, network__hidden=(4,), progress=False)
     with pytest.raises(UserError, match="needs training labels of at least two classes"):
         run.classify(x)
+
+
+def test_a_classifier_of_codes_that_hold_the_label_is_refused():
+    """Else it would read the label of each example that its encoder gets, with an accuracy of 1."""
+    run = jaxvae.load("zoo/cvae-digits")
+    with pytest.raises(UserError, match="codes of this run are of x and its label"):
+        run.classify(jaxvae.data.load("digits").test.x[:4], context=3)
+    with pytest.raises(UserError, match="the encoder gets the label too"):
+        run.evaluate("linear_probe")
+
+
+def test_rows_without_labels_are_clustered_and_counted():
+    x = np.random.default_rng(0).random((60, 6)).astype(np.float32)
+    run = jaxvae.fit("vade", x, train__num_epochs=1, train__pretrain_epochs=1, network__hidden=(4,), progress=False)
+    found = run.evaluate("clustering", nll_samples=5)["metrics"]["clustering"]
+    assert found.keys() == {"used_clusters", "mean_probability"}
+    assert run.cluster(x).shape == (60, 10)

@@ -148,6 +148,10 @@ def test_a_run_that_goes_on_does_not_need_the_stage(trained, copy):
             ),
             "which an autoencoder needs for every training example, and 7.73% have one. Set train.pretrain_epochs=0",
         ),
+        (
+            ("--config.stage_of=jaxvae/zoo/vae-digits", "--config.model.likelihood=gaussian"),
+            "but stage_of names the first stage of this run already, 'jaxvae/zoo/vae-digits'",
+        ),
         (("--config.train.start_from=/nowhere",), "'/nowhere' holds no run"),
         (("--config.train.pretrain_epochs=-1",), "train.pretrain_epochs is -1"),
     ],
