@@ -75,9 +75,9 @@ NEEDS: dict[str, tuple[Callable[[Experiment], bool], str]] = {
     "labels": (lambda e: e.dataset.test.label is not None, "labels, which the data lacks"),
     "clusters": (
         lambda e: e.dataset.test.label is not None or num_clusters(e.model) > 0,
-        "labels, which the data lacks, or a mixture prior",
+        "a mixture prior or labels, which the data lacks",
     ),
-    "codes": (lambda e: not e.codes_hold_labels, "codes of x alone, and here the encoder gets the label too"),
+    "codes": (lambda e: not e.codes_hold_labels, "an encoder that does not get the label"),
     "factors": (lambda e: e.dataset.test.factors is not None, "true factors, which the data lacks"),
     "values": (lambda e: not e.spec.sequence, "data other than text or music"),
     **{**of_tables.NEEDS, **imputation.NEEDS, **of_data.NEEDS, **audit.NEEDS},

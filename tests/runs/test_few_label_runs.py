@@ -183,7 +183,7 @@ def test_a_classifier_of_codes_that_hold_the_label_is_refused():
     run = jaxvae.load("zoo/cvae-digits")
     with pytest.raises(UserError, match="codes of this run are of x and its label"):
         run.classify(jaxvae.data.load("digits").test.x[:4], context=3)
-    with pytest.raises(UserError, match="the encoder gets the label too"):
+    with pytest.raises(UserError, match="an encoder that does not get the label"):
         run.evaluate("linear_probe")
 
 
