@@ -41,7 +41,7 @@ class Experiment(NamedTuple):
 
     @property
     def codes_hold_labels(self) -> bool:
-        """Whether the encoder gets the label, so that codes do not tell what z knows of the class from x alone."""
+        """Whether the encoder gets the label, so that a probe of the codes would find it there."""
         return self.spec.label_position is not None and self.config.get("context", {}).get("encoder", True)
 
 
