@@ -14,6 +14,7 @@ import argparse
 import tempfile
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.sparse import vstack
@@ -96,7 +97,7 @@ def bag_of_words(texts: list[str], label: np.ndarray, test: list[str]) -> np.nda
 def naive_bayes(texts: list[str], label: np.ndarray, test: list[str], steps: int = 0) -> np.ndarray:
     """Return the classes of test texts, by naive Bayes and so many steps of expectation maximisation."""
     known, counter = label >= 0, _counter()
-    counts = counter.fit_transform(texts)
+    counts: Any = counter.fit_transform(texts)
     model = MultinomialNB(alpha=SMOOTHING).fit(counts[known], label[known])
     free, classes = counts[~known], model.classes_
     every = vstack([counts[known], *(free for _ in classes)])
