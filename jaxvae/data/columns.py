@@ -56,9 +56,7 @@ def from_table(frame: Any, source: str, label: str = "", asked: Sequence[str] = 
     if not columns:
         raise UserError(f"The table '{source}' has no column to learn from, but {', '.join(names) or 'none at all'}.")
     x = np.column_stack([encode(column, found[column.name], source) for column in columns]).astype(np.float32)
-    labels, classes = labels_of(columns, x, label)
-    i = target_of(columns, label)
-    empty = 0 if i is None or not columns[i].has_categories else int(np.isnan(x[:, i]).sum())
+    labels, classes, without = labels_of(columns, x, label)
     _check_label(columns, x, label, names_of(context), source)
     own = own_names(context)
     if missing := [name for name in own if name not in names]:
@@ -71,8 +69,7 @@ def from_table(frame: Any, source: str, label: str = "", asked: Sequence[str] = 
     named = row_names.of_table(table, index, {*own, *(column.name for column in columns)})
     columns = tuple(columns[i] for i in kept)
     split = Split(x[:, kept], labels, beside=beside(values), names=named)
-    notes = _notes(columns, unused, sorted(apart))
-    notes += (f"no labels: the column '{label}' has {empty} empty cell{'' if empty == 1 else 's'}",) if empty else ()
+    notes = (*_notes(columns, unused, sorted(apart)), *without)
     return Found({"train": split}, (), classes, tuple(column.name for column in columns), notes, columns)
 
 
@@ -175,12 +172,16 @@ def _rule(values: Values, distinct: Sequence[Any], is_label: bool) -> str:
     return "positive" if distinct[0] >= LEAST_POSITIVE else "real"
 
 
-def labels_of(columns: Sequence[Column], x: np.ndarray, label: str) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """Return the codes of the column of labels, `[N]`, and their names; None for numbers, or where one is missing."""
+def labels_of(
+    columns: Sequence[Column], x: np.ndarray, label: str
+) -> tuple[np.ndarray | None, tuple[str, ...], tuple[str, ...]]:
+    """Return the codes of the column of labels, `[N]`, their names, and notes; None for numbers or empty cells."""
     i = target_of(columns, label)
-    if i is None or not columns[i].has_categories or np.isnan(x[:, i]).any():
-        return None, ()
-    return x[:, i].astype(np.int32), tuple(map(str, columns[i].categories))
+    if i is None or not columns[i].has_categories:
+        return None, (), ()
+    if empty := int(np.isnan(x[:, i]).sum()):
+        return None, (), (f"no labels: the column '{label}' has {empty} empty cell{'' if empty == 1 else 's'}",)
+    return x[:, i].astype(np.int32), tuple(map(str, columns[i].categories)), ()
 
 
 def target_of(columns: Sequence[Column], label: str) -> int | None:

@@ -57,8 +57,8 @@ def load(
     if not 0 <= validation_fraction < 1:
         raise UserError(f"data.validation_fraction is {validation_fraction}; it must be in [0, 1).")
     place = Path(path).expanduser()
-    in_memory = not place.is_dir() or holds_arrays(place) if path else name in BUNDLED
-    if stream and in_memory:
+    is_streamable = place.is_dir() and not holds_arrays(place) if path else name not in BUNDLED
+    if stream and not is_streamable:
         raise UserError(
             f"data.stream is True, but '{path or name}' is read into memory: only TFDS data sets and folders of images "
             "can be streamed."

@@ -146,8 +146,14 @@ def check_classifier(experiment: Experiment) -> None:
 
 def check_judged(experiment: Experiment) -> None:
     """Raise UserError where no test example has a label."""
-    if (np.asarray(experiment.dataset.test.label) == UNLABELLED).all():
+    if not _is_labelled(experiment):
         raise UserError("No test example has a label, so that nothing can be judged by it.")
+
+
+def _is_labelled(experiment: Experiment) -> bool:
+    """Return whether any test example has a label."""
+    label = experiment.dataset.test.label
+    return label is not None and bool((label != UNLABELLED).any())
 
 
 def check_clusters(experiment: Experiment) -> None:
@@ -162,8 +168,7 @@ def clustering(run: TrainedRun) -> dict[str, float]:
     Clusters of the codes are those of k-means and of a Gaussian mixture, as many as classes. Without labels there are
     only those of a mixture prior, and how many of them are in use.
     """
-    label = run.dataset.test.label
-    if label is None or (label == UNLABELLED).all():
+    if not _is_labelled(run.experiment):
         return clusters.in_use(cluster_probs(run))
     some = run.labelled("test", run.config["evaluate"]["max_examples"])
     data = run.codes("test")[some], run.labels("test")[some]

@@ -32,11 +32,12 @@ def load(settings: Mapping[str, Any]) -> Dataset:
         return load_data(settings)
     check_kind(settings)
     build = builder(settings)
-    if settings["stream"] and "stream" not in inspect.signature(build).parameters:
+    takes = inspect.signature(build).parameters
+    if settings["stream"] and "stream" not in takes:
         raise UserError(f"data.stream is True, but '{name}' has no argument `stream`: set data.stream to False.")
-    image_size = 0 if "image_size" in inspect.signature(build).parameters else settings["image_size"]
+    image_size = 0 if "image_size" in takes else settings["image_size"]
     found, how = build(), (image_size, settings["validation_fraction"], settings["binarization"])
-    label = "" if "label" in inspect.signature(build).parameters else settings.get("label", "")
+    label = "" if "label" in takes else settings.get("label", "")
     if isinstance(found, dict):
         made = from_arrays(own.short(name), found, *how, label, settings.get("context", ""))
     elif label:
