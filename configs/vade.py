@@ -9,11 +9,19 @@ from jaxvae.experiment import defaults
 
 def get_config(dataset=""):
     config = defaults.get_config("vade", dataset)
+    is_small = dataset in ("", "digits")
     config.model.latent_dim = 10
     config.model.prior = {"name": "mixture_of_gaussians", "components": 10}
-    hidden = (200, 200) if dataset in ("", "digits") else (500, 500, 2000)
-    config.network = {"name": "mlp", "hidden": hidden, "activation": "relu"}
+    # Of three layers, smaller initial weights learn slowly.
+    config.network = {"name": "mlp", "activation": "relu", "hidden_scale": 2.0, "output_scale": 1.0}
+    config.network.hidden = (200, 200) if is_small else (500, 500, 2000)
     config.objective = {"name": "vade"}
-    config.train.pretrain_epochs = 100 if dataset in ("", "digits") else 50
+    config.train.pretrain_epochs = 100 if is_small else 15
+    config.train.cluster_epochs = 10 if is_small else 5
+    if not is_small:
+        config.train.cluster_rounds = 3
+        config.train.num_epochs = 15
+        config.train.batch_size = 256
+        config.optimizer.schedule = {"name": "cosine"}
     config.evaluate.metrics = "collapse,clustering"
     return config

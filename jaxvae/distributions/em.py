@@ -1,7 +1,7 @@
-"""Expectation maximisation of a mixture of diagonal Gaussians, by scikit-learn."""
+"""Mixtures of diagonal Gaussians fitted to codes: by expectation maximisation (scikit-learn), or to given clusters."""
 
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,6 +10,27 @@ from jaxvae.common.optional import require
 from jaxvae.common.threads import one_thread
 
 STARTS = 5  # the one of highest likelihood is taken
+LEAST_VARIANCE = 1e-6  # as scikit-learn adds
+
+
+class Moments(NamedTuple):
+    """A mixture of diagonal Gaussians: weights `[C]`, means and variances `[C, D]`."""
+
+    weights: np.ndarray
+    means: np.ndarray
+    variances: np.ndarray
+
+
+def moments_of_clusters(codes: np.ndarray, clusters: np.ndarray, num: int) -> Moments:
+    """Return shares, means and variances of the clusters 0 to `num` - 1 of codes `[N, D]`, with LEAST_VARIANCE added.
+
+    A cluster without codes has the moments of all of them, and the weight of one code.
+    """
+    codes = np.asarray(codes, np.float64)
+    parts = [part if len(part) else codes for part in (codes[clusters == c] for c in range(num))]
+    counts = np.maximum(np.bincount(clusters, minlength=num), 1)
+    means, variances = (np.stack([of(part, axis=0) for part in parts]) for of in (np.mean, np.var))
+    return Moments(counts / counts.sum(), means, variances + LEAST_VARIANCE)
 
 
 def fit_diagonal_mixture(codes: np.ndarray, num: int, seed: int) -> Any:

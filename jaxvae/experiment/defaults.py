@@ -111,8 +111,9 @@ SETTINGS: dict[str, Setting | Part] = {
     "optimizer.groups": Setting({}, "settings of one group of parameters: optimizer.groups.GROUP.learning_rate=1e-4"),
     "train.num_epochs": Setting(20, "passes over the training set", AT_LEAST_1),
     "train.start_from": Setting("", "warm start: folder of a run whose parameters training starts from"),
-    "train.pretrain_epochs": Setting(0, "above 0: first so many epochs as an autoencoder, to whose codes the prior is "
-                                        "fitted", NOT_NEGATIVE),
+    "train.pretrain_epochs": Setting(0, "above 0: first so many as an autoencoder, to fit the prior", NOT_NEGATIVE),
+    "train.cluster_epochs": Setting(0, "above 0: then so many with examples held in clusters of codes", NOT_NEGATIVE),
+    "train.cluster_rounds": Setting(1, "how often, each time in clusters of the codes as they are then", AT_LEAST_1),
     "train.pretrain_masking": Setting(0.0, "share of the values that this autoencoder does not see", FRACTION),
     "train.freeze": Setting((), "parameters that keep their initial values: a group, or model.encoder,model.prior"),
     "train.select": Setting("loss", "validation metric that the best checkpoint minimises; -elbo: maximises elbo"),

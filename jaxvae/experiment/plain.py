@@ -15,8 +15,9 @@ ADDED = (
     "data.labels", "data.labels_seed", "train.labelled_share", "classifier", "stage", "stage_of", "features",
     "data.context", "data.columns", "data.stream", "data.workers", "model.name", "train.compute_dtype",
     "train.accumulate", "train.remat", "train.start_from", "train.pretrain_epochs", "train.pretrain_masking",
-    "train.freeze", "train.select", "train.patience", "train.trackers", "optimizer.ema_decay", "optimizer.skip_norm",
-    "optimizer.every", "optimizer.groups", "context", "evaluate", "sample", "encode", "tool", "figures",
+    "train.cluster_epochs", "train.cluster_rounds", "train.freeze", "train.select", "train.patience", "train.trackers",
+    "optimizer.ema_decay", "optimizer.skip_norm", "optimizer.every", "optimizer.groups", "context", "evaluate",
+    "sample", "encode", "tool", "figures",
 )  # fmt: skip
 
 

@@ -19,8 +19,7 @@ class Training(NamedTuple):
     """Encoder and decoder in training mode, with regularising noise such as dropout.
 
     Attributes:
-      encode: `(params, key, x, context=None, mask=None) -> (q(z|x), state)`; `state`, that of the network after it, is
-        `{"encoder": collections}`, or `{}`.
+      encode: `(params, key, x, context=None, mask=None) -> (q(z|x), state)`, with `{"encoder": collections}` or `{}`.
       decode: `(params, key, z, context=None) -> (p(x|z), state)`, with `{"decoder": collections}` or `{}`.
     """
 
@@ -44,8 +43,8 @@ class Model(NamedTuple):
       penalty: `pass -> [B]`, the posterior's term of the loss (a commitment loss); None without one.
       metrics: `pass -> {name: [B] or []}`, metrics of the posterior.
       sweep: a custom forward pass, as `forward`; None for encode, draw, decode.
-      training: encoder and decoder in training mode; None where it equals evaluation mode.
-      fit_prior: see `Prior.fit`; None where the prior cannot be fitted to codes.
+      training: the networks in training mode; None where it equals evaluation mode.
+      noise_dim, fit_prior: see `Prior`; `fit_prior` is None where the prior cannot be fitted to codes.
       loops, last_layer: see `Network.loops`; and that of the decoder, see `networks.Functions`.
       stages: of a model of codes, the models of x and of its codes, see `models.two_stage`; else ().
     """
@@ -64,6 +63,7 @@ class Model(NamedTuple):
     metrics: Callable[["Pass"], dict[str, Array]] = lambda out: {}
     sweep: Callable[..., "Pass"] | None = None
     training: Training | None = None
+    noise_dim: int = 0
     fit_prior: Callable[..., Params] | None = None
     loops: bool = True
     last_layer: str = ""

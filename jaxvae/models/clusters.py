@@ -6,7 +6,7 @@ from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Params
 from jaxvae.distributions.components import component_log_probs, num_components
 from jaxvae.models.base import Model, centre, context_args, encode_batch, example_batch, with_state
-from jaxvae.models.facts import Batch
+from jaxvae.models.facts import Batch, Labels
 
 
 def num_clusters(model: Model) -> int:
@@ -31,6 +31,23 @@ def needs_clusters(model: Model, what: str) -> None:
             f"{what} needs a prior that is a mixture, whose components are the clusters: take "
             "model.prior=mixture_of_gaussians, or nested_mixture."
         )
+
+
+def of_components(model: Model, labels: Labels | None) -> Labels:
+    """Return the labels for a mixture prior with a component for each class; raise UserError where either lacks."""
+    if labels is None:
+        raise UserError(
+            "objective.use_labels is True, but the data has no labels of at least two classes: give them (data.label "
+            "names those of your own file), or set it to False."
+        )
+    if (found := num_clusters(model)) != labels.num:
+        has = f"a mixture of {found} components" if found else "not a mixture"
+        raise UserError(
+            f"objective.use_labels=True gives a component of the prior to each of the {labels.num} classes, but the "
+            f"prior is {has}: set model.prior=mixture_of_gaussians and model.prior.components={labels.num}; "
+            "adversarial_autoencoder needs train.freeze=model.prior too."
+        )
+    return labels
 
 
 def cluster_log_probs(model: Model, params: Params, batch: Batch) -> Array:

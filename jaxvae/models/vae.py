@@ -163,6 +163,7 @@ def make_model(
         penalty=None if penalty is None else lambda out: penalty(out.posterior),
         metrics=lambda out: posterior.metrics(out.posterior),
         training=Training(run_encoder, run_decoder),
+        noise_dim=prior.noise_dim,
         fit_prior=prior.fit,
         loops=network.loops,
         last_layer=decoder.network.last_layer,

@@ -3,11 +3,10 @@
 import jax
 import jax.numpy as jnp
 
-from jaxvae.common.errors import UserError
 from jaxvae.common.types import Array, Key
 from jaxvae.distributions.components import component_draws
 from jaxvae.models.base import Model, Pass
-from jaxvae.models.clusters import num_clusters
+from jaxvae.models.clusters import of_components
 from jaxvae.models.discriminator import NAME, MakeDiscriminator, of_latents
 from jaxvae.models.facts import Labels
 from jaxvae.objectives.adversaries import Game, make_game, of_game
@@ -49,7 +48,7 @@ def adversarial_autoencoder(
       UserError: labels asked for, but the data has none, or the prior has not a component for each class; an unknown
         loss, a weight below 0, or a relaxed posterior.
     """
-    labels = _labels(model, data_labels) if use_labels else None
+    labels = of_components(model, data_labels) if use_labels else None
     size = labels.num + 1 if labels else 0
     game = make_game("adversarial_autoencoder", of_latents(model, discriminator, size), loss, r1, gradient_penalty)
     return _matched("adversarial_autoencoder", model, game, weight, labels)
@@ -111,20 +110,3 @@ def _of_classes(out: Pass, key: Key, index: Array, other: Array) -> Array:
     drawn = drawn.reshape(len(index), -1, *other.shape[1:])  # [B, C, *latent_shape]
     own = drawn[jnp.arange(len(index)), jnp.maximum(index, 0)]
     return jax.lax.stop_gradient(jnp.where((index < 0).reshape(-1, *(1,) * (own.ndim - 1)), other, own))
-
-
-def _labels(model: Model, labels: Labels | None) -> Labels:
-    """Return the labels for a mixture prior with a component for each class; UserError where either lacks."""
-    if labels is None:
-        raise UserError(
-            "objective.use_labels is True, but the data has no labels of at least two classes: give them (data.label "
-            "names those of your own file), or set it to False."
-        )
-    if (found := num_clusters(model)) != labels.num:
-        has = f"a mixture of {found} components" if found else "not a mixture"
-        raise UserError(
-            f"objective.use_labels=True gives a component of the prior to each of the {labels.num} classes, but the "
-            f"prior is {has}: set model.prior=mixture_of_gaussians and model.prior.components={labels.num}, with "
-            "train.freeze=model.prior."
-        )
-    return labels

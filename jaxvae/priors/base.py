@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
-
 from jaxvae.common.types import Distribution, Key, Params, no_params
 from jaxvae.distributions.spaces import EUCLIDEAN, Space
 
@@ -23,7 +21,8 @@ class Prior(NamedTuple):
         `[...]` for a context `[..., C]`.
       learns_inputs: whether it learns pseudo-inputs by gradients through the encoder.
       noise_dim: how many of the last dimensions of z only the prior uses; the decoder does not get them.
-      fit: `(codes [N, latent_dim], seed) -> params`, initial parameters from codes; None where they cannot be fitted.
+      fit: `(codes [N, latent_dim], seed, clusters=None) -> params`, initial parameters from codes, or from those of
+        each of the clusters `[N]`, one for each component; None where they cannot be fitted.
     """
 
     build: Callable[..., Distribution]
@@ -32,4 +31,4 @@ class Prior(NamedTuple):
     takes_context: bool = False
     learns_inputs: bool = False
     noise_dim: int = 0
-    fit: Callable[[np.ndarray, int], Params] | None = None
+    fit: Callable[..., Params] | None = None

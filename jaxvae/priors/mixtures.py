@@ -12,7 +12,7 @@ import numpyro.distributions as dist
 from jaxvae.common.columns import Column
 from jaxvae.common.errors import UserError
 from jaxvae.distributions import NestedMixture
-from jaxvae.distributions.em import fit_diagonal_mixture
+from jaxvae.distributions.em import Moments, fit_diagonal_mixture, moments_of_clusters
 from jaxvae.networks import MLP, Pure, check_widths
 from jaxvae.networks.mlp import ACTIVATIONS
 from jaxvae.priors.base import ANY, Prior
@@ -89,9 +89,9 @@ def mixture_of_gaussians(latent_dim: int, components: int = 10, spread: float = 
         parts = dist.Normal(mean, jnp.exp(0.5 * logvar)).to_event(1)
         return dist.MixtureSameFamily(dist.Categorical(logits=logits), parts)
 
-    def fit(codes, seed):
-        found = fit_diagonal_mixture(codes, components, seed)
-        of = {"mean": found.means_, "logvar": np.log(found.covariances_), "logits": np.log(found.weights_)}
+    def fit(codes, seed, clusters=None):
+        found = _fitted(codes, components, seed, clusters)
+        of = {"mean": found.means, "logvar": np.log(found.variances), "logits": np.log(found.weights)}
         return {name: np.asarray(array, np.float32) for name, array in of.items()}
 
     return Prior(build, init, takes_context=net is not None, fit=fit if net is None else None)
@@ -136,9 +136,9 @@ def nested_mixture(
         del encode
         return NestedMixture(net, params, noise_dim)
 
-    def fit(codes, seed):
-        found = fit_diagonal_mixture(codes[:, :size], components, seed)
-        own = {"mean": np.float32(found.means_), "logvar": np.float32(np.log(found.covariances_))}
+    def fit(codes, seed, clusters=None):
+        found = _fitted(codes[:, :size], components, seed, clusters)
+        own = {"mean": np.float32(found.means), "logvar": np.float32(np.log(found.variances))}
         return jax.device_get(init(jax.random.key(seed))) | own
 
     return Prior(build, init, noise_dim=noise_dim, fit=fit)
@@ -186,6 +186,14 @@ def vamp(
         return dist.MixtureSameFamily(dist.Categorical(logits=jnp.zeros(parts.batch_shape)), parts)
 
     return Prior(build, init, space=ANY, learns_inputs=True, takes_context=bool(context_size))
+
+
+def _fitted(codes: np.ndarray, num: int, seed: int, clusters: np.ndarray | None) -> Moments:
+    """Fit a mixture to codes `[N, D]`: that of given clusters `[N]`, or else the likeliest one."""
+    if clusters is not None:
+        return moments_of_clusters(codes, clusters, num)
+    found = fit_diagonal_mixture(codes, num, seed)
+    return Moments(found.weights_, found.means_, found.covariances_)
 
 
 def _check_components(name: str, components: int) -> None:

@@ -1,14 +1,19 @@
-"""First stage of a run, `train.pretrain_epochs`: an autoencoder, to whose codes the prior is fitted."""
+"""First stage of a run, `train.pretrain_epochs`: an autoencoder, to whose codes the prior is fitted.
+
+With `train.cluster_epochs` others follow, see `held_clusters`.
+"""
 
 from typing import Any
 
 import jax
+import numpy as np
 
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Tree
 from jaxvae.experiment.defaults import SETTINGS
 from jaxvae.experiment.parts import PARTS, part
 from jaxvae.experiment.setup import Experiment, built
+from jaxvae.models.facts import Labels
 from jaxvae.runs.trained_run import TrainedRun
 
 NAME = "pretrain"  # of its folder in that of the run
@@ -56,7 +61,7 @@ def stage_of(experiment: Experiment) -> Experiment | None:
         "kl": dict(SETTINGS["kl"].default),
         "optimizer": {**config["optimizer"], "groups": {}},
         "train": {
-            **config["train"], "num_epochs": epochs, "pretrain_epochs": 0, "labelled_share": 0.0,
+            **config["train"], "num_epochs": epochs, "pretrain_epochs": 0, "cluster_epochs": 0, "labelled_share": 0.0,
             "select": "loss", "patience": 0, "freeze": (PRIOR,),
         },
         "evaluate": {**config["evaluate"], "checkpoint": "best"},
@@ -72,20 +77,35 @@ def stage_of(experiment: Experiment) -> Experiment | None:
     )  # fmt: skip
 
 
-def weights_after(stage: TrainedRun, experiment: Experiment) -> dict[str, Tree]:
+def weights_after(stage: TrainedRun, experiment: Experiment, clusters: np.ndarray | None = None) -> dict[str, Tree]:
     """Return the weights with which a run starts after its stage, `{"params": {group: {part: tree}}, "extra": ...}`.
 
-    They are those of the autoencoder, and a prior fitted to its codes of the training data.
+    They are those of the stage, and a prior fitted to its codes of the training data, or to those of each of the
+    `clusters` `[N]`; -1 belongs to none. With `objective.use_labels` the classes are these clusters.
 
     Raises:
       UserError: the codes collapsed.
     """
     assert experiment.model.fit_prior is not None  # `stage_of` has checked it
-    codes = stage.codes("train")[stage.some("train", MOST_CODES)]
-    seed = int(jax.random.randint(stage.key("prior"), (), 0, 2**31 - 1))
-    prior = experiment.model.fit_prior(codes, seed)
+    clusters = _classes(experiment) if clusters is None else clusters
+    rows = stage.some("train", MOST_CODES) if clusters is None else np.flatnonzero(clusters >= 0)
+    codes, of_rows = stage.codes("train")[rows], None if clusters is None else clusters[rows]
+    prior = experiment.model.fit_prior(codes, seed_of(stage, "prior"), of_rows)
     weights = stage.restored.weights
     return {**weights, "params": {"model": {**weights["params"]["model"], "prior": prior}}}
+
+
+def _classes(experiment: Experiment) -> np.ndarray | None:
+    """Return the number of each training example's class, `[N]`, where the objective has components for them."""
+    label = experiment.dataset.train.label
+    if label is None or not experiment.config["objective"].get("use_labels"):
+        return None
+    return np.asarray(Labels(experiment.spec.classes).index(label))
+
+
+def seed_of(stage: TrainedRun, name: str) -> int:
+    """Return the seed of what follows a stage, by its name."""
+    return int(jax.random.randint(stage.key(name), (), 0, 2**31 - 1))
 
 
 def _is_fitted(name: str) -> bool:

@@ -14,7 +14,7 @@ from jaxvae.common.types import Params, Tree
 from jaxvae.experiment import build
 from jaxvae.experiment.objects import with_objects
 from jaxvae.experiment.setup import Experiment
-from jaxvae.runs import going_on, pretraining
+from jaxvae.runs import going_on, held_clusters, pretraining
 from jaxvae.runs.initial import fixed_weights, other_weights, start
 from jaxvae.runs.recorder import Recorder, make_validation
 from jaxvae.runs.restore import restored
@@ -39,10 +39,11 @@ def train_run(
     finish: Callable[[TrainedRun, Timing], None] = lambda run, timing: None,
     progress: bool = True,
     is_stage: bool = False,
+    begin: Callable[[], dict[str, Tree]] | None = None,
 ) -> tuple[TrainedRun, Timing]:
     """Train to the last epoch, from the newest checkpoint in `storage` if there is one.
 
-    With `train.pretrain_epochs` a new run trains its first stage before, see `pretraining`.
+    With `train.pretrain_epochs` a new run trains its stages before, see `pretraining`.
 
     Args:
       experiment: the checked experiment.
@@ -51,7 +52,8 @@ def train_run(
       pictures: `params -> {name: RGB picture}`, called at each validation.
       finish: called with the result while the storage is still claimed.
       progress: whether to show a progress bar.
-      is_stage: whether this is the first stage of another run, which needs no word where it is finished already.
+      is_stage: whether this is a stage of another run, which needs no word where it is finished already.
+      begin: returns the weights that a new run starts from, where it does not start anew.
 
     Returns:
       The run at the checkpoint `evaluate.checkpoint`, and its durations.
@@ -63,13 +65,14 @@ def train_run(
     """
     config, settings, workdir = experiment.config, experiment.config["train"], storage.workdir
     stage = pretraining.stage_of(experiment)
+    held_clusters.check(experiment)
     opening.check(config)
     is_new = workdir is None or not (workdir / "config.json").exists()
     if is_new and settings["start_from"]:
         other_weights(stage or experiment)  # refused before anything is written
     fixed = fixed_weights(experiment) if is_new else None  # refused likewise
     feed = _make_feed(experiment)
-    for note in experiment.dataset.notes if jax.process_index() == 0 else ():
+    for note in experiment.dataset.notes if jax.process_index() == 0 and not is_stage else ():
         print(note, file=sys.stderr)
     whole_batch = experiment.objective.whole_batch
     parallel = sharding.make_parallel(config["parallel"], settings["batch_size"], whole_batch)
@@ -85,14 +88,20 @@ def train_run(
 
     def first_stage() -> dict[str, Tree]:
         assert stage is not None
-        autoencoder, _ = train_run(stage, storage.part(pretraining.NAME), started, progress=progress, is_stage=True)
-        return pretraining.weights_after(autoencoder, experiment)
+        how: dict[str, Any] = {"progress": progress, "is_stage": True}
+        before, _ = train_run(stage, storage.part(pretraining.NAME), started, **how)
+        if not settings["cluster_epochs"]:
+            return pretraining.weights_after(before, experiment)
+        for number in range(1, settings["cluster_rounds"] + 1):
+            held, how["begin"] = held_clusters.next_stage(experiment, before)
+            before, _ = train_run(held, storage.part(f"{held_clusters.NAME}-{number}"), started, **how)
+        return before.restored.weights
 
     opened = opening.opened(config, workdir) if not is_stage else contextlib.nullcontext(Trackers({}))
     with storage.claimed(config), opened as trackers:
         sharding.wait_for_all("claimed")
         checkpoints = storage.checkpoints()
-        state, step, before = start(experiment, optimizer, checkpoints, workdir, first_stage if stage else None, fixed)
+        state, step, before = start(experiment, optimizer, checkpoints, workdir, first_stage if stage else begin, fixed)
         if jax.process_index() == 0 and not is_stage and (sentence := going_on.finished(step, experiment)):
             print(sentence, file=sys.stderr)
         trainer = make_trainer(

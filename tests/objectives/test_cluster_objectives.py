@@ -13,7 +13,8 @@ from jaxvae import likelihoods, networks, posteriors, priors
 from jaxvae.common.errors import UserError
 from jaxvae.models import make_model
 from jaxvae.models.clusters import cluster_log_probs, num_clusters
-from jaxvae.objectives import KL_WEIGHTS
+from jaxvae.models.facts import Labels
+from jaxvae.objectives import KL_WEIGHTS, StepContext
 
 X = tools.X[:3]
 GRID = np.linspace(-8, 8, 801, dtype=np.float32)
@@ -96,6 +97,60 @@ def test_the_bound_of_the_gmvae_is_its_integral_over_z_and_w_and_below_log_p_x(r
     assert np.all(expected < evidence)
 
 
+LABELS = Labels((2, 5, 7))  # as stored; the components are 0, 1, 2 in this order
+KNOWN = np.array([5, -1, 7])
+
+
+def in_training(name, batch, num_samples=1, key=0, model=ONE_DIM, **options):
+    """The objective with use_labels, as `params -> Loss` of a training step."""
+    objective = tools.make(name, model, num_samples=num_samples, use_labels=True, data_labels=LABELS, **options)
+    ctx = StepContext(0, 100, is_training=True)
+    return lambda params: objective.loss({"model": params}, {}, batch, jax.random.key(key), ctx)
+
+
+@pytest.mark.parametrize("name", ["vade", "gmvae"])
+def test_an_example_of_a_known_class_has_the_bound_of_its_component_alone(name, random_like):
+    """E log p(x|z) - KL(q(z|x) || p(z|c)) + log p(c), below log p(x, c); where the class is unknown nothing changes."""
+    params = random_like(ONE_DIM.init, jax.random.key(0))
+    found = in_training(name, {"x": X, "label": KNOWN}, 3)(params).metrics
+    free = in_training(name, {"x": X, "label": np.full(3, -1)}, 3)(params).metrics
+    for key in free:
+        np.testing.assert_array_equal(found[key][1], free[key][1])
+    own, posterior = params["prior"], ONE_DIM.encode(params, X).base_dist
+    for row, c in ((0, 1), (2, 2)):
+        component = dist.Normal(own["mean"][c, 0], jnp.exp(0.5 * own["logvar"][c, 0]))
+        one = dist.Normal(posterior.loc[row, 0], posterior.scale[row, 0])
+        log_class = jax.nn.log_softmax(own["logits"])[c]
+        expected = dist.kl_divergence(one, component) - log_class
+        np.testing.assert_allclose(found["kl"][row], expected, rtol=1e-5)
+        np.testing.assert_allclose(found["kl_classes"][row], -log_class, rtol=1e-5)
+        np.testing.assert_allclose(found["loss"][row], free["reconstruction"][row] + expected, rtol=1e-5)
+    log_px_z, _, log_joint = log_densities(ONE_DIM, params, GRID[:, None])
+    log_pxc = logsumexp(log_px_z[:, [0, 2]] + log_joint[:, [1, 2]], axis=0) + np.log(STEP)
+    many = in_training(name, {"x": X, "label": KNOWN}, 5000)(params).metrics["elbo"]
+    assert np.all(np.asarray(many)[[0, 2]] < log_pxc)
+
+
+def test_an_example_moves_the_component_of_its_class_and_no_other(random_like):
+    params = random_like(ONE_DIM.init, jax.random.key(0))
+    loss = in_training("vade", {"x": X[:1], "label": KNOWN[:1]})
+    moved = jax.grad(lambda params: loss(params).losses["model"].mean())(params)["prior"]
+    for name in ("mean", "logvar"):
+        assert np.array_equal(np.flatnonzero(moved[name]), [1])
+
+
+@pytest.mark.parametrize("name", ["vade", "gmvae"])
+def test_labels_of_validation_and_test_are_not_used(name, random_like):
+    params = random_like(ONE_DIM.init, jax.random.key(0))
+    objective = tools.make(name, ONE_DIM, use_labels=True, data_labels=LABELS)
+    one, other = (
+        objective.loss({"model": params}, {}, batch, jax.random.key(0), tools.CTX).metrics
+        for batch in ({"x": X, "label": KNOWN}, {"x": X})
+    )
+    for key in one:
+        np.testing.assert_array_equal(one[key], other[key])
+
+
 def test_with_one_component_both_are_the_elbo(random_like):
     model = tools.small(prior=lambda dim: priors.mixture_of_gaussians(dim, 1))
     params = random_like(model.init, jax.random.key(0))
@@ -170,6 +225,21 @@ def test_a_mixture_fitted_to_codes_is_the_one_that_they_come_from():
     np.testing.assert_allclose(np.exp(params["logits"][order]), weights, atol=4 * 0.5 / np.sqrt(6000))
 
 
+def test_a_mixture_of_given_clusters_has_their_moments():
+    codes = np.array([[0.0, 1], [2, 5], [10, 10], [4, 0]], np.float32)
+    for prior, latent in (
+        (priors.mixture_of_gaussians(2, 3), codes),
+        (priors.nested_mixture(3, 1, 3), codes[:, [0, 1, 1]]),
+    ):
+        assert prior.fit is not None
+        found = prior.fit(latent, 0, np.array([2, 2, 0, 2]))
+        np.testing.assert_allclose(found["mean"], [[10, 10], [4, 4], [2, 2]])  # the second has no codes: those of all
+        variances = [[0, 0], np.var(codes, axis=0), np.var(codes[[0, 1, 3]], axis=0)]
+        np.testing.assert_allclose(np.exp(found["logvar"]), np.array(variances) + 1e-6, rtol=1e-5)
+        if "logits" in found:
+            np.testing.assert_allclose(np.exp(found["logits"]), [0.2, 0.2, 0.6], rtol=1e-6)
+
+
 def test_only_mixtures_have_clusters():
     vamp = model_with(priors.vamp((6,), (0.0, 1.0), 4), 2)
     assert [num_clusters(model) for model in (ONE_DIM, NESTED, vamp, tools.small())] == [3, 3, 4, 0]
@@ -184,6 +254,11 @@ FULL = model_with(priors.nested_mixture(2, 1), 2, posteriors.full_covariance)
         (lambda: tools.make("vade", tools.small()), "'vade' needs a prior that is a mixture"),
         (lambda: tools.make("gmvae", tools.small()), "'gmvae' needs a prior that is a mixture"),
         (lambda: tools.make("vade", ONE_DIM, num_samples=0), "num_samples is 0"),
+        (lambda: tools.make("vade", ONE_DIM, use_labels=True), "the data has no labels of at least two classes"),
+        (
+            lambda: tools.make("gmvae", NESTED, use_labels=True, data_labels=Labels((0, 1))),
+            "each of the 2 classes, but the prior is a mixture of 3 components",
+        ),
         (lambda: tools.make("gmvae", NESTED, minimum_information=-1.0), "minimum_information is -1.0"),
         (lambda: tools.trace(tools.make("gmvae", FULL)), "'gmvae' needs the KL of"),
         (lambda: tools.make("vade", tools.POINT), "is a point"),
