@@ -79,8 +79,8 @@ def _held(experiment: Experiment, clusters: np.ndarray) -> Experiment:
         "name": f"{config['name']}-{NAME}",
         "objective": {**config["objective"], OPTION: True},
         "train": {
-            **config["train"], "num_epochs": epochs, "pretrain_epochs": 0, "cluster_epochs": 0, "start_from": "",
-            "select": "loss", "patience": 0,
+            **config["train"], "num_epochs": epochs, "pretrain_epochs": 0, "cluster_epochs": 0, "cluster_rounds": 1,
+            "start_from": "", "select": "loss", "patience": 0,
         },
         "evaluate": {**config["evaluate"], "checkpoint": "last"},
     }  # fmt: skip

@@ -61,8 +61,8 @@ def stage_of(experiment: Experiment) -> Experiment | None:
         "kl": dict(SETTINGS["kl"].default),
         "optimizer": {**config["optimizer"], "groups": {}},
         "train": {
-            **config["train"], "num_epochs": epochs, "pretrain_epochs": 0, "cluster_epochs": 0, "labelled_share": 0.0,
-            "select": "loss", "patience": 0, "freeze": (PRIOR,),
+            **config["train"], "num_epochs": epochs, "pretrain_epochs": 0, "cluster_epochs": 0, "cluster_rounds": 1,
+            "labelled_share": 0.0, "select": "loss", "patience": 0, "freeze": (PRIOR,),
         },
         "evaluate": {**config["evaluate"], "checkpoint": "best"},
     }  # fmt: skip

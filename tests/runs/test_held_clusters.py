@@ -5,17 +5,17 @@ import shutil
 import time
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
 
-import jaxvae
 import launch
 from jaxvae.experiment.plain import flatten, load_config
-from jaxvae.metrics.clusters import agreement
+from jaxvae.experiment.setup import setup
 from jaxvae.models.clusters import cluster_log_probs
+from jaxvae.runs import held_clusters, pretraining
 from jaxvae.runs.checkpoint_reader import Reader
 from jaxvae.runs.restore import restore_run
+from jaxvae.runs.trained_run import TrainedRun
 
 SMALL = (
     "--config.train.num_epochs=2", "--config.train.pretrain_epochs=4", "--config.train.cluster_epochs=2",
@@ -71,23 +71,39 @@ def test_each_stage_starts_where_the_one_before_ended(trained):
     assert "use_labels" not in load_config(trained)["objective"]
 
 
-def test_the_components_start_at_the_moments_of_clusters_and_keep_their_examples(trained):
-    """In the codes of the autoencoder a component has the mean of the examples that it holds; they stay with it."""
-    x = jaxvae.data.load_data(load_config(trained)["data"]).train.x / np.float32(16)
-    start = restore_run(trained / "clusters-2", "0")
-    codes = np.asarray(start.model.encode(start.params, x).mean)
-    prior = start.params["prior"]
-    shares = np.exp(prior["logits"]) / np.exp(prior["logits"]).sum()
-    np.testing.assert_allclose(shares @ prior["mean"], codes.mean(axis=0), rtol=1e-4, atol=1e-5)
-    second = shares @ (np.exp(prior["logvar"]) + prior["mean"] ** 2)
-    np.testing.assert_allclose(second, (codes**2).mean(axis=0), rtol=1e-4)  # the law of total variance
-    clusters = []
-    for which in ("0", "last"):
-        run = restore_run(trained / "clusters-2", which)
-        clusters.append(
-            np.asarray(jax.jit(cluster_log_probs, static_argnums=0)(run.model, run.params, {"x": x})).argmax(1)
-        )
-    assert agreement(clusters[1], clusters[0])["accuracy"] > 0.8
+def means_of(codes, classes):
+    return np.stack([codes[classes == each].mean(axis=0) for each in np.unique(classes)])
+
+
+def test_the_components_start_at_the_means_of_clusters_and_keep_their_examples(trained):
+    experiment = setup(load_config(trained))
+    stage = pretraining.stage_of(experiment)
+    assert stage is not None
+    held, begin = held_clusters.next_stage(experiment, TrainedRun(stage, restore_run(trained / "pretrain")))
+    x = experiment.dataset.train.x / np.float32(16)
+    clusters = held.dataset.train.label
+    assert clusters is not None
+    assert held.dataset.validation.label is None  # these are classes, not clusters
+    first = restore_run(trained / "clusters-1", "0")
+    codes = np.asarray(first.model.encode(first.params, x).mean)
+    for prior in (begin()["params"]["model"]["prior"], first.params["prior"]):
+        np.testing.assert_allclose(prior["mean"], means_of(codes, clusters), rtol=1e-4, atol=1e-5)
+    after = restore_run(trained / "clusters-1", "last")
+    found = np.asarray(cluster_log_probs(after.model, after.params, {"x": x})).argmax(axis=1)
+    assert np.mean(found == clusters) > 0.6
+
+
+def test_known_classes_start_the_components_and_leave_the_others_out(workdir):
+    known = ("--config.objective.use_labels=True", "--config.data.labels=50", "--config.train.cluster_epochs=0")
+    assert trains(workdir, *known) == 0
+    train = setup(load_config(workdir)).dataset.train
+    assert train.label is not None
+    start = restore_run(workdir, "0")
+    codes = np.asarray(start.model.encode(start.params, train.x / np.float32(16)).mean)
+    rows = train.label >= 0
+    assert rows.sum() == 50
+    expected = means_of(codes[rows], train.label[rows])
+    np.testing.assert_allclose(start.params["prior"]["mean"], expected, rtol=1e-4, atol=1e-5)
 
 
 SLOW = [pytest.param(left, marks=pytest.mark.slow) for left in ("a part of the last stage", "a part of the rounds")]
