@@ -11,6 +11,7 @@ from jaxvae.common.threads import one_thread
 
 STARTS = 5  # the one of highest likelihood is taken
 LEAST_VARIANCE = 1e-6  # as scikit-learn adds
+LEAST_CODES = 10  # of which variances are estimated
 
 
 class Moments(NamedTuple):
@@ -24,12 +25,14 @@ class Moments(NamedTuple):
 def moments_of_clusters(codes: np.ndarray, clusters: np.ndarray, num: int) -> Moments:
     """Return shares, means and variances of the clusters 0 to `num` - 1 of codes `[N, D]`, with LEAST_VARIANCE added.
 
-    A cluster without codes has the moments of all of them, and the weight of one code.
+    A cluster of fewer than LEAST_CODES codes has the variances of all codes, without any also their means and the
+    share of one code.
     """
     codes = np.asarray(codes, np.float64)
-    parts = [part if len(part) else codes for part in (codes[clusters == c] for c in range(num))]
-    counts = np.maximum(np.bincount(clusters, minlength=num), 1)
-    means, variances = (np.stack([of(part, axis=0) for part in parts]) for of in (np.mean, np.var))
+    parts = [codes[clusters == c] for c in range(num)]
+    means = np.stack([np.mean(part if len(part) else codes, axis=0) for part in parts])
+    variances = np.stack([np.var(part if len(part) >= LEAST_CODES else codes, axis=0) for part in parts])
+    counts = np.maximum([len(part) for part in parts], 1)
     return Moments(counts / counts.sum(), means, variances + LEAST_VARIANCE)
 
 

@@ -19,6 +19,7 @@ from jaxvae.latent import samplers
 from jaxvae.models.actor import make_actor
 from jaxvae.models.base import Model
 from jaxvae.models.vae import make_model
+from jaxvae.objectives.clusters import OF_COMPONENTS
 from jaxvae.train import optimizers
 
 
@@ -147,6 +148,11 @@ def part(
             f"The {kind} '{name}' needs the option '{missing[0]}', which has no default: set it next to the name."
         )
     return partial(builder, **{key: value for key, value in given.items() if key in signature}, **options)
+
+
+def holds_components(objective: Any) -> bool:
+    """Return whether an objective, by its name, can hold examples in components of the prior."""
+    return PARTS["objective"].get(objective) in OF_COMPONENTS if isinstance(objective, str) else False
 
 
 def _is_part(kind: str, value: Any) -> bool:

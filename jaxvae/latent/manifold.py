@@ -44,12 +44,13 @@ def manifold_clusters(codes: np.ndarray, num: int, seed: int) -> np.ndarray:
     chosen, rest = np.split(np.random.default_rng(seed).permutation(len(codes)), [MOST_MAPPED])
     perplexity = min(max(LEAST_PERPLEXITY, len(chosen) / 100), (len(chosen) - 1) / 3)
     tsne = require("sklearn.manifold").TSNE(2, perplexity=perplexity, random_state=seed)
+    place = tsne.fit_transform if codes.shape[1] > 1 else lambda codes: codes  # a line is its own map
     mixture = require("sklearn.mixture").GaussianMixture(num, n_init=STARTS, random_state=seed)
     neighbours: Any = require("sklearn.neighbors").KNeighborsClassifier(VOTES)
     with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore", require("sklearn.exceptions").ConvergenceWarning)  # need not be the best
         clusters = np.empty(len(codes), np.int32)
-        clusters[chosen] = mixture.fit_predict(tsne.fit_transform(codes[chosen]))
+        clusters[chosen] = mixture.fit_predict(place(codes[chosen]))
         if len(rest):
             clusters[rest] = neighbours.fit(codes[chosen], clusters[chosen]).predict(codes[rest])
     return clusters

@@ -15,6 +15,7 @@ from jaxvae.objectives.base import Objective, bound_metrics, of_model
 from jaxvae.objectives.elbo import check_samples, check_weights, needs_density
 from jaxvae.objectives.kl_weight import UNWEIGHTED, KLWeight
 
+HOLDING = "use_labels"  # the option of these objectives that holds examples in the components of their labels
 IMPOSSIBLE = -1e9  # logit of a component that an example does not have; finite, for its gradients
 
 
@@ -77,6 +78,9 @@ def gmvae(
     check_weights("gmvae", minimum_information=minimum_information)
     labels = of_components(model, data_labels) if use_labels else None
     return _of_components("gmvae", model, kl, num_samples, labels, minimum_information=minimum_information)
+
+
+OF_COMPONENTS = (vade, gmvae)  # objectives with q(c|x)
 
 
 def _of_components(

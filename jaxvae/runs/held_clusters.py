@@ -5,27 +5,24 @@ among the codes of the stage before. So components take the groups that neighbou
 together, which makes the clusters of the next round clearer.
 """
 
-import inspect
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from jaxvae.common.errors import UserError
-from jaxvae.common.types import Tree
-from jaxvae.data.few_labels import facts_of_labels
 from jaxvae.data.load import checksum
 from jaxvae.data.split import Dataset
-from jaxvae.experiment.parts import PARTS
+from jaxvae.experiment import build
+from jaxvae.experiment.objects import with_objects
+from jaxvae.experiment.parts import PARTS, holds_components
 from jaxvae.experiment.setup import Experiment, built
 from jaxvae.latent.manifold import LEAST_CODES, manifold_clusters
 from jaxvae.models.clusters import num_clusters
-from jaxvae.runs.pretraining import seed_of, weights_after
+from jaxvae.objectives.clusters import HOLDING
+from jaxvae.runs.pretraining import seed_of
 from jaxvae.runs.trained_run import TrainedRun
 
 NAME = "clusters"  # of their folders in that of the run, with the number of the round
-OPTION = "use_labels"  # of the objectives that know components by the label
 
 
 def check(experiment: Experiment) -> None:
@@ -39,8 +36,8 @@ def check(experiment: Experiment) -> None:
             f"train.cluster_epochs is {epochs}, but there is no autoencoder whose codes have clusters: set "
             "train.pretrain_epochs, or train.cluster_epochs=0."
         )
-    able = [name for name in PARTS["objective"] if _takes_clusters(name)]
-    if objective not in able:
+    if not holds_components(objective):
+        able = [name for name in PARTS["objective"] if holds_components(name)]
         raise UserError(
             f"train.cluster_epochs is {epochs}, but the objective '{objective}' has no clusters to hold. Those that "
             f"have, of the prior's components: {', '.join(able)}. Take one of them, or train.cluster_epochs=0."
@@ -51,33 +48,44 @@ def check(experiment: Experiment) -> None:
             f"train.cluster_epochs is {epochs}, and {num} clusters by neighbours need {LEAST_CODES * num} training "
             f"examples or more; there are {size}. Take a smaller model.prior.components, or train.cluster_epochs=0."
         )
-    if experiment.config["objective"].get(OPTION):
+    if num < 2 or experiment.spec.label_position is not None:
+        what = "data.context has the label, so that its classes are known" if num > 1 else "the prior has one component"
         raise UserError(
-            f"train.cluster_epochs is {epochs}, and objective.{OPTION} is True: the components of the prior would be "
-            f"clusters first, and classes then. Set objective.{OPTION}=False, or train.cluster_epochs=0."
+            f"train.cluster_epochs is {epochs}, but {what}: there are no clusters to find. Set train.cluster_epochs=0."
         )
+    if experiment.config["objective"].get(HOLDING):
+        raise UserError(
+            f"train.cluster_epochs is {epochs}, and objective.{HOLDING} is True: the components of the prior would be "
+            f"clusters first, and classes then. Set objective.{HOLDING}=False, or train.cluster_epochs=0."
+        )
+    held = stage_of(experiment, np.arange(size, dtype=np.int32) % num)
+    try:
+        build.optimizer(with_objects(held.config, held.objects), held.objective, held.total_steps)
+    except UserError as error:
+        raise UserError(
+            f"The {held.total_steps} steps of train.cluster_epochs={epochs} cannot be trained: {error}"
+        ) from error
 
 
-def next_stage(experiment: Experiment, before: TrainedRun) -> tuple[Experiment, Callable[[], dict[str, Tree]]]:
-    """Return the stage that holds the clusters of the codes of the stage before, and a function of its first weights.
+def clusters_of(experiment: Experiment, before: TrainedRun) -> np.ndarray:
+    """Assign each training example to a cluster by its code in the stage before, `[N]`; see `manifold_clusters`.
 
     Raises:
       UserError: the codes collapsed.
     """
     codes = before.codes("train")
     decoded = codes[:, : codes.shape[1] - experiment.model.noise_dim]
-    clusters = manifold_clusters(decoded, num_clusters(experiment.model), seed_of(before, NAME))
-    return _held(experiment, clusters), partial(weights_after, before, experiment, clusters)
+    return manifold_clusters(decoded, num_clusters(experiment.model), seed_of(before, NAME))
 
 
-def _held(experiment: Experiment, clusters: np.ndarray) -> Experiment:
+def stage_of(experiment: Experiment, clusters: np.ndarray) -> Experiment:
     """Return the same run with the `clusters` `[N]` as the labels of the training examples."""
     config = experiment.config
     epochs, num = config["train"]["cluster_epochs"], num_clusters(experiment.model)
     changed: dict[str, Any] = {
         **config,
         "name": f"{config['name']}-{NAME}",
-        "objective": {**config["objective"], OPTION: True},
+        "objective": {**config["objective"], HOLDING: True},
         "train": {
             **config["train"], "num_epochs": epochs, "pretrain_epochs": 0, "cluster_epochs": 0, "cluster_rounds": 1,
             "start_from": "", "select": "loss", "patience": 0,
@@ -85,7 +93,7 @@ def _held(experiment: Experiment, clusters: np.ndarray) -> Experiment:
         "evaluate": {**config["evaluate"], "checkpoint": "last"},
     }  # fmt: skip
     dataset = _labelled(experiment.dataset, clusters)
-    spec = experiment.spec._replace(**{**facts_of_labels(dataset), "labels": tuple(range(num))})
+    spec = experiment.spec._replace(labels=tuple(range(num)), labelled=1.0, class_names=())
     total_steps = experiment.total_steps // config["train"]["num_epochs"] * epochs
     model, objective = built(changed, spec, experiment.objects, total_steps)
     return experiment._replace(
@@ -99,8 +107,3 @@ def _labelled(dataset: Dataset, clusters: np.ndarray) -> Dataset:
     train = dataset.train._replace(label=clusters)
     others = {name: getattr(dataset, name)._replace(label=None) for name in ("validation", "test")}
     return dataset._replace(train=train, class_names=(), **others)
-
-
-def _takes_clusters(objective: str) -> bool:
-    takes = inspect.signature(PARTS["objective"][objective]).parameters
-    return OPTION in takes and "kl" in takes  # a game of latents takes labels too, but has no q(c|x)

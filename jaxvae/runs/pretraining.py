@@ -11,9 +11,10 @@ import numpy as np
 from jaxvae.common.errors import UserError
 from jaxvae.common.types import Tree
 from jaxvae.experiment.defaults import SETTINGS
-from jaxvae.experiment.parts import PARTS, part
+from jaxvae.experiment.parts import PARTS, holds_components, part
 from jaxvae.experiment.setup import Experiment, built
 from jaxvae.models.facts import Labels
+from jaxvae.objectives.clusters import HOLDING
 from jaxvae.runs.trained_run import TrainedRun
 
 NAME = "pretrain"  # of its folder in that of the run
@@ -89,16 +90,16 @@ def weights_after(stage: TrainedRun, experiment: Experiment, clusters: np.ndarra
     assert experiment.model.fit_prior is not None  # `stage_of` has checked it
     clusters = _classes(experiment) if clusters is None else clusters
     rows = stage.some("train", MOST_CODES) if clusters is None else np.flatnonzero(clusters >= 0)
-    codes, of_rows = stage.codes("train")[rows], None if clusters is None else clusters[rows]
-    prior = experiment.model.fit_prior(codes, seed_of(stage, "prior"), of_rows)
+    found = () if clusters is None else (clusters[rows],)
+    prior = experiment.model.fit_prior(stage.codes("train")[rows], seed_of(stage, "prior"), *found)
     weights = stage.restored.weights
     return {**weights, "params": {"model": {**weights["params"]["model"], "prior": prior}}}
 
 
 def _classes(experiment: Experiment) -> np.ndarray | None:
     """Return the number of each training example's class, `[N]`, where the objective has components for them."""
-    label = experiment.dataset.train.label
-    if label is None or not experiment.config["objective"].get("use_labels"):
+    label, objective = experiment.dataset.train.label, experiment.config["objective"]
+    if label is None or not holds_components(objective["name"]) or not objective.get(HOLDING):
         return None
     return np.asarray(Labels(experiment.spec.classes).index(label))
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -18,6 +18,7 @@ from jaxvae.runs.checkpoints import Checkpoints
 from jaxvae.runs.log import MetricsLog, read_metrics, row_of
 from jaxvae.runs.weights_file import refuse_training
 from jaxvae.runs.workdir import changed, claim, lock, require_folder
+from jaxvae.train.sharding import wait_for_all
 
 Weights = tuple[int, Tree, dict[str, Any]]  # step, {"params": ..., "extra": ...}, info
 
@@ -48,6 +49,10 @@ class Storage(Protocol):
 
     def part(self, name: str) -> "Storage":
         """Return the place of a stage of the run."""
+        ...
+
+    def kept(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """Return what `make` first returned for this name: a resumed run, and every host, gets the same."""
         ...
 
     def checkpoints(self) -> Any:
@@ -90,6 +95,16 @@ class Disk:
         """Return the place of a stage, a folder of its own in that of the run."""
         return Disk(self._folder / name)
 
+    def kept(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """Keep the array in a file of the folder, which the first host writes once."""
+        path = self._folder / f"{name}.npy"
+        if jax.process_index() == 0 and not path.exists():
+            scratch = path.with_suffix(".tmp.npy")
+            np.save(scratch, make())
+            scratch.replace(path)
+        wait_for_all(name)
+        return np.load(path)
+
     def checkpoints(self) -> Checkpoints:
         return Checkpoints(self._folder / "checkpoints")
 
@@ -129,6 +144,11 @@ class Memory:
         """Return another place in memory: of a stage nothing is kept."""
         del name
         return Memory()
+
+    def kept(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """Make the array: a run in memory is not resumed."""
+        del name
+        return make()
 
     def checkpoints(self) -> "Memory":
         return self

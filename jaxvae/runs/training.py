@@ -3,6 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -93,8 +94,11 @@ def train_run(
         if not settings["cluster_epochs"]:
             return pretraining.weights_after(before, experiment)
         for number in range(1, settings["cluster_rounds"] + 1):
-            held, how["begin"] = held_clusters.next_stage(experiment, before)
-            before, _ = train_run(held, storage.part(f"{held_clusters.NAME}-{number}"), started, **how)
+            name = f"{held_clusters.NAME}-{number}"
+            clusters = storage.kept(name, partial(held_clusters.clusters_of, experiment, before))
+            how["begin"] = partial(pretraining.weights_after, before, experiment, clusters)
+            held = held_clusters.stage_of(experiment, clusters)
+            before, _ = train_run(held, storage.part(name), started, **how)
         return before.restored.weights
 
     opened = opening.opened(config, workdir) if not is_stage else contextlib.nullcontext(Trackers({}))

@@ -46,6 +46,11 @@ def test_few_codes_are_mapped_with_fewer_neighbours():
     assert agreement(found, np.repeat([0, 1], 6))["accuracy"] == 1
 
 
+def test_codes_on_a_line_are_their_own_map():
+    codes = np.repeat([0.0, 10.0, 15.0], 20)[:, None] + np.random.default_rng(0).normal(size=(60, 1))
+    assert agreement(manifold_clusters(codes, 3, 0), np.repeat([0, 1, 2], 20))["accuracy"] > 0.95
+
+
 def test_collapsed_codes_are_refused():
     with pytest.raises(UserError, match=r"3 clusters of codes .* 9 different codes, and there are 8 among 600 rows"):
         manifold_clusters(np.repeat(np.eye(8), 75, axis=0), 3, 0)

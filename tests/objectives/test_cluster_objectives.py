@@ -226,18 +226,18 @@ def test_a_mixture_fitted_to_codes_is_the_one_that_they_come_from():
 
 
 def test_a_mixture_of_given_clusters_has_their_moments():
-    codes = np.array([[0.0, 1], [2, 5], [10, 10], [4, 0]], np.float32)
-    for prior, latent in (
-        (priors.mixture_of_gaussians(2, 3), codes),
-        (priors.nested_mixture(3, 1, 3), codes[:, [0, 1, 1]]),
-    ):
+    codes = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32) * [1, 3]
+    clusters = np.repeat([3, 0, 2], [40, 17, 3])
+    nested = priors.nested_mixture(3, 1, 4)
+    for prior, latent in ((priors.mixture_of_gaussians(2, 4), codes), (nested, codes[:, [0, 1, 1]])):
         assert prior.fit is not None
-        found = prior.fit(latent, 0, np.array([2, 2, 0, 2]))
-        np.testing.assert_allclose(found["mean"], [[10, 10], [4, 4], [2, 2]])  # the second has no codes: those of all
-        variances = [[0, 0], np.var(codes, axis=0), np.var(codes[[0, 1, 3]], axis=0)]
-        np.testing.assert_allclose(np.exp(found["logvar"]), np.array(variances) + 1e-6, rtol=1e-5)
+        found = prior.fit(latent, 0, clusters)
+        parts = codes[40:57], codes, codes[57:], codes[:40]  # the second has no codes
+        np.testing.assert_allclose(found["mean"], [part.mean(axis=0) for part in parts], rtol=1e-4)
+        variances = np.stack([part.var(axis=0) for part in (parts[0], codes, codes, parts[3])])  # three codes are few
+        np.testing.assert_allclose(np.exp(found["logvar"]), variances + 1e-6, rtol=1e-4)
         if "logits" in found:
-            np.testing.assert_allclose(np.exp(found["logits"]), [0.2, 0.2, 0.6], rtol=1e-6)
+            np.testing.assert_allclose(np.exp(found["logits"]), np.array([17, 1, 3, 40]) / 61, rtol=1e-6)
 
 
 def test_only_mixtures_have_clusters():
