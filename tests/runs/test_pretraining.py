@@ -21,6 +21,7 @@ from jaxvae.runs.restore import restore_run
 
 SMALL = (
     "--config.train.num_epochs=2", "--config.train.pretrain_epochs=4", "--config.train.eval_every_epochs=2",
+    "--config.train.cluster_epochs=0",
     "--config.network.hidden=(30,)", "--config.model.latent_dim=3", "--config.evaluate.report=False",
     "--config.figures.draw=False", "--config.evaluate.metrics=", "--config.evaluate.nll_samples=2",
 )  # fmt: skip
