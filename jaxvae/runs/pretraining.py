@@ -6,6 +6,7 @@ With `train.cluster_epochs` others follow, see `held_clusters`.
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxvae.common.errors import UserError
@@ -101,7 +102,7 @@ def _classes(experiment: Experiment) -> np.ndarray | None:
     label, objective = experiment.dataset.train.label, experiment.config["objective"]
     if label is None or not holds_components(objective["name"]) or not objective.get(HOLDING):
         return None
-    return np.asarray(Labels(experiment.spec.classes).index(label))
+    return np.asarray(Labels(experiment.spec.classes).index(jnp.asarray(label)))
 
 
 def seed_of(stage: TrainedRun, name: str) -> int:
