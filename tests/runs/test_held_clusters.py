@@ -1,20 +1,17 @@
 """`train.cluster_epochs`: a run whose examples are held in clusters of an autoencoder's codes at first."""
 
-import contextlib
 import shutil
-import time
 from typing import Any
 
 import numpy as np
 import pytest
+from stage_tools import same, steps, trains_vade, weights
 
 import jaxvae
-import launch
 from jaxvae.experiment.plain import flatten, load_config
 from jaxvae.experiment.setup import setup
 from jaxvae.models.clusters import cluster_log_probs
 from jaxvae.runs import held_clusters, pretraining
-from jaxvae.runs.checkpoint_reader import Reader
 from jaxvae.runs.restore import restore_run
 from jaxvae.runs.trained_run import TrainedRun
 
@@ -27,22 +24,7 @@ SMALL = (
 
 
 def trains(workdir, *more):
-    argv = ["launch.py", "--config=configs/vade.py", f"--workdir={workdir}", *SMALL, *more]
-    return launch.main(argv, time.time())
-
-
-def weights(workdir, which):
-    with contextlib.closing(Reader(workdir / "checkpoints")) as reader:
-        return flatten(reader.weights(which)[1])
-
-
-def steps(workdir):
-    return sorted(int(path.name) for path in (workdir / "checkpoints").iterdir())
-
-
-def same(found, expected):
-    assert found.keys() == expected.keys()
-    return all(np.array_equal(found[key], value) for key, value in expected.items())
+    return trains_vade(workdir, *SMALL, *more)
 
 
 @pytest.fixture(scope="module")

@@ -1,22 +1,19 @@
 """`train.pretrain_epochs`: a run that starts from an autoencoder of its own and a prior fitted to the codes."""
 
 import ast
-import contextlib
 import shutil
-import time
 from typing import Any
 
 import jax
 import numpy as np
 import pytest
 from sklearn.mixture import GaussianMixture
+from stage_tools import same, steps, trains_vade, weights
 
 import jaxvae
-import launch
 from jaxvae.data import load_data
-from jaxvae.experiment.plain import flatten, load_config
+from jaxvae.experiment.plain import load_config
 from jaxvae.models import centre
-from jaxvae.runs.checkpoint_reader import Reader
 from jaxvae.runs.restore import restore_run
 
 SMALL = (
@@ -28,22 +25,7 @@ SMALL = (
 
 
 def trains(workdir, *more):
-    argv = ["launch.py", "--config=configs/vade.py", f"--workdir={workdir}", *SMALL, *more]
-    return launch.main(argv, time.time())
-
-
-def weights(workdir, which):
-    with contextlib.closing(Reader(workdir / "checkpoints")) as reader:
-        return flatten(reader.weights(which)[1])
-
-
-def steps(workdir):
-    return sorted(int(path.name) for path in (workdir / "checkpoints").iterdir())
-
-
-def same(found, expected):
-    assert found.keys() == expected.keys()
-    return all(np.array_equal(found[key], value) for key, value in expected.items())
+    return trains_vade(workdir, *SMALL, *more)
 
 
 @pytest.fixture(scope="module")
