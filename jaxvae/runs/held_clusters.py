@@ -19,7 +19,7 @@ from jaxvae.experiment.setup import Experiment, built
 from jaxvae.latent.manifold import LEAST_CODES, manifold_clusters
 from jaxvae.models.clusters import num_clusters
 from jaxvae.objectives.clusters import HOLDING
-from jaxvae.runs.pretraining import seed_of
+from jaxvae.runs.pretraining import ALONE, seed_of
 from jaxvae.runs.trained_run import TrainedRun
 
 NAME = "clusters"  # of their folders in that of the run, with the number of the round
@@ -86,12 +86,9 @@ def stage_of(experiment: Experiment, clusters: np.ndarray) -> Experiment:
         **config,
         "name": f"{config['name']}-{NAME}",
         "objective": {**config["objective"], HOLDING: True},
-        "train": {
-            **config["train"], "num_epochs": epochs, "pretrain_epochs": 0, "cluster_epochs": 0, "cluster_rounds": 1,
-            "start_from": "", "select": "loss", "patience": 0,
-        },
+        "train": {**config["train"], **ALONE, "num_epochs": epochs, "start_from": ""},
         "evaluate": {**config["evaluate"], "checkpoint": "last"},
-    }  # fmt: skip
+    }
     dataset = _labelled(experiment.dataset, clusters)
     spec = experiment.spec._replace(labels=tuple(range(num)), labelled=1.0, class_names=())
     total_steps = experiment.total_steps // config["train"]["num_epochs"] * epochs

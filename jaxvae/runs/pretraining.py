@@ -22,6 +22,8 @@ NAME = "pretrain"  # of its folder in that of the run
 MOST_CODES = 100_000  # random training examples for the fit of the prior; more change little and cost much
 REPLACED = ("objective", "kl")  # parts of the stage that are not those of the run
 PRIOR = "model.prior"
+# Settings of any stage: it has no stages itself, and trains to its last epoch.
+ALONE = {"pretrain_epochs": 0, "cluster_epochs": 0, "cluster_rounds": 1, "select": "loss", "patience": 0}
 
 
 def stage_of(experiment: Experiment) -> Experiment | None:
@@ -63,8 +65,7 @@ def stage_of(experiment: Experiment) -> Experiment | None:
         "kl": dict(SETTINGS["kl"].default),
         "optimizer": {**config["optimizer"], "groups": {}},
         "train": {
-            **config["train"], "num_epochs": epochs, "pretrain_epochs": 0, "cluster_epochs": 0, "cluster_rounds": 1,
-            "labelled_share": 0.0, "select": "loss", "patience": 0, "freeze": (PRIOR,),
+            **config["train"], **ALONE, "num_epochs": epochs, "labelled_share": 0.0, "freeze": (PRIOR,),
         },
         "evaluate": {**config["evaluate"], "checkpoint": "best"},
     }  # fmt: skip
