@@ -8,10 +8,11 @@ import numpy as np
 from jaxvae.common.columns import KINDS, OF_CATEGORIES, Column
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.data import row_names, tables
+from jaxvae.data.cells import context_of, empty
 from jaxvae.data.column_encoding import LEAST_POSITIVE, encode, encode_like
 from jaxvae.data.column_values import Values, values_of
 from jaxvae.data.context import names_of, own_names
-from jaxvae.data.split import LABEL_NAMES, Found, Split, beside
+from jaxvae.data.split import LABEL_NAMES, UNLABELLED, Found, Split, beside
 
 IGNORE = "ignore"  # in data.columns: leave the column out
 FEW = 10  # different whole numbers, at most, of an ordinal column
@@ -57,7 +58,6 @@ def from_table(frame: Any, source: str, label: str = "", asked: Sequence[str] = 
         raise UserError(f"The table '{source}' has no column to learn from, but {', '.join(names) or 'none at all'}.")
     x = np.column_stack([encode(column, found[column.name], source) for column in columns]).astype(np.float32)
     labels, classes, without = labels_of(columns, x, label)
-    _check_label(columns, x, label, names_of(context), source)
     own = own_names(context)
     if missing := [name for name in own if name not in names]:
         raise unknown("column", missing[0], names, f"data.context in '{source}'")
@@ -65,28 +65,29 @@ def from_table(frame: Any, source: str, label: str = "", asked: Sequence[str] = 
     kept = [i for i, column in enumerate(columns) if column.name not in apart]
     if not kept:
         raise UserError(f"All columns of the table '{source}' are its context: {', '.join(sorted(apart))}.")
-    values = {name: tables.complete(table.column(names.index(name)), source, name) for name in own}
+    values = {name: context_of(table.column(names.index(name)), source, name) for name in own}
     named = row_names.of_table(table, index, {*own, *(column.name for column in columns)})
     columns = tuple(columns[i] for i in kept)
     split = Split(x[:, kept], labels, beside=beside(values), names=named)
-    notes = (*_notes(columns, unused, sorted(apart)), *without)
+    notes = (*_notes(columns, unused, sorted(apart)), *([without] if without else []))
     return Found({"train": split}, (), classes, tuple(column.name for column in columns), notes, columns)
 
 
 def like_table(
     table: Sequence[Column], frame: Any, source: str, label: str, context: str, classes: Sequence[str]
 ) -> Split:
-    """Encode other rows like `encode_like`, with their context, and with labels where all are among `classes`."""
+    """Encode other rows like `encode_like`, with their context, and with labels where all known ones are `classes`."""
     arrow, index = tables.indexed(frame, source)
     names = list(map(str, arrow.column_names))
     label = label or _usual(names)
     values = values_of(arrow.column(names.index(label))).values.tolist() if label in names and classes else []
     known = {name: i for i, name in enumerate(classes)}
     codes = [known.get(str(int(v) if isinstance(v, float) and v.is_integer() else v)) for v in values]
-    labels = None if not codes or None in codes else np.array(codes, np.int32)
+    codes = [UNLABELLED if is_empty else code for code, is_empty in zip(codes, empty(values), strict=True)]
+    labels = None if None in codes or set(codes) <= {UNLABELLED} else np.array(codes, np.int32)
     if missing := [name for name in own_names(context) if name not in names]:
         raise unknown("column", missing[0], names, f"data.context in '{source}'")
-    own = {name: tables.complete(arrow.column(names.index(name)), source, name) for name in own_names(context)}
+    own = {name: context_of(arrow.column(names.index(name)), source, name) for name in own_names(context)}
     named = row_names.of_table(arrow, index, {label, *own, *(column.name for column in table)})
     return Split(encode_like(table, arrow, source), labels, beside=beside(own), names=named)
 
@@ -172,16 +173,18 @@ def _rule(values: Values, distinct: Sequence[Any], is_label: bool) -> str:
     return "positive" if distinct[0] >= LEAST_POSITIVE else "real"
 
 
-def labels_of(
-    columns: Sequence[Column], x: np.ndarray, label: str
-) -> tuple[np.ndarray | None, tuple[str, ...], tuple[str, ...]]:
-    """Return the codes of the column of labels, `[N]`, their names, and notes; None for numbers or empty cells."""
+def labels_of(columns: Sequence[Column], x: np.ndarray, label: str) -> tuple[np.ndarray | None, tuple[str, ...], str]:
+    """Return the codes of the column of labels, `[N]`, their names, and a note on empty cells, whose label is -1.
+
+    None for a column of numbers, or with no class at all.
+    """
     i = target_of(columns, label)
     if i is None or not columns[i].has_categories:
-        return None, (), ()
-    if empty := int(np.isnan(x[:, i]).sum()):
-        return None, (), (f"no labels: the column '{label}' has {empty} empty cell{'' if empty == 1 else 's'}",)
-    return x[:, i].astype(np.int32), tuple(map(str, columns[i].categories)), ()
+        return None, (), ""
+    without = np.isnan(x[:, i])
+    codes = np.where(without, UNLABELLED, x[:, i]).astype(np.int32)
+    note = f"the label '{columns[i].name}' is empty in {without.sum()} of {len(x)} rows, which have none"
+    return codes, tuple(map(str, columns[i].categories)), note if without.any() else ""
 
 
 def target_of(columns: Sequence[Column], label: str) -> int | None:
@@ -209,13 +212,3 @@ def _notes(columns: Sequence[Column], unused: Sequence[str], context: Sequence[s
 
 def _listed(names: Sequence[Any]) -> str:
     return ", ".join(map(str, names[:SHOWN])) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
-
-
-def _check_label(columns: Sequence[Column], x: np.ndarray, label: str, context: Sequence[str], source: str) -> None:
-    """Raise UserError where the label is the context, but some cells of its column are empty."""
-    i = target_of(columns, label)
-    if i is not None and "label" in context and (missing := int(np.isnan(x[:, i]).sum())):
-        raise UserError(
-            f"data.context is 'label', but the column '{columns[i].name}' of '{source}' lacks {missing} of {len(x)} "
-            "values: a context must be known. Remove these rows, or give each a value."
-        )

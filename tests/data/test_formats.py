@@ -47,6 +47,20 @@ def test_a_table_of_text(tmp_path, name, delimiter):
     assert "labels are the column 'color'; rows are named by 'note'" in made.notes[0]
 
 
+@pytest.mark.parametrize("names", [("blue", "red"), ("3", "5")])
+def test_rows_with_an_empty_label_have_none(tmp_path, names):
+    lacking = [2, 7, 11]
+    cells = ["" if i in lacking else names[code] for i, code in enumerate(CODES)]
+    rows = [",".join([*map(str, x), cell]) for x, cell in zip(X, cells, strict=True)]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["a,b,c,y", *rows]) + "\n")
+    made = data.load(path=str(path))
+    classes = CODES if made.class_names else np.where(CODES, 5, 3)
+    assert made.class_names == (names if "red" in names else ())
+    np.testing.assert_array_equal(whole(made), wanted(X, np.where(np.isin(np.arange(20), lacking), -1, classes)))
+    assert "labels are the column 'y', empty in 3 of 20 rows, which have no label" in made.notes[0]
+
+
 def test_a_table_without_a_header(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text(lines(header=()))
@@ -63,7 +77,8 @@ def test_a_table_without_a_header(tmp_path):
         (lines(), "colour", "Unknown column 'colour' .* Did you mean 'color'"),
         ("a,b\nx,y\n", "", "no column of numbers"),
         ("", "", "is empty"),
-        (lines().replace("red", "", 1), "color", "column 'color' .* lacks 1 values"),
+        ("a,color\n1,red\n2,\n3,red\n", "color", "1 of its 3 cells are empty; the others hold one class, red"),
+        ("a,color\n1,\n2,\n", "color", "2 of its 2 cells are empty; the others hold nothing"),
         ("a,b\n1,2\n3\n", "", "cannot be read as a table"),
     ],
 )
