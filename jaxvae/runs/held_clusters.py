@@ -58,7 +58,7 @@ def check(experiment: Experiment) -> None:
             f"train.cluster_epochs is {epochs}, and objective.{HOLDING} is True: the components of the prior would be "
             f"clusters first, and classes then. Set objective.{HOLDING}=False, or train.cluster_epochs=0."
         )
-    held = stage_of(experiment, np.arange(size, dtype=np.int32) % num)
+    held = _held(experiment)
     try:
         build.optimizer(with_objects(held.config, held.objects), held.objective, held.total_steps)
     except UserError as error:
@@ -80,6 +80,12 @@ def clusters_of(experiment: Experiment, before: TrainedRun) -> np.ndarray:
 
 def stage_of(experiment: Experiment, clusters: np.ndarray) -> Experiment:
     """Return the same run with the `clusters` `[N]` as the labels of the training examples."""
+    dataset = _labelled(experiment.dataset, clusters)
+    return _held(experiment)._replace(dataset=dataset, data_checksum=checksum(dataset.train, dataset.vocabulary))
+
+
+def _held(experiment: Experiment) -> Experiment:
+    """Return the stage with the data as it was."""
     config = experiment.config
     epochs, num = config["train"]["cluster_epochs"], num_clusters(experiment.model)
     changed: dict[str, Any] = {
@@ -89,14 +95,10 @@ def stage_of(experiment: Experiment, clusters: np.ndarray) -> Experiment:
         "train": {**config["train"], **ALONE, "num_epochs": epochs, "start_from": ""},
         "evaluate": {**config["evaluate"], "checkpoint": "last"},
     }
-    dataset = _labelled(experiment.dataset, clusters)
     spec = experiment.spec._replace(labels=tuple(range(num)), labelled=1.0, class_names=())
     total_steps = experiment.total_steps // config["train"]["num_epochs"] * epochs
     model, objective = built(changed, spec, experiment.objects, total_steps)
-    return experiment._replace(
-        config=changed, dataset=dataset, model=model, objective=objective, total_steps=total_steps, spec=spec,
-        data_checksum=checksum(dataset.train, dataset.vocabulary),
-    )  # fmt: skip
+    return experiment._replace(config=changed, model=model, objective=objective, total_steps=total_steps, spec=spec)
 
 
 def _labelled(dataset: Dataset, clusters: np.ndarray) -> Dataset:
