@@ -23,7 +23,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from jaxvae import data
 from jaxvae.data.spec import preprocess_of
 
-FIXED = {"figures.draw": False, "train.eval_every_epochs": 1000, "network.hidden": (400, 400)}
+FIXED = {"figures.draw": False, "train.eval_every_epochs": 1000, "network.hidden": (400, 400),
+         "network.hidden_scale": 1 / 3}  # fmt: skip
 FIXED |= {"evaluate.report": False, "evaluate.checkpoint": "last"}
 
 

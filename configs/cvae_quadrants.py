@@ -16,7 +16,7 @@ def get_config(dataset=""):
     config.data.binarization = "static"
     config.model.latent_dim = 50
     config.model.prior = {"name": "conditional_normal", "hidden": (500, 500)}
-    config.network = {"name": "mlp", "hidden": (500, 500), "activation": "relu"}
+    config.network = {"name": "mlp", "hidden": (500, 500), "activation": "relu", "hidden_scale": 1 / 3}
     if config.data.name == "mnist":
         config.data.binarization = "dynamic"  # with pixels drawn once the model learns the draws by heart
         config.optimizer.schedule.name = "cosine"

@@ -14,7 +14,7 @@ def get_config(dataset=""):
     config.model.latent_dim = 20  # 10 of z and 10 of w
     config.model.prior = {"name": "nested_mixture", "noise_dim": 10, "components": 10, "hidden": (100,)}
     hidden = (200, 200) if dataset in ("", "digits") else (500, 500)
-    config.network = {"name": "mlp", "hidden": hidden, "activation": "relu"}
+    config.network = {"name": "mlp", "hidden": hidden, "activation": "relu", "hidden_scale": 1 / 3}
     config.objective = {"name": "gmvae", "minimum_information": 0.0}
     config.train.pretrain_epochs = 100 if dataset in ("", "digits") else 50  # without, few clusters are used
     if dataset == "mnist":

@@ -14,7 +14,7 @@ def get_config(dataset=""):
     config = defaults.get_config("m1", dataset)
     config.data.labels = 100
     config.model.latent_dim = 50
-    config.network = {"name": "mlp", "hidden": (600, 600), "activation": "relu"}
+    config.network = {"name": "mlp", "hidden": (600, 600), "activation": "relu", "hidden_scale": 1 / 3}
     config.evaluate.metrics = "classification"
     config.evaluate.classifier = "svm"
     if config.data.name == "digits":

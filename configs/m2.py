@@ -17,7 +17,7 @@ def get_config(dataset=""):
     config.objective = {"name": "m2"}
     config.train.labelled_share = 0.5
     if config.data.name == "mnist":
-        config.network.hidden = (500, 500)
+        config.network.update(hidden=(500, 500), hidden_scale=1 / 3)
         config.data.binarization = "dynamic"
         config.objective.alpha = 30.0
         config.optimizer.schedule.name = "cosine"

@@ -34,7 +34,8 @@ def latent_constraints(
     Args:
       model: an actor, see `models.make_actor`, on the codes of a first stage.
       discriminator: builds the critic, of z and y joined: "discriminator", a group of parameters.
-      distance: weight of L_dist: how much a code stays itself.
+      distance: weight of L_dist: how much a code stays itself. sigma is 1 where q(z|x) of the first stage is no
+        Gaussian, of an adversarial autoencoder for example.
       loss: as in `vae_gan`.
       r1: as in `vae_gan`.
       gradient_penalty: as in `vae_gan`.

@@ -195,6 +195,23 @@ def test_the_config_of_frey_faces_trains(faces_file, tmp_path):
     assert found["test"]["nll"] is not None  # a density
 
 
+@pytest.mark.slow
+def test_faces_are_compared_by_the_features_of_an_encoder(faces_file, tmp_path):
+    first, path = tmp_path / "first", f"--config.data.path={faces_file}"
+    run("conv_vae.py:frey", first, path)
+    found = run("dfc_vae.py:frey", tmp_path / "run", path, f"--config.objective.features.run={first}")
+    assert 0 < found["test"]["perceptual"] < np.inf
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["kl_autoencoder", "vq_gan"])
+def test_latents_of_a_map_fit_the_faces(name, faces_file, tmp_path):
+    found = run(
+        f"{name}.py:frey", tmp_path / "run", f"--config.data.path={faces_file}", "--config.objective.features.run="
+    )
+    assert np.isfinite(found["test"]["loss"])
+
+
 def test_the_config_of_frey_faces_names_the_numbers_of_epochs_for_them():
     config = frey.get_config("frey")
     assert (config.train.num_epochs, config.model.latent_dim, config.name) == (1000, 20, "frey-frey")
