@@ -16,7 +16,7 @@ NUM, SIDE, TEXT, LETTER = 16, 42, 190, 14
 
 def strip(images: np.ndarray, greatest: float, title: str) -> Image.Image:
     """Put grey images `[N, H, W, 1]` beside each other, after a title."""
-    row = np.concatenate(list(images[..., 0] * 255 / greatest), axis=1).clip(0, 255).astype(np.uint8)
+    row = np.concatenate(list(np.float32(images[..., 0]) * 255 / greatest), axis=1).clip(0, 255).astype(np.uint8)
     pictures = Image.fromarray(row).resize((SIDE * len(images), SIDE * images.shape[1] // images.shape[2]))
     whole = Image.new("L", (TEXT + pictures.width, pictures.height + 3), 255)
     whole.paste(pictures, (TEXT, 0))

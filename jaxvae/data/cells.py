@@ -1,51 +1,28 @@
-"""Columns of a table that are not its features: labels and contexts, whose cells may be empty."""
-
-from typing import Any
+"""Counts of genes in cells, drawn by code: types of cells, library sizes, and batches that measure them differently."""
 
 import numpy as np
 
-from jaxvae.common.errors import UserError
-from jaxvae.data.split import UNLABELLED
+from jaxvae.data.split import Split
+
+CELLS, GENES, TYPES, BATCHES = 3000, 60, 4, 3
+TYPE_EFFECT, BATCH_EFFECT = 0.8, 0.4  # deviations of the log expression of a gene, between types and between batches
+DEPTH, DEPTH_SPREAD = 400.0, 0.5  # median library size, and the deviation of its logarithm
+CONCENTRATION = 5.0  # r of the negative binomial: variance m + m^2 / r
+NAMES = ("alpha", "beta", "delta", "gamma")  # of the types
 
 
-def context_of(column: Any, source: str, name: str) -> np.ndarray:
-    """Return the values of an Arrow column of a context, `[N]`; UserError where one is missing."""
-    values = column.to_pylist()
-    if missing := np.flatnonzero(empty(values)).tolist():
-        raise UserError(
-            f"The column '{name}' of '{source}' lacks {len(missing)} values, the first in row {missing[0]}. Remove "
-            "these rows, or give each a value."
-        )
-    return np.array(values)
+def make_cells(seed: int = 0) -> tuple[Split, tuple[str, ...]]:
+    """Draw counts `[3000, 60]` int32, with the types of the cells as labels and the batch as a factor.
 
-
-def labels_of(column: Any, is_number: bool, source: str, name: str) -> np.ndarray:
-    """Return the values of an Arrow column of labels, `[N]`; -1, or "" of text, where the cell is empty.
-
-    Raises:
-      UserError: some cells are empty, and the others hold less than two classes.
+    A gene's mean is the library size of the cell times its share in the type, changed by a factor of its own in each
+    batch; types and batches are independent. The effects are large enough to read both from the counts.
     """
-    values = column.to_pylist()
-    without = empty(values)
-    known = [int(v) if is_number else str(v) for v, is_empty in zip(values, without, strict=True) if not is_empty]
-    if without.any() and len(set(known)) < 2:
-        raise UserError(
-            f"The column '{name}' of '{source}' holds the labels, and {without.sum()} of its {len(values)} cells are "
-            f"empty; the others hold {f'one class, {known[0]}' if known else 'nothing'}. Fill in cells of two classes "
-            "or more, give another column as data.label, or drop this one."
-        )
-    labels = np.full(len(values), UNLABELLED if is_number else "", np.array(known).dtype)
-    labels[~without] = known
-    return labels
-
-
-def beside_empty(column: Any) -> str:
-    """Return the end of a note on a column of labels: ", empty in 3 of 10 rows, ..."; "" where none is empty."""
-    without = empty(column.to_pylist())
-    return f", empty in {without.sum()} of {len(without)} rows, which have no label" if without.any() else ""
-
-
-def empty(values: list[Any]) -> np.ndarray:
-    """Return which values of a column are missing, NaN or blank text, `[N]`."""
-    is_empty = [v is None or v != v or (isinstance(v, str) and not v.strip()) for v in values]
-    return np.array(is_empty, bool)
+    rng = np.random.default_rng(seed)
+    kind, batch = rng.integers(TYPES, size=CELLS), rng.integers(BATCHES, size=CELLS)
+    base, of_type, of_batch = (scale * rng.normal(size=(num, GENES)) for scale, num in
+                               ((1.0, 1), (TYPE_EFFECT, TYPES), (BATCH_EFFECT, BATCHES)))  # fmt: skip
+    log_share = base + of_type[kind] + of_batch[batch]
+    share = np.exp(log_share) / np.exp(log_share).sum(axis=1, keepdims=True)
+    mean = DEPTH * np.exp(DEPTH_SPREAD * rng.normal(size=(CELLS, 1))) * share
+    counts = rng.poisson(mean * rng.gamma(CONCENTRATION, 1 / CONCENTRATION, mean.shape))
+    return Split(counts.astype(np.int32), kind.astype(np.int32), batch[:, None].astype(np.int32)), ("batch",)

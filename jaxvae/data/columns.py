@@ -8,8 +8,8 @@ import numpy as np
 from jaxvae.common.columns import KINDS, OF_CATEGORIES, Column
 from jaxvae.common.errors import UserError, unknown
 from jaxvae.data import row_names, tables
-from jaxvae.data.cells import context_of, empty
 from jaxvae.data.column_encoding import LEAST_POSITIVE, encode, encode_like
+from jaxvae.data.column_labels import context_of, empty
 from jaxvae.data.column_values import Values, values_of
 from jaxvae.data.context import names_of, own_names
 from jaxvae.data.split import LABEL_NAMES, UNLABELLED, Found, Split, beside
@@ -82,7 +82,8 @@ def like_table(
     label = label or _usual(names)
     values = values_of(arrow.column(names.index(label))).values.tolist() if label in names and classes else []
     known = {name: i for i, name in enumerate(classes)}
-    codes = [known.get(str(int(v) if isinstance(v, float) and v.is_integer() else v)) for v in values]
+    whole = [int(v) if isinstance(v, float) and v.is_integer() else v for v in values]  # beside empty cells
+    codes = [known.get(str(v), known.get(str(w))) for v, w in zip(values, whole, strict=True)]
     codes = [UNLABELLED if is_empty else code for code, is_empty in zip(codes, empty(values), strict=True)]
     labels = None if None in codes or set(codes) <= {UNLABELLED} else np.array(codes, np.int32)
     if missing := [name for name in own_names(context) if name not in names]:

@@ -27,7 +27,7 @@ def require_classes(values: Any, label: str, source: str) -> None:
 
 
 def encode_labels(splits: dict[str, Split], source: str) -> tuple[dict[str, Split], tuple[str, ...]]:
-    """Encode labels that are strings as integers, in sorted order over all splits; an empty one is unknown, -1.
+    """Encode labels that are strings as integers, in sorted order over all splits; "" and NaN are unknown, -1.
 
     Two classes -1 and another get names too, since -1 is an unknown class where there are more. Whole numbers stored as
     floats, and columns `[N, 1]` or rows `[1, N]`, become integers `[N]`; later checks refuse
@@ -41,9 +41,10 @@ def encode_labels(splits: dict[str, Split], source: str) -> tuple[dict[str, Spli
     """
     labels = {key: _plain(split.label, len(split.x)) for key, split in splits.items() if split.label is not None}
     if labels and all(label.dtype.kind == "i" and label.ndim == 1 for label in labels.values()):
-        every = np.unique(np.concatenate(list(labels.values())))
+        unknown = {key: _unknown(splits[key].label, len(label)) for key, label in labels.items()}
+        every = np.unique(np.concatenate([label[~unknown[key]] for key, label in labels.items()]))
         if len(every) == 2 and every[0] == UNLABELLED:  # two classes, of which one is called -1
-            labels = {key: label.astype(str) for key, label in labels.items()}
+            labels = {key: np.where(unknown[key], "", label.astype(str)) for key, label in labels.items()}
     strings = [key for key, label in labels.items() if label.dtype.kind == "U"]
     names: tuple[str, ...] = ()
     if strings:
@@ -69,6 +70,13 @@ def _plain(label: Any, num: int) -> np.ndarray:
         return np.char.decode(label, errors="replace")
     if label.dtype.kind == "O" and all(isinstance(one, str) for one in label.flat):
         return label.astype(str)
-    if label.dtype == np.bool_ or (label.dtype.kind == "f" and label.size and bool((label == label.round()).all())):
-        return label.astype(np.int32)
-    return label
+    if label.dtype.kind == "f" and not np.isnan(label).all():
+        whole = np.where(np.isnan(label), UNLABELLED, label)
+        return whole.astype(np.int32) if np.isfinite(whole).all() and (whole == whole.round()).all() else label
+    return label.astype(np.int32) if label.dtype == np.bool_ else label
+
+
+def _unknown(label: Any, num: int) -> np.ndarray:
+    """Return which labels are NaN, `[N]`."""
+    label = np.asarray(label)
+    return np.isnan(label.reshape(num, -1)[:, 0]) if label.dtype.kind == "f" and num else np.zeros(num, bool)

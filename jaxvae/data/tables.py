@@ -12,7 +12,7 @@ import numpy as np
 from jaxvae.common.errors import UserError, first_line, unknown
 from jaxvae.common.optional import require
 from jaxvae.data import row_names
-from jaxvae.data.cells import beside_empty, context_of, labels_of
+from jaxvae.data.column_labels import context_of, labels_of
 from jaxvae.data.labels import are_classes, require_classes
 from jaxvae.data.split import LABEL_NAMES, Found, Split, beside
 
@@ -70,11 +70,11 @@ def from_table(frame: Any, source: str, label: str = "", context: Sequence[str] 
 
     Returns:
       One split "train" with the names of the columns. Columns of text and dates are not used; the notes name them. A
-      missing value becomes NaN, a missing label an unknown class: -1, or "" of text.
+      missing value becomes NaN, and so does a missing label, or "" where labels are text.
 
     Raises:
-      UserError: there is no such column, no column of numbers, a column of another type, a context that is missing,
-        labels that are real values, or none at all.
+      UserError: there is no such column, no column of numbers, a column of another type, a context that is missing, or
+        labels that are real values.
     """
     table, index = indexed(frame, source)
     names = list(map(str, table.column_names))
@@ -98,13 +98,12 @@ def from_table(frame: Any, source: str, label: str = "", context: Sequence[str] 
     if not features:
         raise UserError(f"The table '{source}' has no column of numbers besides labels, but {', '.join(names)}.")
     x = np.column_stack([_numbers(table.column(names.index(name))) for name in features])
-    column = table.column(names.index(label)) if label else None
-    y = labels_of(column, kinds[label] == "number", source, label) if label else None
+    y, about_y = labels_of(table.column(names.index(label)), source, label) if label else (None, "")
     own = {name: context_of(table.column(names.index(name)), source, name) for name in context}
     naming = row_names.naming(table, taken) if index is None else ""
     unused = ", ".join(f"'{name}'" for name in names if name not in (*features, *taken, naming))
     notes = [f"'{source}': {len(features)} columns of numbers are the features"]
-    notes += [f"labels are the column '{label}'{beside_empty(column)}"] if label else []
+    notes += [about_y] if about_y else []
     notes += [f"rows are named by '{naming}'"] if naming else []
     notes += [f"not used, since they are not numbers: {unused}"] if unused else []
     notes += [hint for name in names if name not in taken for hint in _markers(name, table.column(names.index(name)))]

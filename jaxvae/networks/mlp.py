@@ -20,11 +20,11 @@ ACTIVATIONS = {
     "leaky_relu": lambda x: nn.leaky_relu(x, 0.2),
 }
 # A third of Glorot's variance in one hidden layer and a tenth in the last one, so that a new model starts near the
-# prior and near grey: with relu, MNIST ends at a lower loss than with Flax's default. Several layers of so small weights
-# would let nearly nothing through; they keep the size of what passes (He et al. 2015, arXiv:1502.01852).
+# prior and near grey: with relu, MNIST ends at a lower loss than with Flax's default. Several layers of such weights
+# would let nearly nothing through; with theirs relu keeps the size of what passes (He et al. 2015, arXiv:1502.01852).
 HIDDEN_SCALE, OUTPUT_SCALE = 1 / 3, 1 / 10
 DEEP_SCALE = 2.0
-KEEPING = {"tanh": 1.0}  # activations that keep it with another scale than `DEEP_SCALE`
+KEEPING = {"tanh": 1.0}  # activations that need another scale for it than `DEEP_SCALE`
 
 
 def initializer(scale: float) -> Callable[..., Array]:

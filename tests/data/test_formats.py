@@ -1,12 +1,16 @@
 """Formats of users' data: tables, MATLAB, HDF5, AnnData, folders of arrays; each with a tiny file."""
 
 import gzip
+from decimal import Decimal
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.io
 
 from jaxvae import UserError, data
+from jaxvae.data import tables
+from jaxvae.data.labels import encode_labels
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(20, 3)).round(3)
@@ -47,7 +51,7 @@ def test_a_table_of_text(tmp_path, name, delimiter):
     assert "labels are the column 'color'; rows are named by 'note'" in made.notes[0]
 
 
-@pytest.mark.parametrize("names", [("blue", "red"), ("3", "5")])
+@pytest.mark.parametrize("names", [("blue", "red"), ("3", "5"), ("-1", "1")])
 def test_rows_with_an_empty_label_have_none(tmp_path, names):
     lacking = [2, 7, 11]
     cells = ["" if i in lacking else names[code] for i, code in enumerate(CODES)]
@@ -56,9 +60,42 @@ def test_rows_with_an_empty_label_have_none(tmp_path, names):
     path.write_text("\n".join(["a,b,c,y", *rows]) + "\n")
     made = data.load(path=str(path))
     classes = CODES if made.class_names else np.where(CODES, 5, 3)
-    assert made.class_names == (names if "red" in names else ())
+    assert made.class_names == (() if "3" in names else names)  # of two classes, -1 is one
     np.testing.assert_array_equal(whole(made), wanted(X, np.where(np.isin(np.arange(20), lacking), -1, classes)))
     assert "labels are the column 'y', empty in 3 of 20 rows, which have no label" in made.notes[0]
+
+
+def test_a_column_of_labels_that_is_empty_gives_none(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("a,y\n" + "".join(f"{i},\n" for i in range(20)))
+    made = data.load(path=str(path))
+    assert made.train.label is None
+    assert "no labels: the column 'y' is empty" in made.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "names", "codes"),
+    [
+        (pd.Series([True, None, False, True], dtype="boolean"), (), [1, -1, 0, 1]),
+        (pd.Series([Decimal(2), None, Decimal(7), Decimal(2)]), (), [2, -1, 7, 2]),
+        (pd.Series([11, None, 2, 11]).astype("Int64").astype("category"), (), [11, -1, 2, 11]),
+        (pd.Series([11, 2, 2, 11]).astype("category"), (), [11, 2, 2, 11]),
+        (pd.Series(["b", " ", "a", "b"], dtype="category"), ("a", "b"), [1, -1, 0, 1]),
+    ],
+)
+def test_labels_of_any_type_of_column(values, names, codes):
+    frame = pd.DataFrame({"a": range(20), "y": pd.concat([values] * 5, ignore_index=True)})
+    splits, found = encode_labels(tables.from_table(frame, "it", "y").splits, "it")
+    assert found == names
+    np.testing.assert_array_equal(splits["train"].label, codes * 5)
+
+
+@pytest.mark.parametrize("value", ["1.5", "inf"])
+def test_labels_that_are_no_classes_are_refused_beside_empty_cells(tmp_path, value):
+    path = tmp_path / "a.csv"
+    path.write_text("a,y\n" + "".join(f"{i},{value}\n{i},\n{i},2\n" for i in range(20)))
+    with pytest.raises(UserError, match=r"real values|one integer per example"):
+        data.load(path=str(path), label="y")
 
 
 def test_a_table_without_a_header(tmp_path):
@@ -77,8 +114,6 @@ def test_a_table_without_a_header(tmp_path):
         (lines(), "colour", "Unknown column 'colour' .* Did you mean 'color'"),
         ("a,b\nx,y\n", "", "no column of numbers"),
         ("", "", "is empty"),
-        ("a,color\n1,red\n2,\n3,red\n", "color", "1 of its 3 cells are empty; the others hold one class, red"),
-        ("a,color\n1,\n2,\n", "color", "2 of its 2 cells are empty; the others hold nothing"),
         ("a,b\n1,2\n3\n", "", "cannot be read as a table"),
     ],
 )

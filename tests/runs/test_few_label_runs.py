@@ -147,6 +147,24 @@ def test_what_few_labels_cannot_be_learned_from(tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("kind", ["images", "table"])
+def test_a_table_of_which_some_rows_have_a_label(kind, tmp_path, capsys):
+    rng, y = np.random.default_rng(0), np.arange(120) % 3
+    x = rng.normal(size=(120, 2)) + 3 * y[:, None]
+    cells = [name if i % 2 else "" for i, name in enumerate(np.array(["ant", "bee", "cow"])[y])]
+    lines = [f"{a:.4f},{b:.4f},{cell}" for (a, b), cell in zip(x, cells, strict=True)]
+    (tmp_path / "a.csv").write_text("\n".join(["long,wide,species", *lines]))
+    own = [f"--config.data.path={tmp_path / 'a.csv'}", "--config.data.label=species", "--config.data.labels=0",
+           "--config.data.context=label"]  # fmt: skip
+    as_table = "--config.data.kind=table", "--config.data.pixel_range=()", "--config.model.likelihood=columns"
+    own += as_table if kind == "table" else ["--config.data.scaling=unit"]
+    short = "--config.train.num_epochs=40", "--config.train.batch_size=16", "--config.evaluate.metrics="
+    assert trains("m2", tmp_path / "run", *own, *short) == 0
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["test"]["accuracy"] > 0.7  # 1/3 by chance
+    assert trains("vae", tmp_path / "other", *own) == 2
+    assert "of the training examples have one, and the objective 'elbo'" in capsys.readouterr().err
+
+
 def test_classes_of_the_test_set_and_of_new_data(first, second, tmp_path, capsys):
     run = jaxvae.load(second)
     digits = jaxvae.data.load("digits").test
