@@ -16,7 +16,8 @@ NUM, SIDE, TEXT, LETTER = 16, 42, 190, 14
 
 def strip(images: np.ndarray, greatest: float, title: str) -> Image.Image:
     """Put grey images `[N, H, W, 1]` beside each other, after a title."""
-    row = np.concatenate(list(np.float32(images[..., 0]) * 255 / greatest), axis=1).clip(0, 255).astype(np.uint8)
+    scaled = np.asarray(images[..., 0], np.float32) * (255 / greatest)
+    row = np.concatenate(list(scaled), axis=1).clip(0, 255).astype(np.uint8)
     pictures = Image.fromarray(row).resize((SIDE * len(images), SIDE * images.shape[1] // images.shape[2]))
     whole = Image.new("L", (TEXT + pictures.width, pictures.height + 3), 255)
     whole.paste(pictures, (TEXT, 0))

@@ -37,10 +37,10 @@ def identity(key, x):
     return x
 
 
-def trainer(objective, parallel, optimizer=None, **options):
+def trainer(objective, parallel, optimizer=None, context=None, **options):
     """`(start, run)` of a training on IMAGES in batches of BATCH."""
     optimizer = optimizer or optax.adam(1e-2)
-    feed = data.make_feed(data.Split(IMAGES), BATCH, seed=0)
+    feed = data.make_feed(data.Split(IMAGES, context=context), BATCH, seed=0)
     run = train.make_trainer(objective, optimizer, identity, feed, parallel, **options)
     start = train.init_state(objective, optimizer, jax.random.key(0))
 

@@ -8,12 +8,14 @@ import numpy as np
 import objective_tools as tools
 import optax
 import pytest
-from numerics_tools import BATCH, MLP, assert_close, assert_same, small, trainer
+from numerics_tools import BATCH, IMAGES, MLP, assert_close, assert_same, small, trainer
 from slow_cases import fast
 
-from jaxvae import UserError, networks, train
+from jaxvae import UserError, likelihoods, networks, posteriors, priors, train
 from jaxvae.common.errors import NonFiniteLoss
+from jaxvae.models import make_actor
 from jaxvae.models.discriminator import make_discriminator
+from jaxvae.objectives import of_codes
 from jaxvae.objectives.adversaries import make_game
 from jaxvae.train import sharding
 from jaxvae.train.gradients import check_accumulate
@@ -23,6 +25,8 @@ from jaxvae.train.transforms import every_nth
 
 NORMALISED = networks.mlp_discriminator((6,), "tanh", spectral_norm=True)
 JUDGE = lambda *shapes: make_discriminator(NORMALISED, *shapes)  # noqa: E731
+CLASSES = np.eye(2, dtype=np.float32)[np.arange(len(IMAGES)) % 2]
+FEATURES = {"image_autoencoder": {"features": None}}
 
 
 def optimizer(every=1):
@@ -83,14 +87,31 @@ def test_a_discriminator_that_starts_late_stays_until_then_and_a_run_goes_on_to_
     assert np.all(weights[4:] > 0)
 
 
-@pytest.mark.parametrize("name", fast(["vae_gan", "factor_vae", "image_autoencoder"], "vae_gan"))
+def latent_constraints():
+    """Of two classes, on the codes of a first stage."""
+    parts = posteriors.delta(2), priors.standard_normal(2), likelihoods.squared_error()
+    actor = make_actor(*parts, MLP, data_shape=(2,), context_dim=2)
+    return of_codes(tools.make("latent_constraints", actor, discriminator=JUDGE), small(MLP))
+
+
+def made(name):
+    """The objective of a name, with the arguments of its trainer."""
+    if name == "latent_constraints":
+        return latent_constraints(), optimizer(), CLASSES
+    if name == "dfc_vae":
+        return tools.make(name, small(MLP)), None, None
+    return tools.make(name, small(MLP), discriminator=JUDGE, **FEATURES.get(name, {})), optimizer(), None
+
+
+@pytest.mark.parametrize("name", fast(sorted(tools.ADVERSARIAL | tools.PERCEPTUAL), "vae_gan"))
 def test_eight_devices_equal_one(name):
-    made = {"image_autoencoder": {"features": None}}
-    objective = tools.make(name, small(MLP), discriminator=JUDGE, **made.get(name, {}))
+    objective, *how = made(name)
     ends = []
     for devices in (jax.devices()[:1], jax.devices()):
-        start, run = trainer(objective, sharding.global_view(devices), optimizer())
+        start, run = trainer(objective, sharding.global_view(devices), *how)
         ends.append(run(start, 0, 5))
+    assert jax.device_count() == 8
+    assert moved(start.params["model"], ends[0][0].params["model"])
     assert_close(ends[1], ends[0], rtol=1e-4, atol=1e-5)
 
 
