@@ -80,6 +80,7 @@ def test_a_column_of_labels_that_is_empty_gives_none(tmp_path):
         (pd.Series([Decimal(2), None, Decimal(7), Decimal(2)]), (), [2, -1, 7, 2]),
         (pd.Series([11, None, 2, 11]).astype("Int64").astype("category"), (), [11, -1, 2, 11]),
         (pd.Series([11, 2, 2, 11]).astype("category"), (), [11, 2, 2, 11]),
+        (pd.Series([3, None, 3, 3], dtype="Int64"), (), [3, -1, 3, 3]),  # of one class, the empty cell is no second
         (pd.Series(["b", " ", "a", "b"], dtype="category"), ("a", "b"), [1, -1, 0, 1]),
     ],
 )
