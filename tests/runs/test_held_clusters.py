@@ -1,6 +1,7 @@
 """`train.cluster_epochs`: a run whose examples are held in clusters of an autoencoder's codes at first."""
 
 import shutil
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from stage_tools import same, steps, trains_vade, weights
 
 import jaxvae
+from configs import gmvae
 from jaxvae.experiment.plain import flatten, load_config
 from jaxvae.experiment.setup import setup
 from jaxvae.models.clusters import cluster_log_probs
@@ -88,6 +90,18 @@ def test_known_classes_start_the_components_and_leave_the_others_out(workdir):
     assert rows.sum() == 50
     expected = means_of(codes[rows], train.label[rows])
     np.testing.assert_allclose(start.params["prior"]["mean"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_clusters_are_of_what_the_decoder_gets(monkeypatch):
+    """The latent of a nested mixture ends in noise, which is the same in all components."""
+    experiment = setup({**gmvae.get_config().to_dict(), "name": "it"})
+    noise, (size,) = experiment.model.noise_dim, experiment.model.latent_shape
+    before = SimpleNamespace(codes=lambda split: np.tile(np.arange(size), (50, 1)))
+    monkeypatch.setattr(held_clusters, "seed_of", lambda stage, name: 0)
+    monkeypatch.setattr(held_clusters, "manifold_clusters", lambda codes, num, seed: codes)
+    found = held_clusters.clusters_of(experiment, before)
+    assert 0 < noise < size
+    np.testing.assert_array_equal(found[0], np.arange(size - noise))
 
 
 def test_a_resumed_run_does_not_find_its_clusters_again(copy, monkeypatch):
