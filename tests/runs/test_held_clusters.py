@@ -52,6 +52,7 @@ def test_each_stage_starts_where_the_one_before_ended(trained):
     assert not same(ends[2], starts[1])
     config = load_config(trained / "clusters-2")
     assert config["objective"]["use_labels"] is True
+    assert config["evaluate"]["checkpoint"] == "last"  # losses of other clusters do not tell which is best
     assert [config["train"][f"{name}_epochs"] for name in ("num", "pretrain", "cluster")] == [2, 0, 0]
     assert "use_labels" not in load_config(trained)["objective"]
 
