@@ -12,7 +12,7 @@ def get_config(dataset=""):
     is_small = dataset in ("", "digits")
     config.model.latent_dim = 10
     config.model.prior = {"name": "mixture_of_gaussians", "components": 10}
-    # With the smaller initial weights of other configs several layers learn slowly.
+    # With the smaller weights that one hidden layer, or the last one, starts with by default, it learns slowly.
     config.network = {"name": "mlp", "activation": "relu", "hidden_scale": 2.0, "output_scale": 1.0}
     config.network.hidden = (200, 200) if is_small else (500, 500, 2000)
     config.objective = {"name": "vade"}

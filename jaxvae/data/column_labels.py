@@ -39,7 +39,7 @@ def labels_of(column: Any, source: str, name: str) -> tuple[np.ndarray | None, s
         return np.array([np.nan if e else float(v) for v, e in zip(values, without, strict=True)]), note
     if all(isinstance(value, str) for value in known):
         return np.array(["" if e else v for v, e in zip(values, without, strict=True)]), note
-    return context_of(column, source, name), note
+    return context_of(column, source, name), note  # which refuses the empty cells, of dates for example
 
 
 def empty(values: list[Any]) -> np.ndarray:

@@ -37,7 +37,7 @@ def encode_labels(splits: dict[str, Split], source: str) -> tuple[dict[str, Spli
       `(splits, class names)`, without names where the labels are numbers themselves.
 
     Raises:
-      UserError: a label is missing, or only some splits have strings.
+      UserError: only some splits have strings.
     """
     labels = {key: _plain(split.label, len(split.x)) for key, split in splits.items() if split.label is not None}
     if labels and all(label.dtype.kind == "i" and label.ndim == 1 for label in labels.values()):
